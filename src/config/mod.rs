@@ -1,0 +1,3 @@
+//! From YAML, environment and secret files to validated settings.
+
+pub mod model;

@@ -1,0 +1,89 @@
+//! Instants, days and the local time of the source systems (Europe/Istanbul).
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::{Europe::Istanbul, Tz};
+use serde::{Deserialize, Serialize};
+
+/// The zone in which the source systems write times without an offset.
+pub const SOURCE_ZONE: Tz = Istanbul;
+
+/// Milliseconds since 1970-01-01T00:00:00Z (Avro `timestamp-millis`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// From chrono's instant.
+    pub fn from_utc(instant: DateTime<Utc>) -> Self {
+        Self(instant.timestamp_millis())
+    }
+
+    /// RFC 3339 in UTC with milliseconds.
+    pub fn to_rfc3339(self) -> String {
+        DateTime::<Utc>::from_timestamp_millis(self.0)
+            .map(|t| t.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+            .unwrap_or_else(|| format!("{}ms", self.0))
+    }
+
+    /// The day in the source's zone.
+    pub fn local_day(self) -> Day {
+        DateTime::<Utc>::from_timestamp_millis(self.0)
+            .map(|t| Day::from_date(t.with_timezone(&SOURCE_ZONE).date_naive()))
+            .unwrap_or(Day(0))
+    }
+}
+
+/// Days since 1970-01-01 (Avro `date`), in the source's zone where it comes from a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Day(pub i32);
+
+impl Day {
+    const CHRONO_EPOCH: i32 = 719_163;
+
+    /// From a calendar date.
+    pub fn from_date(date: NaiveDate) -> Self {
+        Self(date.num_days_from_ce() - Self::CHRONO_EPOCH)
+    }
+
+    /// The calendar date.
+    pub fn to_date(self) -> NaiveDate {
+        NaiveDate::from_num_days_from_ce_opt(self.0.saturating_add(Self::CHRONO_EPOCH))
+            .unwrap_or_default()
+    }
+
+    /// The day that many days later (earlier when negative).
+    pub const fn plus(self, days: i32) -> Self {
+        Self(self.0.saturating_add(days))
+    }
+}
+
+/// A local time put on the UTC line, and whether the zone made that a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalTime {
+    /// The usual case.
+    Exact(Timestamp),
+    /// The autumn overlap: the earlier of the two instants.
+    Ambiguous(Timestamp),
+    /// The spring gap: shifted forward by the gap.
+    Shifted(Timestamp),
+}
+
+/// Puts a local time of the source's zone on the UTC line with tzdata (DST existed until 2016).
+pub fn resolve_local(local: NaiveDateTime) -> LocalTime {
+    match SOURCE_ZONE.from_local_datetime(&local) {
+        chrono::LocalResult::Single(t) => LocalTime::Exact(Timestamp(t.timestamp_millis())),
+        chrono::LocalResult::Ambiguous(early, _) => {
+            LocalTime::Ambiguous(Timestamp(early.timestamp_millis()))
+        }
+        chrono::LocalResult::None => {
+            // Shifting by the gap means reading the time with the offset from before it.
+            let before = local - TimeDelta::hours(3);
+            let offset = SOURCE_ZONE
+                .from_local_datetime(&before)
+                .earliest()
+                .map_or(0, |t| i64::from(chrono::Offset::fix(t.offset()).local_minus_utc()));
+            LocalTime::Shifted(Timestamp((local.and_utc().timestamp() - offset) * 1000))
+        }
+    }
+}

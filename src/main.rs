@@ -1,0 +1,3 @@
+//! The `vomsis-connect` program.
+
+fn main() {}

@@ -1,0 +1,288 @@
+//! Every metric the program exports, as one typed table.
+//!
+//! Names and labels are the contract of `docs/monitoring.md`; no label is unbounded. Series exist
+//! from start: counters at 0, timestamps at process start until something better is known.
+
+use prometheus::{
+    CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+};
+
+/// Buckets of everything that a person waits for, in seconds.
+const LATENCY_BUCKETS: [f64; 12] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+/// The metrics of the process; cheap to share behind an `Arc`.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each field is documented by its help text below")]
+pub struct Metrics {
+    pub registry: Registry,
+    pub build_info: IntGaugeVec,
+    pub config_info: IntGaugeVec,
+    pub config_reload_success_timestamp: GaugeVec,
+    pub source_polls: IntCounterVec,
+    pub source_poll_duration: HistogramVec,
+    pub source_records: IntCounterVec,
+    pub source_last_success: GaugeVec,
+    pub source_newest_record: GaugeVec,
+    pub source_checkpoint_position: GaugeVec,
+    pub source_checkpoint_commit: GaugeVec,
+    pub source_freshness_slo: GaugeVec,
+    pub source_quiet_slo: GaugeVec,
+    pub source_state: IntGaugeVec,
+    pub source_backfill_progress: GaugeVec,
+    pub api_requests: IntCounterVec,
+    pub api_request_duration: HistogramVec,
+    pub api_retries: IntCounterVec,
+    pub api_rate_limit_remaining: GaugeVec,
+    pub api_rate_limit_limit: GaugeVec,
+    pub api_rate_limit_wait: CounterVec,
+    pub api_auth_attempts: IntCounterVec,
+    pub api_token_expiry: GaugeVec,
+    pub api_unknown_fields: IntCounterVec,
+    pub kafka_produced_records: IntCounterVec,
+    pub kafka_produce_errors: IntCounterVec,
+    pub kafka_produce_duration: HistogramVec,
+    pub kafka_producer_queue: IntGauge,
+    pub dlq_records: IntCounterVec,
+    pub state_size_bytes: IntGauge,
+    pub state_flush_duration: Histogram,
+    pub state_flush_errors: IntCounter,
+    pub shard_state: IntGaugeVec,
+    pub shard_fenced: IntCounterVec,
+    pub shard_restore_duration: GaugeVec,
+    pub transaction_duration: Histogram,
+}
+
+struct Table {
+    registry: Registry,
+}
+
+impl Table {
+    fn add<C: Collector + Clone + 'static>(&self, metric: prometheus::Result<C>) -> C {
+        // A duplicate or malformed name is a mistake in this file that the first test run shows.
+        #[expect(clippy::expect_used, reason = "the names are literals of this file")]
+        let metric = metric.expect("metric definition");
+        #[expect(clippy::expect_used, reason = "the names are literals of this file")]
+        self.registry.register(Box::new(metric.clone())).expect("unique metric name");
+        metric
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.add(GaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+        let opts = HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS.to_vec());
+        self.add(HistogramVec::new(opts, labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str) -> Histogram {
+        let opts = HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS.to_vec());
+        self.add(Histogram::with_opts(opts))
+    }
+}
+
+impl Metrics {
+    /// Registers every metric once.
+    #[expect(clippy::too_many_lines, reason = "a table reads better whole")]
+    pub fn new() -> Self {
+        let t = Table { registry: Registry::new() };
+        #[cfg(target_os = "linux")]
+        {
+            let process = prometheus::process_collector::ProcessCollector::for_self();
+            // Losing the process metrics is no reason to lose the others.
+            drop(t.registry.register(Box::new(process)));
+        }
+        let stream = ["connection", "stream"];
+        Self {
+            build_info: t.int_gauges(
+                "vomsis_build_info",
+                "Version of the program; always 1.",
+                &["version", "revision"],
+            ),
+            config_info: t.int_gauges(
+                "vomsis_config_info",
+                "Hash of the configuration in force; always 1.",
+                &["hash"],
+            ),
+            config_reload_success_timestamp: t.gauges(
+                "vomsis_config_reload_success_timestamp_seconds",
+                "When the configuration was last read.",
+                &[],
+            ),
+            source_polls: t.counters(
+                "vomsis_source_polls_total",
+                "Polls by outcome.",
+                &["connection", "stream", "outcome"],
+            ),
+            source_poll_duration: t.histograms(
+                "vomsis_source_poll_duration_seconds",
+                "A poll from its first request to its commit.",
+                &stream,
+            ),
+            source_records: t.counters(
+                "vomsis_source_records_total",
+                "Rows by what was found.",
+                &["connection", "stream", "kind"],
+            ),
+            source_last_success: t.gauges(
+                "vomsis_source_last_success_timestamp_seconds",
+                "Last successful poll of the entity that is furthest behind.",
+                &stream,
+            ),
+            source_newest_record: t.gauges(
+                "vomsis_source_newest_record_timestamp_seconds",
+                "Business time of the newest row seen.",
+                &stream,
+            ),
+            source_checkpoint_position: t.gauges(
+                "vomsis_source_checkpoint_position_timestamp_seconds",
+                "Business time up to which every row has been read.",
+                &stream,
+            ),
+            source_checkpoint_commit: t.gauges(
+                "vomsis_source_checkpoint_commit_timestamp_seconds",
+                "Last time a poll left the checkpoints true: committed, or nothing to commit.",
+                &stream,
+            ),
+            source_freshness_slo: t.gauges(
+                "vomsis_source_freshness_slo_seconds",
+                "Age of the last success above which the stream is stale.",
+                &stream,
+            ),
+            source_quiet_slo: t.gauges(
+                "vomsis_source_quiet_slo_seconds",
+                "Age of the newest row above which the stream is quiet; 0 is off.",
+                &stream,
+            ),
+            source_state: t.int_gauges(
+                "vomsis_source_state",
+                "1 for the state the stream is in.",
+                &["connection", "stream", "state"],
+            ),
+            source_backfill_progress: t.gauges(
+                "vomsis_source_backfill_progress_ratio",
+                "Share of the backfill that is done.",
+                &stream,
+            ),
+            api_requests: t.counters(
+                "vomsis_api_requests_total",
+                "HTTP calls by status; code `error` means no answer.",
+                &["connection", "operation", "code"],
+            ),
+            api_request_duration: t.histograms(
+                "vomsis_api_request_duration_seconds",
+                "HTTP calls from the first byte sent to the last received.",
+                &["connection", "operation"],
+            ),
+            api_retries: t.counters(
+                "vomsis_api_retries_total",
+                "Calls made again, by reason.",
+                &["connection", "operation", "reason"],
+            ),
+            api_rate_limit_remaining: t.gauges(
+                "vomsis_api_rate_limit_remaining",
+                "X-RateLimit-Remaining of the last answer.",
+                &["connection"],
+            ),
+            api_rate_limit_limit: t.gauges(
+                "vomsis_api_rate_limit_limit",
+                "X-RateLimit-Limit of the last answer.",
+                &["connection"],
+            ),
+            api_rate_limit_wait: t.add(CounterVec::new(
+                Opts::new(
+                    "vomsis_api_rate_limit_wait_seconds_total",
+                    "Time calls waited for the quota.",
+                ),
+                &["connection"],
+            )),
+            api_auth_attempts: t.counters(
+                "vomsis_api_auth_attempts_total",
+                "Token requests by outcome.",
+                &["connection", "outcome"],
+            ),
+            api_token_expiry: t.gauges(
+                "vomsis_api_token_expiry_timestamp_seconds",
+                "When the token in use ends.",
+                &["connection"],
+            ),
+            api_unknown_fields: t.counters(
+                "vomsis_api_unknown_fields_total",
+                "Fields of rows that the model does not know.",
+                &["connection", "operation"],
+            ),
+            kafka_produced_records: t.counters(
+                "vomsis_kafka_produced_records_total",
+                "Records committed.",
+                &["topic"],
+            ),
+            kafka_produce_errors: t.counters(
+                "vomsis_kafka_produce_errors_total",
+                "Transactions that did not commit, by topic and reason.",
+                &["topic", "reason"],
+            ),
+            kafka_produce_duration: t.histograms(
+                "vomsis_kafka_produce_duration_seconds",
+                "From the begin of a transaction to its commit, by topic it wrote.",
+                &["topic"],
+            ),
+            kafka_producer_queue: t.add(IntGauge::with_opts(Opts::new(
+                "vomsis_kafka_producer_queue_records",
+                "Records handed to producers and not yet acknowledged.",
+            ))),
+            dlq_records: t.counters(
+                "vomsis_dlq_records_total",
+                "Rows sent to quarantine.",
+                &["connection", "stream", "reason"],
+            ),
+            state_size_bytes: t.add(IntGauge::with_opts(Opts::new(
+                "vomsis_state_size_bytes",
+                "Size of the local cache on disk.",
+            ))),
+            state_flush_duration: t.histogram(
+                "vomsis_state_flush_duration_seconds",
+                "Writing a committed batch to the local cache.",
+            ),
+            state_flush_errors: t.add(IntCounter::with_opts(Opts::new(
+                "vomsis_state_flush_errors_total",
+                "Writes to the local cache that failed.",
+            ))),
+            shard_state: t.int_gauges(
+                "vomsis_shard_state",
+                "1 for the state the shard is in on this replica.",
+                &["shard", "state"],
+            ),
+            shard_fenced: t.counters(
+                "vomsis_shard_fenced_total",
+                "Times the shard's producer was fenced.",
+                &["shard"],
+            ),
+            shard_restore_duration: t.gauges(
+                "vomsis_shard_restore_duration_seconds",
+                "How long the last restore took.",
+                &["shard"],
+            ),
+            transaction_duration: t.histogram(
+                "vomsis_transaction_duration_seconds",
+                "Kafka transactions from begin to commit.",
+            ),
+            registry: t.registry,
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
