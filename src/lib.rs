@@ -4,4 +4,8 @@
 
 pub mod config;
 pub mod domain;
+pub mod kafka;
+pub mod publish;
+pub mod shards;
+pub mod state;
 pub mod telemetry;

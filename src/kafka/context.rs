@@ -1,0 +1,118 @@
+//! What librdkafka calls back: logs, and delivery reports of a shard's producer.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicI64, Ordering},
+};
+
+use rdkafka::{
+    ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::KafkaError,
+    message::{DeliveryResult, Message},
+    producer::{NoCustomPartitioner, ProducerContext},
+    types::RDKafkaErrorCode,
+};
+
+/// Hands librdkafka's own log lines to `tracing`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Logging;
+
+impl ClientContext for Logging {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client reports an error");
+    }
+}
+
+impl ConsumerContext for Logging {}
+
+fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    // librdkafka retries by itself; what matters is reported again by the call that fails.
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::warn!(facility, message, "kafka client");
+        }
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
+            tracing::debug!(facility, message, "kafka client");
+        }
+        RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+            tracing::trace!(facility, message, "kafka client");
+        }
+    }
+}
+
+/// What a record of a transaction is, for its delivery report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// An event for consumers.
+    Event,
+    /// A record of the state topic: its offset tags the local cache.
+    State,
+}
+
+impl Sent {
+    /// As the opaque value that librdkafka hands back.
+    pub const fn opaque(self) -> usize {
+        match self {
+            Self::Event => 0,
+            Self::State => 1,
+        }
+    }
+}
+
+/// Collects the delivery reports of one transaction.
+#[derive(Debug, Default)]
+pub struct Deliveries {
+    first_error: Mutex<Option<RDKafkaErrorCode>>,
+    state_next_offset: AtomicI64,
+}
+
+impl Deliveries {
+    /// Forgets the last transaction's reports.
+    pub fn begin(&self) {
+        *self.first_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The first record that was not delivered.
+    pub fn first_error(&self) -> Option<RDKafkaErrorCode> {
+        *self.first_error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The offset after the newest state record delivered so far.
+    pub fn state_next_offset(&self) -> i64 {
+        self.state_next_offset.load(Ordering::Acquire)
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka producer reports an error");
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
+        match result {
+            Ok(message) if opaque == Sent::State.opaque() => {
+                self.state_next_offset.fetch_max(message.offset() + 1, Ordering::AcqRel);
+            }
+            Ok(_) => {}
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
+                first.get_or_insert(code);
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Client settings in one table, error verdicts, reading a partition to its end, topics.
+
+pub mod context;
+pub mod reading;
+pub mod settings;
+pub mod topics;
+pub mod verdict;

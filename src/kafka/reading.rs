@@ -1,0 +1,173 @@
+//! Reading a partition to its true end.
+
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+
+use crate::config::model::Kafka;
+
+use super::{
+    context::Logging,
+    settings::{Role, client_config},
+};
+
+/// Why a partition could not be read to its end. Never taken for an empty partition.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Kafka refused or did not answer.
+    #[error("cannot read {topic}[{partition}]: {source}")]
+    Kafka {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// What Kafka says.
+        source: KafkaError,
+    },
+    /// The deadline passed before the end was reached.
+    #[error(
+        "{topic}[{partition}] could not be read to offset {end} within {seconds} s: stopped at {reached}; an open transaction of another producer holds its end back, or the broker is slow"
+    )]
+    Deadline {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The true end.
+        end: i64,
+        /// Where reading stopped.
+        reached: i64,
+        /// The deadline.
+        seconds: u64,
+    },
+    /// A record cannot be understood.
+    #[error("{topic}[{partition}] offset {offset}: {reason}")]
+    Record {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Where it lies.
+        offset: i64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A stretch of one partition to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// First offset wanted.
+    pub from: i64,
+    /// The true end (read-uncommitted high watermark), taken before reading.
+    pub end: i64,
+}
+
+/// Reads the committed records of a stretch; `each` gets offset, key and value and may stop early.
+///
+/// EOF alone is not the end: it comes at the last stable offset, which an open transaction of any
+/// producer holds back, and records committed after that point would be missed. `position()` at
+/// the EOF event counts markers and aborted records, so reading ends when it reaches `end`.
+pub fn read_committed(
+    kafka: &Kafka,
+    stretch: &Stretch,
+    deadline: Duration,
+    mut each: impl FnMut(i64, &[u8], Option<&[u8]>) -> Result<ControlFlow<()>, String>,
+) -> Result<(), Error> {
+    if stretch.from >= stretch.end {
+        return Ok(());
+    }
+    let failed = |source| Error::Kafka {
+        topic: stretch.topic.clone(),
+        partition: stretch.partition,
+        source,
+    };
+    let consumer: BaseConsumer<Logging> =
+        client_config(kafka, &Role::StateReader).create_with_context(Logging).map_err(failed)?;
+    // Connects and finds the leader: without it assign() costs 500 ms more.
+    consumer.fetch_watermarks(&stretch.topic, stretch.partition, deadline).map_err(failed)?;
+    let mut assignment = TopicPartitionList::new();
+    assignment
+        .add_partition_offset(&stretch.topic, stretch.partition, Offset::Offset(stretch.from))
+        .map_err(failed)?;
+    consumer.assign(&assignment).map_err(failed)?;
+    let started = Instant::now();
+    let mut reached = stretch.from;
+    loop {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                reached = message.offset() + 1;
+                let key = message.key().unwrap_or_default();
+                let flow = each(message.offset(), key, message.payload()).map_err(|reason| {
+                    Error::Record {
+                        topic: stretch.topic.clone(),
+                        partition: stretch.partition,
+                        offset: message.offset(),
+                        reason,
+                    }
+                })?;
+                if flow.is_break() {
+                    return Ok(());
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => {
+                reached = reached.max(position(&consumer, stretch).map_err(failed)?);
+                if reached >= stretch.end {
+                    return Ok(());
+                }
+            }
+            // Brokers that come back are worth waiting for until the deadline.
+            Some(Err(error)) if is_transient(&error) => {}
+            Some(Err(error)) => return Err(failed(error)),
+            None => {}
+        }
+        if started.elapsed() > deadline {
+            return Err(Error::Deadline {
+                topic: stretch.topic.clone(),
+                partition: stretch.partition,
+                end: stretch.end,
+                reached,
+                seconds: deadline.as_secs(),
+            });
+        }
+    }
+}
+
+fn position(consumer: &BaseConsumer<Logging>, stretch: &Stretch) -> Result<i64, KafkaError> {
+    let positions = consumer.position()?;
+    let offset = positions
+        .find_partition(&stretch.topic, stretch.partition)
+        .map_or(Offset::Invalid, |element| element.offset());
+    Ok(match offset {
+        Offset::Offset(next) => next,
+        _ => -1,
+    })
+}
+
+fn is_transient(error: &KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::OperationTimedOut
+                | Code::RequestTimedOut
+                | Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::NetworkException
+                | Code::Resolve
+        )
+    )
+}

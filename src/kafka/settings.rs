@@ -1,0 +1,192 @@
+//! Every librdkafka client of the program and its settings, in one table.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+
+use crate::config::model::Kafka;
+
+/// What the transaction may take before the broker aborts it.
+pub const TRANSACTION_TIMEOUT_MS: u64 = 10_000;
+
+/// A client's job; it decides the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Writes one shard, exactly once, under this transactional id.
+    ShardWriter {
+        /// `<env>.<topic_prefix>.<group>.src.v1.<shard>`.
+        transactional_id: String,
+    },
+    /// Reads a state partition to its end.
+    StateReader,
+    /// Takes part in the group that shares the shards.
+    GroupMember,
+    /// Reads topics for people; never commits.
+    Viewer,
+    /// Creates and describes topics.
+    Admin,
+}
+
+impl Role {
+    const fn is_producer(&self) -> bool {
+        matches!(self, Self::ShardWriter { .. })
+    }
+
+    const fn is_consumer(&self) -> bool {
+        matches!(self, Self::StateReader | Self::GroupMember | Self::Viewer)
+    }
+}
+
+/// The settings of a client: ours as defaults, the operator's over them, then what the protocol
+/// depends on, which nobody may change (the configuration refuses it already).
+pub fn client_config(kafka: &Kafka, role: &Role) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &kafka.bootstrap_servers);
+    config.set("client.id", "vomsis-connect");
+    put(&mut config, defaults(role));
+    put_all(&mut config, &kafka.properties);
+    if role.is_producer() {
+        put_all(&mut config, &kafka.producer_properties);
+    }
+    if role.is_consumer() {
+        put_all(&mut config, &kafka.consumer_properties);
+    }
+    put(&mut config, protocol(role));
+    match role {
+        Role::ShardWriter { transactional_id } => {
+            config.set("transactional.id", transactional_id);
+        }
+        Role::StateReader | Role::Viewer => {
+            // assign() wants a group id even though nothing is ever committed under it.
+            config.set("group.id", format!("{}.reader", kafka.group));
+        }
+        Role::GroupMember => {
+            config.set("group.id", &kafka.group);
+        }
+        Role::Admin => {}
+    }
+    config
+}
+
+fn put(config: &mut ClientConfig, settings: &[(&str, &str)]) {
+    for (key, value) in settings {
+        config.set(*key, *value);
+    }
+}
+
+fn put_all(config: &mut ClientConfig, settings: &BTreeMap<String, String>) {
+    for (key, value) in settings {
+        config.set(key, value);
+    }
+}
+
+/// What an operator may change.
+const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
+    match role {
+        Role::ShardWriter { .. } => &[
+            ("compression.type", "lz4"),
+            ("linger.ms", "2"),
+            // librdkafka waits for the queue with poll(); 64 MB bound the memory of one shard.
+            ("queue.buffering.max.kbytes", "65536"),
+            ("queue.buffering.max.messages", "100000"),
+            ("batch.size", "1000000"),
+        ],
+        Role::StateReader => {
+            &[("fetch.wait.max.ms", "50"), ("queued.max.messages.kbytes", "16384")]
+        }
+        Role::GroupMember => &[
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "2000"),
+            ("queued.max.messages.kbytes", "1024"),
+        ],
+        Role::Viewer => &[("fetch.wait.max.ms", "100"), ("queued.max.messages.kbytes", "16384")],
+        Role::Admin => &[],
+    }
+}
+
+/// What the protocol depends on.
+const fn protocol(role: &Role) -> &'static [(&'static str, &'static str)] {
+    match role {
+        Role::ShardWriter { .. } => &[
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            ("transaction.timeout.ms", "10000"),
+            // So that this very client sees the true end of the state partition.
+            ("isolation.level", "read_uncommitted"),
+            ("partitioner", "murmur2_random"),
+        ],
+        Role::StateReader => &[
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            ("auto.offset.reset", "error"),
+            ("enable.auto.commit", "false"),
+        ],
+        Role::GroupMember => &[
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("isolation.level", "read_committed"),
+            ("auto.offset.reset", "earliest"),
+            ("enable.auto.commit", "false"),
+        ],
+        Role::Viewer => &[
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            ("auto.offset.reset", "earliest"),
+            ("enable.auto.commit", "false"),
+        ],
+        Role::Admin => &[],
+    }
+}
+
+/// The transactional id of a shard: the same for every replica, so the newest fences the others.
+pub fn shard_transactional_id(env: &str, kafka: &Kafka, shard: i32) -> String {
+    format!("{env}.{}.{}.src.v1.{shard}", kafka.topic_prefix, kafka.group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kafka() -> Kafka {
+        Kafka {
+            bootstrap_servers: "localhost:9092".into(),
+            group: "g".into(),
+            topic_prefix: "vomsis".into(),
+            shards: 8,
+            replication_factor: 1,
+            manage_topics: true,
+            properties: [("socket.keepalive.enable".into(), "true".into())].into(),
+            consumer_properties: [("fetch.wait.max.ms".into(), "7".into())].into(),
+            producer_properties: [
+                ("compression.type".into(), "zstd".into()),
+                ("acks".into(), "1".into()),
+            ]
+            .into(),
+        }
+    }
+
+    #[test]
+    fn operators_change_defaults_but_never_the_protocol() {
+        let role = Role::ShardWriter { transactional_id: "t".into() };
+        let config = client_config(&kafka(), &role);
+        assert_eq!(config.get("compression.type"), Some("zstd"));
+        assert_eq!(config.get("acks"), Some("all"));
+        assert_eq!(config.get("socket.keepalive.enable"), Some("true"));
+        assert_eq!(config.get("fetch.wait.max.ms"), None);
+        let reader = client_config(&kafka(), &Role::StateReader);
+        assert_eq!(reader.get("fetch.wait.max.ms"), Some("7"));
+        assert_eq!(reader.get("isolation.level"), Some("read_committed"));
+    }
+
+    #[test]
+    fn transactional_ids_differ_by_environment_prefix_group_and_shard() {
+        assert_eq!(shard_transactional_id("prod", &kafka(), 3), "prod.vomsis.g.src.v1.3");
+    }
+
+    #[test]
+    fn the_transaction_timeout_in_the_table_is_the_constant() {
+        let role = Role::ShardWriter { transactional_id: "t".into() };
+        let config = client_config(&kafka(), &role);
+        let expected = TRANSACTION_TIMEOUT_MS.to_string();
+        assert_eq!(config.get("transaction.timeout.ms"), Some(expected.as_str()));
+    }
+}

@@ -1,0 +1,175 @@
+//! Group commit: batches of many pollers of a shard in one transaction.
+//!
+//! The loop runs on the shard's own OS thread, because every transaction call blocks. While one
+//! transaction is on its way to the broker the next batches queue up, so the busier the shard,
+//! the larger its transactions, up to [`ROWS_MAX`] records or [`BYTES_MAX`] bytes.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{domain::time::Timestamp, state::store::ShardStore, telemetry::metrics::Metrics};
+
+use super::{
+    batch::Batch,
+    writer::{Lost, Writer},
+};
+
+/// Records after which a transaction takes no further batch.
+pub const ROWS_MAX: usize = 5_000;
+/// Bytes after which a transaction takes no further batch.
+pub const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Batches that may wait; pollers beyond that wait themselves, so memory stays flat.
+const QUEUE_BATCHES: usize = 32;
+/// How often the local cache is asked to reach the disk.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The shard's writer is gone: what was handed to it may or may not be committed, and only a
+/// restore tells. Pollers end with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the shard was lost before the commit was confirmed")]
+pub struct Gone;
+
+struct Request {
+    batch: Batch,
+    committed: oneshot::Sender<()>,
+}
+
+/// Hands batches to the shard's thread; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    requests: mpsc::Sender<Request>,
+}
+
+/// The other end: what the shard's thread takes batches from.
+#[derive(Debug)]
+pub struct Inbox {
+    requests: mpsc::Receiver<Request>,
+}
+
+/// A publisher and its inbox.
+pub fn channel() -> (Publisher, Inbox) {
+    let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
+    (Publisher { requests: sender }, Inbox { requests: receiver })
+}
+
+impl Publisher {
+    /// Returns once the batch is committed. An empty batch opens no transaction.
+    pub async fn publish(&self, batch: Batch) -> Result<(), Gone> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (committed, confirmed) = oneshot::channel();
+        self.requests.send(Request { batch, committed }).await.map_err(|_| Gone)?;
+        confirmed.await.map_err(|_| Gone)
+    }
+}
+
+/// Where confirmed ends are told.
+pub trait CommitObserver: Send {
+    /// The state partition is committed up to before this offset.
+    fn committed(&self, state_end: i64);
+}
+
+/// Commits what arrives until every publisher is dropped, or the writer is lost.
+///
+/// The local cache is written after the commit only, and its failure costs the cache, not rows.
+pub fn run(
+    mut writer: Writer,
+    mut cache: Option<ShardStore>,
+    mut inbox: Inbox,
+    observer: &impl CommitObserver,
+    metrics: &Arc<Metrics>,
+) -> Result<(), Lost> {
+    let mut flushed = Instant::now();
+    while let Some(first) = inbox.requests.blocking_recv() {
+        let requests = gather(first, &mut inbox);
+        let batches: Vec<&Batch> = requests.iter().map(|request| &request.batch).collect();
+        let started = Instant::now();
+        let queued: usize = batches.iter().map(|batch| batch.len()).sum();
+        metrics.kafka_producer_queue.add(i64::try_from(queued).unwrap_or(0));
+        let outcome = writer.commit(&batches);
+        metrics.kafka_producer_queue.sub(i64::try_from(queued).unwrap_or(0));
+        count(metrics, &batches, started.elapsed(), outcome.as_ref().err());
+        let state_end = outcome?;
+        cache = cache.and_then(|cache| write_cache(cache, &batches, state_end, metrics));
+        observer.committed(state_end);
+        for request in requests {
+            // A poller that was cancelled meanwhile no longer waits; the commit stands.
+            request.committed.send(()).unwrap_or_default();
+        }
+        if flushed.elapsed() >= FLUSH_INTERVAL {
+            flushed = Instant::now();
+            flush(cache.as_ref(), metrics);
+        }
+    }
+    flush(cache.as_ref(), metrics);
+    Ok(())
+}
+
+fn gather(first: Request, inbox: &mut Inbox) -> Vec<Request> {
+    let (mut records, mut bytes) = (first.batch.len(), first.batch.bytes());
+    let mut requests = vec![first];
+    while records < ROWS_MAX && bytes < BYTES_MAX {
+        let Ok(next) = inbox.requests.try_recv() else { break };
+        records += next.batch.len();
+        bytes += next.batch.bytes();
+        requests.push(next);
+    }
+    requests
+}
+
+fn write_cache(
+    mut cache: ShardStore,
+    batches: &[&Batch],
+    state_end: i64,
+    metrics: &Metrics,
+) -> Option<ShardStore> {
+    let started = Instant::now();
+    let records = batches
+        .iter()
+        .flat_map(|batch| batch.state.iter())
+        .map(|record| (record.key.as_str(), record.value.as_deref()));
+    let written = cache.write(records, state_end, Timestamp::from_utc(Utc::now()));
+    metrics.state_flush_duration.observe(started.elapsed().as_secs_f64());
+    match written {
+        Ok(()) => Some(cache),
+        Err(error) => {
+            metrics.state_flush_errors.inc();
+            tracing::error!(code = "VOM-STA-002", %error, "the local cache cannot be written, going on without it until the next restore: check the disk");
+            None
+        }
+    }
+}
+
+fn flush(cache: Option<&ShardStore>, metrics: &Metrics) {
+    if let Some(Err(error)) = cache.map(ShardStore::flush) {
+        metrics.state_flush_errors.inc();
+        tracing::warn!(code = "VOM-STA-003", %error, "the local cache cannot be flushed");
+    }
+}
+
+fn count(metrics: &Metrics, batches: &[&Batch], took: Duration, lost: Option<&Lost>) {
+    metrics.transaction_duration.observe(took.as_secs_f64());
+    let mut by_topic: std::collections::BTreeMap<&str, u64> = Default::default();
+    for event in batches.iter().flat_map(|batch| &batch.events) {
+        *by_topic.entry(&event.topic).or_default() += 1;
+    }
+    for (topic, records) in by_topic {
+        match lost {
+            None => {
+                metrics.kafka_produced_records.with_label_values(&[topic]).inc_by(records);
+                let duration = metrics.kafka_produce_duration.with_label_values(&[topic]);
+                duration.observe(took.as_secs_f64());
+            }
+            Some(lost) => {
+                let labels = [topic, lost.verdict.as_str()];
+                metrics.kafka_produce_errors.with_label_values(&labels).inc();
+            }
+        }
+    }
+}

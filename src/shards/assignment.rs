@@ -1,0 +1,224 @@
+//! Sharing the shards: a consumer group on the assignment topic, whose partitions are the shards.
+//!
+//! The group only places work. It never fences: that is the transactional id's job, so an
+//! assignment that is late or doubled costs a fenced producer and no row. The member's offsets on
+//! the topic mean nothing; their metadata carries each shard's [`Note`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer},
+    error::KafkaError,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    config::model::Kafka,
+    kafka::{
+        context::Logging,
+        settings::{Role, client_config},
+    },
+};
+
+use super::note::Note;
+
+const POLL: Duration = Duration::from_millis(200);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+const NOTE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A shard that this replica now has, with what the group noted of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The shard.
+    pub shard: i32,
+    /// The group's note.
+    pub note: Option<Note>,
+}
+
+/// A change of what this replica owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// This replica has the shard from now on.
+    Granted(Granted),
+    /// Another replica will have it.
+    Revoked(i32),
+}
+
+/// What a shard wants the group to remember.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteUpdate {
+    /// The shard.
+    pub shard: i32,
+    /// What to note.
+    pub note: Note,
+}
+
+/// The member's two channels and its end.
+#[derive(Debug)]
+pub struct Member {
+    /// What this replica gains and loses.
+    pub changes: mpsc::UnboundedReceiver<Change>,
+    /// What shards want noted; the newest of each shard counts.
+    pub notes: mpsc::UnboundedSender<NoteUpdate>,
+}
+
+/// Joins the group on a thread of its own and stays until `stop` turns true.
+pub fn join(
+    kafka: Kafka,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<(Member, thread::JoinHandle<()>)> {
+    let (changes, changed) = mpsc::unbounded_channel();
+    let (notes, noted) = mpsc::unbounded_channel();
+    let handle = thread::Builder::new().name("assignment".into()).spawn(move || {
+        let mut membership = Membership {
+            kafka,
+            stop,
+            changes,
+            noted,
+            owned: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            noted_at: Instant::now(),
+        };
+        while !*membership.stop.borrow() {
+            if let Err(error) = membership.run() {
+                tracing::warn!(code = "VOM-SHD-001", %error, "the shard assignment failed, joining the group again");
+                membership.give_back(&BTreeSet::new());
+                thread::sleep(RETRY_PAUSE);
+            }
+        }
+    })?;
+    Ok((Member { changes: changed, notes }, handle))
+}
+
+struct Membership {
+    kafka: Kafka,
+    stop: watch::Receiver<bool>,
+    changes: mpsc::UnboundedSender<Change>,
+    noted: mpsc::UnboundedReceiver<NoteUpdate>,
+    owned: BTreeSet<i32>,
+    pending: BTreeMap<i32, Note>,
+    noted_at: Instant,
+}
+
+impl Membership {
+    fn run(&mut self) -> Result<(), KafkaError> {
+        let topic = self.kafka.topic("internal.assignment");
+        let consumer: BaseConsumer<Logging> =
+            client_config(&self.kafka, &Role::GroupMember).create_with_context(Logging)?;
+        consumer.subscribe(&[&topic])?;
+        let mut checked = Instant::now();
+        while !*self.stop.borrow() {
+            // Rebalances happen inside poll(); what they left is read off the assignment.
+            if let Some(Err(error)) = consumer.poll(POLL) {
+                tracing::debug!(%error, "assignment poll");
+            }
+            let assigned = assigned_shards(&consumer, &topic)?;
+            self.give_back(&assigned);
+            self.take(&consumer, &topic, &assigned)?;
+            if self.noted_at.elapsed() >= NOTE_INTERVAL {
+                self.commit_notes(&consumer, &topic);
+            }
+            if checked.elapsed() > Duration::from_secs(30) {
+                checked = Instant::now();
+                check_shard_count(&consumer, &topic, self.kafka.shards)?;
+            }
+        }
+        self.commit_notes(&consumer, &topic);
+        // A dynamic member that unsubscribes leaves at once: the next owner need not wait for the
+        // session to time out.
+        consumer.unsubscribe();
+        consumer.poll(POLL);
+        Ok(())
+    }
+
+    fn give_back(&mut self, assigned: &BTreeSet<i32>) {
+        for shard in self.owned.difference(assigned) {
+            // The receiver is gone only when the process is ending anyway.
+            drop(self.changes.send(Change::Revoked(*shard)));
+        }
+        self.owned.retain(|shard| assigned.contains(shard));
+    }
+
+    fn take(
+        &mut self,
+        consumer: &BaseConsumer<Logging>,
+        topic: &str,
+        assigned: &BTreeSet<i32>,
+    ) -> Result<(), KafkaError> {
+        let new: Vec<i32> = assigned.difference(&self.owned).copied().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut asked = TopicPartitionList::new();
+        for shard in &new {
+            asked.add_partition(topic, *shard);
+        }
+        let committed = consumer.committed_offsets(asked, CALL_TIMEOUT)?;
+        for shard in new {
+            let note = committed
+                .find_partition(topic, shard)
+                .and_then(|element| Note::from_metadata(element.metadata()));
+            self.owned.insert(shard);
+            drop(self.changes.send(Change::Granted(Granted { shard, note })));
+        }
+        Ok(())
+    }
+
+    fn commit_notes(&mut self, consumer: &BaseConsumer<Logging>, topic: &str) {
+        self.noted_at = Instant::now();
+        while let Ok(update) = self.noted.try_recv() {
+            self.pending.insert(update.shard, update.note);
+        }
+        self.pending.retain(|shard, _| self.owned.contains(shard));
+        if self.pending.is_empty() {
+            return;
+        }
+        let mut offsets = TopicPartitionList::new();
+        for (shard, note) in &self.pending {
+            let mut element = offsets.add_partition(topic, *shard);
+            element.set_metadata(note.to_metadata());
+            if let Err(error) = element.set_offset(Offset::Offset(0)) {
+                tracing::debug!(%error, shard, "noting the end of the state");
+            }
+        }
+        match consumer.commit(&offsets, CommitMode::Sync) {
+            Ok(()) => self.pending.clear(),
+            // In the middle of a rebalance; a shard that moves is noted by its next owner.
+            Err(error) => tracing::debug!(%error, "noting the end of the state"),
+        }
+    }
+}
+
+fn assigned_shards(
+    consumer: &BaseConsumer<Logging>,
+    topic: &str,
+) -> Result<BTreeSet<i32>, KafkaError> {
+    let assignment = consumer.assignment()?;
+    Ok(assignment.elements_for_topic(topic).iter().map(|element| element.partition()).collect())
+}
+
+/// More partitions than shards would move connections between shards under their owners' feet.
+fn check_shard_count(
+    consumer: &BaseConsumer<Logging>,
+    topic: &str,
+    shards: i32,
+) -> Result<(), KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), CALL_TIMEOUT)?;
+    let partitions = metadata.topics().first().map_or(0, |t| t.partitions().len());
+    if i32::try_from(partitions) != Ok(shards) {
+        tracing::error!(
+            code = "VOM-SHD-002",
+            topic,
+            partitions,
+            shards,
+            "the assignment topic no longer has as many partitions as kafka.shards: recreate it or change the setting, then restart"
+        );
+    }
+    Ok(())
+}

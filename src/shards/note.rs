@@ -1,0 +1,121 @@
+//! What the group remembers of a state partition beside its content.
+//!
+//! It travels as metadata of the group's committed offset on the assignment topic. If the state
+//! topic is deleted, emptied or cut, this note still knows how much there was: starting from an
+//! emptied state would publish everything again.
+
+use serde::{Deserialize, Serialize};
+
+/// The identity and the end of a state partition, as they were last confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// The uuid under `_identity`.
+    pub identity: String,
+    /// The end of the partition.
+    pub end: i64,
+}
+
+/// What a state partition looks like after the lock was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// The uuid under `_identity`, where there is one.
+    pub identity: Option<&'a str>,
+    /// First offset that is still there.
+    pub start: i64,
+    /// The true end.
+    pub end: i64,
+}
+
+/// A state topic that lost something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Regression {
+    /// Compaction never moves the log start; deleting records or retention does.
+    #[error("its first {0} offsets were deleted")]
+    Cut(i64),
+    /// Another topic under the same name.
+    #[error("it was recreated: identity {found:?} instead of {noted}")]
+    Recreated {
+        /// What the group noted.
+        noted: String,
+        /// What is there.
+        found: Option<String>,
+    },
+    /// Shorter than it was.
+    #[error("it ends at {found}, but the group noted {noted}")]
+    Shorter {
+        /// What the group noted.
+        noted: i64,
+        /// What is there.
+        found: i64,
+    },
+}
+
+/// Compares what is there with what the group noted; no note is no evidence of a loss.
+pub fn check_regression(note: Option<&Note>, found: Found<'_>) -> Result<(), Regression> {
+    if found.start > 0 {
+        return Err(Regression::Cut(found.start));
+    }
+    let Some(note) = note else { return Ok(()) };
+    if found.end < note.end {
+        return Err(Regression::Shorter { noted: note.end, found: found.end });
+    }
+    if found.identity != Some(note.identity.as_str()) {
+        return Err(Regression::Recreated {
+            noted: note.identity.clone(),
+            found: found.identity.map(str::to_owned),
+        });
+    }
+    Ok(())
+}
+
+impl Note {
+    /// As committed metadata.
+    pub fn to_metadata(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// From committed metadata; anything else there is no note.
+    pub fn from_metadata(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note() -> Note {
+        Note { identity: "a".into(), end: 10 }
+    }
+
+    #[test]
+    fn a_partition_that_grew_is_fine() {
+        let found = Found { identity: Some("a"), start: 0, end: 12 };
+        assert_eq!(check_regression(Some(&note()), found), Ok(()));
+        assert_eq!(check_regression(None, Found { identity: None, start: 0, end: 0 }), Ok(()));
+    }
+
+    #[test]
+    fn emptied_recreated_and_cut_partitions_are_told_apart() {
+        let emptied = Found { identity: None, start: 0, end: 0 };
+        let recreated = Found { identity: Some("b"), start: 0, end: 40 };
+        let cut = Found { identity: Some("a"), start: 3, end: 40 };
+        assert_eq!(
+            check_regression(Some(&note()), emptied),
+            Err(Regression::Shorter { noted: 10, found: 0 })
+        );
+        assert!(matches!(
+            check_regression(Some(&note()), recreated),
+            Err(Regression::Recreated { .. })
+        ));
+        assert_eq!(check_regression(Some(&note()), cut), Err(Regression::Cut(3)));
+        assert_eq!(check_regression(None, cut), Err(Regression::Cut(3)));
+    }
+
+    #[test]
+    fn notes_survive_the_trip_through_metadata() {
+        assert_eq!(Note::from_metadata(&note().to_metadata()), Some(note()));
+        assert_eq!(Note::from_metadata("something else"), None);
+    }
+}

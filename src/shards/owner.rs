@@ -1,0 +1,267 @@
+//! The life of one owned shard: lock, restore, run, and again after a loss.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::model::Kafka,
+    kafka::verdict::Verdict,
+    publish::{
+        group::{self, CommitObserver, Publisher},
+        writer::Lost,
+    },
+    state::{changelog::ShardState, store::Store},
+    telemetry::metrics::Metrics,
+};
+
+use super::{
+    assignment::{Granted, NoteUpdate},
+    note::Note,
+    restore::{self, Locked, Progress, Request},
+};
+
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// How long pollers may take to end once they are told to.
+const POLLERS_GRACE: Duration = Duration::from_secs(15);
+/// How long the writer's thread may take for what is queued.
+const WRITER_GRACE: Duration = Duration::from_secs(20);
+/// Without a terminal a long restore says every so often how far it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What runs on an owned shard; the pollers, in the real program.
+pub trait Work: Send + Sync + 'static {
+    /// Runs until `stop`; `state` is everything committed, `publisher` the only way to add to it.
+    fn run(
+        &self,
+        shard: i32,
+        state: ShardState,
+        publisher: Publisher,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// Where a shard stands, for the status page and readiness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Lock and state are being taken.
+    Restoring,
+    /// Pollers run.
+    Owned,
+    /// Another replica, or a lost connection, took the lock; it will be tried again.
+    Fenced,
+    /// Only an operator can help.
+    Stopped,
+    /// Given back.
+    Released,
+}
+
+impl Phase {
+    /// The label of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Restoring => "restoring",
+            Self::Owned => "owned",
+            Self::Fenced => "fenced",
+            Self::Stopped => "stopped",
+            Self::Released => "released",
+        }
+    }
+
+    /// Phases that metrics show.
+    pub const SHOWN: [Self; 4] = [Self::Restoring, Self::Owned, Self::Fenced, Self::Stopped];
+}
+
+/// What every shard of the process shares.
+#[derive(Debug)]
+pub struct Context<W> {
+    /// Part of the transactional id.
+    pub env: String,
+    /// Brokers and names.
+    pub kafka: Kafka,
+    /// The local cache, where it is open.
+    pub store: Option<Store>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// The pollers.
+    pub work: Arc<W>,
+    /// To the group member.
+    pub notes: mpsc::UnboundedSender<NoteUpdate>,
+    /// Phase changes, for readiness and the status page.
+    pub phases: mpsc::UnboundedSender<(i32, Phase)>,
+}
+
+impl<W: Work> Context<W> {
+    /// Runs the shard until `stop`.
+    pub async fn own(self: Arc<Self>, granted: Granted, stop: CancellationToken) {
+        let shard = granted.shard;
+        let mut note = granted.note;
+        let mut backoff = BACKOFF_MIN;
+        while !stop.is_cancelled() {
+            self.enter(shard, Phase::Restoring);
+            let started = Instant::now();
+            match self.restore(shard, note.clone(), &stop).await {
+                Ok(Some(locked)) => {
+                    note = Some(locked.note.clone());
+                    let lost = self.run(shard, locked, &stop).await;
+                    self.report_loss(shard, lost.as_ref());
+                }
+                Ok(None) => break,
+                Err(error) if error.needs_operator() => {
+                    tracing::error!(code = "VOM-SHD-003", shard, %error, "shard stopped");
+                    self.enter(shard, Phase::Stopped);
+                    stop.cancelled().await;
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(code = "VOM-SHD-004", shard, %error, retry_in_s = backoff.as_secs(), "shard not ready");
+                }
+            }
+            if started.elapsed() > BACKOFF_MAX {
+                backoff = BACKOFF_MIN;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
+            }
+        }
+        self.enter(shard, Phase::Released);
+    }
+
+    /// Locks and reads on a thread of its own; `None` when the shard was given back meanwhile.
+    async fn restore(
+        &self,
+        shard: i32,
+        note: Option<Note>,
+        stop: &CancellationToken,
+    ) -> Result<Option<Locked>, restore::Error> {
+        let progress = Arc::new(Progress::default());
+        let request = Request {
+            env: self.env.clone(),
+            kafka: self.kafka.clone(),
+            shard,
+            note,
+            store: self.store.clone(),
+            progress: Arc::clone(&progress),
+        };
+        let mut restoring =
+            tokio::task::spawn_blocking(move || restore::lock_and_restore(&request));
+        let locked = loop {
+            tokio::select! {
+                joined = &mut restoring => match joined {
+                    Ok(result) => break result?,
+                    // A panic in there is a bug; the shard is tried again like any other failure.
+                    Err(error) => {
+                        tracing::error!(code = "VOM-SHD-005", shard, %error, "restore broke off");
+                        return Ok(None);
+                    }
+                },
+                () = stop.cancelled() => return Ok(None),
+                () = sleep(PROGRESS_INTERVAL) => tracing::info!(
+                    code = "VOM-SHD-006",
+                    shard,
+                    records = progress.records.load(Ordering::Relaxed),
+                    offset = progress.offset.load(Ordering::Relaxed),
+                    end = progress.end.load(Ordering::Relaxed),
+                    "restoring the shard"
+                ),
+            }
+        };
+        let label = shard.to_string();
+        let seconds = locked.took.as_secs_f64();
+        self.metrics.shard_restore_duration.with_label_values(&[&label]).set(seconds);
+        tracing::info!(
+            code = "VOM-SHD-007",
+            shard,
+            seconds,
+            records = locked.records_read,
+            seen_rows = locked.state.seen_rows(),
+            from_cache = locked.from_cache,
+            "shard restored"
+        );
+        Ok(Some(locked))
+    }
+
+    /// Runs pollers and writer until one of them ends; says why the writer was lost, if it was.
+    async fn run(&self, shard: i32, locked: Locked, stop: &CancellationToken) -> Option<Lost> {
+        let (publisher, inbox) = group::channel();
+        let (ended, mut writer_ended) = oneshot::channel();
+        let observer = Noting { shard, note: locked.note.clone(), notes: self.notes.clone() };
+        observer.committed(locked.note.end);
+        let metrics = Arc::clone(&self.metrics);
+        let (writer, cache) = (locked.writer, locked.cache);
+        let thread = thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
+            let outcome = group::run(writer, cache, inbox, &observer, &metrics);
+            // Nobody waits any more once the grace period is over.
+            drop(ended.send(outcome));
+        });
+        if let Err(error) = thread {
+            tracing::error!(code = "VOM-SHD-005", shard, %error, "the shard's thread cannot start");
+            return None;
+        }
+        self.enter(shard, Phase::Owned);
+        let pollers_stop = stop.child_token();
+        let mut work =
+            Box::pin(self.work.run(shard, locked.state, publisher, pollers_stop.clone()));
+        let lost = tokio::select! {
+            () = &mut work => None,
+            outcome = &mut writer_ended => Some(outcome),
+        };
+        pollers_stop.cancel();
+        if lost.is_some() && timeout(POLLERS_GRACE, &mut work).await.is_err() {
+            tracing::warn!(
+                code = "VOM-SHD-008",
+                shard,
+                "pollers did not end in time, dropping them"
+            );
+        }
+        drop(work);
+        let outcome = match lost {
+            Some(outcome) => outcome.ok(),
+            None => timeout(WRITER_GRACE, writer_ended).await.ok().and_then(Result::ok),
+        };
+        outcome.and_then(Result::err)
+    }
+
+    fn report_loss(&self, shard: i32, lost: Option<&Lost>) {
+        let Some(lost) = lost else { return };
+        if lost.verdict == Verdict::Fenced {
+            self.metrics.shard_fenced.with_label_values(&[&shard.to_string()]).inc();
+            self.enter(shard, Phase::Fenced);
+        }
+        tracing::warn!(code = "VOM-SHD-009", shard, verdict = lost.verdict.as_str(), reason = %lost, "shard lost, its state is read again before anything is written");
+    }
+
+    fn enter(&self, shard: i32, phase: Phase) {
+        let label = shard.to_string();
+        for shown in Phase::SHOWN {
+            let gauge = self.metrics.shard_state.with_label_values(&[&label, shown.as_str()]);
+            gauge.set(i64::from(shown == phase));
+        }
+        // The receiver is gone only when the process is ending anyway.
+        self.phases.send((shard, phase)).unwrap_or_default();
+    }
+}
+
+/// Tells the group, now and then, how far the state partition is committed.
+struct Noting {
+    shard: i32,
+    note: Note,
+    notes: mpsc::UnboundedSender<NoteUpdate>,
+}
+
+impl CommitObserver for Noting {
+    fn committed(&self, state_end: i64) {
+        let note = Note { identity: self.note.identity.clone(), end: state_end };
+        drop(self.notes.send(NoteUpdate { shard: self.shard, note }));
+    }
+}

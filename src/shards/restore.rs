@@ -1,0 +1,288 @@
+//! Lock, then read: the only way into a shard.
+//!
+//! `init_transactions` fences the former owner and waits for its open transaction, so the end of
+//! the state partition that is read afterwards holds everything it ever committed. If it cannot
+//! be read to that end, the shard is not run: empty is never assumed.
+
+use std::{
+    collections::HashMap,
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use uuid::Uuid;
+
+use crate::{
+    config::model::Kafka,
+    domain::time::Timestamp,
+    kafka::{
+        reading::{self, Stretch, read_committed},
+        settings::shard_transactional_id,
+    },
+    publish::{
+        batch::{Batch, StateRecord},
+        writer::{Lost, Writer},
+    },
+    state::{
+        changelog::ShardState,
+        codec,
+        store::{self, ShardStore, Store},
+    },
+};
+
+use super::note::{Found, Note, Regression, check_regression};
+
+/// Longer than the longest transaction that can hold the end back, plus the broker's sweep.
+const READ_DEADLINE: Duration = Duration::from_secs(120);
+const METADATA_TIMEOUT: Duration = Duration::from_secs(15);
+/// Entries handed to the cache at once when it is filled anew.
+const CACHE_FILL_RECORDS: usize = 2_000;
+
+/// Why a shard cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The lock or the first commit failed.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// The state could not be read to its end.
+    #[error(transparent)]
+    Read(#[from] reading::Error),
+    /// The state topic lost something.
+    #[error(
+        "STATE_REGRESSION: state topic {topic}[{shard}]: {regression}; stopped, because going on would publish rows again. restore the topic from a backup, or accept the loss with `checkpoint reset --yes` once the consumers are ready for repeated rows"
+    )]
+    Regression {
+        /// The state topic.
+        topic: String,
+        /// The partition.
+        shard: i32,
+        /// What it lost.
+        regression: Regression,
+    },
+}
+
+impl Error {
+    /// Whether trying again by itself cannot help.
+    pub const fn needs_operator(&self) -> bool {
+        match self {
+            Self::Regression { .. } => true,
+            Self::Lost(_) | Self::Read(_) => false,
+        }
+    }
+}
+
+/// How far a restore is, for progress bars and the ten-second line.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Records read so far.
+    pub records: AtomicU64,
+    /// Next offset to read.
+    pub offset: AtomicU64,
+    /// The offset to reach.
+    pub end: AtomicU64,
+}
+
+/// A locked shard and what it remembers.
+#[derive(Debug)]
+pub struct Locked {
+    /// Holds the lock.
+    pub writer: Writer,
+    /// Everything committed.
+    pub state: ShardState,
+    /// The local cache, where it is usable.
+    pub cache: Option<ShardStore>,
+    /// What to note with the group.
+    pub note: Note,
+    /// How long it took.
+    pub took: Duration,
+    /// Records read from Kafka; the rest came from the cache.
+    pub records_read: u64,
+    /// Whether the cache was used.
+    pub from_cache: bool,
+}
+
+/// What a restore needs.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Part of the transactional id.
+    pub env: String,
+    /// Brokers and names.
+    pub kafka: Kafka,
+    /// Which shard.
+    pub shard: i32,
+    /// What the group noted.
+    pub note: Option<Note>,
+    /// The local cache, where it is open.
+    pub store: Option<Store>,
+    /// Where to report progress.
+    pub progress: Arc<Progress>,
+}
+
+/// Takes the lock and restores the shard. Blocks.
+pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
+    let started = Instant::now();
+    let id = shard_transactional_id(&request.env, &request.kafka, request.shard);
+    let mut writer = Writer::lock(&request.kafka, id, request.shard)?;
+    let (start, end) = writer.state_watermarks(METADATA_TIMEOUT)?;
+    let cluster = writer.cluster_id(METADATA_TIMEOUT).unwrap_or_default();
+    let now = Timestamp::from_utc(Utc::now());
+    let mut cached = load_cache(request, &cluster, now, start, end)?;
+    let mut restored = match read_state(request, end, cached.as_ref()) {
+        // What the cache and Kafka say together cannot be understood: Kafka alone decides.
+        Err(reading::Error::Record { .. }) if cached.is_some() => {
+            cached = None;
+            read_state(request, end, None)?
+        }
+        other => other?,
+    };
+    let found = Found { identity: restored.state.identity(), start, end };
+    check_regression(request.note.as_ref(), found).map_err(|regression| Error::Regression {
+        topic: request.kafka.topic("internal.state"),
+        shard: request.shard,
+        regression,
+    })?;
+    let (identity, end) = match restored.state.identity() {
+        Some(identity) => (identity.to_owned(), end),
+        None => write_identity(&mut writer, &mut restored)?,
+    };
+    let cache = open_cache(request, cached.as_ref(), &restored, (&cluster, &identity), end, now);
+    Ok(Locked {
+        writer,
+        cache,
+        note: Note { identity, end },
+        took: started.elapsed(),
+        records_read: restored.records_read,
+        from_cache: cached.is_some(),
+        state: restored.state,
+    })
+}
+
+struct Restored {
+    state: ShardState,
+    /// The newest value of every key read, for filling the cache; empty without a cache.
+    fill: HashMap<String, Option<Vec<u8>>>,
+    records_read: u64,
+}
+
+/// The cache, if it is of this very partition and not ahead of it.
+fn load_cache(
+    request: &Request,
+    cluster: &str,
+    now: Timestamp,
+    start: i64,
+    end: i64,
+) -> Result<Option<store::Cached>, reading::Error> {
+    let Some(store) = request.store.as_ref() else { return Ok(None) };
+    let Some(cached) = store.load(request.shard, cluster, now) else { return Ok(None) };
+    let next = cached.tag.next_offset;
+    if next <= start || next > end {
+        return Ok(None);
+    }
+    // A cache of another life of the partition would hide that the topic was recreated.
+    let identity = first_identity(request, end)?;
+    Ok((identity.as_deref() == Some(cached.tag.identity.as_str())).then_some(cached))
+}
+
+/// The identity is the first record that is ever written, and compaction keeps it in its place.
+fn first_identity(request: &Request, end: i64) -> Result<Option<String>, reading::Error> {
+    let topic = request.kafka.topic("internal.state");
+    let stretch = Stretch { topic, partition: request.shard, from: 0, end };
+    let mut first = ShardState::default();
+    read_committed(&request.kafka, &stretch, READ_DEADLINE, |_, key, value| {
+        // Anything but an identity leaves `first` without one, which is an answer too.
+        if key == codec::IDENTITY_KEY.as_bytes() {
+            first.apply(codec::IDENTITY_KEY, value).map_err(|error| error.to_string())?;
+        }
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(first.identity().map(str::to_owned))
+}
+
+fn read_state(
+    request: &Request,
+    end: i64,
+    cached: Option<&store::Cached>,
+) -> Result<Restored, reading::Error> {
+    let topic = request.kafka.topic("internal.state");
+    let mut state = ShardState::default();
+    let mut from = 0;
+    if let Some(cached) = cached {
+        for (key, value) in &cached.entries {
+            state.apply(key, Some(value)).map_err(|error| reading::Error::Record {
+                topic: topic.clone(),
+                partition: request.shard,
+                offset: -1,
+                reason: error.to_string(),
+            })?;
+        }
+        from = cached.tag.next_offset;
+    }
+    let stretch = Stretch { topic, partition: request.shard, from, end };
+    let keep = request.store.is_some();
+    let progress = &request.progress;
+    progress.end.store(end.unsigned_abs(), Ordering::Relaxed);
+    let mut fill = HashMap::new();
+    let mut records_read = 0;
+    read_committed(&request.kafka, &stretch, READ_DEADLINE, |offset, key, value| {
+        let key = std::str::from_utf8(key).map_err(|_| "the key is not text".to_owned())?;
+        state.apply(key, value).map_err(|error| error.to_string())?;
+        if keep {
+            fill.insert(key.to_owned(), value.map(<[u8]>::to_vec));
+        }
+        records_read += 1;
+        progress.records.store(records_read, Ordering::Relaxed);
+        progress.offset.store(offset.unsigned_abs(), Ordering::Relaxed);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(Restored { state, fill, records_read })
+}
+
+/// Gives the partition an identity: the first record that a new shard commits.
+fn write_identity(writer: &mut Writer, restored: &mut Restored) -> Result<(String, i64), Error> {
+    let identity = Uuid::new_v4().to_string();
+    let value = codec::encode_identity(&identity);
+    let record = StateRecord { key: codec::IDENTITY_KEY.to_owned(), value: Some(value.clone()) };
+    let batch = Batch { events: Vec::new(), state: vec![record] };
+    let end = writer.commit(&[&batch])?;
+    restored.fill.insert(codec::IDENTITY_KEY.to_owned(), Some(value));
+    Ok((identity, end))
+}
+
+/// Opens the shard's tree for writing: as it was where it was believed, filled anew otherwise.
+fn open_cache(
+    request: &Request,
+    cached: Option<&store::Cached>,
+    restored: &Restored,
+    (cluster, identity): (&str, &str),
+    end: i64,
+    now: Timestamp,
+) -> Option<ShardStore> {
+    let store = request.store.as_ref()?;
+    let fill = || -> Result<ShardStore, store::Error> {
+        let mut shard = store.shard(request.shard)?;
+        match cached {
+            Some(cached) => shard.resume(cached.tag.clone()),
+            None => shard.reset(cluster.to_owned(), identity.to_owned(), now)?,
+        }
+        let records: Vec<_> = restored.fill.iter().collect();
+        for part in records.chunks(CACHE_FILL_RECORDS) {
+            let part = part.iter().map(|(k, v)| (k.as_str(), v.as_deref()));
+            shard.write(part, store::INCOMPLETE, now)?;
+        }
+        // Only now may the tree say how far it goes: a crash before this line leaves it unread.
+        shard.write(std::iter::empty(), end, now)?;
+        Ok(shard)
+    };
+    match fill() {
+        Ok(shard) => Some(shard),
+        Err(error) => {
+            tracing::warn!(shard = request.shard, %error, "going on without the local cache");
+            None
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Keys and bytes of the state topic, versioned.
+//!
+//! | record | key | value |
+//! |---|---|---|
+//! | checkpoint | `connection/stream/entity` | `0x01`, then JSON |
+//! | chunk of seen rows | `connection/stream/entity/day/chunk` | `0x02`, then rows |
+//! | identity of the partition | `_identity` | `0x03`, then a uuid |
+//!
+//! The first byte is the kind, the second the version of its format. A newer version than this
+//! program knows stops the shard: guessing would repeat or lose rows.
+
+use crate::domain::{
+    ids::{ConnectionId, EntityKey, SourceId, Stream},
+    time::Day,
+};
+
+use super::{
+    position::Checkpoint,
+    seen::{Chunk, ChunkId, SeenRow},
+};
+
+const KIND_CHECKPOINT: u8 = 1;
+const KIND_CHUNK: u8 = 2;
+const KIND_IDENTITY: u8 = 3;
+const VERSION: u8 = 1;
+
+const FLAG_TEXT_ID: u8 = 1;
+const FLAG_DELETED: u8 = 2;
+const FLAG_SOURCE_KEY: u8 = 4;
+
+/// The key under which a partition's identity lies.
+pub const IDENTITY_KEY: &str = "_identity";
+
+/// What a key of the state topic names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateKey {
+    /// The position of an entity.
+    Checkpoint(EntityKey),
+    /// One chunk of an entity's seen rows.
+    Chunk(EntityKey, ChunkId),
+    /// The partition's own identity.
+    Identity,
+}
+
+/// A record of the state topic, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateValue {
+    /// The position of an entity.
+    Checkpoint(Checkpoint),
+    /// One chunk of seen rows.
+    Chunk(Chunk),
+    /// A uuid made when the partition was first written.
+    Identity(String),
+}
+
+/// Why bytes of the state topic cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The key is not of this program's form.
+    #[error("state key {0:?} is not connection/stream/entity[/day/chunk]")]
+    Key(String),
+    /// The value was written by a newer program.
+    #[error(
+        "state record of kind {kind} has format version {version}, this program reads up to {VERSION}: run the newer program"
+    )]
+    Newer {
+        /// Kind byte.
+        kind: u8,
+        /// Version byte.
+        version: u8,
+    },
+    /// The bytes end early or contradict themselves.
+    #[error("state record is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl StateKey {
+    /// Reads a key.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if text == IDENTITY_KEY {
+            return Ok(Self::Identity);
+        }
+        let wrong = || Error::Key(text.to_owned());
+        let parts: Vec<&str> = text.split('/').collect();
+        let (connection, stream, entity) = match parts.as_slice() {
+            [c, s, e] | [c, s, e, _, _] => (*c, *s, *e),
+            _ => return Err(wrong()),
+        };
+        let key = EntityKey {
+            connection: ConnectionId::try_new(connection).map_err(|_| wrong())?,
+            stream: Stream::parse(stream).ok_or_else(wrong)?,
+            entity: entity.into(),
+        };
+        match parts.as_slice() {
+            [_, _, _, day, index] => {
+                let day = Day(day.parse().map_err(|_| wrong())?);
+                let index = index.parse().map_err(|_| wrong())?;
+                Ok(Self::Chunk(key, ChunkId { day, index }))
+            }
+            _ => Ok(Self::Checkpoint(key)),
+        }
+    }
+}
+
+/// The key of an entity's checkpoint.
+pub fn checkpoint_key(entity: &EntityKey) -> String {
+    entity.to_string()
+}
+
+/// The key of one chunk; the day counts from 1970-01-01.
+pub fn chunk_key(entity: &EntityKey, chunk: ChunkId) -> String {
+    format!("{entity}/{}/{}", chunk.day.0, chunk.index)
+}
+
+/// A checkpoint as bytes.
+pub fn encode_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
+    let mut bytes = vec![KIND_CHECKPOINT, VERSION];
+    // Writing plain numbers to a Vec as JSON cannot fail; an empty value would be refused on read.
+    if serde_json::to_writer(&mut bytes, checkpoint).is_err() {
+        bytes.truncate(2);
+    }
+    bytes
+}
+
+/// The partition's identity as bytes.
+pub fn encode_identity(uuid: &str) -> Vec<u8> {
+    [&[KIND_IDENTITY, VERSION], uuid.as_bytes()].concat()
+}
+
+/// A chunk as bytes: a count, then per row flags, hash rule, version, id, hash and source key.
+pub fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + chunk.rows.len() * 32);
+    out.extend([KIND_CHUNK, VERSION]);
+    put_varint(&mut out, chunk.rows.len() as u64);
+    for row in &chunk.rows {
+        let mut flags = 0;
+        if matches!(row.id, SourceId::Text(_)) {
+            flags |= FLAG_TEXT_ID;
+        }
+        if row.deleted {
+            flags |= FLAG_DELETED;
+        }
+        if row.source_key.is_some() {
+            flags |= FLAG_SOURCE_KEY;
+        }
+        out.extend([flags, row.hash_rule]);
+        put_varint(&mut out, u64::from(row.version));
+        match &row.id {
+            SourceId::Number(id) => put_varint(&mut out, zigzag(*id)),
+            SourceId::Text(text) => {
+                put_varint(&mut out, text.len() as u64);
+                out.extend_from_slice(text.as_bytes());
+            }
+        }
+        out.extend_from_slice(&row.hash.to_be_bytes());
+        if let Some(key) = row.source_key {
+            out.extend_from_slice(&key.to_be_bytes());
+        }
+    }
+    out
+}
+
+/// Reads any value of the state topic.
+pub fn decode(bytes: &[u8]) -> Result<StateValue, Error> {
+    let [kind, version, rest @ ..] = bytes else {
+        return Err(Error::Damaged("shorter than its header"));
+    };
+    if *version > VERSION {
+        return Err(Error::Newer { kind: *kind, version: *version });
+    }
+    match *kind {
+        KIND_CHECKPOINT => serde_json::from_slice(rest)
+            .map(StateValue::Checkpoint)
+            .map_err(|_| Error::Damaged("checkpoint is not the JSON of this version")),
+        KIND_CHUNK => decode_chunk(rest).map(StateValue::Chunk),
+        KIND_IDENTITY => String::from_utf8(rest.to_vec())
+            .map(StateValue::Identity)
+            .map_err(|_| Error::Damaged("identity is not text")),
+        _ => Err(Error::Damaged("unknown kind")),
+    }
+}
+
+fn decode_chunk(bytes: &[u8]) -> Result<Chunk, Error> {
+    let mut reader = Reader { bytes };
+    let count = reader.varint()?;
+    if count > 255 {
+        return Err(Error::Damaged("a chunk holds at most 255 rows"));
+    }
+    let mut rows = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    for _ in 0..count {
+        let flags = reader.byte()?;
+        let hash_rule = reader.byte()?;
+        let version = u32::try_from(reader.varint()?).map_err(|_| Error::Damaged("version"))?;
+        let id = if flags & FLAG_TEXT_ID == 0 {
+            SourceId::Number(unzigzag(reader.varint()?))
+        } else {
+            let length = usize::try_from(reader.varint()?).map_err(|_| Error::Damaged("id"))?;
+            let text = std::str::from_utf8(reader.take(length)?)
+                .map_err(|_| Error::Damaged("id is not text"))?;
+            SourceId::Text(text.into())
+        };
+        let hash = u128::from_be_bytes(reader.array()?);
+        let source_key = if flags & FLAG_SOURCE_KEY == 0 {
+            None
+        } else {
+            Some(u64::from_be_bytes(reader.array()?))
+        };
+        let deleted = flags & FLAG_DELETED != 0;
+        rows.push(SeenRow { id, version, hash, hash_rule, deleted, source_key });
+    }
+    if reader.bytes.is_empty() {
+        Ok(Chunk { rows })
+    } else {
+        Err(Error::Damaged("bytes left over"))
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        let (taken, rest) =
+            self.bytes.split_at_checked(length).ok_or(Error::Damaged("ends early"))?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, Error> {
+        self.take(1).map(|bytes| bytes[0])
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        self.take(N)?.try_into().map_err(|_| Error::Damaged("ends early"))
+    }
+
+    fn varint(&mut self) -> Result<u64, Error> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Error::Damaged("number too long"))
+    }
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value as u8) | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+const fn unzigzag(value: u64) -> i64 {
+    ((value >> 1) as i64) ^ -((value & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn entity() -> EntityKey {
+        EntityKey {
+            connection: ConnectionId::try_new("acme").unwrap(),
+            stream: Stream::BankTransactions,
+            entity: "38".into(),
+        }
+    }
+
+    #[test]
+    fn keys_read_back_as_what_they_name() {
+        let chunk = ChunkId { day: Day(19_000), index: 3 };
+        assert_eq!(checkpoint_key(&entity()), "acme/bank_transactions/38");
+        assert_eq!(
+            StateKey::parse(&chunk_key(&entity(), chunk)),
+            Ok(StateKey::Chunk(entity(), chunk))
+        );
+        assert_eq!(
+            StateKey::parse("acme/bank_transactions/38"),
+            Ok(StateKey::Checkpoint(entity()))
+        );
+        assert!(StateKey::parse("acme/nothing/38").is_err());
+    }
+
+    #[test]
+    fn checkpoint_of_version_1_still_loads() {
+        let bytes = b"\x01\x01{\"cursor\":9,\"start\":18000,\"backfill_next\":null,\"newest_at\":5,\"covered_at\":7}";
+        let expected = Checkpoint {
+            cursor: Some(9),
+            start: Day(18_000),
+            backfill_next: None,
+            newest_at: Some(Timestamp(5)),
+            covered_at: Timestamp(7),
+        };
+        assert_eq!(decode(bytes), Ok(StateValue::Checkpoint(expected.clone())));
+        assert_eq!(encode_checkpoint(&expected), bytes);
+    }
+
+    #[test]
+    fn newer_formats_are_refused_by_name() {
+        assert_eq!(decode(&[1, 2, b'{']), Err(Error::Newer { kind: 1, version: 2 }));
+    }
+
+    fn seen_row() -> impl Strategy<Value = SeenRow> {
+        let id = prop_oneof![
+            any::<i64>().prop_map(SourceId::Number),
+            "[a-z0-9/ğü-]{0,40}".prop_map(|t| SourceId::Text(t.into())),
+        ];
+        (id, any::<u32>(), any::<u128>(), any::<u8>(), any::<bool>(), any::<Option<u64>>())
+            .prop_map(|(id, version, hash, hash_rule, deleted, source_key)| SeenRow {
+                id,
+                version,
+                hash,
+                hash_rule,
+                deleted,
+                source_key,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_round_trip(rows in prop::collection::vec(seen_row(), 0..65)) {
+            let chunk = Chunk { rows };
+            prop_assert_eq!(decode(&encode_chunk(&chunk)), Ok(StateValue::Chunk(chunk)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            drop(decode(&bytes));
+        }
+
+        #[test]
+        fn a_cut_chunk_is_never_taken_for_a_whole_one(rows in prop::collection::vec(seen_row(), 1..10), cut in 1_usize..8) {
+            let bytes = encode_chunk(&Chunk { rows });
+            prop_assert!(decode(&bytes[..bytes.len() - cut]).is_err());
+        }
+    }
+}

@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn row(id: i64, version: u32) -> SeenRow {
+    SeenRow {
+        id: SourceId::Number(id),
+        version,
+        hash: u128::from(version) << 64 | 7,
+        hash_rule: 1,
+        deleted: false,
+        source_key: None,
+    }
+}
+
+#[test]
+fn a_thousand_rows_of_one_day_cost_sixteen_chunks() {
+    let base = SeenRows::default();
+    let mut staging = Staging::default();
+    (0..1000).for_each(|id| staging.put(&base, Day(1), row(id, 1)));
+    assert_eq!(staging.chunks().count(), 1000_usize.div_ceil(CHUNK_ROWS));
+}
+
+#[test]
+fn nothing_is_seen_before_the_commit_is_applied() {
+    let mut seen = SeenRows::default();
+    let mut staging = Staging::default();
+    staging.put(&seen, Day(1), row(1, 1));
+    assert!(seen.get(&SourceId::Number(1)).is_none());
+    assert!(staging.get(&seen, &SourceId::Number(1)).is_some());
+    seen.apply(staging);
+    assert_eq!(seen.get(&SourceId::Number(1)).map(|(r, d)| (r.version, d)), Some((1, Day(1))));
+}
+
+#[test]
+fn days_before_the_first_kept_become_tombstones() {
+    let mut seen = SeenRows::default();
+    let mut staging = Staging::default();
+    (0..10).for_each(|day| staging.put(&seen, Day(day), row(i64::from(day), 1)));
+    seen.apply(staging);
+    let mut staging = Staging::default();
+    staging.drop_before(&seen, Day(4));
+    assert_eq!(staging.chunks().filter(|(_, chunk)| chunk.is_none()).count(), 4);
+    seen.apply(staging);
+    assert_eq!(seen.len(), 6);
+}
+
+proptest! {
+    /// Whatever is put under whatever day in whatever batches, what is restored from the written
+    /// chunks equals what memory holds and what a plain map would hold.
+    #[test]
+    fn restored_chunks_equal_memory(
+        batches in prop::collection::vec(
+            prop::collection::vec((0_i64..200, 0_i32..5), 1..100), 1..8)
+    ) {
+        let mut seen = SeenRows::default();
+        let mut model: BTreeMap<i64, (u32, i32)> = BTreeMap::new();
+        let mut changelog: BTreeMap<ChunkId, Chunk> = BTreeMap::new();
+        for batch in batches {
+            let mut staging = Staging::default();
+            for (id, day) in batch {
+                let version = staging.get(&seen, &SourceId::Number(id)).map_or(1, |(r, _)| r.version + 1);
+                staging.put(&seen, Day(day), row(id, version));
+                model.insert(id, (version, day));
+            }
+            for (id, chunk) in staging.chunks() {
+                match chunk {
+                    Some(chunk) => { changelog.insert(id, chunk.clone()); }
+                    None => { changelog.remove(&id); }
+                }
+            }
+            seen.apply(staging);
+        }
+        let mut restored = SeenRows::default();
+        changelog.into_iter().for_each(|(id, chunk)| restored.put_chunk(id, chunk));
+        for source in [&seen, &restored] {
+            prop_assert_eq!(source.len(), model.len());
+            for (id, (version, day)) in &model {
+                let (row, found_day) = source.get(&SourceId::Number(*id)).expect("row is seen");
+                prop_assert_eq!((row.version, found_day.0), (*version, *day));
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+use std::fs;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+fn filled(dir: &Path) {
+    let store = Store::open(dir, Duration::ZERO).expect("opens");
+    let mut shard = store.shard(3).expect("tree");
+    shard.reset("c1".into(), "id1".into(), NOW).expect("reset");
+    let records: Vec<(String, Vec<u8>)> =
+        (0..500).map(|i| (format!("k/{i}"), format!("value {i}").into_bytes())).collect();
+    shard
+        .write(records.iter().map(|(k, v)| (k.as_str(), Some(v.as_slice()))), 501, NOW)
+        .expect("writes");
+    shard.write([("k/7", None), ("k/8", Some(&b"new"[..]))].into_iter(), 510, NOW).expect("writes");
+    shard.flush().expect("flushes");
+}
+
+fn load(dir: &Path) -> Option<Cached> {
+    Store::open(dir, Duration::ZERO).ok()?.load(3, "c1", NOW)
+}
+
+#[test]
+fn what_was_written_is_read_back_with_its_offset() {
+    let dir = tempfile::tempdir().expect("dir");
+    filled(dir.path());
+    let cached = load(dir.path()).expect("valid");
+    assert_eq!(cached.entries.len(), 499);
+    assert_eq!(cached.tag.next_offset, 510);
+    assert!(cached.entries.iter().any(|(k, v)| k == "k/8" && v == b"new"));
+}
+
+#[test]
+fn another_cluster_an_old_cache_and_another_shard_are_not_believed() {
+    let dir = tempfile::tempdir().expect("dir");
+    filled(dir.path());
+    let store = Store::open(dir.path(), Duration::ZERO).expect("opens");
+    assert!(store.load(3, "c2", NOW).is_none());
+    assert!(store.load(3, "c1", Timestamp(NOW.0 + AGE_MAX_MS)).is_none());
+    assert!(store.load(3, "c1", Timestamp(NOW.0 - 1)).is_none(), "a clock that went back");
+    assert!(store.load(4, "c1", NOW).is_none());
+}
+
+#[test]
+fn an_entry_that_changed_behind_the_digest_is_noticed() {
+    let dir = tempfile::tempdir().expect("dir");
+    filled(dir.path());
+    {
+        let store = Store::open(dir.path(), Duration::ZERO).expect("opens");
+        store.shard(3).expect("tree").tree.remove("k/9").expect("removes");
+    }
+    assert!(load(dir.path()).is_none());
+}
+
+#[test]
+fn damaged_files_give_nothing_or_the_truth_but_never_something_else() {
+    for (name, damage) in [
+        (
+            "cut to half",
+            (|bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2)) as fn(&mut Vec<u8>),
+        ),
+        ("200 bytes zeroed", |bytes| {
+            let middle = bytes.len() / 3;
+            bytes.iter_mut().skip(middle).take(200).for_each(|b| *b = 0);
+        }),
+        ("emptied", Vec::clear),
+    ] {
+        let dir = tempfile::tempdir().expect("dir");
+        filled(dir.path());
+        for file in ["db", "conf"] {
+            let path = dir.path().join("sled").join(file);
+            let mut bytes = fs::read(&path).expect("file of the store");
+            damage(&mut bytes);
+            fs::write(&path, bytes).expect("writes");
+            if let Some(cached) = load(dir.path()) {
+                assert_eq!(cached.tag.next_offset, 510, "{name}");
+                assert_eq!(cached.entries.len(), 499, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_locked_folder_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().expect("dir");
+    let _held = Store::open(dir.path(), Duration::ZERO).expect("opens");
+    let error = Store::open(dir.path(), Duration::ZERO).expect_err("locked");
+    assert!(error.to_string().contains("sled"), "{error}");
+}
