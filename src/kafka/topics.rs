@@ -1,1 +1,320 @@
 //! Topics: what there should be, what there is, and what to do about the difference.
+//!
+//! [`desired`] and [`plan`] are pure; [`actual`] and [`create`] ask the broker.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    error::KafkaError,
+    types::RDKafkaErrorCode,
+};
+use serde::Serialize;
+
+use crate::{config::model::Kafka, domain::ids::Stream};
+
+use super::{
+    context::Logging,
+    settings::{Role, client_config},
+};
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The assignment topic without its prefix.
+pub const ASSIGNMENT: &str = "internal.assignment";
+/// The state topic without its prefix.
+pub const STATE: &str = "internal.state";
+/// The topic of rows that cannot be mapped, without its prefix.
+pub const QUARANTINE: &str = "quarantine";
+/// The topic of rows that disappeared, without its prefix.
+pub const DELETIONS: &str = "deletions";
+
+/// How a topic keeps its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cleanup {
+    /// By age.
+    Delete,
+    /// The newest record of each key.
+    Compact,
+}
+
+impl Cleanup {
+    /// As the broker spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Compact => "compact",
+        }
+    }
+}
+
+/// A topic as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Desired {
+    /// The full name.
+    pub name: String,
+    /// Partitions to create it with.
+    pub partitions: i32,
+    /// Whether another count than `partitions` breaks the protocol.
+    pub partitions_fixed: bool,
+    /// Cleanup policy; `None` where the topic holds no data.
+    pub cleanup: Option<Cleanup>,
+}
+
+/// A topic as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actual {
+    /// Its partitions.
+    pub partitions: i32,
+    /// Its `cleanup.policy`, as the broker spells it.
+    pub cleanup: String,
+}
+
+/// What to do about one topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+pub enum Step {
+    /// It is as it should be.
+    Keep {
+        /// The topic.
+        topic: Desired,
+    },
+    /// It is missing.
+    Create {
+        /// The topic.
+        topic: Desired,
+    },
+    /// It is there and wrong; nothing is changed by itself.
+    Conflict {
+        /// The topic.
+        topic: Desired,
+        /// What is wrong, with both values.
+        reason: String,
+    },
+}
+
+/// Why topics are not as they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Kafka refused or did not answer.
+    #[error("kafka at {bootstrap_servers}: {source}")]
+    Kafka {
+        /// Where.
+        bootstrap_servers: String,
+        /// What it says.
+        source: KafkaError,
+    },
+    /// Creating a topic failed.
+    #[error("creating topic {topic}: {code}; create it yourself or check the rights of the client")]
+    Create {
+        /// Which.
+        topic: String,
+        /// The broker's answer.
+        code: RDKafkaErrorCode,
+    },
+    /// Topics are missing and must not be created.
+    #[error("missing topics: {0}; run `topics apply`, or set kafka.manage_topics: true")]
+    Missing(String),
+    /// Topics are there and wrong.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// Every topic of the deployment.
+pub fn desired(kafka: &Kafka) -> Vec<Desired> {
+    let topic = |suffix: &str, cleanup, partitions_fixed| Desired {
+        name: kafka.topic(suffix),
+        partitions: kafka.shards,
+        partitions_fixed,
+        cleanup,
+    };
+    let mut topics: Vec<Desired> = Stream::ALL
+        .iter()
+        .map(|stream| {
+            let cleanup = if stream.is_reference() { Cleanup::Compact } else { Cleanup::Delete };
+            topic(stream.topic_suffix(), Some(cleanup), false)
+        })
+        .collect();
+    topics.push(topic(DELETIONS, Some(Cleanup::Delete), false));
+    topics.push(topic(QUARANTINE, Some(Cleanup::Delete), false));
+    topics.push(topic(ASSIGNMENT, None, true));
+    topics.push(topic(STATE, Some(Cleanup::Compact), true));
+    topics
+}
+
+/// Compares what there should be with what there is.
+pub fn plan(desired: &[Desired], actual: &BTreeMap<String, Actual>) -> Vec<Step> {
+    desired
+        .iter()
+        .cloned()
+        .map(|topic| match actual.get(&topic.name) {
+            None => Step::Create { topic },
+            Some(found) => match conflict(&topic, found) {
+                None => Step::Keep { topic },
+                Some(reason) => Step::Conflict { topic, reason },
+            },
+        })
+        .collect()
+}
+
+fn conflict(topic: &Desired, found: &Actual) -> Option<String> {
+    if topic.partitions_fixed && found.partitions != topic.partitions {
+        return Some(format!(
+            "topic {} has {} partitions, kafka.shards wants {}",
+            topic.name, found.partitions, topic.partitions
+        ));
+    }
+    let wanted = topic.cleanup?.as_str();
+    (found.cleanup != wanted).then(|| {
+        format!("topic {} has cleanup.policy={}, wanted {wanted}", topic.name, found.cleanup)
+    })
+}
+
+/// Says no where topics conflict, or are missing and may not be created; else what to create.
+pub fn check(steps: &[Step], may_create: bool) -> Result<Vec<Desired>, Error> {
+    let mut conflicts = Vec::new();
+    let mut missing = Vec::new();
+    for step in steps {
+        match step {
+            Step::Keep { .. } => {}
+            Step::Create { topic } => missing.push(topic.clone()),
+            Step::Conflict { reason, .. } => conflicts.push(reason.clone()),
+        }
+    }
+    if !conflicts.is_empty() {
+        return Err(Error::Conflict(conflicts.join("; ")));
+    }
+    if !may_create && !missing.is_empty() {
+        let names: Vec<_> = missing.iter().map(|topic| topic.name.as_str()).collect();
+        return Err(Error::Missing(names.join(", ")));
+    }
+    Ok(missing)
+}
+
+fn admin(kafka: &Kafka) -> Result<AdminClient<Logging>, Error> {
+    client_config(kafka, &Role::Admin).create_with_context(Logging).map_err(|e| failed(kafka, e))
+}
+
+fn failed(kafka: &Kafka, source: KafkaError) -> Error {
+    Error::Kafka { bootstrap_servers: kafka.bootstrap_servers.clone(), source }
+}
+
+/// The topics with the prefix that are there.
+pub async fn actual(kafka: &Kafka) -> Result<BTreeMap<String, Actual>, Error> {
+    let admin = admin(kafka)?;
+    let names: Vec<String> = desired(kafka).into_iter().map(|topic| topic.name).collect();
+    let (admin, partitions) = {
+        let settings = kafka.clone();
+        // Metadata is a blocking call of librdkafka.
+        tokio::task::spawn_blocking(move || {
+            let metadata = admin
+                .inner()
+                .fetch_metadata(None, CALL_TIMEOUT)
+                .map_err(|e| failed(&settings, e))?;
+            let partitions: BTreeMap<String, i32> = metadata
+                .topics()
+                .iter()
+                .map(|t| (t.name().to_owned(), i32::try_from(t.partitions().len()).unwrap_or(0)))
+                .collect();
+            Ok::<_, Error>((admin, partitions))
+        })
+        .await
+        .map_err(|_| failed(kafka, KafkaError::Canceled))??
+    };
+    let there: Vec<&String> = names.iter().filter(|name| partitions.contains_key(*name)).collect();
+    let mut found = BTreeMap::new();
+    if there.is_empty() {
+        return Ok(found);
+    }
+    let resources: Vec<_> = there.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
+    let configs =
+        admin.describe_configs(&resources, &options).await.map_err(|e| failed(kafka, e))?;
+    for (name, config) in there.into_iter().zip(configs) {
+        let config = config.map_err(|code| failed(kafka, KafkaError::AdminOp(code)))?;
+        let cleanup = config
+            .entry_map()
+            .get("cleanup.policy")
+            .and_then(|entry| entry.value.clone())
+            .unwrap_or_default();
+        let partitions = partitions.get(name).copied().unwrap_or(0);
+        found.insert(name.clone(), Actual { partitions, cleanup });
+    }
+    Ok(found)
+}
+
+/// Creates the topics; one that another replica created meanwhile is fine.
+pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
+    if topics.is_empty() {
+        return Ok(());
+    }
+    let admin = admin(kafka)?;
+    let new: Vec<NewTopic<'_>> = topics
+        .iter()
+        .map(|topic| {
+            let replication = TopicReplication::Fixed(kafka.replication_factor);
+            let new = NewTopic::new(&topic.name, topic.partitions, replication);
+            match topic.cleanup {
+                Some(cleanup) => new.set("cleanup.policy", cleanup.as_str()),
+                None => new,
+            }
+        })
+        .collect();
+    let options = AdminOptions::new()
+        .request_timeout(Some(CALL_TIMEOUT))
+        .operation_timeout(Some(CALL_TIMEOUT));
+    for result in admin.create_topics(&new, &options).await.map_err(|e| failed(kafka, e))? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(Error::Create { topic, code }),
+        }
+    }
+    Ok(())
+}
+
+/// Brings the topics to what there should be, and checks what was there already.
+pub async fn ensure(kafka: &Kafka) -> Result<(), Error> {
+    let steps = plan(&desired(kafka), &actual(kafka).await?);
+    create(kafka, &check(&steps, kafka.manage_topics)?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(partitions_fixed: bool) -> Desired {
+        Desired {
+            name: "vomsis.x".into(),
+            partitions: 8,
+            partitions_fixed,
+            cleanup: Some(Cleanup::Compact),
+        }
+    }
+
+    fn found(partitions: i32, cleanup: &str) -> BTreeMap<String, Actual> {
+        [("vomsis.x".to_owned(), Actual { partitions, cleanup: cleanup.into() })].into()
+    }
+
+    #[test]
+    fn a_missing_topic_is_created_only_where_that_is_allowed() {
+        let steps = plan(&[topic(true)], &BTreeMap::new());
+        assert_eq!(check(&steps, true).unwrap(), [topic(true)]);
+        assert!(matches!(check(&steps, false), Err(Error::Missing(names)) if names == "vomsis.x"));
+    }
+
+    #[test]
+    fn conflicts_name_both_values() {
+        let wrong = check(&plan(&[topic(true)], &found(3, "compact")), true).unwrap_err();
+        assert!(wrong.to_string().contains("3 partitions"), "{wrong}");
+        assert!(wrong.to_string().contains("wants 8"), "{wrong}");
+        let wrong = check(&plan(&[topic(true)], &found(8, "delete")), true).unwrap_err();
+        assert!(wrong.to_string().contains("cleanup.policy=delete, wanted compact"), "{wrong}");
+    }
+
+    #[test]
+    fn event_topics_may_have_any_number_of_partitions() {
+        let steps = plan(&[topic(false)], &found(3, "compact"));
+        assert_eq!(check(&steps, false).unwrap(), []);
+    }
+}

@@ -112,7 +112,9 @@ mod tests {
             hash: 1,
             hash_rule: 1,
             deleted: false,
+            quarantined: false,
             source_key: None,
+            key: None,
         };
         let chunk = codec::encode_chunk(&Chunk { rows: vec![row] });
         let checkpoint = Checkpoint::initial(Day(0), Timestamp(0));

@@ -27,6 +27,8 @@ const VERSION: u8 = 1;
 const FLAG_TEXT_ID: u8 = 1;
 const FLAG_DELETED: u8 = 2;
 const FLAG_SOURCE_KEY: u8 = 4;
+const FLAG_QUARANTINED: u8 = 8;
+const FLAG_KEY: u8 = 16;
 
 /// The key under which a partition's identity lies.
 pub const IDENTITY_KEY: &str = "_identity";
@@ -143,18 +145,24 @@ pub fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
         if row.source_key.is_some() {
             flags |= FLAG_SOURCE_KEY;
         }
+        if row.quarantined {
+            flags |= FLAG_QUARANTINED;
+        }
+        if row.key.is_some() {
+            flags |= FLAG_KEY;
+        }
         out.extend([flags, row.hash_rule]);
         put_varint(&mut out, u64::from(row.version));
         match &row.id {
             SourceId::Number(id) => put_varint(&mut out, zigzag(*id)),
-            SourceId::Text(text) => {
-                put_varint(&mut out, text.len() as u64);
-                out.extend_from_slice(text.as_bytes());
-            }
+            SourceId::Text(text) => put_text(&mut out, text),
         }
         out.extend_from_slice(&row.hash.to_be_bytes());
         if let Some(key) = row.source_key {
             out.extend_from_slice(&key.to_be_bytes());
+        }
+        if let Some(key) = &row.key {
+            put_text(&mut out, key);
         }
     }
     out
@@ -194,10 +202,7 @@ fn decode_chunk(bytes: &[u8]) -> Result<Chunk, Error> {
         let id = if flags & FLAG_TEXT_ID == 0 {
             SourceId::Number(unzigzag(reader.varint()?))
         } else {
-            let length = usize::try_from(reader.varint()?).map_err(|_| Error::Damaged("id"))?;
-            let text = std::str::from_utf8(reader.take(length)?)
-                .map_err(|_| Error::Damaged("id is not text"))?;
-            SourceId::Text(text.into())
+            SourceId::Text(reader.text()?.into())
         };
         let hash = u128::from_be_bytes(reader.array()?);
         let source_key = if flags & FLAG_SOURCE_KEY == 0 {
@@ -205,8 +210,10 @@ fn decode_chunk(bytes: &[u8]) -> Result<Chunk, Error> {
         } else {
             Some(u64::from_be_bytes(reader.array()?))
         };
+        let key = if flags & FLAG_KEY == 0 { None } else { Some(reader.text()?.into()) };
         let deleted = flags & FLAG_DELETED != 0;
-        rows.push(SeenRow { id, version, hash, hash_rule, deleted, source_key });
+        let quarantined = flags & FLAG_QUARANTINED != 0;
+        rows.push(SeenRow { id, version, hash, hash_rule, deleted, quarantined, source_key, key });
     }
     if reader.bytes.is_empty() {
         Ok(Chunk { rows })
@@ -235,6 +242,11 @@ impl<'a> Reader<'a> {
         self.take(N)?.try_into().map_err(|_| Error::Damaged("ends early"))
     }
 
+    fn text(&mut self) -> Result<&'a str, Error> {
+        let length = usize::try_from(self.varint()?).map_err(|_| Error::Damaged("length"))?;
+        std::str::from_utf8(self.take(length)?).map_err(|_| Error::Damaged("not text"))
+    }
+
     fn varint(&mut self) -> Result<u64, Error> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -246,6 +258,11 @@ impl<'a> Reader<'a> {
         }
         Err(Error::Damaged("number too long"))
     }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -296,11 +313,12 @@ mod tests {
 
     #[test]
     fn checkpoint_of_version_1_still_loads() {
-        let bytes = b"\x01\x01{\"cursor\":9,\"start\":18000,\"backfill_next\":null,\"newest_at\":5,\"covered_at\":7}";
+        let bytes = b"\x01\x01{\"cursor\":9,\"start\":18000,\"backfill_next\":null,\"seen_from\":18005,\"newest_at\":5,\"covered_at\":7}";
         let expected = Checkpoint {
             cursor: Some(9),
             start: Day(18_000),
             backfill_next: None,
+            seen_from: Day(18_005),
             newest_at: Some(Timestamp(5)),
             covered_at: Timestamp(7),
         };
@@ -318,15 +336,13 @@ mod tests {
             any::<i64>().prop_map(SourceId::Number),
             "[a-z0-9/ğü-]{0,40}".prop_map(|t| SourceId::Text(t.into())),
         ];
-        (id, any::<u32>(), any::<u128>(), any::<u8>(), any::<bool>(), any::<Option<u64>>())
-            .prop_map(|(id, version, hash, hash_rule, deleted, source_key)| SeenRow {
-                id,
-                version,
-                hash,
-                hash_rule,
-                deleted,
-                source_key,
-            })
+        let key = prop::option::of("[a-z0-9]{0,20}".prop_map(Into::into));
+        let numbers = (any::<u32>(), any::<u128>(), any::<u8>(), any::<Option<u64>>());
+        (id, numbers, any::<(bool, bool)>(), key).prop_map(|(id, numbers, flags, key)| {
+            let (version, hash, hash_rule, source_key) = numbers;
+            let (deleted, quarantined) = flags;
+            SeenRow { id, version, hash, hash_rule, deleted, quarantined, source_key, key }
+        })
     }
 
     proptest! {

@@ -10,6 +10,7 @@ use crate::domain::time::{Day, Timestamp};
 /// |---|---|
 /// | `cursor` | a committed answer held a higher id; never back |
 /// | `backfill_next` | a backfill window was read whole; `None` once it reached today |
+/// | `seen_from` | seen rows of older days were dropped; never back, or old rows would look new |
 /// | `covered_at` | a poll that committed something proved everything before it was read |
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +21,8 @@ pub struct Checkpoint {
     pub start: Day,
     /// First day not yet backfilled; `None` when the backfill is done.
     pub backfill_next: Option<Day>,
+    /// First day whose seen rows are all remembered.
+    pub seen_from: Day,
     /// Business time of the newest row seen.
     pub newest_at: Option<Timestamp>,
     /// When the rows that this checkpoint covers were fetched.
@@ -29,7 +32,14 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The position of an entity that was never read.
     pub const fn initial(start: Day, now: Timestamp) -> Self {
-        Self { cursor: None, start, backfill_next: Some(start), newest_at: None, covered_at: now }
+        Self {
+            cursor: None,
+            start,
+            backfill_next: Some(start),
+            seen_from: start,
+            newest_at: None,
+            covered_at: now,
+        }
     }
 
     /// Raises the cursor to `id`; a lower id changes nothing.

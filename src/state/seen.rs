@@ -5,7 +5,7 @@
 //! a commit: a [`Staging`] collects the chunks as they would be, the transaction carries them, and
 //! [`SeenRows::apply`] takes them over once the commit is confirmed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::domain::{ids::SourceId, time::Day};
 
@@ -32,10 +32,15 @@ pub struct SeenRow {
     pub hash: u128,
     /// The rule by which `hash` was made.
     pub hash_rule: u8,
-    /// Whether a `RowDeletion` was the last thing published.
+    /// Whether a deletion was the last thing published.
     pub deleted: bool,
+    /// Whether its last content went to quarantine; `hash` is then of the raw row, and `version`
+    /// still counts published contents only.
+    pub quarantined: bool,
     /// Hash of the source's own `key` field, where it has one.
     pub source_key: Option<u64>,
+    /// The row's part of the Kafka key, where it is not the entity itself.
+    pub key: Option<Box<str>>,
 }
 
 /// One chunk: rows of one day.
@@ -132,6 +137,7 @@ impl SeenRows {
 #[derive(Debug, Clone, Default)]
 pub struct Staging {
     chunks: BTreeMap<ChunkId, Chunk>,
+    unwritten: BTreeSet<ChunkId>,
     dropped: Vec<ChunkId>,
     slots: HashMap<SourceId, Slot>,
     source_keys: HashSet<u64>,
@@ -178,6 +184,11 @@ impl Staging {
     pub fn drop_before(&mut self, base: &SeenRows, first_kept: Day) {
         let end = ChunkId { day: first_kept, index: 0 };
         self.dropped.extend(base.chunks.range(..end).map(|(id, _)| *id));
+        // Chunks of this very staging that lie before may have been written in an earlier part.
+        self.dropped.extend(self.chunks.range(..end).map(|(id, _)| *id));
+        self.dropped.sort_unstable();
+        self.dropped.dedup();
+        self.unwritten.extend(self.dropped.iter().copied());
         self.chunks.retain(|id, _| *id >= end);
         self.slots.retain(|_, slot| slot.chunk >= end);
     }
@@ -187,14 +198,17 @@ impl Staging {
         self.chunks.is_empty() && self.dropped.is_empty()
     }
 
-    /// Chunks to write, oldest first; an empty one is a tombstone.
-    pub fn chunks(&self) -> impl Iterator<Item = (ChunkId, Option<&Chunk>)> {
-        let written =
-            self.chunks.iter().map(|(id, chunk)| (*id, (!chunk.rows.is_empty()).then_some(chunk)));
-        written.chain(self.dropped.iter().map(|id| (*id, None)))
+    /// Chunks that changed since the last call, oldest first; an empty one is a tombstone.
+    pub fn take_unwritten(&mut self) -> Vec<(ChunkId, Option<&Chunk>)> {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        unwritten
+            .into_iter()
+            .map(|id| (id, self.chunks.get(&id).filter(|chunk| !chunk.rows.is_empty())))
+            .collect()
     }
 
     fn chunk_mut(&mut self, base: &SeenRows, id: ChunkId) -> &mut Chunk {
+        self.unwritten.insert(id);
         self.chunks.entry(id).or_insert_with(|| base.chunks.get(&id).cloned().unwrap_or_default())
     }
 

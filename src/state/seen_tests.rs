@@ -11,7 +11,9 @@ fn row(id: i64, version: u32) -> SeenRow {
         hash: u128::from(version) << 64 | 7,
         hash_rule: 1,
         deleted: false,
+        quarantined: false,
         source_key: None,
+        key: None,
     }
 }
 
@@ -20,7 +22,7 @@ fn a_thousand_rows_of_one_day_cost_sixteen_chunks() {
     let base = SeenRows::default();
     let mut staging = Staging::default();
     (0..1000).for_each(|id| staging.put(&base, Day(1), row(id, 1)));
-    assert_eq!(staging.chunks().count(), 1000_usize.div_ceil(CHUNK_ROWS));
+    assert_eq!(staging.take_unwritten().len(), 1000_usize.div_ceil(CHUNK_ROWS));
 }
 
 #[test]
@@ -42,7 +44,7 @@ fn days_before_the_first_kept_become_tombstones() {
     seen.apply(staging);
     let mut staging = Staging::default();
     staging.drop_before(&seen, Day(4));
-    assert_eq!(staging.chunks().filter(|(_, chunk)| chunk.is_none()).count(), 4);
+    assert_eq!(staging.take_unwritten().iter().filter(|(_, chunk)| chunk.is_none()).count(), 4);
     seen.apply(staging);
     assert_eq!(seen.len(), 6);
 }
@@ -65,7 +67,7 @@ proptest! {
                 staging.put(&seen, Day(day), row(id, version));
                 model.insert(id, (version, day));
             }
-            for (id, chunk) in staging.chunks() {
+            for (id, chunk) in staging.take_unwritten() {
                 match chunk {
                     Some(chunk) => { changelog.insert(id, chunk.clone()); }
                     None => { changelog.remove(&id); }
