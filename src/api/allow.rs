@@ -1,0 +1,196 @@
+//! The calls that exist. A method and path that is not in this list cannot be built: every request
+//! is made from an [`Operation`], and there is no other way to name a path.
+
+use std::{borrow::Cow, fmt};
+
+use reqwest::Method;
+
+/// One of the three source systems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Api {
+    /// Bank and POS, v2.
+    BankPos,
+    /// Virtual POS, v3.
+    VirtualPos,
+    /// VakıfBank bulk payments.
+    Tos,
+}
+
+impl Api {
+    /// Every system.
+    pub const ALL: [Self; 3] = [Self::BankPos, Self::VirtualPos, Self::Tos];
+
+    /// The name of its section in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BankPos => "bank_pos",
+            Self::VirtualPos => "virtual_pos",
+            Self::Tos => "tos",
+        }
+    }
+}
+
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A call that the connector may make. All of them read; the token calls change nothing but tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    BankToken,
+    VirtualPosToken,
+    TosToken,
+    Banks,
+    Accounts,
+    TransactionTypes,
+    AccountTransactions { account: i64 },
+    ConnectionTransactions,
+    Terminals,
+    StationTransactions { station: i64 },
+    VirtualPosList,
+    Installments,
+    Customers,
+    FindPayment,
+    TosQuery,
+}
+
+impl Operation {
+    /// The token call of a system.
+    pub(crate) const fn token_of(api: Api) -> Self {
+        match api {
+            Api::BankPos => Self::BankToken,
+            Api::VirtualPos => Self::VirtualPosToken,
+            Api::Tos => Self::TosToken,
+        }
+    }
+
+    /// Which system answers.
+    pub(crate) const fn api(self) -> Api {
+        match self {
+            Self::BankToken
+            | Self::Banks
+            | Self::Accounts
+            | Self::TransactionTypes
+            | Self::AccountTransactions { .. }
+            | Self::ConnectionTransactions
+            | Self::Terminals
+            | Self::StationTransactions { .. } => Api::BankPos,
+            Self::VirtualPosToken
+            | Self::VirtualPosList
+            | Self::Installments
+            | Self::Customers
+            | Self::FindPayment => Api::VirtualPos,
+            Self::TosToken | Self::TosQuery => Api::Tos,
+        }
+    }
+
+    /// The name in metrics and messages; ids never stand in it, so labels stay few.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::BankToken => "bank_token",
+            Self::VirtualPosToken => "virtual_pos_token",
+            Self::TosToken => "tos_token",
+            Self::Banks => "banks",
+            Self::Accounts => "accounts",
+            Self::TransactionTypes => "transaction_types",
+            Self::AccountTransactions { .. } => "account_transactions",
+            Self::ConnectionTransactions => "connection_transactions",
+            Self::Terminals => "terminals",
+            Self::StationTransactions { .. } => "station_transactions",
+            Self::VirtualPosList => "virtual_pos_transactions",
+            Self::Installments => "installments",
+            Self::Customers => "customers",
+            Self::FindPayment => "find_payment",
+            Self::TosQuery => "tos_payments",
+        }
+    }
+
+    /// The method, and the path below the system's base URL (the TOS token URL is configured whole).
+    pub(crate) fn endpoint(self) -> (Method, Cow<'static, str>) {
+        let fixed = Cow::Borrowed;
+        match self {
+            Self::BankToken => (Method::POST, fixed("/authenticate")),
+            Self::VirtualPosToken => (Method::POST, fixed("/auth/token")),
+            Self::TosToken => (Method::POST, fixed("")),
+            Self::Banks => (Method::GET, fixed("/banks")),
+            Self::Accounts => (Method::GET, fixed("/accounts")),
+            Self::TransactionTypes => (Method::GET, fixed("/transaction_types")),
+            Self::AccountTransactions { account } => {
+                (Method::GET, format!("/accounts/{account}/transactions").into())
+            }
+            Self::ConnectionTransactions => (Method::GET, fixed("/transactions")),
+            Self::Terminals => (Method::GET, fixed("/pos-rapor/stations")),
+            Self::StationTransactions { station } => {
+                (Method::GET, format!("/pos-rapor/stations/{station}/transactions").into())
+            }
+            Self::VirtualPosList => (Method::GET, fixed("/transactions-list")),
+            Self::Installments => (Method::POST, fixed("/installments")),
+            Self::Customers => (Method::GET, fixed("/customers")),
+            Self::FindPayment => (Method::GET, fixed("/transaction/find")),
+            Self::TosQuery => (Method::POST, fixed("/tos/query")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Operation; 15] = [
+        Operation::BankToken,
+        Operation::VirtualPosToken,
+        Operation::TosToken,
+        Operation::Banks,
+        Operation::Accounts,
+        Operation::TransactionTypes,
+        Operation::AccountTransactions { account: 7 },
+        Operation::ConnectionTransactions,
+        Operation::Terminals,
+        Operation::StationTransactions { station: 9 },
+        Operation::VirtualPosList,
+        Operation::Installments,
+        Operation::Customers,
+        Operation::FindPayment,
+        Operation::TosQuery,
+    ];
+
+    #[test]
+    fn the_whole_list_is_known_and_nothing_in_it_writes() {
+        let listed: Vec<String> = ALL
+            .iter()
+            .map(|operation| {
+                let (method, path) = operation.endpoint();
+                format!("{} {method} {path}", operation.api())
+            })
+            .collect();
+        assert_eq!(
+            listed,
+            [
+                "bank_pos POST /authenticate",
+                "virtual_pos POST /auth/token",
+                "tos POST ",
+                "bank_pos GET /banks",
+                "bank_pos GET /accounts",
+                "bank_pos GET /transaction_types",
+                "bank_pos GET /accounts/7/transactions",
+                "bank_pos GET /transactions",
+                "bank_pos GET /pos-rapor/stations",
+                "bank_pos GET /pos-rapor/stations/9/transactions",
+                "virtual_pos GET /transactions-list",
+                "virtual_pos POST /installments",
+                "virtual_pos GET /customers",
+                "virtual_pos GET /transaction/find",
+                "tos POST /tos/query",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_carry_no_ids() {
+        for operation in ALL {
+            assert!(operation.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        }
+    }
+}

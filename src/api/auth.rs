@@ -1,0 +1,272 @@
+//! Tokens: one renewal at a time, one new token after a 401, and a stop where access is refused.
+
+mod token;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+
+use self::token::TokenShape;
+use super::{
+    allow::Api,
+    error::{At, Error},
+    http::{Payload, Secretive},
+    secrets::{Fingerprint, Pair, SecretFiles, SecretProblem},
+};
+
+/// A refusal is remembered that long: thousands of pollers then make one attempt, not thousands.
+/// Shorter than the pollers' own 15 minutes, so that each of their rounds asks once.
+pub(crate) const REFUSAL_HOLD: Duration = Duration::from_secs(10 * 60);
+/// Refused TOS tokens after which no more are asked for; five lock the key.
+pub(crate) const TOS_REFUSALS_MAX: u32 = 2;
+
+/// How the token of an API is asked for.
+#[derive(Debug, Clone)]
+pub(crate) enum Grant {
+    /// `app_key` and `app_secret` as JSON.
+    Vomsis,
+    /// OAuth2 `b2b_credentials`.
+    B2b { consent_id: String, resource: String },
+}
+
+/// A token in use; the generation tells a fresh one from the one that was refused.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) value: SecretString,
+    pub(crate) generation: u64,
+}
+
+/// The access to one API of one connection.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) api: Api,
+    pub(crate) url: String,
+    /// Where tokens come from: the base URL of the operation's path, or the TOS token URL.
+    pub(crate) token_url: String,
+    grant: Grant,
+    files: SecretFiles,
+    /// Held during a renewal: the others wait for its outcome.
+    pub(crate) renewal: Arc<AsyncMutex<()>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    token: Option<(Token, Instant)>,
+    next_generation: u64,
+    refusal: Option<Refusal>,
+    tos_refusals: u32,
+    /// Of the credentials that were last sent.
+    used: Option<Fingerprint>,
+    /// Renewals that came to an end, and why the last one failed.
+    rounds: u64,
+    last_failure: Option<Error>,
+    /// When the token ends, in seconds since 1970.
+    ends_epoch: Option<i64>,
+}
+
+#[derive(Debug, Clone)]
+struct Refusal {
+    error: Error,
+    at: Instant,
+    /// Of the files when access was refused.
+    print: Fingerprint,
+}
+
+impl Token {
+    /// The bare token, to keep it out of messages.
+    pub(crate) fn expose(&self) -> &str {
+        self.value.expose_secret()
+    }
+}
+
+/// A token request that is ready to be sent.
+#[derive(Debug)]
+pub(crate) struct TokenRequest {
+    pub(crate) payload: Payload,
+    pair: Pair,
+}
+
+impl TokenRequest {
+    /// What must not be shown, should the API repeat it.
+    pub(crate) fn secrets(&self) -> [&str; 2] {
+        [self.pair.key.expose_secret(), self.pair.secret.expose_secret()]
+    }
+}
+
+impl Access {
+    pub(crate) fn new(
+        api: Api,
+        url: String,
+        token_url: String,
+        grant: Grant,
+        files: SecretFiles,
+    ) -> Self {
+        let renewal = Arc::new(AsyncMutex::new(()));
+        Self { api, url, token_url, grant, files, renewal, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is one assignment, so the state is whole whatever panics elsewhere.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token in use, while it is good.
+    pub(crate) fn current(&self) -> Option<Token> {
+        let state = self.lock();
+        state.token.as_ref().filter(|(_, ends)| Instant::now() < *ends).map(|(t, _)| t.clone())
+    }
+
+    /// Forgets a token that was refused, unless a newer one is already there.
+    pub(crate) fn forget(&self, generation: u64) {
+        let mut state = self.lock();
+        if state.token.as_ref().is_some_and(|(token, _)| token.generation == generation) {
+            state.token = None;
+        }
+    }
+
+    /// The refusal that still stands: recent, and the secret files are as they were.
+    pub(crate) async fn check_refusal(&self) -> Result<(), Error> {
+        let Some(refusal) = self.lock().refusal.clone() else { return Ok(()) };
+        let locked = matches!(refusal.error, Error::LockedOut { .. });
+        let due = !locked && refusal.at.elapsed() >= REFUSAL_HOLD;
+        if !due && self.files.fingerprint().await == refusal.print {
+            return Err(refusal.error);
+        }
+        let mut state = self.lock();
+        state.refusal = None;
+        if !due {
+            // Other secrets: the count of the old ones says nothing about them.
+            state.tos_refusals = 0;
+            state.token = None;
+        }
+        Ok(())
+    }
+
+    /// Reads the secrets and makes the request for a token.
+    pub(crate) async fn prepare(&self, at: &At) -> Result<TokenRequest, Error> {
+        let pair = self.files.read().await.map_err(|SecretProblem { file, problem }| {
+            Error::Secret { at: at.clone(), file, problem }
+        })?;
+        self.lock().used = Some(pair.fingerprint);
+        Ok(TokenRequest { payload: self.grant.payload(&pair), pair })
+    }
+
+    /// Takes the body of a successful token answer into use.
+    pub(crate) fn accept(&self, body: &str, now_epoch: i64) -> Result<Token, String> {
+        let shape = match self.api {
+            Api::BankPos => TokenShape { names: &["token", "access_token"] },
+            Api::VirtualPos | Api::Tos => TokenShape { names: &["access_token", "token"] },
+        };
+        let (value, lifetime) = shape.read(body, now_epoch)?;
+        let mut state = self.lock();
+        let token = Token { value, generation: state.next_generation };
+        state.next_generation += 1;
+        state.token = Some((token.clone(), Instant::now() + lifetime));
+        state.tos_refusals = 0;
+        let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
+        state.ends_epoch = Some(now_epoch.saturating_add(seconds));
+        Ok(token)
+    }
+
+    /// When the token in use ends, in seconds since 1970.
+    pub(crate) fn ends_epoch(&self) -> Option<i64> {
+        self.lock().ends_epoch
+    }
+
+    /// How many renewals have come to an end.
+    pub(crate) fn rounds(&self) -> u64 {
+        self.lock().rounds
+    }
+
+    /// Notes the end of a renewal.
+    pub(crate) fn note_round(&self, failure: Option<&Error>) {
+        let mut state = self.lock();
+        state.rounds += 1;
+        state.last_failure = failure.cloned();
+    }
+
+    /// Why the renewal failed that ended while this caller waited for it: it shares the outcome
+    /// instead of making the next attempt at once.
+    pub(crate) fn failure_since(&self, rounds: u64) -> Option<Error> {
+        let state = self.lock();
+        if state.rounds == rounds { None } else { state.last_failure.clone() }
+    }
+
+    /// Notes that access is refused, and gives the error that callers should see: the same, or the
+    /// stop where one more attempt could lock the key.
+    pub(crate) async fn refuse(&self, error: Error, token_attempt: bool) -> Error {
+        let used = self.lock().used;
+        let print = match used {
+            Some(print) if !matches!(error, Error::Secret { .. }) => print,
+            _ => self.files.fingerprint().await,
+        };
+        let mut state = self.lock();
+        let counted = token_attempt && matches!(error, Error::TokenRefused { .. });
+        let error = match error {
+            Error::TokenRefused { at, .. }
+                if self.api == Api::Tos
+                    && counted
+                    && state.tos_refusals + 1 >= TOS_REFUSALS_MAX =>
+            {
+                Error::LockedOut { at, refused: state.tos_refusals + 1 }
+            }
+            other => other,
+        };
+        state.tos_refusals += u32::from(counted);
+        state.token = None;
+        state.refusal = Some(Refusal { error: error.clone(), at: Instant::now(), print });
+        error
+    }
+
+    /// Lets the next call try again whatever was refused before.
+    pub(crate) fn resume(&self) {
+        let mut state = self.lock();
+        state.refusal = None;
+        state.tos_refusals = 0;
+    }
+
+    /// What to compare with while waiting for another secret: the files as they were when access
+    /// was refused, else as they are.
+    pub(crate) async fn baseline(&self) -> Fingerprint {
+        let refused = self.lock().refusal.as_ref().map(|refusal| refusal.print);
+        match refused {
+            Some(print) => print,
+            None => self.files.fingerprint().await,
+        }
+    }
+
+    /// What stands in the secret files.
+    pub(crate) async fn fingerprint(&self) -> Fingerprint {
+        self.files.fingerprint().await
+    }
+}
+
+impl Grant {
+    fn payload(&self, pair: &Pair) -> Payload {
+        match self {
+            Self::Vomsis => {
+                let body = serde_json::json!({
+                    "app_key": pair.key.expose_secret(),
+                    "app_secret": pair.secret.expose_secret(),
+                });
+                Payload::Json(Secretive(body.to_string()))
+            }
+            Self::B2b { consent_id, resource } => {
+                let plain = |text: &str| SecretString::from(text);
+                Payload::Form(vec![
+                    ("client_id", pair.key.clone()),
+                    ("client_secret", pair.secret.clone()),
+                    ("grant_type", plain("b2b_credentials")),
+                    ("scope", plain("payment")),
+                    ("consentId", plain(consent_id)),
+                    ("resource", plain(resource)),
+                ])
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! One call from its turn in the quota to its judged answer: tokens, repetitions, metrics.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    allow::{Api, Operation},
+    auth::{Access, Token},
+    envelope::Fault,
+    error::{At, Error, RetryClass},
+    http::{Answer, Http, Payload, SendFault},
+    quota::{Permit, Purpose, Quota},
+    retry,
+    verdict::{self, Asked, Verdict},
+};
+use crate::{config::model::Connection, telemetry::metrics::Metrics};
+
+/// A call that is ready to be made, as often as it takes.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) operation: Operation,
+    pub(crate) payload: Payload,
+    /// `lastId` is sent without dates.
+    pub(crate) last_id_alone: bool,
+}
+
+/// Makes the calls of one connection.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) http: Http,
+    pub(crate) quota: Quota,
+    pub(crate) accesses: Vec<Arc<Access>>,
+}
+
+/// A try that failed, and with which token.
+struct Failed {
+    error: Error,
+    generation: Option<u64>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, generation: None }
+    }
+}
+
+impl Caller {
+    /// Makes the call until its answer is read, or until trying again makes no sense here.
+    pub(crate) async fn call<T: Default>(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        call: &Call,
+        read: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Result<(Answer, T), Error> {
+        let at = self.at(call.operation);
+        let access = self.access(call.operation.api(), &at)?;
+        let mut reauthenticated = false;
+        let mut first_failure: Option<Instant> = None;
+        for tries in 1.. {
+            let failed = match self.attempt(purpose, call, &at, access, &read).await {
+                Ok(done) => return Ok(done),
+                Err(failed) => failed,
+            };
+            if let (Error::Unauthorized { .. }, Some(generation)) =
+                (&failed.error, failed.generation)
+            {
+                if reauthenticated {
+                    return Err(self.refuse(access, failed.error, false).await);
+                }
+                reauthenticated = true;
+                access.forget(generation);
+                self.count_retry(&at, "unauthorized");
+                continue;
+            }
+            let since = first_failure.get_or_insert_with(Instant::now).elapsed();
+            let wait = retry::wait_before_retry(&failed.error, tries, since, retry::random());
+            let (Some(wait), Some(reason)) = (wait, retry::retry_reason(&failed.error)) else {
+                return Err(failed.error);
+            };
+            self.count_retry(&at, reason);
+            tokio::time::sleep(wait).await;
+        }
+        Err(Error::Interrupted { at })
+    }
+
+    async fn attempt<T: Default>(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        call: &Call,
+        at: &At,
+        access: &Arc<Access>,
+        read: &impl Fn(&str) -> Result<T, Fault>,
+    ) -> Result<(Answer, T), Failed> {
+        let token = self.token(purpose, access).await?;
+        let permit = self.permit(purpose, access.api, at).await?;
+        // The wait may have been long: take what is in use now, and see whether that is still so.
+        access.check_refusal().await?;
+        let token = access.current().unwrap_or(token);
+        let answer = self.send(call.operation, at, &access.url, &call.payload, Some(&token)).await;
+        drop(permit);
+        let secret = token.expose();
+        let asked = Asked { at, last_id_alone: call.last_id_alone, secrets: &[secret] };
+        let judged = answer.and_then(|answer| judge(asked, answer, read));
+        match judged {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                self.note(access, &error);
+                let error =
+                    if holds(&error) { self.refuse(access, error, false).await } else { error };
+                Err(Failed { error, generation: Some(token.generation) })
+            }
+        }
+    }
+
+    /// The token in use, or a new one; however many ask, one request is made.
+    pub(crate) async fn token(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        access: &Arc<Access>,
+    ) -> Result<Token, Error> {
+        access.check_refusal().await?;
+        if let Some(token) = access.current() {
+            return Ok(token);
+        }
+        let rounds_before = access.rounds();
+        let guard = Arc::clone(&access.renewal).lock_owned().await;
+        access.check_refusal().await?;
+        if let Some(token) = access.current() {
+            return Ok(token);
+        }
+        if let Some(error) = access.failure_since(rounds_before) {
+            return Err(error);
+        }
+        // In a task of its own: a caller that gives up must not leave the API with a request whose
+        // outcome nobody counts, for refused tokens add up to a locked key.
+        let (caller, access) = (Arc::clone(self), Arc::clone(access));
+        let at = self.at(Operation::token_of(access.api));
+        let renewal = tokio::spawn(async move {
+            let outcome = caller.renew(purpose, &access).await;
+            access.note_round(outcome.as_ref().err());
+            drop(guard);
+            outcome
+        });
+        renewal.await.unwrap_or(Err(Error::Interrupted { at }))
+    }
+
+    async fn renew(&self, purpose: Purpose, access: &Access) -> Result<Token, Error> {
+        let operation = Operation::token_of(access.api);
+        let at = self.at(operation);
+        let request = match access.prepare(&at).await {
+            Ok(request) => request,
+            Err(error) => return Err(self.refuse(access, error, false).await),
+        };
+        let permit = self.permit(purpose, access.api, &at).await?;
+        let answer = self.send(operation, &at, &access.token_url, &request.payload, None).await;
+        drop(permit);
+        let asked = Asked { at: &at, last_id_alone: false, secrets: &request.secrets() };
+        let judged = answer.and_then(|answer| judge(asked, answer, |_| Ok(())));
+        let accepted = judged.map_err(verdict::as_token_refusal).and_then(|(answer, ())| {
+            super::envelope::check_token_envelope(&answer.body)
+                .map_err(|fault| {
+                    verdict::as_token_refusal(verdict::explain_fault(asked, &answer, fault))
+                })
+                .and_then(|()| {
+                    access
+                        .accept(&answer.body, answer.at.timestamp())
+                        .map_err(|detail| Error::Protocol { at: at.clone(), detail })
+                })
+        });
+        match accepted {
+            Ok(token) => {
+                self.count_auth("success");
+                self.show_expiry();
+                Ok(token)
+            }
+            Err(error) => {
+                self.note(access, &error);
+                match error.retry_class() {
+                    RetryClass::Refused | RetryClass::LockedOut => {
+                        Err(self.refuse(access, error, true).await)
+                    }
+                    RetryClass::Retry { .. }
+                    | RetryClass::DatesRequired
+                    | RetryClass::Permanent => {
+                        self.count_auth("unavailable");
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    async fn permit(&self, purpose: Purpose, api: Api, at: &At) -> Result<Permit, Error> {
+        self.quota
+            .acquire(purpose, api)
+            .await
+            .map_err(|blocked| Error::RateLimited { at: at.clone(), after: blocked.remaining })
+    }
+
+    /// One exchange, counted.
+    async fn send(
+        &self,
+        operation: Operation,
+        at: &At,
+        url: &str,
+        payload: &Payload,
+        token: Option<&Token>,
+    ) -> Result<Answer, Error> {
+        let labels = [at.connection.as_str(), at.operation];
+        let started = Instant::now();
+        let token = token.map(|token| &token.value);
+        let outcome = self.http.exchange(operation, url, payload, token).await;
+        let seconds = started.elapsed().as_secs_f64();
+        self.metrics.api_request_duration.with_label_values(&labels).observe(seconds);
+        let code = match &outcome {
+            Ok(answer) => answer.status.to_string(),
+            Err(_) => "error".to_owned(),
+        };
+        self.metrics.api_requests.with_label_values(&[labels[0], labels[1], &code]).inc();
+        if let Ok(Answer { limit: Some((limit, remaining)), .. }) = &outcome {
+            self.quota.learn(operation.api(), *limit, *remaining);
+            let label = &labels[..1];
+            self.metrics.api_rate_limit_limit.with_label_values(label).set(f64::from(*limit));
+            self.metrics
+                .api_rate_limit_remaining
+                .with_label_values(label)
+                .set(f64::from(*remaining));
+        }
+        let at = at.clone();
+        outcome.map_err(|fault| match fault {
+            SendFault::Connect(detail) => Error::Connect { at, detail },
+            SendFault::Timeout => Error::Timeout { at },
+            SendFault::Broken(detail) => Error::Broken { at, detail },
+            SendFault::TooLarge(limit) => Error::TooLarge { at, limit, unit: "bytes" },
+            SendFault::Unsendable(detail) => Error::Setup {
+                connection: at.connection,
+                detail,
+                setting: "base_url and the secret files",
+            },
+        })
+    }
+
+    /// Tells the quota when the API wants a rest.
+    fn note(&self, access: &Access, error: &Error) {
+        let wait = match error {
+            Error::RateLimited { after, .. } | Error::Server { after: Some(after), .. } => *after,
+            _ => Duration::ZERO,
+        };
+        if !wait.is_zero() {
+            self.quota.block(access.api, retry::with_jitter(wait, retry::random()));
+        }
+    }
+
+    async fn refuse(&self, access: &Access, error: Error, token_attempt: bool) -> Error {
+        self.count_auth("error");
+        access.refuse(error, token_attempt).await
+    }
+
+    pub(crate) fn at(&self, operation: Operation) -> At {
+        At { connection: self.connection.id.clone(), operation: operation.name() }
+    }
+
+    pub(crate) fn access(&self, api: Api, at: &At) -> Result<&Arc<Access>, Error> {
+        self.accesses
+            .iter()
+            .find(|access| access.api == api)
+            .ok_or_else(|| Error::NotConfigured { at: at.clone(), section: api.name() })
+    }
+
+    fn count_retry(&self, at: &At, reason: &str) {
+        let labels = [at.connection.as_str(), at.operation, reason];
+        self.metrics.api_retries.with_label_values(&labels).inc();
+    }
+
+    fn count_auth(&self, outcome: &str) {
+        let labels = [self.connection.id.as_str(), outcome];
+        self.metrics.api_auth_attempts.with_label_values(&labels).inc();
+    }
+
+    /// The gauge has no label for the API, so it tells the token that ends first.
+    fn show_expiry(&self) {
+        let ends = self.accesses.iter().filter_map(|access| access.ends_epoch()).min();
+        if let Some(ends) = ends {
+            let gauge = &self.metrics.api_token_expiry;
+            gauge.with_label_values(&[self.connection.id.as_str()]).set(ends as f64);
+        }
+    }
+}
+
+/// Reads an answer, or says what it means that it cannot be read.
+fn judge<T: Default>(
+    asked: Asked<'_>,
+    answer: Answer,
+    read: impl Fn(&str) -> Result<T, Fault>,
+) -> Result<(Answer, T), Error> {
+    match verdict::check_answer(asked, &answer)? {
+        Verdict::Empty => {
+            let value = read(&answer.body).unwrap_or_default();
+            Ok((answer, value))
+        }
+        Verdict::Read => match read(&answer.body) {
+            Ok(value) => Ok((answer, value)),
+            Err(fault) => Err(verdict::explain_fault(asked, &answer, fault)),
+        },
+    }
+}
+
+/// Whether a refusal concerns the whole API rather than one of its endpoints.
+fn holds(error: &Error) -> bool {
+    match error {
+        Error::IpRefused { .. } | Error::LockedOut { .. } | Error::TokenRefused { .. } => true,
+        Error::Redirected { location, .. } => location.contains("login"),
+        _ => false,
+    }
+}

@@ -1,0 +1,319 @@
+//! The calls that the rest of the program makes, one method each.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    allow::{Api, Operation},
+    auth::{Access, Grant},
+    call::{Call, Caller},
+    envelope::{self, Found, Shape},
+    error::Error,
+    http::{Answer, Http, Payload, Secretive},
+    installments,
+    quota::{Purpose, Quota},
+    rows::Rows,
+    secrets::SecretFiles,
+};
+use crate::{
+    config::model::{Connection, DateType, TosApi, VomsisApi},
+    domain::{ids::Stream, time::Day},
+    telemetry::metrics::Metrics,
+};
+
+/// Between two looks at the secret files.
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+const TRANSACTIONS: Shape = Shape::List(&["transactions", "data"]);
+
+/// The source systems of one connection; cloning shares its tokens and its quota.
+#[derive(Debug, Clone)]
+pub struct Client {
+    caller: Arc<Caller>,
+}
+
+/// Which bank rows are asked for. With neither window nor `last_id` the API would choose a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BankQuery {
+    /// First and last day, both inclusive.
+    pub window: Option<(Day, Day)>,
+    /// Only rows above this id.
+    pub last_id: Option<i64>,
+    /// Which date the window is about.
+    pub date_type: DateType,
+}
+
+/// The four lists of the virtual POS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ListStatus {
+    /// Money was taken.
+    Successful,
+    /// It was not.
+    Failed,
+    /// Taken back on the same day.
+    Cancel,
+    /// Given back later.
+    Refund,
+}
+
+impl ListStatus {
+    /// Every list.
+    pub const ALL: [Self; 4] = [Self::Successful, Self::Failed, Self::Cancel, Self::Refund];
+
+    /// As the API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Successful => "successful",
+            Self::Failed => "failed",
+            Self::Cancel => "cancel",
+            Self::Refund => "refund",
+        }
+    }
+}
+
+/// The TOS query; the gateway wants every field, `""` where it is not used.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TosQuery<'a> {
+    institution_code: &'a str,
+    institution_package_no: &'a str,
+    sender_account_no: &'a str,
+    institution_transaction_no: &'a str,
+    transaction_query_no: &'a str,
+    payment_date: String,
+    /// 0 is "none in particular".
+    transaction_type: u8,
+    #[serde(rename = "ReceivertAccountIbanNo")]
+    receiver_account: &'a str,
+    return_date: &'a str,
+}
+
+impl Client {
+    /// Sets up the client; no file is read and nothing is sent yet.
+    pub fn new(connection: &Arc<Connection>, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let setup =
+            |detail, setting| Error::Setup { connection: connection.id.clone(), detail, setting };
+        let http = Http::new(connection.timeouts)
+            .map_err(|detail| setup(detail, "timeouts and the system's certificates"))?;
+        let accesses: Vec<_> = accesses(connection).into_iter().map(Arc::new).collect();
+        for access in &accesses {
+            for url in [&access.url, &access.token_url] {
+                reqwest::Url::parse(url)
+                    .map_err(|error| setup(format!("{}: {error}", access.api), "base_url"))?;
+            }
+        }
+        let id = connection.id.as_str();
+        for outcome in ["success", "error", "unavailable"] {
+            metrics.api_auth_attempts.with_label_values(&[id, outcome]).inc_by(0);
+        }
+        let waited = metrics.api_rate_limit_wait.with_label_values(&[id]);
+        let quota = Quota::new(connection.quota, waited);
+        let connection = Arc::clone(connection);
+        Ok(Self { caller: Arc::new(Caller { connection, metrics, http, quota, accesses }) })
+    }
+
+    /// Rows of one bank account.
+    pub async fn account_transactions(
+        &self,
+        purpose: Purpose,
+        account: i64,
+        query: &BankQuery,
+    ) -> Result<Rows, Error> {
+        let call = bank_call(Operation::AccountTransactions { account }, query);
+        self.rows(purpose, &call, TRANSACTIONS).await
+    }
+
+    /// Rows of all bank accounts in one answer.
+    pub async fn connection_transactions(
+        &self,
+        purpose: Purpose,
+        query: &BankQuery,
+    ) -> Result<Rows, Error> {
+        let call = bank_call(Operation::ConnectionTransactions, query);
+        self.rows(purpose, &call, TRANSACTIONS).await
+    }
+
+    /// Rows of one POS terminal; this API wants dates always, and without times.
+    pub async fn station_transactions(
+        &self,
+        purpose: Purpose,
+        station: i64,
+        window: (Day, Day),
+        last_id: Option<i64>,
+    ) -> Result<Rows, Error> {
+        let mut pairs = vec![("beginDate", date_of(window.0)), ("endDate", date_of(window.1))];
+        pairs.extend(last_id.map(|id| ("lastId", id.to_string())));
+        let call = plain_call(Operation::StationTransactions { station }, Payload::Query(pairs));
+        self.rows(purpose, &call, TRANSACTIONS).await
+    }
+
+    /// One of the whole lists of the virtual POS.
+    pub async fn virtual_pos_transactions(
+        &self,
+        purpose: Purpose,
+        status: ListStatus,
+    ) -> Result<Rows, Error> {
+        let payload = Payload::Query(vec![("status", status.as_str().to_owned())]);
+        let call = plain_call(Operation::VirtualPosList, payload);
+        self.rows(purpose, &call, Shape::List(&["data", "transactions"])).await
+    }
+
+    /// TOS payments of one institution on one payment day.
+    pub async fn tos_payments(
+        &self,
+        purpose: Purpose,
+        institution: &str,
+        sender_account: Option<&str>,
+        day: Day,
+    ) -> Result<Rows, Error> {
+        let query = TosQuery {
+            institution_code: institution,
+            institution_package_no: "",
+            sender_account_no: sender_account.unwrap_or_default(),
+            institution_transaction_no: "",
+            transaction_query_no: "",
+            payment_date: day.to_date().format("%Y-%m-%dT00:00:00").to_string(),
+            transaction_type: 0,
+            receiver_account: "",
+            return_date: "",
+        };
+        let json = serde_json::to_string(&query).unwrap_or_default();
+        let call = plain_call(Operation::TosQuery, Payload::Json(Secretive(json)));
+        self.rows(purpose, &call, Shape::Tos).await
+    }
+
+    /// All rows of a reference stream; instalment options come flat, one row each, with `family`
+    /// and `bank_slug` beside their own fields. Transaction streams are refused.
+    pub async fn reference(&self, purpose: Purpose, stream: Stream) -> Result<Rows, Error> {
+        let (operation, keys): (_, &[&str]) = match stream {
+            Stream::Banks => (Operation::Banks, &["banks", "data"]),
+            Stream::Accounts => (Operation::Accounts, &["accounts", "banks", "account", "data"]),
+            Stream::Terminals => (Operation::Terminals, &["data", "stations", "terminals"]),
+            Stream::TransactionTypes => {
+                (Operation::TransactionTypes, &["transaction_types", "types", "data"])
+            }
+            Stream::Customers => (Operation::Customers, &["customers", "data"]),
+            Stream::Installments => return self.installments(purpose).await,
+            Stream::BankTransactions
+            | Stream::PosTransactions
+            | Stream::VirtualPosTransactions
+            | Stream::TosPayments => {
+                let at = self.caller.at(Operation::Banks);
+                return Err(Error::Protocol { at, detail: format!("{stream} is no reference") });
+            }
+        };
+        self.rows(purpose, &plain_call(operation, Payload::None), Shape::List(keys)).await
+    }
+
+    async fn installments(&self, purpose: Purpose) -> Result<Rows, Error> {
+        let call = plain_call(Operation::Installments, Payload::None);
+        let (answer, texts) = self.caller.call(purpose, &call, installments::flatten).await?;
+        let mut rows = Rows::from_texts(texts, answer.fetched_at);
+        rows.replaced_text = answer.replaced_text;
+        Ok(rows)
+    }
+
+    /// The JSON object that the virtual POS has about one payment, as it was sent.
+    pub async fn find_payment(&self, reference_no: &str) -> Result<String, Error> {
+        let payload = Payload::Query(vec![("referanceNo", reference_no.to_owned())]);
+        let call = plain_call(Operation::FindPayment, payload);
+        let read = |body: &str| {
+            envelope::read_single(body, &["data"]).map(|found| found.map(str::to_owned))
+        };
+        let (answer, found) = self.caller.call(Purpose::Payment, &call, read).await?;
+        found.ok_or_else(|| Error::NotFound {
+            at: self.caller.at(call.operation),
+            status: answer.status,
+        })
+    }
+
+    /// The systems that this connection has.
+    pub fn apis(&self) -> impl Iterator<Item = Api> {
+        self.caller.accesses.iter().map(|access| access.api)
+    }
+
+    /// Gets a token and nothing else.
+    pub async fn check_access(&self, api: Api) -> Result<(), Error> {
+        let at = self.caller.at(Operation::token_of(api));
+        let access = self.caller.access(api, &at)?;
+        self.caller.token(Purpose::Repair, access).await.map(drop)
+    }
+
+    /// Completes when a secret file of this connection changes its content: compared with what was
+    /// refused, or, where nothing is refused, with what stands there now.
+    pub async fn wait_for_change(&self) {
+        let mut baselines = Vec::new();
+        for access in &self.caller.accesses {
+            baselines.push((access, access.baseline().await));
+        }
+        loop {
+            for (access, baseline) in &baselines {
+                if access.fingerprint().await != *baseline {
+                    return;
+                }
+            }
+            tokio::time::sleep(WATCH_INTERVAL).await;
+        }
+    }
+
+    /// Lets TOS ask for tokens again after [`Error::LockedOut`]; an operator's decision.
+    pub fn resume_tos(&self) {
+        for access in self.caller.accesses.iter().filter(|access| access.api == Api::Tos) {
+            access.resume();
+        }
+    }
+
+    async fn rows(&self, purpose: Purpose, call: &Call, shape: Shape) -> Result<Rows, Error> {
+        let read = |body: &str| envelope::read_rows(body, shape);
+        let (answer, found) = self.caller.call(purpose, call, read).await?;
+        let Answer { body, fetched_at, replaced_text, .. } = answer;
+        let Found { spans, gateway_object_id } = found;
+        let mut rows = Rows::new(body, spans, fetched_at);
+        rows.replaced_text = replaced_text;
+        rows.gateway_object_id = gateway_object_id;
+        Ok(rows)
+    }
+}
+
+fn accesses(connection: &Connection) -> Vec<Access> {
+    let vomsis = |api, config: &VomsisApi| {
+        let files = SecretFiles::new(&config.app_key_file, &config.app_secret_file);
+        let url = config.base_url.clone();
+        Access::new(api, url.clone(), url, Grant::Vomsis, files)
+    };
+    let tos = |config: &TosApi| {
+        let files = SecretFiles::new(&config.client_id_file, &config.client_secret_file);
+        let grant =
+            Grant::B2b { consent_id: config.consent_id.clone(), resource: config.resource.clone() };
+        Access::new(Api::Tos, config.base_url.clone(), config.token_url.clone(), grant, files)
+    };
+    let bank_pos = connection.bank_pos.as_ref().map(|config| vomsis(Api::BankPos, config));
+    let virtual_pos = connection.virtual_pos.as_ref().map(|config| vomsis(Api::VirtualPos, config));
+    bank_pos.into_iter().chain(virtual_pos).chain(connection.tos.as_ref().map(tos)).collect()
+}
+
+fn plain_call(operation: Operation, payload: Payload) -> Call {
+    Call { operation, payload, last_id_alone: false }
+}
+
+fn bank_call(operation: Operation, query: &BankQuery) -> Call {
+    let mut pairs = Vec::with_capacity(4);
+    if let Some((first, last)) = query.window {
+        pairs.push(("beginDate", format!("{} 00:00:00", date_of(first))));
+        pairs.push(("endDate", format!("{} 23:59:59", date_of(last))));
+    }
+    pairs.extend(query.last_id.map(|id| ("lastId", id.to_string())));
+    pairs.push(("dateType", query.date_type.as_str().to_owned()));
+    let last_id_alone = query.window.is_none() && query.last_id.is_some();
+    Call { operation, payload: Payload::Query(pairs), last_id_alone }
+}
+
+/// The only spelling that the API reads; others are answered with a range of its own.
+fn date_of(day: Day) -> String {
+    day.to_date().format("%d-%m-%Y").to_string()
+}
+
+#[cfg(test)]
+#[path = "client/tests.rs"]
+mod tests;

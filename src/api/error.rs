@@ -1,0 +1,324 @@
+//! What can go wrong with a call, what it means for the caller, and what a person can do about it.
+
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+
+use crate::domain::ids::ConnectionId;
+
+/// Which call of which connection failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At {
+    /// Whose credentials.
+    pub connection: ConnectionId,
+    /// The operation, as in the metrics.
+    pub operation: &'static str,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {}: {}", self.connection, self.operation)
+    }
+}
+
+/// What the caller should do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryClass {
+    /// Back off and ask again; not before `after` where the API said so.
+    Retry {
+        /// How long the API asked to wait.
+        after: Option<Duration>,
+    },
+    /// Access is refused: try again every 15 minutes, or at once when a secret file changes.
+    Refused,
+    /// TOS refused two tokens: wait for a changed secret or an operator, five lock the key.
+    LockedOut,
+    /// `lastId` alone was refused: send dates too.
+    DatesRequired,
+    /// The answer is wrong: this window fails, the next poll tries again.
+    Permanent,
+}
+
+/// Why a call failed. Texts hold no secret, no body and no personal data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The connection has no such API.
+    #[error("{at} needs the section {section}, which this connection does not have; add it")]
+    NotConfigured {
+        /// The call.
+        at: At,
+        /// The section of the configuration that is missing.
+        section: &'static str,
+    },
+    /// The HTTP client cannot be made from the configuration.
+    #[error("connection {connection}: cannot set up the HTTP client: {detail}; check {setting}")]
+    Setup {
+        /// Whose client.
+        connection: ConnectionId,
+        /// What the library said.
+        detail: String,
+        /// The setting at fault.
+        setting: &'static str,
+    },
+    /// A secret file cannot be used.
+    #[error("{at}: secret file {} {problem}; write the secret there, it is read again at once", file.display())]
+    Secret {
+        /// The call.
+        at: At,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No connection could be made.
+    #[error("{at}: cannot connect: {detail}; check network, DNS, proxy and base_url")]
+    Connect {
+        /// The call.
+        at: At,
+        /// The cause.
+        detail: String,
+    },
+    /// The deadline passed.
+    #[error("{at}: no complete answer in time; raise timeouts.request if the API is only slow")]
+    Timeout {
+        /// The call.
+        at: At,
+    },
+    /// The exchange broke off, or the answer was cut short.
+    #[error("{at}: the answer broke off: {detail}; it is asked for again")]
+    Broken {
+        /// The call.
+        at: At,
+        /// The cause.
+        detail: String,
+    },
+    /// The API has trouble of its own.
+    #[error("{at}: status {status} from the API{}; it is asked again later", said(message.as_deref()))]
+    Server {
+        /// The call.
+        at: At,
+        /// The HTTP status.
+        status: u16,
+        /// How long the API asked to wait.
+        after: Option<Duration>,
+        /// What it said, scrubbed.
+        message: Option<String>,
+    },
+    /// Too many calls.
+    #[error(
+        "{at}: rate limited, next call in {} s; lower quota.requests_per_minute if this lasts",
+        after.as_secs()
+    )]
+    RateLimited {
+        /// The call.
+        at: At,
+        /// How long to wait.
+        after: Duration,
+    },
+    /// A fresh token was refused.
+    #[error(
+        "{at}: status {status} even with a fresh token{}; check that the application is active \
+         and may use this API",
+        said(message.as_deref())
+    )]
+    Unauthorized {
+        /// The call.
+        at: At,
+        /// The HTTP status.
+        status: u16,
+        /// What it said, scrubbed.
+        message: Option<String>,
+    },
+    /// The credentials were refused.
+    #[error(
+        "{at}: credentials refused with status {status}{}; check the secret files, they are read \
+         again when they change",
+        said(message.as_deref())
+    )]
+    TokenRefused {
+        /// The call.
+        at: At,
+        /// The HTTP status.
+        status: u16,
+        /// What it said, scrubbed.
+        message: Option<String>,
+    },
+    /// The call is forbidden.
+    #[error(
+        "{at}: forbidden with status {status}{}; check the rights of the application and the \
+         allowed IP addresses",
+        said(message.as_deref())
+    )]
+    Forbidden {
+        /// The call.
+        at: At,
+        /// The HTTP status.
+        status: u16,
+        /// What it said, scrubbed.
+        message: Option<String>,
+    },
+    /// The address that the calls come from is not allowed.
+    #[error("{at}: this IP address is refused: {}; add it to the API application", shown(*ip))]
+    IpRefused {
+        /// The call.
+        at: At,
+        /// The address, where the API named it.
+        ip: Option<IpAddr>,
+    },
+    /// The API answered with a redirect, usually to its login page.
+    #[error(
+        "{at}: redirected to {location} with status {status}, which is not followed; check \
+         base_url and the credentials"
+    )]
+    Redirected {
+        /// The call.
+        at: At,
+        /// The HTTP status.
+        status: u16,
+        /// Where to, without query.
+        location: String,
+    },
+    /// TOS is not asked for tokens any more.
+    #[error(
+        "{at}: {refused} tokens were refused and five lock the key, so no more are asked for; \
+         correct the secret files or resume TOS"
+    )]
+    LockedOut {
+        /// The call.
+        at: At,
+        /// How many.
+        refused: u32,
+    },
+    /// `lastId` without dates was refused.
+    #[error("{at}: lastId alone was refused with status {status}; dates are sent from now on")]
+    DatesRequired {
+        /// The call.
+        at: At,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The API understood the call and refused it.
+    #[error(
+        "{at}: refused with status {status}{}; compare the call with the API's manual",
+        said(message.as_deref())
+    )]
+    Rejected {
+        /// The call.
+        at: At,
+        /// The HTTP status.
+        status: u16,
+        /// What it said, scrubbed.
+        message: Option<String>,
+    },
+    /// The thing asked for does not exist.
+    #[error("{at}: not found (status {status}); check the id and base_url")]
+    NotFound {
+        /// The call.
+        at: At,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The body is no JSON: a page of HTML, or damaged.
+    #[error(
+        "{at}: status {status} with {bytes} bytes of {content_type} that are not JSON ({detail}); \
+         check base_url and any proxy in between"
+    )]
+    NotJson {
+        /// The call.
+        at: At,
+        /// The HTTP status.
+        status: u16,
+        /// Size of the body.
+        bytes: usize,
+        /// As the API declared it.
+        content_type: String,
+        /// Why.
+        detail: String,
+    },
+    /// The JSON is not what this call answers.
+    #[error("{at}: unexpected answer: {detail}; the API may have changed, nothing was taken over")]
+    Protocol {
+        /// The call.
+        at: At,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The answer is too large.
+    #[error("{at}: the answer is larger than {limit} {unit}; ask for a smaller window")]
+    TooLarge {
+        /// The call.
+        at: At,
+        /// The limit.
+        limit: usize,
+        /// Bytes or rows.
+        unit: &'static str,
+    },
+    /// The program is ending.
+    #[error("{at}: interrupted because the program is ending; nothing was taken over")]
+    Interrupted {
+        /// The call.
+        at: At,
+    },
+}
+
+fn said(message: Option<&str>) -> String {
+    message.map_or_else(String::new, |text| format!(", saying {text:?}"))
+}
+
+fn shown(ip: Option<IpAddr>) -> String {
+    ip.map_or_else(|| "the API does not say which".to_owned(), |ip| ip.to_string())
+}
+
+impl Error {
+    /// What the caller should do next.
+    pub fn retry_class(&self) -> RetryClass {
+        match self {
+            Self::Connect { .. }
+            | Self::Timeout { .. }
+            | Self::Broken { .. }
+            | Self::Interrupted { .. } => RetryClass::Retry { after: None },
+            Self::Server { after, .. } => RetryClass::Retry { after: *after },
+            Self::RateLimited { after, .. } => RetryClass::Retry { after: Some(*after) },
+            Self::Secret { .. }
+            | Self::Unauthorized { .. }
+            | Self::TokenRefused { .. }
+            | Self::Forbidden { .. }
+            | Self::IpRefused { .. }
+            | Self::Redirected { .. } => RetryClass::Refused,
+            Self::LockedOut { .. } => RetryClass::LockedOut,
+            Self::DatesRequired { .. } => RetryClass::DatesRequired,
+            Self::NotConfigured { .. }
+            | Self::Setup { .. }
+            | Self::Rejected { .. }
+            | Self::NotFound { .. }
+            | Self::NotJson { .. }
+            | Self::Protocol { .. }
+            | Self::TooLarge { .. } => RetryClass::Permanent,
+        }
+    }
+
+    /// The stable code of the event, as listed in `docs/errors`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotConfigured { .. } => "VOM-API-001",
+            Self::Setup { .. } => "VOM-API-002",
+            Self::Secret { .. } => "VOM-API-003",
+            Self::Connect { .. } => "VOM-API-010",
+            Self::Timeout { .. } => "VOM-API-011",
+            Self::Broken { .. } => "VOM-API-012",
+            Self::Server { .. } => "VOM-API-013",
+            Self::RateLimited { .. } => "VOM-API-014",
+            Self::Interrupted { .. } => "VOM-API-015",
+            Self::Unauthorized { .. } => "VOM-API-020",
+            Self::TokenRefused { .. } => "VOM-API-021",
+            Self::Forbidden { .. } => "VOM-API-022",
+            Self::IpRefused { .. } => "VOM-API-023",
+            Self::Redirected { .. } => "VOM-API-024",
+            Self::LockedOut { .. } => "VOM-API-025",
+            Self::DatesRequired { .. } => "VOM-API-030",
+            Self::Rejected { .. } => "VOM-API-031",
+            Self::NotFound { .. } => "VOM-API-032",
+            Self::NotJson { .. } => "VOM-API-033",
+            Self::Protocol { .. } => "VOM-API-034",
+            Self::TooLarge { .. } => "VOM-API-035",
+        }
+    }
+}

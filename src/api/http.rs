@@ -1,0 +1,222 @@
+//! One HTTP exchange: send, read the whole body within its limit, tell what came.
+//!
+//! The reqwest client is private here, and requests are made from an [`Operation`] alone.
+
+use std::{error::Error as _, fmt, sync::LazyLock, time::Duration};
+
+use chrono::{DateTime, Utc};
+use reqwest::{
+    Response,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
+    redirect::Policy,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{allow::Operation, retry::WaitHeaders};
+use crate::{config::model::Timeouts, domain::time::Timestamp};
+
+/// A larger body is refused, after decompression.
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Room made ahead for a body whose size is known; the rest grows as it comes.
+const BODY_BYTES_AHEAD_MAX: u64 = 8 * 1024 * 1024;
+/// An answer that stands still for that long is given up even within the total deadline.
+const READ_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+
+static RATE_LIMIT: LazyLock<[HeaderName; 3]> = LazyLock::new(|| {
+    ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"].map(HeaderName::from_static)
+});
+
+/// Sends requests; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    client: reqwest::Client,
+    body_bytes_max: usize,
+}
+
+/// What goes with a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Payload {
+    None,
+    Query(Vec<(&'static str, String)>),
+    Json(Secretive),
+    Form(Vec<(&'static str, SecretString)>),
+}
+
+/// A body that may hold a secret and is therefore not shown.
+#[derive(Clone)]
+pub(crate) struct Secretive(pub(crate) String);
+
+impl fmt::Debug for Secretive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secretive(..)")
+    }
+}
+
+/// A whole answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    /// Where a redirect leads, without query.
+    pub(crate) location: String,
+    pub(crate) wait: WaitHeaders,
+    /// `X-RateLimit-Limit` and `-Remaining`.
+    pub(crate) limit: Option<(u32, u32)>,
+    pub(crate) body: String,
+    pub(crate) replaced_text: bool,
+    pub(crate) fetched_at: Timestamp,
+    pub(crate) at: DateTime<Utc>,
+}
+
+/// Bodies are personal data: only their size is shown.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SendFault {
+    Connect(String),
+    Timeout,
+    Broken(String),
+    TooLarge(usize),
+    /// The request itself cannot be made.
+    Unsendable(String),
+}
+
+impl Http {
+    pub(crate) fn new(timeouts: Timeouts) -> Result<Self, String> {
+        let mut headers = HeaderMap::new();
+        // Without it a Laravel API answers validation errors with a redirect or HTML.
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("vomsis-connect/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .redirect(Policy::none())
+            .referer(false)
+            .connect_timeout(timeouts.connect)
+            .timeout(timeouts.request)
+            .read_timeout(timeouts.request.min(READ_TIMEOUT_MAX))
+            .tcp_keepalive(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_secs(90))
+            .build()
+            .map_err(describe)?;
+        Ok(Self { client, body_bytes_max: BODY_BYTES_MAX })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_body_limit(mut self, body_bytes_max: usize) -> Self {
+        self.body_bytes_max = body_bytes_max;
+        self
+    }
+
+    /// Makes one exchange. Dropping the future closes it.
+    pub(crate) async fn exchange(
+        &self,
+        operation: Operation,
+        base_url: &str,
+        payload: &Payload,
+        token: Option<&SecretString>,
+    ) -> Result<Answer, SendFault> {
+        let (method, path) = operation.endpoint();
+        let mut request = self.client.request(method, format!("{base_url}{path}"));
+        request = match payload {
+            Payload::None => request,
+            Payload::Query(pairs) => request.query(pairs),
+            Payload::Json(json) => {
+                request.header(CONTENT_TYPE, "application/json").body(json.0.clone())
+            }
+            Payload::Form(pairs) => {
+                let shown: Vec<_> =
+                    pairs.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
+                request.form(&shown)
+            }
+        };
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        let response = request.send().await.map_err(send_fault)?;
+        self.read(response).await
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Answer, SendFault> {
+        let headers = response.headers();
+        let text = |name: &HeaderName| {
+            headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let [limit, remaining, reset] = &*RATE_LIMIT;
+        let number = |name| text(name).and_then(|text| text.trim().parse().ok());
+        let location = text(&LOCATION).unwrap_or_default();
+        let location = location.split(['?', '#']).next().unwrap_or_default().to_owned();
+        let content_type = text(&CONTENT_TYPE).unwrap_or_else(|| "an unknown type".to_owned());
+        let wait = WaitHeaders { retry_after: text(&RETRY_AFTER), reset: text(reset) };
+        let limit = number(limit).zip(number(remaining));
+        let bytes = self.read_body(&mut response).await?;
+        let (body, replaced_text) = match String::from_utf8(bytes) {
+            Ok(body) => (body, false),
+            Err(invalid) => (String::from_utf8_lossy(invalid.as_bytes()).into_owned(), true),
+        };
+        let at = Utc::now();
+        Ok(Answer {
+            status: response.status().as_u16(),
+            content_type,
+            location,
+            wait,
+            limit,
+            body,
+            replaced_text,
+            fetched_at: Timestamp::from_utc(at),
+            at,
+        })
+    }
+
+    async fn read_body(&self, response: &mut Response) -> Result<Vec<u8>, SendFault> {
+        let known = response.content_length().unwrap_or(0);
+        if known > self.body_bytes_max as u64 {
+            return Err(SendFault::TooLarge(self.body_bytes_max));
+        }
+        let ahead = usize::try_from(known.min(BODY_BYTES_AHEAD_MAX)).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(ahead);
+        while let Some(chunk) = response.chunk().await.map_err(send_fault)? {
+            if bytes.len() + chunk.len() > self.body_bytes_max {
+                return Err(SendFault::TooLarge(self.body_bytes_max));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+}
+
+fn send_fault(error: reqwest::Error) -> SendFault {
+    if error.is_builder() {
+        return SendFault::Unsendable(describe(error));
+    }
+    // A connection that times out is a connection that does not stand: network, not slowness.
+    if error.is_connect() {
+        return SendFault::Connect(describe(error));
+    }
+    if error.is_timeout() {
+        return SendFault::Timeout;
+    }
+    SendFault::Broken(describe(error))
+}
+
+/// The causes of an error without its URL, whose query is nobody's business in a log.
+fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut parts = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !parts.contains(&text) {
+            parts.push(text);
+        }
+        source = cause.source();
+    }
+    super::scrub::scrub(&parts.join(": "), &[])
+}

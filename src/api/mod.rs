@@ -1,0 +1,25 @@
+//! The source systems over HTTP: the only room that knows reqwest.
+//!
+//! `client` is the door. A call passes `allow` (what may be called at all), `auth` (tokens),
+//! `quota` (when), `http` (one exchange) and `envelope` (what the answer means), in that order.
+
+mod allow;
+mod auth;
+mod call;
+mod client;
+mod envelope;
+mod error;
+mod http;
+mod installments;
+mod quota;
+mod retry;
+mod rows;
+mod scrub;
+mod secrets;
+mod verdict;
+
+pub use allow::Api;
+pub use client::{BankQuery, Client, ListStatus};
+pub use error::{At, Error, RetryClass};
+pub use quota::Purpose;
+pub use rows::Rows;

@@ -1,0 +1,314 @@
+//! The decisions of the quota, without clock and without waiting.
+//!
+//! | gate        | polling                                      | payments           |
+//! |-------------|----------------------------------------------|--------------------|
+//! | concurrency | fewer than `concurrency` under way           | the same           |
+//! | total       | `requests_per_minute`                        | the same           |
+//! | polling     | `requests_per_minute - reserved`, evenly     | –                  |
+//! | learned     | under half of `X-RateLimit-Limit`, evenly    | –                  |
+//! | half used   | half of the API's minute is gone: next minute| –                  |
+//! | blocked     | after a 429, as long as told                 | the same           |
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use super::Purpose;
+use crate::{api::allow::Api, config::model};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a waiting call may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Go; the call is counted.
+    Start,
+    /// Ask again after that time, or when something changes.
+    After { wait: Duration },
+    /// The API wants no calls for that long.
+    Blocked { remaining: Duration },
+    /// Ask again when something changes.
+    OnChange,
+}
+
+/// A place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub(super) number: u64,
+    lane: (Purpose, Api),
+}
+
+/// An even pace with a small burst (GCRA): what counts is when the next call is due.
+#[derive(Debug, Clone)]
+struct Meter {
+    interval: Duration,
+    /// How far ahead of the pace calls may run.
+    slack: Duration,
+    due: Option<Instant>,
+}
+
+impl Meter {
+    fn per_minute(calls: u32, burst: u32) -> Self {
+        let interval = MINUTE / calls.max(1);
+        Self { interval, slack: interval.saturating_mul(burst.saturating_sub(1)), due: None }
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        self.due.map_or(Duration::ZERO, |due| {
+            due.saturating_duration_since(now).saturating_sub(self.slack)
+        })
+    }
+
+    fn take(&mut self, now: Instant) {
+        self.due = Some(self.due.map_or(now, |due| due.max(now)) + self.interval);
+    }
+}
+
+/// What answers told about one API's own limit.
+#[derive(Debug, Clone, Default)]
+struct Learned {
+    limit: u32,
+    remaining: u32,
+    meter: Option<Meter>,
+    /// No later than the API's own minute began, as far as seen.
+    minute_began: Option<Instant>,
+    blocked_until: Option<Instant>,
+}
+
+impl Learned {
+    fn learn(&mut self, limit: u32, remaining: u32, now: Instant) {
+        let minute_over = self.minute_began.is_none_or(|began| now >= began + MINUTE);
+        if minute_over || remaining > self.remaining {
+            self.minute_began = Some(now);
+        }
+        self.remaining = remaining;
+        if self.limit != limit {
+            self.limit = limit;
+            let due = self.meter.take().and_then(|meter| meter.due);
+            // Strictly under half: the tenant's other programs live on the rest.
+            let mut meter = Meter::per_minute(limit.saturating_sub(1) / 2, 1);
+            meter.due = due;
+            self.meter = Some(meter);
+        }
+    }
+
+    fn blocked(&self, now: Instant) -> Option<Duration> {
+        self.blocked_until
+            .map(|until| until.saturating_duration_since(now))
+            .filter(|d| !d.is_zero())
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        let half_used = self.remaining < self.limit.div_ceil(2);
+        let next_minute = match self.minute_began {
+            Some(began) if half_used => (began + MINUTE).saturating_duration_since(now),
+            _ => Duration::ZERO,
+        };
+        self.meter.as_ref().map_or(Duration::ZERO, |meter| meter.wait(now)).max(next_minute)
+    }
+}
+
+/// Everything the quota knows.
+#[derive(Debug)]
+pub(super) struct Budget {
+    concurrency: usize,
+    under_way: usize,
+    total: Meter,
+    polling: Meter,
+    learned: BTreeMap<Api, Learned>,
+    lanes: BTreeMap<(Purpose, Api), VecDeque<u64>>,
+    next_number: u64,
+}
+
+impl Budget {
+    pub(super) fn new(limits: model::Quota) -> Self {
+        let concurrency = limits.concurrency.max(1);
+        let burst = u32::try_from(concurrency).unwrap_or(u32::MAX);
+        let for_polling = limits.requests_per_minute.saturating_sub(limits.reserved_for_payments);
+        let burst_of_all = burst.max(limits.reserved_for_payments);
+        Self {
+            concurrency,
+            under_way: 0,
+            total: Meter::per_minute(limits.requests_per_minute, burst_of_all),
+            polling: Meter::per_minute(for_polling, burst),
+            learned: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            next_number: 0,
+        }
+    }
+
+    pub(super) fn enter(&mut self, purpose: Purpose, api: Api) -> Ticket {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.lanes.entry((purpose, api)).or_default().push_back(number);
+        Ticket { number, lane: (purpose, api) }
+    }
+
+    pub(super) fn leave(&mut self, ticket: Ticket) {
+        if let Some(lane) = self.lanes.get_mut(&ticket.lane) {
+            // Mostly the head leaves; numbers in a lane only grow.
+            if let Ok(at) = lane.binary_search(&ticket.number) {
+                lane.remove(at);
+            }
+        }
+    }
+
+    /// The first of each lane.
+    pub(super) fn heads(&self) -> impl Iterator<Item = u64> {
+        self.lanes.values().filter_map(|lane| lane.front().copied())
+    }
+
+    pub(super) fn learn(&mut self, api: Api, limit: u32, remaining: u32, now: Instant) {
+        self.learned.entry(api).or_default().learn(limit, remaining, now);
+    }
+
+    pub(super) fn block(&mut self, api: Api, until: Instant) {
+        let learned = self.learned.entry(api).or_default();
+        learned.blocked_until = Some(learned.blocked_until.map_or(until, |old| old.max(until)));
+    }
+
+    pub(super) fn finish(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+    }
+
+    /// Whether this call may start now; if so, it is counted and its place is left.
+    pub(super) fn decide(&mut self, ticket: Ticket, now: Instant) -> Decision {
+        let (purpose, api) = ticket.lane;
+        if let Some(remaining) = self.learned.get(&api).and_then(|learned| learned.blocked(now)) {
+            return Decision::Blocked { remaining };
+        }
+        let is_head =
+            self.lanes.get(&ticket.lane).and_then(VecDeque::front) == Some(&ticket.number);
+        if !is_head || self.under_way >= self.concurrency {
+            return Decision::OnChange;
+        }
+        let wait = self.wait(purpose, api, now);
+        if !wait.is_zero() {
+            return Decision::After { wait };
+        }
+        if self.somebody_goes_first(ticket, now) {
+            return Decision::OnChange;
+        }
+        self.leave(ticket);
+        self.under_way += 1;
+        self.total.take(now);
+        if purpose != Purpose::Payment {
+            self.polling.take(now);
+            if let Some(meter) = self.learned.get_mut(&api).and_then(|l| l.meter.as_mut()) {
+                meter.take(now);
+            }
+        }
+        Decision::Start
+    }
+
+    fn wait(&self, purpose: Purpose, api: Api, now: Instant) -> Duration {
+        let total = self.total.wait(now);
+        if purpose == Purpose::Payment {
+            return total;
+        }
+        let learned = self.learned.get(&api).map_or(Duration::ZERO, |learned| learned.wait(now));
+        total.max(self.polling.wait(now)).max(learned)
+    }
+
+    /// A waiting call of a higher purpose, or an older one of the same, that could start as well.
+    fn somebody_goes_first(&self, ticket: Ticket, now: Instant) -> bool {
+        self.lanes.iter().any(|(&(purpose, api), lane)| {
+            let Some(&head) = lane.front() else { return false };
+            (purpose, head) < (ticket.lane.0, ticket.number)
+                && self.learned.get(&api).is_none_or(|learned| learned.blocked(now).is_none())
+                && self.wait(purpose, api, now).is_zero()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(requests_per_minute: u32, reserved_for_payments: u32) -> Budget {
+        Budget::new(model::Quota { requests_per_minute, concurrency: 100, reserved_for_payments })
+    }
+
+    /// Calls that may start within a minute, if asked every 10 ms.
+    fn starts_in_a_minute(budget: &mut Budget, purpose: Purpose, from: Instant) -> u32 {
+        let mut started = 0;
+        for step in 0..6000 {
+            let now = from + Duration::from_millis(step * 10);
+            let ticket = budget.enter(purpose, Api::BankPos);
+            match budget.decide(ticket, now) {
+                Decision::Start => started += 1,
+                _ => budget.leave(ticket),
+            }
+            budget.under_way = 0;
+        }
+        started
+    }
+
+    #[test]
+    fn a_learned_limit_halves_the_pace_of_polling_only() {
+        let from = Instant::now();
+        let mut budget = budget(600, 0);
+        budget.learn(Api::BankPos, 100, 99, from);
+        let polled = starts_in_a_minute(&mut budget, Purpose::Live, from);
+        assert!((45..=50).contains(&polled), "{polled}");
+        let paid = starts_in_a_minute(&mut budget, Purpose::Payment, from + MINUTE);
+        assert!(paid > 500, "{paid}");
+    }
+
+    #[test]
+    fn polling_waits_for_the_next_minute_when_half_of_it_is_used() {
+        let from = Instant::now();
+        let mut budget = budget(600, 0);
+        budget.learn(Api::BankPos, 100, 80, from);
+        budget.learn(Api::BankPos, 100, 49, from + Duration::from_secs(20));
+        let now = from + Duration::from_secs(21);
+        let live = budget.enter(Purpose::Live, Api::BankPos);
+        let left = Duration::from_secs(39);
+        assert_eq!(budget.decide(live, now), Decision::After { wait: left });
+        let payment = budget.enter(Purpose::Payment, Api::BankPos);
+        assert_eq!(budget.decide(payment, now), Decision::Start);
+        assert_eq!(budget.decide(live, from + MINUTE), Decision::Start);
+    }
+
+    #[test]
+    fn an_api_that_always_reports_little_is_still_asked_once_a_minute() {
+        let from = Instant::now();
+        let mut budget = budget(600, 0);
+        for minute in 0..3 {
+            let now = from + MINUTE * minute;
+            let live = budget.enter(Purpose::Live, Api::BankPos);
+            assert_eq!(budget.decide(live, now), Decision::Start, "minute {minute}");
+            budget.finish();
+            budget.learn(Api::BankPos, 100, 3, now);
+        }
+    }
+
+    #[test]
+    fn payments_use_the_whole_budget_and_no_more() {
+        let from = Instant::now();
+        let paid = starts_in_a_minute(&mut budget(60, 6), Purpose::Payment, from);
+        assert!((60..=160).contains(&paid), "{paid}");
+        let polled = starts_in_a_minute(&mut budget(60, 60), Purpose::Live, from);
+        assert!(polled <= 101, "{polled}");
+    }
+
+    #[test]
+    fn a_tight_concurrency_stops_everybody() {
+        let now = Instant::now();
+        let mut budget = Budget::new(model::Quota {
+            requests_per_minute: 600,
+            concurrency: 1,
+            reserved_for_payments: 6,
+        });
+        let first = budget.enter(Purpose::Live, Api::BankPos);
+        assert_eq!(budget.decide(first, now), Decision::Start);
+        let payment = budget.enter(Purpose::Payment, Api::BankPos);
+        assert_eq!(budget.decide(payment, now), Decision::OnChange);
+        budget.finish();
+        let live = budget.enter(Purpose::Live, Api::BankPos);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(budget.decide(live, later), Decision::OnChange);
+        assert_eq!(budget.decide(payment, later), Decision::Start);
+    }
+}

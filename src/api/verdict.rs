@@ -1,0 +1,199 @@
+//! What an answer means: the table from status, headers and body to an error or to success. Pure.
+//!
+//! | answer                                            | verdict                             |
+//! |---------------------------------------------------|-------------------------------------|
+//! | "no movements" code of the gateway, any status    | success, no rows                    |
+//! | `ip_not_found`, or an IP text with 401/403        | `IpRefused`                         |
+//! | 2xx                                               | what the envelope says              |
+//! | 3xx                                               | `Redirected`                        |
+//! | 401, "Unauthenticated", gateway token codes       | `Unauthorized` (one new token)      |
+//! | 403                                               | `Forbidden`                         |
+//! | 404                                               | `NotFound`                          |
+//! | 400/422 about dates, when only `lastId` was sent  | `DatesRequired`                     |
+//! | 408, 425, 5xx, gateway system codes               | `Server`                            |
+//! | 429, gateway plan codes                           | `RateLimited`                       |
+//! | any other                                         | `Rejected`                          |
+
+use super::{
+    envelope::{self, Fault, Fields},
+    error::{At, Error},
+    http::Answer,
+    scrub,
+};
+
+/// What the caller knows about its call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) at: &'a At,
+    /// `lastId` was sent without dates.
+    pub(crate) last_id_alone: bool,
+    /// Never to be shown, should the API repeat them.
+    pub(crate) secrets: &'a [&'a str],
+}
+
+/// How the body of an answer is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// As its envelope says.
+    Read,
+    /// As a success without rows.
+    Empty,
+}
+
+/// What status and headers say.
+pub(crate) fn check_answer(asked: Asked<'_>, answer: &Answer) -> Result<Verdict, Error> {
+    if (200..300).contains(&answer.status) {
+        return Ok(Verdict::Read);
+    }
+    let body = BodySays::read(&answer.body);
+    if body.code.as_deref().is_some_and(envelope::means_empty) {
+        return Ok(Verdict::Empty);
+    }
+    Err(refusal(asked, answer, body))
+}
+
+/// The error behind a fault that the envelope of a successful status told.
+pub(crate) fn explain_fault(asked: Asked<'_>, answer: &Answer, fault: Fault) -> Error {
+    let at = asked.at.clone();
+    match fault {
+        Fault::NotJson { cut_short: true, detail } => Error::Broken { at, detail },
+        Fault::NotJson { detail, .. } => Error::NotJson {
+            at,
+            status: answer.status,
+            bytes: answer.body.len(),
+            content_type: scrub::scrub(&answer.content_type, asked.secrets),
+            detail,
+        },
+        Fault::Protocol(detail) => Error::Protocol { at, detail },
+        Fault::TooManyRows => Error::TooLarge { at, limit: envelope::ROWS_MAX, unit: "rows" },
+        Fault::Refused { code, message } => {
+            let raw = BodySays { code, message, ..BodySays::read(&answer.body) };
+            refusal(asked, answer, raw)
+        }
+    }
+}
+
+/// At a token endpoint, being told no is about the credentials.
+pub(crate) fn as_token_refusal(error: Error) -> Error {
+    match error {
+        Error::Unauthorized { at, status, message }
+        | Error::Forbidden { at, status, message }
+        | Error::Rejected { at, status, message } => Error::TokenRefused { at, status, message },
+        other => other,
+    }
+}
+
+/// What the body of a refusal says, unscrubbed.
+#[derive(Debug, Default)]
+struct BodySays {
+    code: Option<String>,
+    message: Option<String>,
+    /// The whole body in lower case, where it is short enough to be a message.
+    text: String,
+}
+
+impl BodySays {
+    fn read(body: &str) -> Self {
+        let text = body.get(..body.len().min(16 * 1024)).unwrap_or(body).to_lowercase();
+        let root = envelope::parse_body(body).ok();
+        let Some(fields) = root.and_then(|root| envelope::parse_fields(root.get())) else {
+            return Self { text, ..Self::default() };
+        };
+        let header = envelope::tos_header(&fields);
+        let code = header.as_ref().map(|(code, _)| code.clone()).or_else(|| code_of(&fields));
+        let message = header.and_then(|(_, message)| message);
+        Self { code, message: message.or_else(|| envelope::message_of(&fields)), text }
+    }
+}
+
+fn code_of(fields: &Fields<'_>) -> Option<String> {
+    ["code", "StatusCode", "error_code"].iter().find_map(|name| fields.text(name))
+}
+
+/// What the gateway's general codes mean, whatever the status they came with.
+enum GatewayCode {
+    Token,
+    PlanLimit,
+    WrongSecret,
+    Locked,
+    System,
+    IpRefused,
+}
+
+fn gateway_code(code: &str) -> Option<GatewayCode> {
+    match code {
+        "ACBG000001" | "ACBG000002" => Some(GatewayCode::Token),
+        "ACBG000003" | "ACBG000004" => Some(GatewayCode::PlanLimit),
+        "ACBG000005" => Some(GatewayCode::WrongSecret),
+        "ACBG000006" => Some(GatewayCode::Locked),
+        "ACBG000008" | "ACBG000009" => Some(GatewayCode::System),
+        "ACBG000010" => Some(GatewayCode::IpRefused),
+        _ => None,
+    }
+}
+
+fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
+    let (at, status) = (asked.at.clone(), answer.status);
+    let message = shown_message(&says, asked.secrets);
+    let after = answer.wait.asked(answer.at);
+    if names_ip(&says, status) {
+        return Error::IpRefused { at, ip: scrub::find_ip(&says.text) };
+    }
+    if let Some(code) = says.code.as_deref().and_then(gateway_code) {
+        return match code {
+            GatewayCode::Token => Error::Unauthorized { at, status, message },
+            GatewayCode::PlanLimit => {
+                Error::RateLimited { at, after: answer.wait.after_429(answer.at) }
+            }
+            GatewayCode::WrongSecret => Error::TokenRefused { at, status, message },
+            // The gateway counts to five by itself; this key is already there.
+            GatewayCode::Locked => Error::LockedOut { at, refused: 5 },
+            GatewayCode::System => Error::Server { at, status, after, message },
+            GatewayCode::IpRefused => Error::IpRefused { at, ip: scrub::find_ip(&says.text) },
+        };
+    }
+    match status {
+        300..=399 => {
+            let location = scrub::scrub(&answer.location, asked.secrets);
+            let location = if location.is_empty() { "nowhere".to_owned() } else { location };
+            Error::Redirected { at, status, location }
+        }
+        401 => Error::Unauthorized { at, status, message },
+        403 => Error::Forbidden { at, status, message },
+        404 => Error::NotFound { at, status },
+        429 => Error::RateLimited { at, after: answer.wait.after_429(answer.at) },
+        408 | 425 | 500..=599 => Error::Server { at, status, after, message },
+        _ if says.text.contains("unauthenticated") => Error::Unauthorized { at, status, message },
+        _ if asked.last_id_alone && names_dates(&says.text) => Error::DatesRequired { at, status },
+        _ => Error::Rejected { at, status, message },
+    }
+}
+
+fn shown_message(says: &BodySays, secrets: &[&str]) -> Option<String> {
+    let message = says.message.as_deref().map(|text| scrub::scrub(text, secrets));
+    let code = says.code.as_deref().map(|code| {
+        // Gateway codes are letters and six digits, which scrubbing would take for an account.
+        let plain = code.len() <= 16 && code.bytes().all(|b| b.is_ascii_alphanumeric());
+        if plain && code.starts_with('A') { code.to_owned() } else { scrub::scrub(code, secrets) }
+    });
+    match (code, message) {
+        (Some(code), Some(message)) => Some(format!("{code} {message}")),
+        (code, message) => code.or(message),
+    }
+    .filter(|text| !text.is_empty())
+}
+
+fn names_ip(says: &BodySays, status: u16) -> bool {
+    let forbidden = matches!(status, 401 | 403);
+    let words = || says.text.split(|c: char| !c.is_alphanumeric());
+    says.text.contains("ip_not_found")
+        || (forbidden && words().any(|word| word == "ip") && scrub::find_ip(&says.text).is_some())
+}
+
+fn names_dates(text: &str) -> bool {
+    ["begindate", "enddate", "date", "tarih"].iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+#[path = "verdict/tests.rs"]
+mod tests;
