@@ -3,9 +3,12 @@
 //! The rooms are named for the data that walks through them; `ARCHITECTURE.md` is the map.
 
 pub mod api;
+pub mod app;
 pub mod config;
 pub mod domain;
 pub mod kafka;
+pub mod mapping;
+pub mod poll;
 pub mod publish;
 pub mod shards;
 pub mod state;

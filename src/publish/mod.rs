@@ -5,5 +5,7 @@
 //! owns a transactional producer, and `group` runs it on the shard's thread.
 
 pub mod batch;
+pub mod encode;
 pub mod group;
+pub mod registry;
 pub mod writer;

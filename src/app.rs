@@ -1,0 +1,383 @@
+//! Wiring: what is started in which order, and what is stopped in which.
+//!
+//! Start: metrics and health first, so that a probe has an answer; then topics and schemas, which
+//! wait for Kafka and the registry; then the shards this replica is given. Stop: pollers, then
+//! their writers, then the group, within [`DRAIN`].
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::Client,
+    config::model::{Config, Connection},
+    domain::{ids::ConnectionId, schemas, time::Timestamp},
+    kafka::topics,
+    mapping::PrivacyRules,
+    poll::{
+        board::Board,
+        connection::{self, Parts},
+        entity::{Shared, now},
+    },
+    publish::{encode::Encoder, group::Publisher, registry::Registry},
+    shards::{
+        assignment::{self, Change, Member},
+        owner::{self, Phase, Work},
+        placement::shard_of,
+    },
+    state::{changelog::ShardState, store::Store},
+    telemetry::metrics::Metrics,
+};
+
+/// All of stopping, inside Kubernetes' 60 s.
+const DRAIN: Duration = Duration::from_secs(45);
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// A state folder of a Pod that is just ending is let go within this time.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+const EXPORT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What the running program shows of itself.
+#[derive(Debug)]
+pub struct Shown {
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Where every entity stands.
+    pub board: Arc<Board>,
+    /// Where every shard of this replica stands.
+    pub shards: watch::Receiver<HashMap<i32, Phase>>,
+    /// When the process started.
+    pub started_at: Timestamp,
+}
+
+/// What differs between `run` and the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broker {
+    /// A real one: topics are created or verified.
+    Real,
+    /// librdkafka's mock: it has no admin API, its topics are made by the sandbox.
+    Mock,
+}
+
+/// A connector that is being started or runs.
+#[derive(Debug)]
+pub struct App {
+    config: Arc<Config>,
+    broker: Broker,
+    metrics: Arc<Metrics>,
+    board: Arc<Board>,
+    phases: watch::Sender<HashMap<i32, Phase>>,
+    ready: Arc<dyn Readiness>,
+    started_at: Timestamp,
+}
+
+/// Told about the steps of the start; the health endpoints answer from it.
+pub trait Readiness: Send + Sync + std::fmt::Debug {
+    /// Kafka answered, and the topics are as they should be.
+    fn kafka_known(&self);
+    /// Every schema has an id.
+    fn schemas_known(&self);
+    /// The phases of this replica's shards.
+    fn shards_changed(&self, phases: &HashMap<i32, Phase>);
+}
+
+/// The pollers of one shard.
+#[derive(Debug)]
+struct Pollers {
+    config: Arc<Config>,
+    clients: HashMap<ConnectionId, Client>,
+    encoder: Arc<Encoder>,
+    privacy: Arc<PrivacyRules>,
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+}
+
+impl Pollers {
+    fn connections_of(&self, shard: i32) -> impl Iterator<Item = &Arc<Connection>> {
+        let shards = self.config.kafka.shards;
+        self.config.connections.iter().filter(move |c| shard_of(&c.id, shards) == shard)
+    }
+}
+
+impl Work for Pollers {
+    async fn run(
+        &self,
+        shard: i32,
+        mut state: ShardState,
+        publisher: Publisher,
+        stop: CancellationToken,
+    ) {
+        let mut connections = JoinSet::new();
+        for config in self.connections_of(shard) {
+            let Some(api) = self.clients.get(&config.id) else { continue };
+            let parts = Parts {
+                config: Arc::clone(config),
+                api: api.clone(),
+                encoder: Arc::clone(&self.encoder),
+                privacy: Arc::clone(&self.privacy),
+                shared: Shared {
+                    publisher: publisher.clone(),
+                    board: Arc::clone(&self.board),
+                    metrics: Arc::clone(&self.metrics),
+                },
+            };
+            let own = state.take_connection(&config.id);
+            connections.spawn(connection::run(parts, own, stop.child_token()));
+        }
+        // What is left belongs to connections that are no longer configured.
+        drop(state);
+        drop(publisher);
+        if connections.is_empty() {
+            // Nothing to do, but the lock is held: the shard is this replica's until it is not.
+            stop.cancelled().await;
+        }
+        while connections.join_next().await.is_some() {}
+        for config in self.connections_of(shard) {
+            self.board.forget(&config.id);
+        }
+    }
+}
+
+impl App {
+    /// Prepares; nothing is contacted yet.
+    pub fn new(
+        config: Arc<Config>,
+        broker: Broker,
+        metrics: Arc<Metrics>,
+        ready: Arc<dyn Readiness>,
+    ) -> Self {
+        let (phases, _) = watch::channel(HashMap::new());
+        let board = Arc::new(Board::default());
+        Self { config, broker, metrics, board, phases, ready, started_at: now() }
+    }
+
+    /// What may be shown of it, from the start on.
+    pub fn shown(&self) -> Shown {
+        Shown {
+            metrics: Arc::clone(&self.metrics),
+            board: Arc::clone(&self.board),
+            shards: self.phases.subscribe(),
+            started_at: self.started_at,
+        }
+    }
+
+    /// Runs until `stop`, then drains.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        tokio::spawn(export(
+            Arc::clone(&self.board),
+            Arc::clone(&self.metrics),
+            self.started_at,
+            stop.clone(),
+        ));
+        let store = self.open_store();
+        let Some(work) = self.prepare(&stop).await? else { return Ok(()) };
+        let store = store.await.unwrap_or(None);
+        let (leave, leaving) = watch::channel(false);
+        let (member, thread) = assignment::join(self.config.kafka.clone(), leaving)
+            .context("starting the assignment thread")?;
+        self.own_shards(member, Arc::new(work), store, &stop).await;
+        leave.send_replace(true);
+        // The thread leaves the group on its own; a hanging client must not hang the exit.
+        let left = tokio::task::spawn_blocking(move || thread.join());
+        if timeout(Duration::from_secs(5), left).await.is_err() {
+            tracing::warn!(code = "VOM-APP-003", "leaving the group takes too long, ending without it");
+        }
+        Ok(())
+    }
+
+    /// Topics and schemas; waits for Kafka and the registry. `None`: stopped while waiting.
+    async fn prepare(&self, stop: &CancellationToken) -> anyhow::Result<Option<Pollers>> {
+        if self.broker == Broker::Real && self.ensure_topics(stop).await?.is_none() {
+            return Ok(None);
+        }
+        self.ready.kafka_known();
+        let Some(ids) = self.schema_ids(stop).await? else { return Ok(None) };
+        self.ready.schemas_known();
+        let encoder = Encoder::new(&ids, |suffix| self.config.kafka.topic(suffix))?;
+        let mut clients = HashMap::new();
+        for config in &self.config.connections {
+            let client = Client::new(config, Arc::clone(&self.metrics))?;
+            clients.insert(config.id.clone(), client);
+        }
+        let privacy = PrivacyRules::from_config(&self.config.privacy)?;
+        Ok(Some(Pollers {
+            config: Arc::clone(&self.config),
+            clients,
+            encoder: Arc::new(encoder),
+            privacy: Arc::new(privacy),
+            board: Arc::clone(&self.board),
+            metrics: Arc::clone(&self.metrics),
+        }))
+    }
+
+    async fn ensure_topics(&self, stop: &CancellationToken) -> anyhow::Result<Option<()>> {
+        let mut pause = RETRY_MIN;
+        loop {
+            match topics::ensure(&self.config.kafka).await {
+                Ok(()) => return Ok(Some(())),
+                Err(error @ topics::Error::Kafka { .. }) => {
+                    tracing::warn!(code = "VOM-KFK-001", %error, retry_in_s = pause.as_secs(), "kafka is not there yet");
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if waited(&mut pause, stop).await.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn schema_ids(
+        &self,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Option<HashMap<&'static str, u32>>> {
+        let registry = Registry::new(&self.config.schema_registry)?;
+        let records: Vec<_> = schemas::ALL
+            .iter()
+            .filter(|schema| self.config.sink.enabled || !schema.topic_suffix.starts_with("payment"))
+            .copied()
+            .collect();
+        let mut pause = RETRY_MIN;
+        loop {
+            match registry.ids(&records, |suffix| self.config.kafka.topic(suffix)).await {
+                Ok(ids) => return Ok(Some(ids)),
+                Err(error) if error.is_retriable() => {
+                    tracing::warn!(code = "VOM-REG-001", %error, retry_in_s = pause.as_secs(), "the schema registry is not there yet");
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if waited(&mut pause, stop).await.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Opens the local cache off the main path; without it everything still works.
+    fn open_store(&self) -> tokio::task::JoinHandle<Option<Store>> {
+        let dir = self.config.state_dir.clone();
+        let metrics = Arc::clone(&self.metrics);
+        tokio::task::spawn_blocking(move || {
+            // sled creates its own folder, but not the one above it.
+            if let Err(error) = std::fs::create_dir_all(&dir) {
+                tracing::warn!(code = "VOM-STA-001", dir = %dir.display(), %error, "going on without the local cache");
+                return None;
+            }
+            match Store::open(&dir, LOCK_WAIT) {
+                Ok(store) => {
+                    metrics.state_size_bytes.set(i64::try_from(store.size_bytes()).unwrap_or(0));
+                    Some(store)
+                }
+                Err(error) => {
+                    tracing::warn!(code = "VOM-STA-001", %error, "going on without the local cache");
+                    None
+                }
+            }
+        })
+    }
+
+    async fn own_shards(
+        &self,
+        mut member: Member,
+        work: Arc<Pollers>,
+        store: Option<Store>,
+        stop: &CancellationToken,
+    ) {
+        let (phases, mut phase_changes) = mpsc::unbounded_channel();
+        let context = Arc::new(owner::Context {
+            env: self.config.env.clone(),
+            kafka: self.config.kafka.clone(),
+            store,
+            metrics: Arc::clone(&self.metrics),
+            work,
+            notes: member.notes.clone(),
+            phases,
+        });
+        let mut owners: JoinSet<i32> = JoinSet::new();
+        let mut tokens: HashMap<i32, CancellationToken> = HashMap::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some((shard, phase)) = phase_changes.recv() => self.show(shard, phase),
+                Some(_) = owners.join_next() => {}
+                change = member.changes.recv() => match change {
+                    Some(Change::Granted(granted)) => {
+                        let shard = granted.shard;
+                        tracing::info!(code = "VOM-SHD-010", shard, "shard granted");
+                        let token = stop.child_token();
+                        if let Some(old) = tokens.insert(shard, token.clone()) {
+                            old.cancel();
+                        }
+                        let context = Arc::clone(&context);
+                        owners.spawn(async move {
+                            context.own(granted, token).await;
+                            shard
+                        });
+                    }
+                    Some(Change::Revoked(shard)) => {
+                        tracing::info!(code = "VOM-SHD-011", shard, "shard revoked");
+                        if let Some(token) = tokens.remove(&shard) {
+                            token.cancel();
+                        }
+                    }
+                    None => break,
+                },
+            }
+        }
+        tracing::info!(code = "VOM-APP-002", "stopping: pollers end, queued batches are committed");
+        let drained = async {
+            while let Some(ended) = owners.join_next().await {
+                if let (Ok(shard), Ok((_, phase))) = (ended, phase_changes.try_recv()) {
+                    self.show(shard, phase);
+                }
+            }
+        };
+        if timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!(code = "VOM-APP-004", "draining takes too long, ending: what is not committed is read again");
+        }
+    }
+
+    fn show(&self, shard: i32, phase: Phase) {
+        self.phases.send_modify(|phases| {
+            if phase == Phase::Released {
+                phases.remove(&shard);
+            } else {
+                phases.insert(shard, phase);
+            }
+        });
+        self.ready.shards_changed(&self.phases.borrow());
+    }
+}
+
+/// Waits and doubles the pause; `None` when stopped meanwhile.
+async fn waited(pause: &mut Duration, stop: &CancellationToken) -> Option<()> {
+    tokio::select! {
+        () = stop.cancelled() => return None,
+        () = sleep(*pause) => {}
+    }
+    *pause = (*pause * 2).min(RETRY_MAX);
+    Some(())
+}
+
+async fn export(
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+    started_at: Timestamp,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        board.export(&metrics, started_at);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(EXPORT_INTERVAL) => {}
+        }
+    }
+}

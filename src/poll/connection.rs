@@ -1,0 +1,397 @@
+//! One connection: starts its lists, and a poller for each account, terminal and institution.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::Client,
+    config::model::{self, Connection, DateType, Deletions, Following, Selection},
+    domain::ids::{EntityKey, Stream},
+    mapping::PrivacyRules,
+    publish::encode::Encoder,
+    state::changelog::EntityState,
+};
+
+use super::{
+    digest::Target,
+    discovery::Discovered,
+    entity::{Entity, Shared},
+    feed::{Accounts, Feed},
+    fetch::{Fetcher, Origin},
+    plan::Schedule,
+    snapshot::{Mentioned, Snapshot},
+    task::Follow,
+};
+
+/// How often entities are looked up where no reference stream is configured.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// What the connection's pollers are made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Its configuration.
+    pub config: Arc<Connection>,
+    /// Its client, with its tokens and quota.
+    pub api: Client,
+    /// Schemas and topics.
+    pub encoder: Arc<Encoder>,
+    /// Masking.
+    pub privacy: Arc<PrivacyRules>,
+    /// The shard's publisher, the board, the metrics.
+    pub shared: Shared,
+}
+
+type Watched = watch::Receiver<Option<Arc<Vec<Discovered>>>>;
+
+/// Runs all pollers of a connection until `stop`, or until the shard is gone.
+pub async fn run(parts: Parts, states: HashMap<EntityKey, EntityState>, stop: CancellationToken) {
+    let mut running = Running {
+        tasks: JoinSet::new(),
+        accounts: Accounts::default(),
+        followed: HashMap::new(),
+        parts,
+        states,
+        stop,
+    };
+    let (accounts, terminals) = running.start_lists();
+    running.start_institutions();
+    running.supervise(accounts, terminals).await;
+}
+
+struct Running {
+    parts: Parts,
+    states: HashMap<EntityKey, EntityState>,
+    accounts: Accounts,
+    /// Every started entity and the token that tells it the source closed it.
+    followed: HashMap<(Stream, i64), CancellationToken>,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    fn start_lists(&mut self) -> (Option<Watched>, Option<Watched>) {
+        let config = Arc::clone(&self.parts.config);
+        let streams = &config.streams;
+        let reference = streams.reference.as_ref().map(|r| r.poll_interval);
+        let interval = reference.unwrap_or(DISCOVERY_INTERVAL);
+        let publish = reference.is_some();
+        let mentioned = Mentioned::default();
+        let (mut accounts, mut terminals) = (None, None);
+        if config.bank_pos.is_some() {
+            for stream in [Stream::Banks, Stream::TransactionTypes] {
+                if publish {
+                    self.start_list(stream, interval, (true, Deletions::Emit), None, &mentioned);
+                }
+            }
+            let discovering = [
+                (Stream::Accounts, streams.bank_transactions.is_some(), &mut accounts),
+                (Stream::Terminals, streams.pos_transactions.is_some(), &mut terminals),
+            ];
+            for (stream, wanted, watched) in discovering {
+                if publish || wanted {
+                    let (found, receiver) = watch::channel(None);
+                    let how = (publish, Deletions::Emit);
+                    self.start_list(stream, interval, how, Some(found), &mentioned);
+                    *watched = wanted.then_some(receiver);
+                }
+            }
+        }
+        if config.virtual_pos.is_some() {
+            for stream in [Stream::Installments, Stream::Customers] {
+                if publish {
+                    self.start_list(stream, interval, (true, Deletions::Emit), None, &mentioned);
+                }
+            }
+            if let Some(list) = &streams.virtual_pos_transactions {
+                let how = (true, list.deletions);
+                let stream = Stream::VirtualPosTransactions;
+                self.start_list(stream, list.poll_interval, how, None, &mentioned);
+            }
+        }
+        (accounts, terminals)
+    }
+
+    fn start_list(
+        &mut self,
+        stream: Stream,
+        poll_interval: Duration,
+        (publish, deletions): (bool, Deletions),
+        discovered: Option<watch::Sender<Option<Arc<Vec<Discovered>>>>>,
+        mentioned: &Mentioned,
+    ) {
+        let entity = self.entity(stream, EntityKey::WHOLE, deletions, self.max_bad_ratio(stream));
+        let snapshot = Snapshot {
+            entity,
+            api: self.parts.api.clone(),
+            poll_interval,
+            publish,
+            discovered,
+            mentioned: Arc::clone(mentioned),
+            stop: self.stop.clone(),
+        };
+        self.tasks.spawn(snapshot.run());
+    }
+
+    fn start_institutions(&mut self) {
+        let config = Arc::clone(&self.parts.config);
+        let (Some(tos), Some(stream)) = (&config.tos, &config.streams.tos_payments) else { return };
+        for institution in &tos.institutions {
+            let origin = Origin::Institution {
+                code: institution.code.clone(),
+                sender_accounts: institution.sender_accounts.clone(),
+            };
+            let entity = self.entity(
+                Stream::TosPayments,
+                &institution.code,
+                stream.following.deletions,
+                stream.following.max_bad_ratio,
+            );
+            self.start_follow(entity, stream.following, origin, false);
+        }
+    }
+
+    /// Starts and closes pollers as the reference data changes.
+    async fn supervise(&mut self, mut accounts: Option<Watched>, mut terminals: Option<Watched>) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                found = next(&mut accounts) => match found {
+                    Some(found) => self.follow_accounts(&found),
+                    None => accounts = None,
+                },
+                found = next(&mut terminals) => match found {
+                    Some(found) => self.follow_terminals(&found),
+                    None => terminals = None,
+                },
+                ended = self.tasks.join_next() => match ended {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        tracing::error!(code = "VOM-SRC-008", connection = %self.parts.config.id, %error, "a poller broke off, the connection starts again");
+                        break;
+                    }
+                    None => break,
+                },
+            }
+        }
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn follow_accounts(&mut self, found: &[Discovered]) {
+        let config = Arc::clone(&self.parts.config);
+        let Some(stream) = &config.streams.bank_transactions else { return };
+        let wanted: Vec<&Discovered> =
+            found.iter().filter(|account| stream.accounts.contains(account.id)).collect();
+        self.warn_about_missing(Stream::BankTransactions, &stream.accounts, found);
+        let by_feed = serves_by_feed(stream, &config.quota, wanted.len());
+        self.start_feed(stream, by_feed);
+        for account in &wanted {
+            let origin = Origin::Account { id: account.id, date_type: stream.date_type };
+            self.follow(Stream::BankTransactions, account, stream.following, origin, by_feed);
+        }
+        self.close_missing(Stream::BankTransactions, &wanted);
+    }
+
+    fn follow_terminals(&mut self, found: &[Discovered]) {
+        let config = Arc::clone(&self.parts.config);
+        let Some(stream) = &config.streams.pos_transactions else { return };
+        let wanted: Vec<&Discovered> =
+            found.iter().filter(|terminal| stream.terminals.contains(terminal.id)).collect();
+        self.warn_about_missing(Stream::PosTransactions, &stream.terminals, found);
+        for terminal in &wanted {
+            let origin = Origin::Station { id: terminal.id };
+            self.follow(Stream::PosTransactions, terminal, stream.following, origin, false);
+        }
+        self.close_missing(Stream::PosTransactions, &wanted);
+    }
+
+    fn start_feed(&mut self, stream: &model::BankStream, by_feed: bool) {
+        let key = (Stream::BankTransactions, i64::MIN);
+        if !by_feed || self.followed.contains_key(&key) {
+            return;
+        }
+        let token = self.stop.child_token();
+        self.followed.insert(key, token.clone());
+        let following = stream.following;
+        let entity = self.entity(
+            Stream::BankTransactions,
+            EntityKey::WHOLE,
+            Deletions::Ignore,
+            following.max_bad_ratio,
+        );
+        let feed = Feed {
+            entity,
+            accounts: Arc::clone(&self.accounts),
+            api: self.parts.api.clone(),
+            date_type: stream.date_type,
+            poll_interval: following.poll_interval,
+            stop: token,
+        };
+        self.tasks.spawn(feed.run());
+    }
+
+    fn follow(
+        &mut self,
+        stream: Stream,
+        found: &Discovered,
+        following: Following,
+        origin: Origin,
+        by_feed: bool,
+    ) {
+        if let Some(closing) = self.followed.get(&(stream, found.id)) {
+            if !found.active {
+                closing.cancel();
+            }
+            return;
+        }
+        let key = self.key(stream, &found.id.to_string());
+        let done = self
+            .states
+            .get(&key)
+            .and_then(|state| state.checkpoint.as_ref())
+            .is_some_and(|checkpoint| checkpoint.backfill_next.is_none());
+        // Closed and read to its end before: nothing will come any more.
+        if !found.active && done {
+            return;
+        }
+        let name = found.id.to_string();
+        let entity = self.entity(stream, &name, following.deletions, following.max_bad_ratio);
+        if let Ok(mut currency) = entity.currency.write() {
+            currency.clone_from(&found.currency);
+        }
+        if stream == Stream::BankTransactions {
+            let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
+            accounts.insert(found.id, Arc::clone(&entity));
+        }
+        let closing = self.start_follow(entity, following, origin, by_feed);
+        if !found.active {
+            closing.cancel();
+        }
+        self.followed.insert((stream, found.id), closing);
+    }
+
+    fn start_follow(
+        &mut self,
+        entity: Arc<Entity>,
+        following: Following,
+        origin: Origin,
+        live_by_feed: bool,
+    ) -> CancellationToken {
+        let closing = CancellationToken::new();
+        let follow = Follow {
+            schedule: schedule(entity.target.key.stream, following),
+            fetcher: Fetcher::new(self.parts.api.clone(), origin),
+            api: self.parts.api.clone(),
+            live_by_feed,
+            closing: closing.clone(),
+            stop: self.stop.clone(),
+            entity,
+        };
+        self.tasks.spawn(follow.run());
+        closing
+    }
+
+    /// What the reference data no longer lists is read to its end and then left alone.
+    fn close_missing(&mut self, stream: Stream, listed: &[&Discovered]) {
+        let listed: std::collections::HashSet<i64> = listed.iter().map(|found| found.id).collect();
+        let missing = self.followed.iter().filter(|((followed, id), _)| {
+            *followed == stream && *id != i64::MIN && !listed.contains(id)
+        });
+        for ((_, id), closing) in missing {
+            if !closing.is_cancelled() {
+                tracing::info!(code = "VOM-SRC-009", connection = %self.parts.config.id, %stream, entity = id, "no longer listed by the api, reading it to its end");
+                closing.cancel();
+            }
+        }
+    }
+
+    fn warn_about_missing(&self, stream: Stream, selection: &Selection, found: &[Discovered]) {
+        let Selection::Ids(ids) = selection else { return };
+        for id in ids.iter().filter(|id| found.iter().all(|entity| entity.id != **id)) {
+            tracing::warn!(code = "VOM-SRC-010", connection = %self.parts.config.id, %stream, entity = id, "configured but not listed by the api: check the id");
+        }
+    }
+
+    fn key(&self, stream: Stream, entity: &str) -> EntityKey {
+        EntityKey { connection: self.parts.config.id.clone(), stream, entity: entity.into() }
+    }
+
+    fn max_bad_ratio(&self, stream: Stream) -> f64 {
+        let list = self.parts.config.streams.virtual_pos_transactions.as_ref();
+        match (stream, list) {
+            (Stream::VirtualPosTransactions, Some(list)) => list.max_bad_ratio,
+            _ => 0.2,
+        }
+    }
+
+    fn entity(
+        &mut self,
+        stream: Stream,
+        name: &str,
+        deletions: Deletions,
+        max_bad_ratio: f64,
+    ) -> Arc<Entity> {
+        let config = &self.parts.config;
+        let key = self.key(stream, name);
+        let state = self.states.remove(&key).unwrap_or_default();
+        let date_type = config
+            .streams
+            .bank_transactions
+            .as_ref()
+            .map_or(DateType::SystemDate, |stream| stream.date_type);
+        let target = Target {
+            ce_source: format!("/vomsis/{}/{}", key.connection, key.stream).into(),
+            key,
+            encoder: Arc::clone(&self.parts.encoder),
+            privacy: Arc::clone(&self.parts.privacy),
+            date_type,
+            carry_extras: config.extras,
+            max_bad_ratio,
+        };
+        Arc::new(Entity::new(target, deletions, state, self.parts.shared.clone()))
+    }
+}
+
+async fn next(watched: &mut Option<Watched>) -> Option<Arc<Vec<Discovered>>> {
+    let Some(receiver) = watched else { return std::future::pending().await };
+    loop {
+        receiver.changed().await.ok()?;
+        let found = receiver.borrow_and_update().clone();
+        if found.is_some() {
+            return found;
+        }
+    }
+}
+
+/// One connection-wide call as soon as the accounts are more than the quota serves one by one.
+fn serves_by_feed(stream: &model::BankStream, quota: &model::Quota, accounts: usize) -> bool {
+    match stream.feed {
+        model::Feed::Account => false,
+        model::Feed::Connection => true,
+        model::Feed::Auto => {
+            let a_minute = quota.requests_per_minute.saturating_sub(quota.reserved_for_payments);
+            let minutes = stream.following.poll_interval.as_secs_f64() / 60.0;
+            accounts as f64 > f64::from(a_minute) * minutes
+        }
+    }
+}
+
+fn schedule(stream: Stream, following: Following) -> Schedule {
+    let (window_days, overlap_days) = Schedule::window_limits(stream);
+    let days = |days: u32| i32::try_from(days).unwrap_or(i32::MAX);
+    Schedule {
+        window_days,
+        overlap_days,
+        lookback_days: days(following.lookback_days).max(1),
+        start_days: days(following.start_days),
+        settled_days: if stream == Stream::PosTransactions { 7 } else { 0 },
+        poll_interval: following.poll_interval,
+        lookback_interval: following.lookback_interval,
+    }
+}

@@ -1,0 +1,248 @@
+//! An answer's rows against what has been seen: which are new, which changed, and the batches
+//! that say so. Pure: no clock, no network; the same rows and the same memory give the same bytes.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::{
+    config::model::DateType,
+    domain::{
+        content::Content,
+        ids::{EntityKey, SourceId, Stream},
+        time::{Day, Timestamp},
+        vocabulary::RejectionReason,
+    },
+    mapping::{Mapped, PrivacyRules, Rejection, RowContext, map_row},
+    publish::{
+        batch::Batch,
+        encode::{self, Encoder},
+    },
+    state::{changelog::EntityState, seen::Staging},
+};
+
+use super::{plan::Window, working::Working};
+
+/// Rows of one entity in an answer from which the share of bad ones is judged.
+const BAD_RATIO_ROWS_MIN: usize = 20;
+/// How the customer inside a virtual-POS row is handed to the customers' list.
+pub const MENTION_START: &str = "{\"musteri\":";
+
+/// What stays the same for all answers of one entity.
+#[derive(Debug)]
+pub struct Target {
+    /// Whose rows.
+    pub key: EntityKey,
+    /// Schemas, ids and topics.
+    pub encoder: Arc<Encoder>,
+    /// What leaves the process how.
+    pub privacy: Arc<PrivacyRules>,
+    /// Which bank date decides.
+    pub date_type: DateType,
+    /// Carry unknown fields.
+    pub carry_extras: bool,
+    /// The share of bad rows above which nothing is published.
+    pub max_bad_ratio: f64,
+    /// `/vomsis/<connection>/<stream>`.
+    pub ce_source: Arc<str>,
+}
+
+/// Why rows were asked for; it decides what an unknown row means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// By the cursor: rows at or below it and older than memory are known territory.
+    Live,
+    /// A window read again: an unknown row at or below the cursor came late.
+    LookBack,
+    /// A window read for the first time: every unknown row is new, none is late.
+    Backfill,
+    /// A whole list.
+    List,
+}
+
+/// One answer and why it was asked for.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    /// The rows' JSON.
+    pub rows: Vec<&'a str>,
+    /// Why they were asked for.
+    pub reason: Reason,
+    /// The days asked for.
+    pub window: Option<Window>,
+    /// When the answer was complete.
+    pub fetched_at: Timestamp,
+    /// The body held bytes that are no text.
+    pub replaced_text: bool,
+    /// TOS' own id of the answer.
+    pub gateway_object_id: Option<&'a str>,
+    /// The account's currency, where reference data knows it.
+    pub entity_currency: Option<&'a str>,
+}
+
+/// How many rows were what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Never seen before.
+    pub new: u64,
+    /// Seen with another content.
+    pub changed: u64,
+    /// Seen as they are.
+    pub unchanged: u64,
+    /// Gone.
+    pub deleted: u64,
+    /// Fields that the model does not know.
+    pub unknown_fields: u64,
+}
+
+/// What an answer changes.
+#[derive(Debug, Default)]
+pub struct Digest {
+    /// To be committed in this order; the last one carries the checkpoint. Empty: nothing to do.
+    pub parts: Vec<Batch>,
+    /// What memory takes over after the last commit.
+    pub staging: Staging,
+    /// How many rows were what.
+    pub counts: Counts,
+    /// Rows sent to quarantine, by reason.
+    pub quarantined: Vec<RejectionReason>,
+    /// Ids of every row of the answer.
+    pub present: HashSet<SourceId>,
+    /// The highest id of the answer.
+    pub highest_id: Option<i64>,
+    /// The newest business time of the answer.
+    pub newest_at: Option<Timestamp>,
+}
+
+/// Why nothing of an answer may be published.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The API ignored the dates.
+    #[error("{outside} of {rows} rows of {entity} lie outside the window {from} to {to}: the api ignored the dates, so the window is not believed and the cursor stays; ask the provider whether the date format changed")]
+    OutsideWindow {
+        /// Whose rows.
+        entity: String,
+        /// How many lie outside.
+        outside: usize,
+        /// Of how many.
+        rows: usize,
+        /// First day asked for.
+        from: chrono::NaiveDate,
+        /// Last day asked for.
+        to: chrono::NaiveDate,
+    },
+    /// Too many rows cannot be mapped.
+    #[error("{bad} of {rows} rows of {entity} cannot be mapped ({first}): the api has probably changed, so nothing is published and the cursor stays; see max_bad_ratio")]
+    TooManyBad {
+        /// Whose rows.
+        entity: String,
+        /// How many are bad.
+        bad: usize,
+        /// Of how many.
+        rows: usize,
+        /// What is wrong with the first of them.
+        first: String,
+    },
+    /// A mistake of this program.
+    #[error(transparent)]
+    Encode(#[from] encode::Error),
+}
+
+/// Tells the rows of an answer apart and makes batches of what is new, without the checkpoint.
+pub fn digest(target: &Target, state: &EntityState, answer: &Answer<'_>) -> Result<Digest, Refusal> {
+    let context = RowContext {
+        entity: &target.key.entity,
+        date_type: target.date_type,
+        entity_currency: answer.entity_currency,
+        carry_extras: target.carry_extras,
+        replaced_text: answer.replaced_text,
+        gateway_object_id: answer.gateway_object_id,
+    };
+    let mut work = Working::new(target, state, answer);
+    let mut rejections = Vec::new();
+    let mut outside = 0;
+    for json in &answer.rows {
+        match map_any(target.key.stream, json, &context) {
+            Ok(mapped) => {
+                outside += usize::from(!is_inside(answer.window, &mapped.window_days));
+                work.take_row(mapped)?;
+            }
+            Err(rejection) => {
+                outside += usize::from(!is_inside(answer.window, &rejection.window_days));
+                rejections.push((*json, rejection));
+            }
+        }
+    }
+    judge(target, answer, outside, &rejections)?;
+    for (json, rejection) in rejections {
+        work.take_rejection(json, *rejection)?;
+    }
+    Ok(work.finish())
+}
+
+/// Maps a row of the stream, or a customer mentioned inside a virtual-POS row.
+fn map_any<'a>(
+    stream: Stream,
+    json: &'a str,
+    context: &RowContext<'_>,
+) -> Result<Mapped<'a>, Box<Rejection>> {
+    if stream != Stream::Customers || !json.starts_with(MENTION_START) {
+        return map_row(stream, json, context);
+    }
+    let mut mapped = map_row(Stream::VirtualPosTransactions, json, context)?;
+    if let Some(customer) = mapped.customer.take()
+        && let Content::Customer(partial) = &*customer
+    {
+        mapped.source_id = SourceId::Number(partial.customer_id);
+        mapped.key = partial.customer_id.to_string().into();
+        mapped.record = *customer;
+    }
+    Ok(mapped)
+}
+
+/// A row is inside when any of its dates is; one without a readable date cannot be judged.
+fn is_inside(window: Option<Window>, days: &[Option<Day>]) -> bool {
+    let Some(window) = window else { return true };
+    let mut readable = days.iter().flatten().peekable();
+    readable.peek().is_none() || readable.any(|day| window.contains(*day))
+}
+
+fn judge(
+    target: &Target,
+    answer: &Answer<'_>,
+    outside: usize,
+    rejections: &[(&str, Box<Rejection>)],
+) -> Result<(), Refusal> {
+    let rows = answer.rows.len();
+    if let Some(window) = answer.window
+        && outside > 0
+    {
+        return Err(Refusal::OutsideWindow {
+            entity: target.key.to_string(),
+            outside,
+            rows,
+            from: window.from.to_date(),
+            to: window.to.to_date(),
+        });
+    }
+    let bad = rejections.len();
+    #[expect(clippy::cast_precision_loss, reason = "a ratio of row counts")]
+    let ratio = bad as f64 / rows.max(1) as f64;
+    if rows >= BAD_RATIO_ROWS_MIN && ratio > target.max_bad_ratio {
+        let first = rejections.first().map(|(_, r)| r.detail.to_string()).unwrap_or_default();
+        return Err(Refusal::TooManyBad { entity: target.key.to_string(), bad, rows, first });
+    }
+    Ok(())
+}
+
+/// Decision order is id order where the API lists the newest first, so that consumers read each
+/// key from old to new; any other order is kept.
+pub fn put_in_order(rows: &mut [&str]) {
+    #[derive(serde::Deserialize)]
+    struct Id {
+        id: i64,
+    }
+    let id = |row: Option<&&str>| row.and_then(|row| serde_json::from_str::<Id>(row).ok());
+    if let (Some(first), Some(last)) = (id(rows.first()), id(rows.last()))
+        && first.id > last.id
+    {
+        rows.reverse();
+    }
+}

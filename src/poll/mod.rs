@@ -1,0 +1,19 @@
+//! From a schedule to committed rows.
+//!
+//! `plan` says what is due, `fetch` asks the API, `digest` tells new, changed and known rows apart
+//! and makes batches of them, and `task` runs one entity: plan, fetch, digest, publish, and only
+//! then remember. `snapshot` does the same for lists that are read whole, `feed` for the
+//! connection-wide bank call, and `connection` starts and stops them all.
+
+mod absence;
+pub mod board;
+pub mod connection;
+pub mod digest;
+pub mod discovery;
+pub mod entity;
+pub mod feed;
+pub mod fetch;
+pub mod plan;
+pub mod snapshot;
+pub mod task;
+mod working;

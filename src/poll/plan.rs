@@ -1,0 +1,239 @@
+//! What an entity's poller does next: windows and schedule, without a clock.
+//!
+//! | state | next work | because |
+//! |---|---|---|
+//! | backfill not done | the oldest window not read | rows come oldest first, resumable in the middle |
+//! | look-back due | every window of the look-back | late ids, edits and deletions are found there |
+//! | live poll due | rows above the cursor | new rows come by `lastId` |
+//! | nothing due | wait | |
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    domain::{ids::Stream, time::Day},
+    state::position::Checkpoint,
+};
+
+/// Whole days, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// First day.
+    pub from: Day,
+    /// Last day.
+    pub to: Day,
+}
+
+impl Window {
+    /// Whether the day lies inside.
+    pub fn contains(self, day: Day) -> bool {
+        self.from <= day && day <= self.to
+    }
+
+    /// Both halves, or nothing where a single day cannot be halved.
+    pub fn halves(self) -> Option<(Self, Self)> {
+        let middle = self.from.plus((self.to.0 - self.from.0) / 2);
+        (self.from < self.to).then(|| {
+            (Self { from: self.from, to: middle }, Self { from: middle.plus(1), to: self.to })
+        })
+    }
+}
+
+/// What the API allows and the operator wants, in days and durations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// Days that one call may ask for.
+    pub window_days: i32,
+    /// Days that adjacent windows share: whether an end date is inclusive is not documented.
+    pub overlap_days: i32,
+    /// How far back the look-back reaches.
+    pub lookback_days: i32,
+    /// How far back the first backfill reaches.
+    pub start_days: i32,
+    /// Days at the old end of the look-back in which a missing row proves nothing: a POS row may
+    /// be served by another of its dates than the one it is kept under.
+    pub settled_days: i32,
+    /// Between two live polls.
+    pub poll_interval: Duration,
+    /// Between two look-backs.
+    pub lookback_interval: Duration,
+}
+
+impl Schedule {
+    /// The limits of a stream's API: bank ≤ 7 days, POS ≤ 14, TOS one payment day.
+    pub const fn window_limits(stream: Stream) -> (i32, i32) {
+        match stream {
+            Stream::BankTransactions => (7, 1),
+            Stream::PosTransactions => (14, 1),
+            _ => (1, 0),
+        }
+    }
+
+    /// The window that starts at `from`, ending today at the latest.
+    pub fn window_at(&self, from: Day, today: Day) -> Window {
+        let to = from.plus(self.window_days - 1).min(today);
+        Window { from: from.min(to), to }
+    }
+
+    /// Where the backfill goes on after `window`; `None` when it reached today.
+    pub fn after(&self, window: Window, today: Day) -> Option<Day> {
+        (window.to < today).then(|| window.to.plus(1 - self.overlap_days))
+    }
+
+    /// First day of the look-back.
+    pub const fn lookback_from(&self, today: Day) -> Day {
+        today.plus(1 - self.lookback_days)
+    }
+
+    /// The windows of a look-back, oldest first; never before `seen_from`, where old rows would
+    /// look new.
+    pub fn lookback_windows(&self, seen_from: Day, today: Day) -> Vec<Window> {
+        let mut next = Some(self.lookback_from(today).max(seen_from).min(today));
+        let mut windows = Vec::new();
+        while let Some(from) = next {
+            let window = self.window_at(from, today);
+            next = self.after(window, today);
+            windows.push(window);
+        }
+        windows
+    }
+
+    /// The first day whose seen rows must be kept: the look-back, a margin for clocks and zones,
+    /// and whatever the backfill has not passed yet.
+    pub fn first_kept(&self, backfill_next: Option<Day>, today: Day) -> Day {
+        let lookback = self.lookback_from(today).plus(-2);
+        backfill_next.map_or(lookback, |next| lookback.min(next.plus(-self.overlap_days)))
+    }
+}
+
+/// When what is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Agenda {
+    /// Next live poll.
+    pub live_at: Instant,
+    /// Next look-back.
+    pub lookback_at: Instant,
+}
+
+/// The next thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Read this window of the backfill.
+    Backfill(Window),
+    /// Read these windows again.
+    LookBack(Vec<Window>),
+    /// Ask for new rows.
+    Live,
+    /// Nothing before this instant.
+    WaitUntil(Instant),
+}
+
+/// Chooses the next work of an entity, as the table at the top says.
+pub fn next_work(
+    checkpoint: &Checkpoint,
+    schedule: &Schedule,
+    agenda: &Agenda,
+    now: Instant,
+    today: Day,
+) -> Work {
+    if let Some(next) = checkpoint.backfill_next {
+        return Work::Backfill(schedule.window_at(next, today));
+    }
+    if agenda.live_at <= now {
+        return Work::Live;
+    }
+    if agenda.lookback_at <= now {
+        return Work::LookBack(schedule.lookback_windows(checkpoint.seen_from, today));
+    }
+    Work::WaitUntil(agenda.live_at.min(agenda.lookback_at))
+}
+
+/// Counts that an undocumented row limit would give.
+pub const fn is_suspicious_count(rows: usize) -> bool {
+    matches!(rows, 100 | 500 | 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn schedule(window_days: i32, overlap_days: i32) -> Schedule {
+        Schedule {
+            window_days,
+            overlap_days,
+            lookback_days: 14,
+            start_days: 30,
+            settled_days: 0,
+            poll_interval: Duration::from_secs(300),
+            lookback_interval: Duration::from_secs(3600),
+        }
+    }
+
+    proptest! {
+        /// Whatever the limits, the windows cover every day from the start to today, are never
+        /// longer than allowed, and come oldest first.
+        #[test]
+        fn backfill_windows_cover_every_day(window_days in 2_i32..15, overlap in 0_i32..2, days in 0_i32..400) {
+            let schedule = schedule(window_days, overlap);
+            let today = Day(20_000);
+            let mut next = Some(today.plus(-days));
+            let mut covered = today.plus(-days - 1);
+            while let Some(from) = next {
+                let window = schedule.window_at(from, today);
+                prop_assert!(window.from <= covered.plus(1));
+                prop_assert!(window.to > covered);
+                prop_assert!(window.to.0 - window.from.0 < window_days);
+                covered = window.to;
+                next = schedule.after(window, today);
+            }
+            prop_assert_eq!(covered, today);
+        }
+
+        #[test]
+        fn halves_share_no_day_and_lose_none(from in 0_i32..100, length in 1_i32..30) {
+            let window = Window { from: Day(from), to: Day(from + length) };
+            let (first, second) = window.halves().expect("more than a day");
+            prop_assert_eq!(first.from, window.from);
+            prop_assert_eq!(first.to.plus(1), second.from);
+            prop_assert_eq!(second.to, window.to);
+        }
+    }
+
+    #[test]
+    fn lookback_never_reaches_days_whose_rows_were_forgotten() {
+        let windows = schedule(7, 1).lookback_windows(Day(19_995), Day(20_000));
+        assert_eq!(windows, [Window { from: Day(19_995), to: Day(20_000) }]);
+        let windows = schedule(7, 1).lookback_windows(Day(0), Day(20_000));
+        assert_eq!(windows.first().map(|w| w.from), Some(Day(19_987)));
+        assert_eq!(windows.last().map(|w| w.to), Some(Day(20_000)));
+        assert_eq!(windows.len(), 3);
+    }
+
+    #[test]
+    fn seen_rows_are_kept_for_the_lookback_and_the_window_being_backfilled() {
+        let schedule = schedule(7, 1);
+        assert_eq!(schedule.first_kept(None, Day(20_000)), Day(19_985));
+        assert_eq!(schedule.first_kept(Some(Day(19_900)), Day(20_000)), Day(19_899));
+    }
+
+    #[tokio::test]
+    async fn backfill_comes_before_live_and_live_before_lookback() {
+        let now = Instant::now();
+        let mut checkpoint = Checkpoint::initial(Day(19_970), Timestamp(0));
+        let agenda = Agenda { live_at: now, lookback_at: now };
+        let next = |c: &Checkpoint, a: &Agenda| next_work(c, &schedule(7, 1), a, now, Day(20_000));
+        let first = Window { from: Day(19_970), to: Day(19_976) };
+        assert_eq!(next(&checkpoint, &agenda), Work::Backfill(first));
+        checkpoint.backfill_next = None;
+        assert_eq!(next(&checkpoint, &agenda), Work::Live);
+        let later = now + Duration::from_secs(5);
+        let agenda = Agenda { live_at: later, lookback_at: now };
+        assert!(matches!(next(&checkpoint, &agenda), Work::LookBack(_)));
+        let agenda = Agenda { live_at: later, lookback_at: later };
+        assert_eq!(next(&checkpoint, &agenda), Work::WaitUntil(later));
+    }
+}

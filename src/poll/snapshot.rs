@@ -1,0 +1,214 @@
+//! Lists that are read whole and compared with what was published: the virtual POS and all
+//! reference data. There is no cursor and no window; what is missing twice is gone.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{Client, Error, ListStatus, Purpose, RetryClass, Rows},
+    config::model::Deletions,
+    domain::{ids::Stream, time::Day},
+};
+
+use super::{
+    digest::{MENTION_START, Reason},
+    discovery::{Discovered, discover},
+    entity::{Advance, Entity, Failure, Reading, now},
+    plan::Window,
+    task::{published, wait_or_change},
+};
+
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+const REFUSED_INTERVAL: Duration = Duration::from_secs(15 * 60);
+
+/// Customers that stand inside virtual-POS rows, by id, as the JSON of `musteri`.
+pub type Mentioned = Arc<Mutex<BTreeMap<i64, String>>>;
+
+/// One list and how it is followed.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Its memory.
+    pub entity: Arc<Entity>,
+    /// The way to the API.
+    pub api: Client,
+    /// Between two reads.
+    pub poll_interval: Duration,
+    /// Whether rows are published, or only read to learn which entities there are.
+    pub publish: bool,
+    /// Tells which accounts or terminals there are after each read.
+    pub discovered: Option<watch::Sender<Option<Arc<Vec<Discovered>>>>>,
+    /// Customers mentioned by the virtual-POS list.
+    pub mentioned: Mentioned,
+    /// The process or the shard ends.
+    pub stop: CancellationToken,
+}
+
+impl Snapshot {
+    /// Runs until it is stopped or the shard is gone.
+    pub async fn run(self) {
+        let mut backoff = BACKOFF_MIN;
+        while !self.stop.is_cancelled() {
+            let started = Instant::now();
+            let outcome = Box::pin(self.read()).await;
+            self.entity.observe_poll(started.elapsed());
+            let wait = match outcome {
+                Ok(rows) => {
+                    backoff = BACKOFF_MIN;
+                    let today = now().local_day();
+                    let mut checkpoint = self.entity.checkpoint(today).await;
+                    checkpoint.backfill_next = None;
+                    self.entity.report_success(&checkpoint, today, rows);
+                    self.entity.report_next(self.poll_interval);
+                    tokio::select! {
+                        () = self.stop.cancelled() => return,
+                        () = tokio::time::sleep(self.poll_interval) => continue,
+                    }
+                }
+                Err(Failure::Gone(_)) => return,
+                Err(failure) => {
+                    let wait = self.wait_after(&failure, &mut backoff);
+                    self.entity.report_failure(&failure, wait);
+                    wait
+                }
+            };
+            wait_or_change(&self.api, wait, &self.stop).await;
+        }
+    }
+
+    fn wait_after(&self, failure: &Failure, backoff: &mut Duration) -> Option<Duration> {
+        match failure.retry_class() {
+            RetryClass::Retry { after } => {
+                let wait = after.unwrap_or_default().max(*backoff);
+                *backoff = (*backoff * 2).min(BACKOFF_MAX);
+                Some(wait)
+            }
+            RetryClass::Refused => Some(REFUSED_INTERVAL),
+            RetryClass::LockedOut => None,
+            RetryClass::Permanent | RetryClass::DatesRequired => Some(self.poll_interval),
+        }
+    }
+
+    /// One complete read: all lists, the diff, and what is missing.
+    async fn read(&self) -> Result<u64, Failure> {
+        let answers = tokio::select! {
+            () = self.stop.cancelled() => return Ok(0),
+            answers = self.fetch() => answers?,
+        };
+        if let Some(discovered) = &self.discovered {
+            let found = discover(self.entity.target.key.stream, &answers);
+            discovered.send_replace(Some(Arc::new(found)));
+        }
+        if !self.publish {
+            return Ok(0);
+        }
+        let reading = Reading {
+            answers: &answers,
+            reason: Reason::List,
+            window: None,
+            advance: Advance::Backfill(None),
+            first_kept: None,
+            start: now().local_day(),
+        };
+        let digest = self.entity.take_in(&reading).await?;
+        let rows = published(&digest);
+        if self.entity.target.key.stream == Stream::VirtualPosTransactions {
+            let mut mentioned = self.mentioned.lock().unwrap_or_else(PoisonError::into_inner);
+            mentioned.extend(answers.iter().flat_map(Rows::iter).filter_map(mention_in));
+        }
+        if self.entity.deletions == Deletions::Emit {
+            let all = Window { from: Day(i32::MIN), to: Day(i32::MAX) };
+            return Ok(rows + self.entity.take_absences(&digest.present, all, now()).await?);
+        }
+        Ok(rows)
+    }
+
+    async fn fetch(&self) -> Result<Vec<Rows>, Error> {
+        match self.entity.target.key.stream {
+            Stream::VirtualPosTransactions => {
+                let mut lists = Vec::with_capacity(ListStatus::ALL.len());
+                for status in ListStatus::ALL {
+                    lists.push(self.api.virtual_pos_transactions(Purpose::Live, status).await?);
+                }
+                Ok(newest_of_each(&lists))
+            }
+            Stream::Customers => {
+                let listed = self.api.reference(Purpose::Repair, Stream::Customers).await?;
+                let partial = self.partial_customers(&listed);
+                Ok(vec![listed, partial])
+            }
+            stream => Ok(vec![self.api.reference(Purpose::Repair, stream).await?]),
+        }
+    }
+
+    /// Customers that only virtual-POS rows mention; a listed one is never overwritten.
+    fn partial_customers(&self, listed: &Rows) -> Rows {
+        let known: std::collections::HashSet<i64> = listed.iter().filter_map(id_of).collect();
+        let mentioned = self.mentioned.lock().unwrap_or_else(PoisonError::into_inner);
+        let partial = mentioned.iter().filter(|(id, _)| !known.contains(id));
+        Rows::from_texts(partial.map(|(_, json)| json.as_str()), listed.fetched_at)
+    }
+}
+
+/// A payment moves from list to list while the lists are read one after the other, and may stand
+/// in two of them: the list that was read last speaks for it.
+fn newest_of_each(lists: &[Rows]) -> Vec<Rows> {
+    let mut last: HashMap<&str, (usize, usize)> = HashMap::new();
+    let key = |row: &str| row_key(row).unwrap_or_default().to_owned();
+    let keys: Vec<Vec<String>> = lists.iter().map(|list| list.iter().map(key).collect()).collect();
+    for (l, list) in keys.iter().enumerate() {
+        for (r, key) in list.iter().enumerate() {
+            last.insert(key, (l, r));
+        }
+    }
+    lists
+        .iter()
+        .enumerate()
+        .map(|(l, list)| {
+            let kept = list.iter().enumerate().filter(|(r, _)| {
+                let key = keys.get(l).and_then(|keys| keys.get(*r));
+                // A row without a readable id is kept: quarantine decides about it.
+                key.is_none_or(|key| key.is_empty() || last.get(key.as_str()) == Some(&(l, *r)))
+            });
+            let mut rows = Rows::from_texts(kept.map(|(_, row)| row), list.fetched_at);
+            rows.replaced_text = list.replaced_text;
+            rows
+        })
+        .collect()
+}
+
+#[derive(serde::Deserialize)]
+struct Keys<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a serde_json::value::RawValue>,
+    #[serde(borrow, default)]
+    referans_kodu: Option<&'a serde_json::value::RawValue>,
+}
+
+fn row_key(row: &str) -> Option<&str> {
+    let keys: Keys<'_> = serde_json::from_str(row).ok()?;
+    let text = keys.id.filter(|id| id.get() != "null").or(keys.referans_kodu)?;
+    Some(text.get().trim_matches('"'))
+}
+
+/// The customer that a virtual-POS row mentions, as a row of its own for the customers' list.
+fn mention_in(row: &str) -> Option<(i64, String)> {
+    #[derive(serde::Deserialize)]
+    struct Row<'a> {
+        #[serde(borrow)]
+        musteri: &'a serde_json::value::RawValue,
+    }
+    let row: Row<'_> = serde_json::from_str(row).ok()?;
+    let id = id_of(row.musteri.get())?;
+    Some((id, format!("{MENTION_START}{},\"id\":{id}}}", row.musteri.get())))
+}
+
+fn id_of(row: &str) -> Option<i64> {
+    row_key(row)?.parse().ok()
+}

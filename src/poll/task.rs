@@ -1,0 +1,283 @@
+//! The poller task of one account, terminal or institution.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{Client, Purpose, RetryClass, Rows},
+    config::model::Deletions,
+    domain::time::Day,
+};
+
+use super::{
+    digest::Reason,
+    entity::{Advance, Entity, Failure, Reading, now},
+    fetch::Fetcher,
+    plan::{Agenda, Schedule, Window, Work, is_suspicious_count, next_work},
+};
+
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Back-off ends here (design §6).
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// A connection whose access is refused tries again this often (design §6).
+const REFUSED_INTERVAL: Duration = Duration::from_secs(15 * 60);
+/// Far enough to never come due: entities that the feed serves have no live polls of their own.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// How an entity is followed.
+#[derive(Debug)]
+pub struct Follow {
+    /// Its memory.
+    pub entity: Arc<Entity>,
+    /// Windows and intervals.
+    pub schedule: Schedule,
+    /// The way to the API.
+    pub api: Client,
+    /// Asks for its windows.
+    pub fetcher: Fetcher,
+    /// New rows come by the connection-wide feed.
+    pub live_by_feed: bool,
+    /// The source closed it: one last look-back, then the end.
+    pub closing: CancellationToken,
+    /// The process or the shard ends.
+    pub stop: CancellationToken,
+}
+
+/// The loop's own memory.
+struct Pace {
+    agenda: Agenda,
+    backoff: Duration,
+    first_day: Day,
+    /// Last day that a backfill or look-back has read through to.
+    read_through: Day,
+    /// The last look-back of a closed entity was asked for.
+    closed: bool,
+}
+
+impl Follow {
+    /// Runs until it is stopped, closed at the source, or the shard is gone.
+    pub async fn run(mut self) {
+        let today = now().local_day();
+        let first_day = today.plus(-self.schedule.start_days);
+        let checkpoint = self.entity.checkpoint(first_day).await;
+        let start = Instant::now();
+        let mut pace = Pace {
+            agenda: Agenda {
+                live_at: if self.live_by_feed { start + NEVER } else { start },
+                lookback_at: start,
+            },
+            backoff: BACKOFF_MIN,
+            first_day,
+            read_through: checkpoint.covered_at.local_day(),
+            closed: false,
+        };
+        loop {
+            let work = self.next(&pace).await;
+            let finished = pace.closed && matches!(work, Work::WaitUntil(_));
+            if self.stop.is_cancelled() || finished {
+                break;
+            }
+            // Boxed: ten thousand waiting tasks should not each hold the space of a request.
+            if Box::pin(self.step(work, &mut pace)).await.is_break() {
+                return;
+            }
+        }
+        if !self.stop.is_cancelled() {
+            self.entity.report_stopped();
+        }
+    }
+
+    async fn next(&self, pace: &Pace) -> Work {
+        let (now_at, today) = (Instant::now(), now().local_day());
+        let mut checkpoint = self.entity.checkpoint(pace.first_day).await;
+        let lookback_from = self.schedule.lookback_from(today);
+        // After a longer silence than the look-back spans, the days between are read first.
+        if checkpoint.backfill_next.is_none() && pace.read_through < lookback_from {
+            checkpoint.backfill_next = Some(pace.read_through.max(checkpoint.seen_from));
+        }
+        next_work(&checkpoint, &self.schedule, &pace.agenda, now_at, today)
+    }
+
+    async fn step(&mut self, work: Work, pace: &mut Pace) -> std::ops::ControlFlow<()> {
+        if let Work::WaitUntil(at) = work {
+            self.entity.report_next(at.saturating_duration_since(Instant::now()));
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = self.closing.cancelled(), if !pace.closed => {
+                    pace.closed = true;
+                    pace.agenda.lookback_at = Instant::now();
+                }
+                () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
+                () = sleep_until(at) => {}
+            }
+            return std::ops::ControlFlow::Continue(());
+        }
+        let started = Instant::now();
+        let outcome = match work {
+            Work::Backfill(window) => self.backfill(window, pace).await,
+            Work::LookBack(windows) => self.look_back(&windows, pace).await,
+            Work::Live | Work::WaitUntil(_) => self.live(pace).await,
+        };
+        self.entity.observe_poll(started.elapsed());
+        match outcome {
+            Ok(published) => {
+                pace.backoff = BACKOFF_MIN;
+                let checkpoint = self.entity.checkpoint(pace.first_day).await;
+                self.entity.report_success(&checkpoint, now().local_day(), published);
+                std::ops::ControlFlow::Continue(())
+            }
+            Err(Failure::Gone(_)) => std::ops::ControlFlow::Break(()),
+            Err(failure) => {
+                self.recover(&failure, pace).await;
+                std::ops::ControlFlow::Continue(())
+            }
+        }
+    }
+
+    async fn backfill(&mut self, window: Window, pace: &mut Pace) -> Result<u64, Failure> {
+        let Some(answers) = self.fetch(Purpose::Backfill, window).await? else { return Ok(0) };
+        let today = now().local_day();
+        let next = self.schedule.after(window, today);
+        let reading = Reading {
+            answers: &answers,
+            reason: Reason::Backfill,
+            window: Some(window),
+            advance: Advance::Backfill(next),
+            first_kept: Some(self.schedule.first_kept(next, today)),
+            start: pace.first_day,
+        };
+        let digest = self.entity.take_in(&reading).await?;
+        pace.read_through = pace.read_through.max(window.to);
+        if next.is_none() {
+            // What the last window showed need not be asked for again at once.
+            let now_at = Instant::now();
+            if !self.live_by_feed {
+                pace.agenda.live_at = now_at + self.schedule.poll_interval;
+            }
+            pace.agenda.lookback_at = now_at + self.schedule.lookback_interval;
+        }
+        Ok(published(&digest))
+    }
+
+    async fn look_back(&mut self, windows: &[Window], pace: &mut Pace) -> Result<u64, Failure> {
+        let mut present = std::collections::HashSet::new();
+        let mut rows = 0;
+        let today = now().local_day();
+        for (i, window) in windows.iter().enumerate() {
+            let Some(answers) = self.fetch(Purpose::Repair, *window).await? else { return Ok(rows) };
+            let last = i + 1 == windows.len();
+            let reading = Reading {
+                answers: &answers,
+                reason: Reason::LookBack,
+                window: Some(*window),
+                advance: Advance::Nothing,
+                first_kept: last.then(|| self.schedule.first_kept(None, today)),
+                start: pace.first_day,
+            };
+            let digest = self.entity.take_in(&reading).await?;
+            rows += published(&digest);
+            if self.entity.deletions == Deletions::Emit {
+                present.extend(digest.present);
+            }
+        }
+        if let (Deletions::Emit, Some(first), Some(last)) =
+            (self.entity.deletions, windows.first(), windows.last())
+        {
+            let days = Window { from: first.from.plus(self.schedule.settled_days), to: last.to };
+            rows += self.entity.take_absences(&present, days, now()).await?;
+        }
+        pace.read_through = today;
+        pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
+        Ok(rows)
+    }
+
+    async fn live(&mut self, pace: &mut Pace) -> Result<u64, Failure> {
+        let today = now().local_day();
+        let cursor = self.entity.checkpoint(pace.first_day).await.cursor;
+        let recent = Window { from: today.plus(1 - self.schedule.window_days), to: today };
+        let fetched = tokio::select! {
+            () = self.stop.cancelled() => return Ok(0),
+            fetched = self.fetcher.above(cursor, recent) => fetched,
+        };
+        let (answers, window) = fetched?;
+        let reading = Reading {
+            answers: &answers,
+            reason: Reason::Live,
+            window,
+            advance: Advance::Cursor,
+            first_kept: None,
+            start: pace.first_day,
+        };
+        let digest = self.entity.take_in(&reading).await?;
+        let now_at = Instant::now();
+        let count: usize = answers.iter().map(Rows::len).sum();
+        if is_suspicious_count(count) && digest.counts.new > 0 {
+            // A row limit may have cut the answer at either end: ask on, and look back.
+            pace.agenda = Agenda { live_at: now_at, lookback_at: now_at };
+        } else {
+            let interval = if self.live_by_feed { NEVER } else { self.schedule.poll_interval };
+            pace.agenda.live_at = now_at + interval;
+        }
+        Ok(published(&digest))
+    }
+
+    async fn fetch(
+        &mut self,
+        purpose: Purpose,
+        window: Window,
+    ) -> Result<Option<Vec<Rows>>, Failure> {
+        tokio::select! {
+            () = self.stop.cancelled() => Ok(None),
+            fetched = self.fetcher.window(purpose, window) => Ok(Some(fetched?)),
+        }
+    }
+
+    async fn recover(&mut self, failure: &Failure, pace: &mut Pace) {
+        let wait = match failure.retry_class() {
+            RetryClass::DatesRequired => {
+                tracing::info!(
+                    code = "VOM-SRC-007",
+                    entity = %self.entity.target.key,
+                    "the api wants dates beside lastId, sending both from now on"
+                );
+                self.fetcher.require_dates();
+                return;
+            }
+            RetryClass::Retry { after } => {
+                let wait = after.unwrap_or_default().max(pace.backoff);
+                pace.backoff = (pace.backoff * 2).min(BACKOFF_MAX);
+                Some(wait)
+            }
+            RetryClass::Refused => Some(REFUSED_INTERVAL),
+            RetryClass::LockedOut => None,
+            RetryClass::Permanent => Some(self.schedule.poll_interval),
+        };
+        self.entity.report_failure(failure, wait);
+        wait_or_change(&self.api, wait, &self.stop).await;
+    }
+}
+
+/// Waits, but no longer than until a secret file changes; `None` waits for that alone.
+pub(super) async fn wait_or_change(
+    api: &Client,
+    wait: Option<Duration>,
+    stop: &CancellationToken,
+) {
+    let over = async {
+        match wait {
+            Some(wait) => sleep(wait).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = api.wait_for_change() => {}
+        () = over => {}
+    }
+}
+
+pub(super) const fn published(digest: &super::digest::Digest) -> u64 {
+    digest.counts.new + digest.counts.changed
+}

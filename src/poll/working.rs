@@ -1,0 +1,373 @@
+//! A digest in the making: one row after the other, parts of a transaction's size.
+
+use std::{borrow::Cow, sync::Arc};
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::{
+    domain::{
+        content::Content,
+        ids::{SourceId, Stream},
+        meta::EventMeta,
+        quarantine::QuarantinedRow,
+        record::Op,
+        time::{Day, LocalTime, Timestamp, resolve_local},
+        vocabulary::Source,
+        warnings::{Warning, Warnings},
+    },
+    mapping::{HASH_RULE, Mapped, Rejection, content_hash, event_id},
+    publish::{
+        batch::{Batch, EventHeaders, EventRecord, StateRecord},
+        encode,
+        group::{BYTES_MAX, ROWS_MAX},
+    },
+    state::{
+        changelog::EntityState,
+        codec,
+        seen::{SeenRow, Staging},
+    },
+};
+
+use super::{
+    digest::{Answer, Digest, Reason, Target},
+    plan::Window,
+};
+
+/// The stream name in the event ids of quarantined rows.
+const QUARANTINE: &str = "quarantine";
+
+pub(super) struct Working<'a> {
+    target: &'a Target,
+    state: &'a EntityState,
+    answer: &'a Answer<'a>,
+    window: (Option<Timestamp>, Option<Timestamp>),
+    digest: Digest,
+    part: Batch,
+    part_bytes: usize,
+    scratch: Vec<u8>,
+}
+
+/// What memory says of a row, and what becomes of it.
+enum Decision {
+    /// Published before, or never to be published.
+    Known,
+    /// To be published as this version.
+    Publish { op: Op, version: u32, late: bool },
+}
+
+impl<'a> Working<'a> {
+    pub(super) fn new(target: &'a Target, state: &'a EntityState, answer: &'a Answer<'a>) -> Self {
+        Self {
+            target,
+            state,
+            answer,
+            window: window_instants(answer.window),
+            digest: Digest::default(),
+            part: Batch::default(),
+            part_bytes: 0,
+            scratch: Vec::with_capacity(1024),
+        }
+    }
+
+    pub(super) fn take_row(&mut self, mapped: Mapped<'a>) -> Result<(), encode::Error> {
+        let hash = content_hash(&mapped.record, HASH_RULE, &mut self.scratch);
+        self.note(&mapped.source_id, mapped.newest_at);
+        self.digest.counts.unknown_fields += u64::from(mapped.unknown_fields);
+        let day = kept_under(&mapped.window_days, mapped.day, self.answer.fetched_at);
+        match self.decide(&mapped, hash, day) {
+            Decision::Known => {
+                self.digest.counts.unchanged += 1;
+                Ok(())
+            }
+            Decision::Publish { op, version, late } => {
+                match op {
+                    Op::Created => self.digest.counts.new += 1,
+                    Op::Updated | Op::Deleted => self.digest.counts.changed += 1,
+                }
+                self.publish(mapped, (op, version, late), hash, day)
+            }
+        }
+    }
+
+    /// | memory | becomes |
+    /// |---|---|
+    /// | same content | nothing |
+    /// | another content | UPDATED, next version |
+    /// | deleted, or only ever quarantined | CREATED, next version |
+    /// | nothing, and older than memory reaches, at or below the cursor | nothing: known territory |
+    /// | nothing | CREATED, version 1; LATE at or below the cursor unless backfilling |
+    fn decide(&mut self, mapped: &Mapped<'_>, hash: u128, day: Day) -> Decision {
+        let seen = &self.state.seen;
+        match self.digest.staging.get(seen, &mapped.source_id) {
+            Some((row, _)) => {
+                let same_rule = row.hash_rule == HASH_RULE;
+                let (old, rule) = (row.hash, row.hash_rule);
+                let (version, fresh) = (row.version, row.deleted || row.version == 0);
+                let comparable = !row.deleted && !row.quarantined;
+                if comparable && same_rule && old == hash {
+                    return Decision::Known;
+                }
+                // An upgrade that maps one more field must re-emit nothing.
+                if comparable
+                    && !same_rule
+                    && old == content_hash(&mapped.record, rule, &mut self.scratch)
+                {
+                    return Decision::Known;
+                }
+                let op = if fresh { Op::Created } else { Op::Updated };
+                Decision::Publish { op, version: version.saturating_add(1), late: false }
+            }
+            None if self.is_known_territory(&mapped.source_id, day) => Decision::Known,
+            None => {
+                let late = self.is_at_or_below_cursor(&mapped.source_id)
+                    && matches!(self.answer.reason, Reason::Live | Reason::LookBack);
+                Decision::Publish { op: Op::Created, version: 1, late }
+            }
+        }
+    }
+
+    /// Rows that memory no longer reaches were published long ago; they are never new again.
+    fn is_known_territory(&self, id: &SourceId, day: Day) -> bool {
+        let Some(checkpoint) = &self.state.checkpoint else { return false };
+        let forgotten = day < checkpoint.seen_from;
+        match self.answer.reason {
+            Reason::Backfill | Reason::List => false,
+            Reason::Live => forgotten && self.is_at_or_below_cursor(id),
+            Reason::LookBack => {
+                forgotten && (id.number().is_none() || self.is_at_or_below_cursor(id))
+            }
+        }
+    }
+
+    fn is_at_or_below_cursor(&self, id: &SourceId) -> bool {
+        let cursor = self.state.checkpoint.as_ref().and_then(|checkpoint| checkpoint.cursor);
+        matches!((id.number(), cursor), (Some(id), Some(cursor)) if id <= cursor)
+    }
+
+    fn publish(
+        &mut self,
+        mut mapped: Mapped<'a>,
+        (op, version, late): (Op, u32, bool),
+        hash: u128,
+        day: Day,
+    ) -> Result<(), encode::Error> {
+        let target = self.target;
+        let mut warnings = mapped.warnings;
+        if late {
+            warnings.insert(Warning::Late);
+        }
+        if let (Op::Created, Some(key)) = (op, mapped.source_key)
+            && self.digest.staging.has_source_key(&self.state.seen, key)
+        {
+            warnings.insert(Warning::RepeatedSourceKey);
+        }
+        if target.privacy.apply(&mut mapped.record) {
+            warnings.insert(Warning::CardRemasked);
+        }
+        let version_number = i32::try_from(version).unwrap_or(i32::MAX);
+        let stream = target.key.stream.name();
+        let id = event_id(&target.key.connection, stream, &mapped.source_id, version_number, hash);
+        let extras = std::mem::take(&mut mapped.extras);
+        let meta = self.meta(id, op, version_number, &mapped.source_id, (warnings, extras));
+        mapped.record.set_meta(meta);
+        let record = mapped.record.record_name();
+        let value = target.encoder.encode(record, &mapped.record)?;
+        let key = format!("{}/{}", target.key.connection, mapped.key);
+        let topic = target.encoder.topic(record)?;
+        self.push(EventRecord { topic, key, value: Some(value), headers: Some(self.headers(id, record, op)) });
+        let row = SeenRow {
+            id: mapped.source_id,
+            version,
+            hash,
+            hash_rule: HASH_RULE,
+            deleted: false,
+            quarantined: false,
+            source_key: mapped.source_key,
+            key: (target.key.stream == Stream::VirtualPosTransactions).then(|| mapped.key.as_ref().into()),
+        };
+        self.remember(day, row);
+        Ok(())
+    }
+
+    pub(super) fn take_rejection(
+        &mut self,
+        json: &str,
+        rejection: Rejection,
+    ) -> Result<(), encode::Error> {
+        let target = self.target;
+        let hash = xxh3_128(json.as_bytes());
+        let known_id = rejection.source_id.clone();
+        let id = known_id.clone().unwrap_or_else(|| SourceId::Text(format!("?{hash:032x}").into()));
+        self.note(&id, None);
+        let day = kept_under(&rejection.window_days, rejection.day, self.answer.fetched_at);
+        let seen = self.digest.staging.get(&self.state.seen, &id);
+        let (published, known) = seen.map_or((0, false), |(row, _)| {
+            (row.version, row.quarantined && row.hash == hash)
+        });
+        if known || (seen.is_none() && self.is_known_territory(&id, day)) {
+            self.digest.counts.unchanged += 1;
+            return Ok(());
+        }
+        let version = i32::try_from(published).unwrap_or(i32::MAX);
+        let event = event_id(&target.key.connection, QUARANTINE, &id, version, hash);
+        let shown = known_id.unwrap_or_else(|| SourceId::Text("".into()));
+        let meta = self.meta(event, Op::Created, version, &shown, (Warnings::NONE, Vec::new()));
+        let row = QuarantinedRow {
+            meta,
+            stream: target.key.stream.name().into(),
+            entity: target.key.entity.as_ref().into(),
+            reason: rejection.reason,
+            field: rejection.field.map(Cow::Borrowed),
+            detail: rejection.detail.to_string().into(),
+            raw: rejection.raw.into(),
+        };
+        let value = target.encoder.encode(QuarantinedRow::NAME, &row)?;
+        let key = format!("{}/{}", target.key.connection, target.key.entity);
+        let topic = target.encoder.topic(QuarantinedRow::NAME)?;
+        let headers = Some(self.headers(event, QuarantinedRow::NAME, Op::Created));
+        self.push(EventRecord { topic, key, value: Some(value), headers });
+        self.digest.quarantined.push(rejection.reason);
+        let row = SeenRow {
+            id,
+            version: published,
+            hash,
+            hash_rule: HASH_RULE,
+            deleted: false,
+            quarantined: true,
+            source_key: None,
+            key: None,
+        };
+        self.remember(day, row);
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Digest {
+        self.close_part();
+        self.digest
+    }
+
+    fn note(&mut self, id: &SourceId, at: Option<Timestamp>) {
+        self.digest.present.insert(id.clone());
+        self.digest.highest_id = self.digest.highest_id.max(id.number());
+        self.digest.newest_at = self.digest.newest_at.max(at);
+    }
+
+    fn meta<'m>(
+        &self,
+        event_id: uuid::Uuid,
+        op: Op,
+        version: i32,
+        source_id: &SourceId,
+        (warnings, extras): (Warnings, Vec<(Cow<'m, str>, Cow<'m, str>)>),
+    ) -> EventMeta<'m>
+    where
+        'a: 'm,
+    {
+        EventMeta {
+            event_id,
+            connection_id: self.target.key.connection.as_str(),
+            source: source_of(self.target.key.stream),
+            op,
+            version,
+            source_id: Cow::Owned(source_id.to_string()),
+            fetched_at: self.answer.fetched_at,
+            window_start: self.window.0,
+            window_end: self.window.1,
+            warnings,
+            extras,
+        }
+    }
+
+    fn headers(&self, id: uuid::Uuid, record: &'static str, op: Op) -> EventHeaders {
+        EventHeaders {
+            id,
+            source: Arc::clone(&self.target.ce_source),
+            kind: event_type(record, op).into(),
+            time: self.answer.fetched_at,
+        }
+    }
+
+    fn push(&mut self, event: EventRecord) {
+        self.part_bytes += event.key.len() + event.value.as_ref().map_or(0, Vec::len);
+        self.part.events.push(event);
+    }
+
+    fn remember(&mut self, day: Day, row: SeenRow) {
+        self.digest.staging.put(&self.state.seen, day, row);
+        if self.part.events.len() >= ROWS_MAX || self.part_bytes >= BYTES_MAX {
+            self.close_part();
+        }
+    }
+
+    /// Ends a part: its events, and the chunks as they are after it.
+    fn close_part(&mut self) {
+        let mut part = std::mem::take(&mut self.part);
+        self.part_bytes = 0;
+        part.state = chunk_records(self.target, &mut self.digest.staging);
+        if !part.is_empty() {
+            self.digest.parts.push(part);
+        }
+    }
+}
+
+/// The state records of every chunk that changed since the last call.
+pub(super) fn chunk_records(target: &Target, staging: &mut Staging) -> Vec<StateRecord> {
+    staging
+        .take_unwritten()
+        .into_iter()
+        .map(|(id, chunk)| StateRecord {
+            key: codec::chunk_key(&target.key, id),
+            value: chunk.map(codec::encode_chunk),
+        })
+        .collect()
+}
+
+/// The CloudEvents type of a record and what happened to it.
+pub(super) fn event_type(record: &str, op: Op) -> String {
+    let op = match op {
+        Op::Created => "created",
+        Op::Updated => "updated",
+        Op::Deleted => "deleted",
+    };
+    format!("io.vomsis.v1.{record}.{op}")
+}
+
+/// The API behind a stream.
+pub(super) const fn source_of(stream: Stream) -> Source {
+    match stream {
+        Stream::BankTransactions
+        | Stream::PosTransactions
+        | Stream::Banks
+        | Stream::Accounts
+        | Stream::Terminals
+        | Stream::TransactionTypes => Source::VomsisBankV2,
+        Stream::VirtualPosTransactions | Stream::Installments | Stream::Customers => {
+            Source::VomsisVirtualPosV3
+        }
+        Stream::TosPayments => Source::VakifbankTos,
+    }
+}
+
+/// A date further ahead than this is a slip, and must not be remembered for years.
+const FUTURE_DAYS_MAX: i32 = 90;
+
+/// Rows are kept under their newest date, value dates of the next weeks included: which of its
+/// dates makes the API serve a POS row is not documented, and a row that memory has forgotten
+/// while it is still being served would look new.
+fn kept_under(days: &[Option<Day>], day: Option<Day>, fetched_at: Timestamp) -> Day {
+    let today = fetched_at.local_day();
+    let newest = days.iter().flatten().copied().max().or(day).unwrap_or(today);
+    newest.min(today.plus(FUTURE_DAYS_MAX))
+}
+
+fn window_instants(window: Option<Window>) -> (Option<Timestamp>, Option<Timestamp>) {
+    let start_of = |day: Day| {
+        let midnight = day.to_date().and_hms_opt(0, 0, 0)?;
+        match resolve_local(midnight) {
+            LocalTime::Exact(t) | LocalTime::Ambiguous(t) | LocalTime::Shifted(t) => Some(t),
+        }
+    };
+    let Some(window) = window else { return (None, None) };
+    let end = start_of(window.to.plus(1)).map(|t| Timestamp(t.0 - 1000));
+    (start_of(window.from), end)
+}

@@ -1,0 +1,100 @@
+//! Records to bytes: Avro straight from the struct, in the Confluent wire format.
+
+use std::{collections::HashMap, sync::Arc};
+
+use apache_avro::{Schema, writer::datum::GenericDatumWriter};
+use schema_registry_converter::schema_registry_common::get_payload;
+use serde::Serialize;
+
+use crate::domain::schemas::{self, RecordSchema};
+
+/// Why a record cannot be encoded: a mistake of this program, never of the row.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A committed schema file is no Avro schema.
+    #[error("schema {record}: {reason}")]
+    Schema {
+        /// Which.
+        record: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// No id is known for the record.
+    #[error("schema {record} has no id: it was not registered at start")]
+    Unregistered {
+        /// Which.
+        record: String,
+    },
+    /// The struct and its schema disagree.
+    #[error("encoding {record}: {reason}")]
+    Encode {
+        /// Which.
+        record: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+struct Entry {
+    id: u32,
+    topic: Arc<str>,
+    writer: GenericDatumWriter<'static>,
+}
+
+/// Knows the schema, the schema id and the topic of every record.
+pub struct Encoder {
+    entries: HashMap<&'static str, Entry>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids = self.entries.iter().map(|(name, entry)| (name, entry.id));
+        f.debug_map().entries(ids).finish()
+    }
+}
+
+impl Encoder {
+    /// Prepares every record that has an id; `ids` is keyed by record name.
+    ///
+    /// The parsed schemas live as long as the process: they are few, and every row refers to one.
+    pub fn new(
+        ids: &HashMap<&'static str, u32>,
+        topic: impl Fn(&str) -> String,
+    ) -> Result<Self, Error> {
+        let mut entries = HashMap::new();
+        for schema in schemas::ALL {
+            let Some(id) = ids.get(schema.name) else { continue };
+            let writer = datum_writer(schema)?;
+            let topic = topic(schema.topic_suffix).into();
+            entries.insert(schema.name, Entry { id: *id, topic, writer });
+        }
+        Ok(Self { entries })
+    }
+
+    /// Magic byte, schema id, Avro.
+    pub fn encode(&self, record: &'static str, value: &impl Serialize) -> Result<Vec<u8>, Error> {
+        let entry = self.entry(record)?;
+        let mut bytes = Vec::with_capacity(768);
+        entry
+            .writer
+            .write_ser(&mut bytes, value)
+            .map_err(|e| Error::Encode { record, reason: e.to_string() })?;
+        Ok(get_payload(entry.id, bytes))
+    }
+
+    /// The full name of the record's topic.
+    pub fn topic(&self, record: &'static str) -> Result<Arc<str>, Error> {
+        Ok(Arc::clone(&self.entry(record)?.topic))
+    }
+
+    fn entry(&self, record: &'static str) -> Result<&Entry, Error> {
+        self.entries.get(record).ok_or_else(|| Error::Unregistered { record: record.to_owned() })
+    }
+}
+
+fn datum_writer(schema: &RecordSchema) -> Result<GenericDatumWriter<'static>, Error> {
+    let failed =
+        |e: apache_avro::Error| Error::Schema { record: schema.name, reason: e.to_string() };
+    let parsed: &'static Schema = Box::leak(Box::new(Schema::parse_str(schema.json).map_err(failed)?));
+    GenericDatumWriter::builder(parsed).human_readable(false).build().map_err(failed)
+}
