@@ -4,11 +4,7 @@
 //! wait for Kafka and the registry; then the shards this replica is given. Stop: pollers, then
 //! their writers, then the group, within [`DRAIN`].
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
@@ -190,7 +186,10 @@ impl App {
         // The thread leaves the group on its own; a hanging client must not hang the exit.
         let left = tokio::task::spawn_blocking(move || thread.join());
         if timeout(Duration::from_secs(5), left).await.is_err() {
-            tracing::warn!(code = "VOM-APP-003", "leaving the group takes too long, ending without it");
+            tracing::warn!(
+                code = "VOM-APP-003",
+                "leaving the group takes too long, ending without it"
+            );
         }
         Ok(())
     }
@@ -243,7 +242,9 @@ impl App {
         let registry = Registry::new(&self.config.schema_registry)?;
         let records: Vec<_> = schemas::ALL
             .iter()
-            .filter(|schema| self.config.sink.enabled || !schema.topic_suffix.starts_with("payment"))
+            .filter(|schema| {
+                self.config.sink.enabled || !schema.topic_suffix.starts_with("payment")
+            })
             .copied()
             .collect();
         let mut pause = RETRY_MIN;
@@ -341,7 +342,10 @@ impl App {
             }
         };
         if timeout(DRAIN, drained).await.is_err() {
-            tracing::warn!(code = "VOM-APP-004", "draining takes too long, ending: what is not committed is read again");
+            tracing::warn!(
+                code = "VOM-APP-004",
+                "draining takes too long, ending: what is not committed is read again"
+            );
         }
     }
 

@@ -4,11 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     domain::{
-        ids::SourceId,
-        meta::EventMeta,
-        quarantine::RowDeletion,
-        record::Op,
-        time::Timestamp,
+        ids::SourceId, meta::EventMeta, quarantine::RowDeletion, record::Op, time::Timestamp,
         warnings::Warnings,
     },
     mapping::event_id,

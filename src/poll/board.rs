@@ -140,14 +140,16 @@ impl Board {
             set(&metrics.source_last_success, seconds(oldest(|s| s.last_success)));
             set(&metrics.source_checkpoint_commit, seconds(oldest(|s| s.committed_at)));
             set(&metrics.source_checkpoint_position, seconds(oldest(|s| s.read_through)));
-            set(&metrics.source_newest_record, seconds(all.iter().filter_map(|s| s.newest_at).max()));
+            set(
+                &metrics.source_newest_record,
+                seconds(all.iter().filter_map(|s| s.newest_at).max()),
+            );
             let ratio = all.iter().map(|s| s.backfill_ratio).sum::<f64>() / all.len().max(1) as f64;
             set(&metrics.source_backfill_progress, ratio);
             let phase = phase_of_stream(&all);
             for shown in Phase::ALL {
-                let gauge = metrics
-                    .source_state
-                    .with_label_values(&[connection, stream, shown.as_str()]);
+                let gauge =
+                    metrics.source_state.with_label_values(&[connection, stream, shown.as_str()]);
                 gauge.set(i64::from(shown == phase));
             }
         }

@@ -115,7 +115,9 @@ pub struct Digest {
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The API ignored the dates.
-    #[error("{outside} of {rows} rows of {entity} lie outside the window {from} to {to}: the api ignored the dates, so the window is not believed and the cursor stays; ask the provider whether the date format changed")]
+    #[error(
+        "{outside} of {rows} rows of {entity} lie outside the window {from} to {to}: the api ignored the dates, so the window is not believed and the cursor stays; ask the provider whether the date format changed"
+    )]
     OutsideWindow {
         /// Whose rows.
         entity: String,
@@ -129,7 +131,9 @@ pub enum Refusal {
         to: chrono::NaiveDate,
     },
     /// Too many rows cannot be mapped.
-    #[error("{bad} of {rows} rows of {entity} cannot be mapped ({first}): the api has probably changed, so nothing is published and the cursor stays; see max_bad_ratio")]
+    #[error(
+        "{bad} of {rows} rows of {entity} cannot be mapped ({first}): the api has probably changed, so nothing is published and the cursor stays; see max_bad_ratio"
+    )]
     TooManyBad {
         /// Whose rows.
         entity: String,
@@ -146,7 +150,11 @@ pub enum Refusal {
 }
 
 /// Tells the rows of an answer apart and makes batches of what is new, without the checkpoint.
-pub fn digest(target: &Target, state: &EntityState, answer: &Answer<'_>) -> Result<Digest, Refusal> {
+pub fn digest(
+    target: &Target,
+    state: &EntityState,
+    answer: &Answer<'_>,
+) -> Result<Digest, Refusal> {
     let context = RowContext {
         entity: &target.key.entity,
         date_type: target.date_type,

@@ -1,10 +1,6 @@
 //! One entity's memory and the steps that change it: digest, publish, apply, in this order.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use tokio::sync::{Mutex, Notify};
@@ -221,8 +217,9 @@ impl Entity {
                 first_absent,
                 noticed: at,
             };
-            let event = absence::deletion(&self.target, &memory.state.seen, id, times, &mut staging)
-                .map_err(Refusal::from)?;
+            let event =
+                absence::deletion(&self.target, &memory.state.seen, id, times, &mut staging)
+                    .map_err(Refusal::from)?;
             events.extend(event);
         }
         let state = chunk_records(&self.target, &mut staging);
@@ -236,8 +233,7 @@ impl Entity {
     }
 
     fn digest(&self, state: &EntityState, reading: &Reading<'_>) -> Result<Digest, Failure> {
-        let currency =
-            self.currency.read().map(|guard| guard.clone()).unwrap_or_default();
+        let currency = self.currency.read().map(|guard| guard.clone()).unwrap_or_default();
         let first = reading.answers.first();
         let mut rows: Vec<&str> = reading.answers.iter().flat_map(Rows::iter).collect();
         digest::put_in_order(&mut rows);
@@ -260,10 +256,8 @@ impl Entity {
         digest: &mut Digest,
     ) -> Checkpoint {
         let fetched = reading.answers.iter().map(|r| r.fetched_at).max().unwrap_or_else(now);
-        let mut checkpoint = state
-            .checkpoint
-            .clone()
-            .unwrap_or_else(|| Checkpoint::initial(reading.start, fetched));
+        let mut checkpoint =
+            state.checkpoint.clone().unwrap_or_else(|| Checkpoint::initial(reading.start, fetched));
         match reading.advance {
             Advance::Cursor => {
                 digest.highest_id.into_iter().for_each(|id| checkpoint.raise_cursor(id));

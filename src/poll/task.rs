@@ -166,7 +166,9 @@ impl Follow {
         let mut rows = 0;
         let today = now().local_day();
         for (i, window) in windows.iter().enumerate() {
-            let Some(answers) = self.fetch(Purpose::Repair, *window).await? else { return Ok(rows) };
+            let Some(answers) = self.fetch(Purpose::Repair, *window).await? else {
+                return Ok(rows);
+            };
             let last = i + 1 == windows.len();
             let reading = Reading {
                 answers: &answers,
@@ -260,11 +262,7 @@ impl Follow {
 }
 
 /// Waits, but no longer than until a secret file changes; `None` waits for that alone.
-pub(super) async fn wait_or_change(
-    api: &Client,
-    wait: Option<Duration>,
-    stop: &CancellationToken,
-) {
+pub(super) async fn wait_or_change(api: &Client, wait: Option<Duration>, stop: &CancellationToken) {
     let over = async {
         match wait {
             Some(wait) => sleep(wait).await,

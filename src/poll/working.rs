@@ -6,7 +6,6 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{
     domain::{
-        content::Content,
         ids::{SourceId, Stream},
         meta::EventMeta,
         quarantine::QuarantinedRow,
@@ -174,7 +173,12 @@ impl<'a> Working<'a> {
         let value = target.encoder.encode(record, &mapped.record)?;
         let key = format!("{}/{}", target.key.connection, mapped.key);
         let topic = target.encoder.topic(record)?;
-        self.push(EventRecord { topic, key, value: Some(value), headers: Some(self.headers(id, record, op)) });
+        self.push(EventRecord {
+            topic,
+            key,
+            value: Some(value),
+            headers: Some(self.headers(id, record, op)),
+        });
         let row = SeenRow {
             id: mapped.source_id,
             version,
@@ -183,7 +187,8 @@ impl<'a> Working<'a> {
             deleted: false,
             quarantined: false,
             source_key: mapped.source_key,
-            key: (target.key.stream == Stream::VirtualPosTransactions).then(|| mapped.key.as_ref().into()),
+            key: (target.key.stream == Stream::VirtualPosTransactions)
+                .then(|| mapped.key.as_ref().into()),
         };
         self.remember(day, row);
         Ok(())
@@ -201,9 +206,8 @@ impl<'a> Working<'a> {
         self.note(&id, None);
         let day = kept_under(&rejection.window_days, rejection.day, self.answer.fetched_at);
         let seen = self.digest.staging.get(&self.state.seen, &id);
-        let (published, known) = seen.map_or((0, false), |(row, _)| {
-            (row.version, row.quarantined && row.hash == hash)
-        });
+        let (published, known) =
+            seen.map_or((0, false), |(row, _)| (row.version, row.quarantined && row.hash == hash));
         if known || (seen.is_none() && self.is_known_territory(&id, day)) {
             self.digest.counts.unchanged += 1;
             return Ok(());

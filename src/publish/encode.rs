@@ -95,6 +95,7 @@ impl Encoder {
 fn datum_writer(schema: &RecordSchema) -> Result<GenericDatumWriter<'static>, Error> {
     let failed =
         |e: apache_avro::Error| Error::Schema { record: schema.name, reason: e.to_string() };
-    let parsed: &'static Schema = Box::leak(Box::new(Schema::parse_str(schema.json).map_err(failed)?));
+    let parsed: &'static Schema =
+        Box::leak(Box::new(Schema::parse_str(schema.json).map_err(failed)?));
     GenericDatumWriter::builder(parsed).human_readable(false).build().map_err(failed)
 }

@@ -31,7 +31,9 @@ pub enum Error {
         reason: String,
     },
     /// The registry has no such schema, and `mode: verify` forbids adding it.
-    #[error("schema registry {url} does not hold this version of {subject}: register it with `schemas register`, or set schema_registry.mode: register ({reason})")]
+    #[error(
+        "schema registry {url} does not hold this version of {subject}: register it with `schemas register`, or set schema_registry.mode: register ({reason})"
+    )]
     Missing {
         /// Where.
         url: String,
@@ -41,7 +43,9 @@ pub enum Error {
         reason: String,
     },
     /// The registry refuses the schema.
-    #[error("schema registry {url} refuses {subject}: {reason}; check its compatibility level and who registered the subject before")]
+    #[error(
+        "schema registry {url} refuses {subject}: {reason}; check its compatibility level and who registered the subject before"
+    )]
     Refused {
         /// Where.
         url: String,
@@ -129,9 +133,9 @@ impl Registry {
             Some(cause) => format!("{} ({cause})", error.error),
             None => error.error.clone(),
         };
-        let says_no = ["404", "409", "422"].iter().any(|code| {
-            error.error.contains(&format!("status {code}"))
-        });
+        let says_no = ["404", "409", "422"]
+            .iter()
+            .any(|code| error.error.contains(&format!("status {code}")));
         if says_no && !error.retriable {
             final_no(self.url.clone(), reason)
         } else {
