@@ -10,6 +10,7 @@ pub mod kafka;
 pub mod mapping;
 pub mod poll;
 pub mod publish;
+pub mod sandbox;
 pub mod shards;
 pub mod state;
 pub mod telemetry;

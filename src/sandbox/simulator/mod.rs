@@ -1,0 +1,28 @@
+//! A server that plays the read surfaces of the four source documents.
+//!
+//! In: HTTP requests as the connector sends them, and `/_ctl/…` calls. Out: answers in the
+//! documents' shapes, spoiled by scripted faults where a test wants them. The connection's base
+//! URLs are `http://<addr>/api/v2`, `http://<addr>/api/vpos/v3` and `http://<addr>` (TOS, with
+//! the token at `/auth/oauth/v2/token`).
+
+mod answer;
+mod bank;
+mod call;
+mod control;
+mod faults;
+mod operation;
+mod serve;
+mod sign_in;
+mod start;
+mod tos;
+mod virtual_pos;
+mod world;
+
+pub use faults::{Fault, FaultSpec, InvalidFault};
+pub use operation::Operation;
+pub use sign_in::{APP_KEY, APP_SECRET};
+pub use start::{Simulator, SimulatorOptions, StartError};
+pub use world::{Requests, RowOrder, SeenRequest};
+
+#[cfg(test)]
+mod tests;

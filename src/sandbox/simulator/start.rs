@@ -1,0 +1,201 @@
+//! Starting, stopping and reaching into a simulator.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, MutexGuard},
+    time::Duration,
+};
+
+use axum::Router;
+use chrono::NaiveDateTime;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    faults::{FaultSpec, Faults},
+    serve::serve,
+    world::{Requests, RowOrder, Settings, World},
+};
+use crate::sandbox::ledger::{Ledger, LedgerError, Load};
+
+/// How a simulator begins.
+#[derive(Debug, Clone)]
+pub struct SimulatorOptions {
+    /// Where it listens; port 0 is any free port.
+    pub listen: SocketAddr,
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Generated accounts, beside the documents' own.
+    pub accounts: u32,
+    /// Generated terminals.
+    pub terminals: u32,
+    /// Generated virtual-POS customers.
+    pub customers: u32,
+    /// Days of history.
+    pub history_days: u32,
+    /// Rows of each account and terminal a day of history; a third of it for the other streams.
+    pub rows_per_day: u32,
+    /// Things that happen by themselves each second: rows, late rows, edits, deletions.
+    pub arrivals_per_second: f64,
+    /// Scripted faults.
+    pub faults: Vec<FaultSpec>,
+    /// The order of rows in answers.
+    pub order: RowOrder,
+    /// Whether answers are packed for clients that take gzip.
+    pub gzip: bool,
+    /// Requests a minute above which 429 comes; nothing is enforced where it is left out.
+    pub rate_limit: Option<u32>,
+    /// A clock that stands still, for tests; the wall clock where it is left out.
+    pub now: Option<NaiveDateTime>,
+}
+
+impl Default for SimulatorOptions {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            seed: 1,
+            accounts: 3,
+            terminals: 2,
+            customers: 5,
+            history_days: 10,
+            rows_per_day: 6,
+            arrivals_per_second: 0.0,
+            faults: Vec::new(),
+            order: RowOrder::default(),
+            gzip: false,
+            rate_limit: None,
+            now: None,
+        }
+    }
+}
+
+/// Why a simulator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("sandbox could not listen on {addr}, choose another address or port 0")]
+    Listen {
+        /// Where it should have listened.
+        addr: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The history could not be generated.
+    #[error("sandbox could not generate its history")]
+    History(#[from] LedgerError),
+}
+
+/// A running simulator; it ends when it is dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    world: Arc<World>,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+/// How often arrivals are looked after.
+const TICK: Duration = Duration::from_millis(200);
+
+impl Simulator {
+    /// Generates the history and begins to serve.
+    pub async fn start(options: SimulatorOptions) -> Result<Self, StartError> {
+        let addr = options.listen;
+        let listen = |source| StartError::Listen { addr, source };
+        let listener = TcpListener::bind(addr).await.map_err(listen)?;
+        let addr = listener.local_addr().map_err(listen)?;
+        let world = Arc::new(begin(options)?);
+        let stop = CancellationToken::new();
+        let router = Router::new().fallback(serve).with_state(Arc::clone(&world));
+        let stopped = stop.clone();
+        let served = axum::serve(listener, router);
+        let arriving = arrive(Arc::clone(&world));
+        let server = tokio::spawn(async move {
+            tokio::select! {
+                result = served => if let Err(error) = result {
+                    tracing::error!(%error, "sandbox source stopped serving");
+                },
+                () = arriving => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        Ok(Self { addr, world, stop, server })
+    }
+
+    /// `http://<addr>`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The ground truth, and the way to change it; release it before the next request.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.world.ledger()
+    }
+
+    /// Sets the faults anew; an empty list clears them.
+    pub fn set_faults(&self, faults: Vec<FaultSpec>) {
+        self.world.faults().set(faults);
+    }
+
+    /// Makes every token that was handed out worthless.
+    pub fn expire_tokens(&self) {
+        self.world.tokens().expire_all();
+    }
+
+    /// What was asked for so far.
+    pub fn requests(&self) -> Requests {
+        self.world.requests().clone()
+    }
+
+    /// Stops serving and frees the port.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Err(error) = (&mut self.server).await {
+            tracing::error!(%error, "sandbox source ended badly");
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn begin(options: SimulatorOptions) -> Result<World, LedgerError> {
+    let SimulatorOptions { seed, history_days: days, rows_per_day, .. } = options;
+    let mut ledger = Ledger::documented(seed, options.now);
+    let rows = rows_per_day * days;
+    ledger.load(&Load {
+        accounts: options.accounts,
+        rows_per_account: rows,
+        terminals: options.terminals,
+        rows_per_terminal: rows,
+        virtual_pos: rows / 3,
+        tos: rows / 3,
+        customers: options.customers,
+        days,
+        seed: None,
+    })?;
+    let settings =
+        Settings::new(options.order, options.gzip, options.rate_limit, options.arrivals_per_second);
+    Ok(World::new(ledger, Faults::new(options.faults, seed), settings, seed))
+}
+
+/// Lets things happen at the rate that is set; it never ends by itself.
+async fn arrive(world: Arc<World>) {
+    let mut ticks = tokio::time::interval(TICK);
+    let mut due = 0.0;
+    loop {
+        ticks.tick().await;
+        due += world.settings().arrivals_per_second.max(0.0) * TICK.as_secs_f64();
+        let count = due as u32;
+        due -= f64::from(count);
+        let ticked = world.ledger().tick(count);
+        if let Err(error) = ticked {
+            tracing::error!(%error, "sandbox rows stopped arriving");
+            return std::future::pending().await;
+        }
+    }
+}
