@@ -268,6 +268,8 @@ pub struct Kafka {
     pub manage_topics: bool,
     /// librdkafka settings of every client.
     pub properties: BTreeMap<String, String>,
+    /// librdkafka settings of every client whose value is the content of a file.
+    pub property_files: BTreeMap<String, PathBuf>,
     /// librdkafka settings of consumers only.
     pub consumer_properties: BTreeMap<String, String>,
     /// librdkafka settings of producers only.

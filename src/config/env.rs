@@ -1,0 +1,175 @@
+//! The environment over the file: `VOMSIS__KAFKA__SHARDS=16` sets `kafka.shards`.
+//!
+//! A double underscore goes one level down, a number picks an entry of a list, and the value is
+//! one YAML scalar. Names are lower-cased; below `*properties` a single underscore stands for the
+//! dot of librdkafka's names.
+
+use super::{
+    error::Origin,
+    tree::{Key, Malformed, Node, Value},
+};
+
+/// What every variable that belongs to the configuration begins with.
+pub(crate) const PREFIX: &str = "VOMSIS__";
+
+/// Lays the variables over the tree, in the order of their names.
+pub(crate) fn overlay(
+    root: &mut Node,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<(), Malformed> {
+    let mut ours: Vec<_> = variables.filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    // `…__10__…` must come after `…__9__…`, so that a list can be written whole.
+    ours.sort_by_cached_key(|(name, _)| {
+        name.split("__")
+            .map(|part| (part.parse::<usize>().unwrap_or(0), part.to_owned()))
+            .collect::<Vec<_>>()
+    });
+    for (name, text) in ours {
+        let origin = Origin::Env(name.as_str().into());
+        let steps = steps(&name, &origin)?;
+        set(root, &steps, &origin, &text)?;
+    }
+    Ok(())
+}
+
+fn steps(name: &str, origin: &Origin) -> Result<Vec<String>, Malformed> {
+    let path = name.strip_prefix(PREFIX).unwrap_or(name);
+    let mut steps: Vec<String> = Vec::new();
+    for part in path.split("__") {
+        if part.is_empty() {
+            let message = "an empty section; write VOMSIS__SECTION__KEY".to_owned();
+            return Err(Malformed { at: origin.clone(), message });
+        }
+        let in_properties = steps.last().is_some_and(|last| last.ends_with("properties"));
+        let lower = part.to_ascii_lowercase();
+        steps.push(if in_properties { property_name(&lower) } else { lower });
+    }
+    Ok(steps)
+}
+
+/// `sasl_password_file` is the property `sasl.password` read from a file.
+fn property_name(lower: &str) -> String {
+    match lower.strip_suffix("_file") {
+        Some(stem) => format!("{}_file", stem.replace('_', ".")),
+        None => lower.replace('_', "."),
+    }
+}
+
+fn set(node: &mut Node, steps: &[String], origin: &Origin, text: &str) -> Result<(), Malformed> {
+    let Some((first, rest)) = steps.split_first() else {
+        *node = scalar(origin, text);
+        return Ok(());
+    };
+    let index = first.parse::<usize>().ok();
+    if node.is_null() {
+        let value = if index.is_some() { Value::List(Vec::new()) } else { Value::Map(Vec::new()) };
+        *node = Node { at: origin.clone(), value };
+    }
+    let below = match (&mut node.value, index) {
+        (Value::List(items), Some(index)) => {
+            let length = items.len();
+            if index == length {
+                items.push(Node::plain(origin.clone(), ""));
+            }
+            items.get_mut(index).ok_or_else(|| Malformed {
+                at: origin.clone(),
+                message: format!("the list has {length} entries; the next index is {length}"),
+            })?
+        }
+        (Value::Map(entries), _) => entry(entries, first, origin),
+        (Value::List(_), None) => {
+            let message = format!("{first:?} is no index; a list is set as …__0__…");
+            return Err(Malformed { at: origin.clone(), message });
+        }
+        (Value::Scalar { .. }, _) => {
+            let message = format!("{first:?} is below a single value; remove one of the two");
+            return Err(Malformed { at: origin.clone(), message });
+        }
+    };
+    set(below, rest, origin, text)
+}
+
+fn entry<'a>(entries: &'a mut Vec<(Key, Node)>, key: &str, origin: &Origin) -> &'a mut Node {
+    let known = entries.iter().position(|(known, _)| known.text == key);
+    let index = known.unwrap_or_else(|| {
+        let key = Key { text: key.to_owned(), at: origin.clone() };
+        entries.push((key, Node::plain(origin.clone(), "")));
+        entries.len() - 1
+    });
+    &mut entries[index].1
+}
+
+fn scalar(origin: &Origin, text: &str) -> Node {
+    let quoted = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    match quoted('"').or_else(|| quoted('\'')) {
+        Some(inner) => Node {
+            at: origin.clone(),
+            value: Value::Scalar { text: inner.to_owned(), plain: false },
+        },
+        None => Node::plain(origin.clone(), text.trim()),
+    }
+}
+
+/// The origin of a variable, for messages about it.
+#[cfg(test)]
+pub(crate) fn origin(name: &str) -> Origin {
+    Origin::Env(name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tree::{Step, parse};
+
+    fn overlaid(file: &str, variables: &[(&str, &str)]) -> Result<Node, Malformed> {
+        let mut root = parse(file).unwrap();
+        let pairs = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        overlay(&mut root, pairs)?;
+        Ok(root)
+    }
+
+    fn text<'a>(root: &'a Node, path: &[Step<'_>]) -> &'a str {
+        match &root.nearest(path).value {
+            Value::Scalar { text, .. } => text,
+            Value::List(_) | Value::Map(_) => "(not a scalar)",
+        }
+    }
+
+    #[test]
+    fn a_variable_wins_over_the_file_and_remembers_its_name() {
+        let root = overlaid("kafka: {shards: 8}", &[("VOMSIS__KAFKA__SHARDS", "16")]).unwrap();
+        let path = [Step::Key("kafka"), Step::Key("shards")];
+        assert_eq!(text(&root, &path), "16");
+        assert_eq!(root.nearest(&path).at, origin("VOMSIS__KAFKA__SHARDS"));
+    }
+
+    #[test]
+    fn a_list_can_be_written_whole_even_past_nine() {
+        let names: Vec<_> = (0..12).map(|i| format!("VOMSIS__CONNECTIONS__{i}__ID")).collect();
+        let pairs: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
+        let root = overlaid("", &pairs).unwrap();
+        let path = [Step::Key("connections"), Step::Index(11), Step::Key("id")];
+        assert_eq!(text(&root, &path), "x");
+    }
+
+    #[test]
+    fn an_index_with_a_hole_before_it_is_refused_with_the_next_one() {
+        let error = overlaid("connections: [{id: a}]", &[("VOMSIS__CONNECTIONS__2__ID", "c")]);
+        assert!(error.unwrap_err().message.contains("the next index is 1"));
+    }
+
+    #[test]
+    fn properties_are_spelled_with_underscores() {
+        let pairs = [("VOMSIS__KAFKA__PROPERTIES__SASL_PASSWORD_FILE", "/run/p")];
+        let root = overlaid("", &pairs).unwrap();
+        let path = [Step::Key("kafka"), Step::Key("properties"), Step::Key("sasl.password_file")];
+        assert_eq!(text(&root, &path), "/run/p");
+    }
+
+    #[test]
+    fn other_variables_are_nobodys_business() {
+        let pairs = [("VOMSIS_CONFIG", "x"), ("HOME", "/root"), ("VOMSIS_PORT", "tcp://1")];
+        let root = overlaid("", &pairs).unwrap();
+        assert!(matches!(root.value, Value::Map(entries) if entries.is_empty()));
+    }
+}

@@ -1,0 +1,245 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    config::model::{DateType, Deletions, Feed, Selection},
+    domain::money::Money,
+};
+
+const MINIMAL: &str =
+    "connections:\n  - id: acme\n    bank_pos: {app_key_file: /k, app_secret_file: /s}\n";
+
+fn parsed(text: &str) -> Result<Loaded, Error> {
+    with_env(text, &[])
+}
+
+fn with_env(text: &str, env: &[(&str, &str)]) -> Result<Loaded, Error> {
+    parse("c.yaml", text, env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+}
+
+fn refused(text: &str) -> String {
+    parsed(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_minimal_file_has_every_default_of_the_contract() {
+    let loaded = parsed(MINIMAL).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let config = loaded.config;
+    assert_eq!(config.env, "production");
+    assert_eq!(config.kafka.bootstrap_servers, "localhost:9092");
+    assert_eq!((config.kafka.shards, config.kafka.replication_factor), (8, 3));
+    assert_eq!(config.schema_registry.url, "http://localhost:8081");
+    assert_eq!(config.state_dir.to_str(), Some("/var/lib/vomsis-connect"));
+    assert_eq!(config.http_listen.to_string(), "0.0.0.0:8080");
+    assert!(config.admin.is_none() && !config.sink.enabled);
+    assert_eq!(config.sink.quiescence, Duration::from_mins(15));
+    let connection = &config.connections[0];
+    assert_eq!(
+        connection.bank_pos.as_ref().unwrap().base_url,
+        "https://developers.vomsis.com/api/v2"
+    );
+    assert_eq!(connection.quota.requests_per_minute, 60);
+    let bank = connection.streams.bank_transactions.as_ref().unwrap();
+    assert_eq!(bank.following.poll_interval, Duration::from_mins(5));
+    assert_eq!((bank.following.start_days, bank.following.lookback_days), (30, 14));
+    assert_eq!(bank.following.deletions, Deletions::Ignore);
+    assert_eq!((bank.date_type, bank.feed), (DateType::SystemDate, Feed::Auto));
+    assert_eq!(bank.accounts, Selection::All);
+    assert!(
+        connection.streams.pos_transactions.is_some() && connection.streams.reference.is_some()
+    );
+    assert!(connection.streams.virtual_pos_transactions.is_none());
+    assert!(connection.streams.tos_payments.is_none());
+}
+
+#[test]
+fn a_stream_is_off_by_null_or_enabled_false() {
+    let text = format!(
+        "{MINIMAL}    streams:\n      bank_transactions: null\n      pos_transactions: {{enabled: false}}\n"
+    );
+    let streams = parsed(&text).unwrap().config.connections[0].streams.clone();
+    assert!(streams.bank_transactions.is_none() && streams.pos_transactions.is_none());
+    assert!(streams.reference.is_some());
+}
+
+#[test]
+fn a_stream_without_its_api_is_off_with_a_warning() {
+    let text = format!("{MINIMAL}    streams: {{tos_payments: {{poll_interval: 15m}}}}\n");
+    let loaded = parsed(&text).unwrap();
+    assert!(loaded.config.connections[0].streams.tos_payments.is_none());
+    assert!(loaded.warnings[0].contains("no tos section"), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn the_virtual_pos_borrows_the_keys_of_the_bank_api() {
+    let loaded = parsed(&format!("{MINIMAL}    virtual_pos: {{}}\n")).unwrap();
+    let api = loaded.config.connections[0].virtual_pos.clone().unwrap();
+    assert_eq!(api.base_url, "https://uygulama.vomsis.com/api/vpos/v3");
+    assert_eq!(api.app_key_file.to_str(), Some("/k"));
+    let alone = refused("connections: [{id: a, virtual_pos: {}}]");
+    assert!(alone.contains("app_key_file is missing"), "{alone}");
+}
+
+#[test]
+fn an_unknown_key_names_file_line_column_and_the_nearest() {
+    let text = refused("connections:\n  - id: a\n    bank_pos: {base_ur: x}\nkafkaa: {}\n");
+    assert!(text.contains("c.yaml:3:16: connections[0].bank_pos: unknown key \"base_ur\"; did you mean \"base_url\"?"), "{text}");
+    assert!(text.contains("c.yaml:4:1: unknown key \"kafkaa\"; did you mean \"kafka\"?"), "{text}");
+}
+
+#[test]
+fn a_secret_in_the_file_is_answered_with_the_key_for_its_path() {
+    let text = refused("connections: [{id: a, bank_pos: {app_key: hunter2}}]");
+    assert!(text.contains("\"app_key_file\""), "{text}");
+    assert!(!text.contains("hunter2"));
+}
+
+#[test]
+fn a_wrong_type_names_line_and_key_but_not_the_value() {
+    let text = refused("kafka:\n  shards: TR330006100519786457841326\nconnections: []\n");
+    assert!(text.starts_with("c.yaml:2:11: kafka.shards: expected a whole number"), "{text}");
+    assert!(!text.contains("TR33"));
+    let text =
+        refused(&format!("{MINIMAL}    streams: {{bank_transactions: {{accounts: [1, TR33]}}}}\n"));
+    assert!(text.contains("connections[0].streams.bank_transactions.accounts[1]"), "{text}");
+    let text = refused(&format!("{MINIMAL}    streams: {{bank_transactions: {{feed: both}}}}\n"));
+    assert!(text.contains("expected one of auto, account, connection"), "{text}");
+}
+
+#[test]
+fn a_missing_key_is_named_where_its_section_begins() {
+    let text = refused("connections:\n  - bank_pos: {}\n");
+    assert!(text.contains("c.yaml:2:5: connections[0]: \"id\" is missing"), "{text}");
+    assert!(refused("").contains("\"connections\" is missing"));
+}
+
+#[test]
+fn the_environment_wins_and_is_named_when_wrong() {
+    let env = [("VOMSIS__KAFKA__SHARDS", "16"), ("VOMSIS__CONNECTIONS__0__ID", "other")];
+    let config = with_env(MINIMAL, &env).unwrap().config;
+    assert_eq!((config.kafka.shards, config.connections[0].id.as_str()), (16, "other"));
+    let text = with_env(MINIMAL, &[("VOMSIS__KAFKA__SHARDS", "many")]).unwrap_err().to_string();
+    assert!(
+        text.starts_with("environment variable VOMSIS__KAFKA__SHARDS: kafka.shards:"),
+        "{text}"
+    );
+    let text = with_env(MINIMAL, &[("VOMSIS__KAFKA__SHARD", "1")]).unwrap_err().to_string();
+    assert!(text.contains("did you mean \"shards\""), "{text}");
+}
+
+#[test]
+fn an_all_digit_value_of_the_environment_stays_a_text() {
+    let env = [("VOMSIS__CONNECTIONS__0__ID", "000123")];
+    assert_eq!(with_env(MINIMAL, &env).unwrap().config.connections[0].id.as_str(), "000123");
+}
+
+#[test]
+fn money_is_exact_quoted_or_not() {
+    for written in ["100.50", "\"100.50\"", "100.5"] {
+        let text = format!("{MINIMAL}sink: {{max_amount: {written}}}\n");
+        let amount = parsed(&text).unwrap().config.sink.max_amount.unwrap();
+        assert_eq!(amount, Money::parse("100.50").unwrap());
+    }
+    let text = format!("{MINIMAL}sink: {{max_amount: 12345678901234567.12345}}\n");
+    let amount = parsed(&text).unwrap().config.sink.max_amount.unwrap();
+    assert_eq!(amount.to_string(), "12345678901234567.12345");
+    for wrong in ["1e3", "0", "-5", "'1,000.00'", "0.000001"] {
+        let text = refused(&format!("{MINIMAL}sink: {{max_amount: {wrong}}}\n"));
+        assert!(text.contains("sink.max_amount"), "{text}");
+    }
+}
+
+#[test]
+fn the_sink_needs_both_switches_and_somebody_to_pay() {
+    let text = refused(&format!("{MINIMAL}    virtual_pos: {{}}\nsink: {{enabled: true}}\n"));
+    assert!(text.contains("acknowledge_real_money: true"), "{text}");
+    let both = "sink: {enabled: true, acknowledge_real_money: true}\n";
+    assert!(refused(&format!("{MINIMAL}{both}")).contains("virtual_pos"));
+    assert!(
+        parsed(&format!("{MINIMAL}    virtual_pos: {{}}\n{both}")).unwrap().config.sink.enabled
+    );
+}
+
+#[test]
+fn what_cannot_work_is_refused_all_at_once() {
+    let text = refused(
+        "connections:\n  - id: a\n    bank_pos: {base_url: 'ftp://x', app_key_file: /k, app_secret_file: /s}\n    quota: {concurrency: 0, reserved_for_payments: 60}\n    streams:\n      bank_transactions: {poll_interval: 0s, lookback: 400d, start: 36h, max_bad_ratio: 2}\n  - {id: a, tos: {base_url: 'https://h/tos/query', token_url: 'https://u:p@h', client_id_file: /i, client_secret_file: /s, consent_id: '1'}}\nkafka: {bootstrap_servers: nowhere, properties: {acks: 1, sasl.password: x}}\nadmin: {enabled: true, listen: '0.0.0.0:8081'}\n",
+    );
+    for key in [
+        "connections[0].bank_pos.base_url",
+        "connections[0].quota.concurrency",
+        "connections[0].quota.reserved_for_payments",
+        "bank_transactions.poll_interval",
+        "bank_transactions.lookback",
+        "bank_transactions.start",
+        "bank_transactions.max_bad_ratio",
+        "connections[1].id",
+        "connections[1].tos.base_url",
+        "connections[1].tos.token_url",
+        "connections[1].tos.institutions",
+        "kafka.bootstrap_servers",
+        "kafka.properties.acks",
+        "kafka.properties.sasl.password",
+        "admin.token_file",
+    ] {
+        assert!(text.contains(key), "{key} is missing in\n{text}");
+    }
+    assert!(!text.contains("u:p@"));
+}
+
+#[test]
+fn short_intervals_and_plain_http_are_accepted_with_a_warning() {
+    let text = "connections: [{id: a, bank_pos: {base_url: 'http://127.0.0.1:9/api/v2/', app_key_file: /k, app_secret_file: /s}, streams: {bank_transactions: {poll_interval: 1s}}}]\n";
+    let loaded = parsed(text).unwrap();
+    assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
+    assert!(loaded.warnings.iter().any(|w| w.contains("plain http")));
+    assert!(loaded.warnings.iter().any(|w| w.contains("5m")));
+    let api = loaded.config.connections[0].bank_pos.clone().unwrap();
+    assert_eq!(api.base_url, "http://127.0.0.1:9/api/v2");
+}
+
+#[test]
+fn properties_may_come_from_files() {
+    let text = format!(
+        "{MINIMAL}kafka: {{properties: {{security.protocol: SASL_SSL, sasl.password_file: /run/p}}}}\n"
+    );
+    let kafka = parsed(&text).unwrap().config.kafka;
+    assert_eq!(kafka.properties.len(), 1);
+    assert_eq!(kafka.property_files["sasl.password"].to_str(), Some("/run/p"));
+}
+
+#[test]
+fn hmac_needs_a_key_and_cards_stay_masked() {
+    let text = refused(&format!("{MINIMAL}privacy: {{classes: {{P: hmac, K: clear}}}}\n"));
+    assert!(text.contains("hmac_key_file") && text.contains("privacy.classes.K"), "{text}");
+}
+
+#[test]
+fn the_hash_follows_what_is_in_force() {
+    let base = parsed(MINIMAL).unwrap().hash;
+    assert_eq!(base.len(), 16);
+    assert_eq!(base, parsed(&format!("# same\n{MINIMAL}kafka:\n")).unwrap().hash);
+    assert_ne!(base, parsed(&format!("{MINIMAL}kafka: {{shards: 9}}\n")).unwrap().hash);
+}
+
+#[test]
+fn an_empty_section_has_its_defaults() {
+    let text = format!("{MINIMAL}kafka:\nhttp:\nsink:\n");
+    assert_eq!(parsed(&text).unwrap().config.kafka.shards, 8);
+}
+
+#[test]
+fn an_unreadable_file_is_named() {
+    let error = load(Path::new("/nowhere/c.yaml"), std::iter::empty()).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read the configuration file /nowhere/c.yaml"));
+    assert!(error.problems().is_empty());
+}
+
+#[test]
+fn what_is_shown_hides_accounts_and_consents() {
+    let text = "connections: [{id: a, tos: {base_url: 'https://h', token_url: 'https://h/t', client_id_file: /i, client_secret_file: /s, consent_id: 'CANARY1', institutions: [{code: '0006624', sender_accounts: ['CANARY2']}]}}]\nkafka: {properties: {sasl.username: CANARY3}}\n";
+    let shown = crate::config::redact::redacted(&parsed(text).unwrap().effective).to_string();
+    assert!(!shown.contains("CANARY"), "{shown}");
+    assert!(shown.contains("0006624"));
+}

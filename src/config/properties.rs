@@ -1,0 +1,124 @@
+//! Which librdkafka settings are the operator's, and which belong to the protocol.
+
+/// Above this every transaction would wait for the linger; none of ours flushes early.
+const LINGER_MS_MAX: f64 = 100.0;
+
+/// Settings that the delivery guarantee rests on, each with what to do instead.
+const RESERVED: [(&str, &str); 28] = [
+    ("acks", "the connector needs all"),
+    ("auto.offset.reset", "the connector decides where it reads from"),
+    ("bootstrap.servers", "set kafka.bootstrap_servers"),
+    ("delivery.timeout.ms", "it follows from the transaction timeout"),
+    ("enable.auto.commit", "offsets are committed with the work they stand for"),
+    ("enable.auto.offset.store", "offsets are committed with the work they stand for"),
+    ("enable.gapless.guarantee", "transactions decide what an error means"),
+    ("enable.idempotence", "transactions need it on"),
+    ("enable.partition.eof", "restoring needs it on"),
+    ("group.id", "set kafka.group"),
+    ("group.instance.id", "static members would keep shards unowned after a stop"),
+    ("isolation.level", "the connector sets it by client"),
+    ("max.in.flight", "idempotence decides it"),
+    ("max.in.flight.requests.per.connection", "idempotence decides it"),
+    ("message.send.max.retries", "idempotence decides it"),
+    ("message.timeout.ms", "it follows from the transaction timeout"),
+    ("metadata.broker.list", "set kafka.bootstrap_servers"),
+    ("offset.store.method", "offsets live in Kafka"),
+    ("partition.assignment.strategy", "the connector sets it"),
+    ("partitioner", "keys must land where Java clients put them"),
+    ("plugin.library.paths", "plugins are not loaded"),
+    ("request.required.acks", "the connector needs all"),
+    ("retries", "idempotence decides it"),
+    ("sticky.partitioning.linger.ms", "keys decide the partition"),
+    ("test.mock.num.brokers", "use the sandbox verb for an embedded broker"),
+    ("test.mock.broker.rtt", "use the sandbox verb for an embedded broker"),
+    ("transaction.timeout.ms", "fencing and restore depend on it"),
+    ("transactional.id", "the connector makes it from env, topic_prefix and group"),
+];
+
+/// Settings that are secrets; they come from files.
+const SECRET: [&str; 8] = [
+    "sasl.jaas.config",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config",
+    "sasl.password",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+    "ssl_key",
+];
+
+/// What is to be done with one setting.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict<'a> {
+    /// It is passed on.
+    Pass,
+    /// It is read from the file that the value names.
+    FromFile { name: &'a str },
+    /// It cannot be set; the text says what to do.
+    Refuse(String),
+}
+
+/// Judges one setting by its name, and `linger.ms` by its value too.
+pub(crate) fn judge<'a>(name: &'a str, value: &str) -> Verdict<'a> {
+    let (bare, from_file) = match name.strip_suffix("_file") {
+        Some(bare) => (bare, true),
+        None => (name, false),
+    };
+    if let Some((_, instead)) = RESERVED.iter().find(|(reserved, _)| *reserved == bare) {
+        return Verdict::Refuse(format!("cannot be set here, remove it: {instead}"));
+    }
+    if from_file {
+        return Verdict::FromFile { name: bare };
+    }
+    if SECRET.contains(&name) {
+        return Verdict::Refuse(format!(
+            "secrets are read from files: write kafka.properties: {{\"{name}_file\": PATH}}"
+        ));
+    }
+    if matches!(name, "linger.ms" | "queue.buffering.max.ms") {
+        let short = value.parse::<f64>().is_ok_and(|linger| linger <= LINGER_MS_MAX);
+        if !short {
+            return Verdict::Refuse(
+                "every transaction waits for it: write 100 or less (0 to 5 is best)".to_owned(),
+            );
+        }
+    }
+    Verdict::Pass
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_protocol_depends_on_is_refused() {
+        for name in ["transactional.id", "isolation.level", "acks", "enable.idempotence"] {
+            assert!(matches!(judge(name, "x"), Verdict::Refuse(_)), "{name}");
+        }
+        assert!(
+            matches!(judge("group.id", "x"), Verdict::Refuse(text) if text.contains("kafka.group"))
+        );
+    }
+
+    #[test]
+    fn secrets_come_from_files_only() {
+        assert!(
+            matches!(judge("sasl.password", "x"), Verdict::Refuse(text) if text.contains("sasl.password_file"))
+        );
+        assert_eq!(judge("sasl.password_file", "/p"), Verdict::FromFile { name: "sasl.password" });
+    }
+
+    #[test]
+    fn linger_is_free_up_to_a_tenth_of_a_second() {
+        assert_eq!(judge("linger.ms", "100"), Verdict::Pass);
+        assert!(matches!(judge("linger.ms", "101"), Verdict::Refuse(_)));
+        assert!(matches!(judge("queue.buffering.max.ms", "often"), Verdict::Refuse(_)));
+    }
+
+    #[test]
+    fn other_settings_pass() {
+        for (name, value) in [("security.protocol", "SASL_SSL"), ("ssl.ca.location", "/ca.pem")] {
+            assert_eq!(judge(name, value), Verdict::Pass);
+        }
+    }
+}

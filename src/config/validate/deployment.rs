@@ -1,0 +1,205 @@
+//! Kafka, registry, sink, privacy and listeners.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use super::{Review, connection::connections};
+use crate::config::{
+    model,
+    properties::{Verdict, judge},
+    shape,
+    tree::Step,
+};
+
+/// Validates the whole configuration; the result counts only where nothing was refused.
+pub(crate) fn config(review: &mut Review<'_>, shape: &shape::Config) -> model::Config {
+    review.name(&[Step::Key("env")], &shape.env, 64);
+    let connections = connections(review, &shape.connections);
+    let kafka = kafka(review, &shape.kafka);
+    let url = &[Step::Key("schema_registry"), Step::Key("url")];
+    let schema_registry = model::SchemaRegistry {
+        url: review.url(url, &shape.schema_registry.url),
+        mode: match shape.schema_registry.mode {
+            shape::RegistryMode::Register => model::RegistryMode::Register,
+            shape::RegistryMode::Verify => model::RegistryMode::Verify,
+        },
+    };
+    if shape.state.dir.as_os_str().is_empty() {
+        review.refuse(&[Step::Key("state"), Step::Key("dir")], "empty; write the path of a folder");
+    }
+    let sink = sink(review, &shape.sink);
+    if sink.enabled && connections.iter().all(|connection| connection.virtual_pos.is_none()) {
+        review.refuse(
+            &[Step::Key("sink"), Step::Key("enabled")],
+            "no connection has a virtual_pos section to send payments to; add one",
+        );
+    }
+    let listen = &[Step::Key("http"), Step::Key("listen")];
+    model::Config {
+        env: shape.env.clone(),
+        connections,
+        kafka,
+        schema_registry,
+        state_dir: shape.state.dir.clone(),
+        sink,
+        privacy: privacy(review, &shape.privacy),
+        http_listen: review.address(listen, &shape.http.listen),
+        admin: admin(review, &shape.admin),
+    }
+}
+
+fn kafka(review: &mut Review<'_>, shape: &shape::Kafka) -> model::Kafka {
+    let below = |key: &'static str| [Step::Key("kafka"), Step::Key(key)];
+    let servers = shape.bootstrap_servers.trim();
+    if servers.is_empty() || servers.split(',').any(|server| !is_server(server.trim())) {
+        review.refuse(&below("bootstrap_servers"), "write host:port, several with commas");
+    }
+    review.name(&below("group"), &shape.group, 200);
+    review.name(&below("topic_prefix"), &shape.topic_prefix, 200);
+    if !(1..=1024).contains(&shape.shards) {
+        review.refuse(&below("shards"), "write 1 to 1024");
+    }
+    if !(1..=32_767).contains(&shape.replication_factor) {
+        review.refuse(&below("replication_factor"), "write 1 or more");
+    }
+    let mut property_files = BTreeMap::new();
+    let mut kept = |key: &'static str, given: &BTreeMap<String, String>| {
+        properties(review, key, given, &mut property_files)
+    };
+    let properties = kept("properties", &shape.properties);
+    let consumer_properties = kept("consumer_properties", &shape.consumer_properties);
+    let producer_properties = kept("producer_properties", &shape.producer_properties);
+    model::Kafka {
+        bootstrap_servers: servers.to_owned(),
+        group: shape.group.clone(),
+        topic_prefix: shape.topic_prefix.clone(),
+        shards: shape.shards,
+        replication_factor: shape.replication_factor,
+        manage_topics: shape.manage_topics,
+        properties,
+        property_files,
+        consumer_properties,
+        producer_properties,
+    }
+}
+
+fn is_server(server: &str) -> bool {
+    let Some((host, port)) = server.rsplit_once(':') else { return false };
+    let port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    port && !host.is_empty() && !host.contains(char::is_whitespace)
+}
+
+fn properties(
+    review: &mut Review<'_>,
+    key: &'static str,
+    given: &BTreeMap<String, String>,
+    files: &mut BTreeMap<String, PathBuf>,
+) -> BTreeMap<String, String> {
+    let mut kept = BTreeMap::new();
+    for (name, value) in given {
+        let path = [Step::Key("kafka"), Step::Key(key), Step::Key(name)];
+        match judge(name, value) {
+            Verdict::Pass => {
+                kept.insert(name.clone(), value.clone());
+            }
+            Verdict::FromFile { name } if key == "properties" => {
+                files.insert(name.to_owned(), PathBuf::from(value));
+            }
+            Verdict::FromFile { .. } => {
+                review
+                    .refuse(&path, "files are read for every client: move it to kafka.properties");
+            }
+            Verdict::Refuse(message) => review.refuse(&path, message),
+        }
+    }
+    kept
+}
+
+fn sink(review: &mut Review<'_>, shape: &shape::Sink) -> model::Sink {
+    let below = |key: &'static str| [Step::Key("sink"), Step::Key(key)];
+    if shape.enabled && !shape.acknowledge_real_money {
+        review.refuse(
+            &below("enabled"),
+            "the sink moves real money: set sink.acknowledge_real_money: true too, or enabled: \
+             false",
+        );
+    }
+    let post_timeout = review.above_zero(&below("post_timeout"), shape.post_timeout);
+    let quiescence = review.above_zero(&below("quiescence"), shape.quiescence);
+    if quiescence < post_timeout {
+        review.refuse(
+            &below("quiescence"),
+            format!("somebody could still be sending; write {} or more", shape.post_timeout),
+        );
+    }
+    let mut amount = |key: &'static str, given: Option<&shape::Decimal>| {
+        given.and_then(|text| review.amount(&below(key), &text.0))
+    };
+    let max_amount = amount("max_amount", shape.max_amount.as_ref());
+    let max_daily_amount = amount("max_daily_amount", shape.max_daily_amount.as_ref());
+    model::Sink {
+        enabled: shape.enabled,
+        acknowledge_real_money: shape.acknowledge_real_money,
+        max_amount,
+        max_daily_amount,
+        max_in_doubt: review.at_least_one(&below("max_in_doubt"), shape.max_in_doubt),
+        post_timeout,
+        quiescence,
+    }
+}
+
+fn privacy(review: &mut Review<'_>, shape: &shape::Privacy) -> model::Privacy {
+    let treatment = |shape: shape::Treatment| match shape {
+        shape::Treatment::Clear => model::Treatment::Clear,
+        shape::Treatment::Mask => model::Treatment::Mask,
+        shape::Treatment::Hmac => model::Treatment::Hmac,
+        shape::Treatment::Drop => model::Treatment::Drop,
+    };
+    let mut privacy =
+        model::Privacy { hmac_key_file: shape.hmac_key_file.clone(), ..Default::default() };
+    for (class, given) in &shape.classes {
+        let path = [Step::Key("privacy"), Step::Key("classes"), Step::Key(class)];
+        match class.as_str() {
+            "N" | "C" | "I" | "P" | "F" | "n" | "c" | "i" | "p" | "f" => {
+                let class = class.chars().next().unwrap_or_default().to_ascii_uppercase();
+                privacy.classes.insert(class, treatment(*given));
+            }
+            "K" | "k" if *given != shape::Treatment::Mask && *given != shape::Treatment::Drop => {
+                review.refuse(&path, "card numbers are always masked; write mask or drop");
+            }
+            "K" | "k" => {
+                privacy.classes.insert('K', treatment(*given));
+            }
+            _ => review.refuse(&path, "unknown class; write N, C, I, P, F or K"),
+        }
+    }
+    for (field, given) in &shape.fields {
+        let path = [Step::Key("privacy"), Step::Key("fields"), Step::Key(field)];
+        let named = field.split_once('.').is_some_and(|(r, f)| !r.is_empty() && !f.is_empty());
+        if !named {
+            review.refuse(&path, "write Record.field, such as BankTransaction.sender_name");
+        }
+        privacy.fields.insert(field.clone(), treatment(*given));
+    }
+    let mut treatments = privacy.classes.values().chain(privacy.fields.values());
+    if treatments.any(|t| *t == model::Treatment::Hmac) && privacy.hmac_key_file.is_none() {
+        review.refuse(
+            &[Step::Key("privacy"), Step::Key("hmac_key_file")],
+            "hmac is used and has no key; write the path of a file with 32 or more random bytes",
+        );
+    }
+    privacy
+}
+
+fn admin(review: &mut Review<'_>, shape: &shape::Admin) -> Option<model::Admin> {
+    if !shape.enabled {
+        return None;
+    }
+    let listen = review.address(&[Step::Key("admin"), Step::Key("listen")], &shape.listen);
+    if !listen.ip().is_loopback() && shape.token_file.is_none() {
+        review.refuse(
+            &[Step::Key("admin"), Step::Key("token_file")],
+            "the admin listener is open to others: write token_file, or listen on 127.0.0.1",
+        );
+    }
+    Some(model::Admin { listen, token_file: shape.token_file.clone() })
+}
