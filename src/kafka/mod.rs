@@ -5,3 +5,4 @@ pub mod reading;
 pub mod settings;
 pub mod topics;
 pub mod verdict;
+pub mod viewing;

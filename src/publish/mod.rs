@@ -5,6 +5,7 @@
 //! owns a transactional producer, and `group` runs it on the shard's thread.
 
 pub mod batch;
+pub mod decode;
 pub mod encode;
 pub mod group;
 pub mod registry;

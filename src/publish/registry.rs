@@ -127,6 +127,16 @@ impl Registry {
         found.id.ok_or_else(|| missing(self.url.clone(), "the answer holds no id".to_owned()))
     }
 
+    /// The text of a schema by its id.
+    pub async fn schema(&self, id: u32) -> Result<String, Error> {
+        let missing =
+            |url, reason| Error::Missing { url, subject: format!("schema id {id}"), reason };
+        let found = perform_sr_call(&self.settings, SrCall::GetById(id))
+            .await
+            .map_err(|error| self.judge(error, missing))?;
+        found.schema.ok_or_else(|| missing(self.url.clone(), "the answer holds no schema".into()))
+    }
+
     /// The registry answers with 404, 409 or 422 when it means no; anything else may pass.
     fn judge(&self, error: SRCError, final_no: impl Fn(String, String) -> Error) -> Error {
         let reason = match &error.cause {

@@ -1,0 +1,135 @@
+//! Reading topics for people: from the beginning, the end or a time, never committing anything.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    message::Headers,
+};
+
+use crate::config::model::Kafka;
+
+use super::{
+    context::Logging,
+    settings::{Role, client_config},
+};
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where reading starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// At the oldest record.
+    Beginning,
+    /// At what comes next.
+    End,
+    /// At the first record of this instant (milliseconds since 1970) or later.
+    Time(i64),
+}
+
+/// A record as it lies in Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Viewed {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key, as text.
+    pub key: String,
+    /// Its headers, as text.
+    pub headers: Vec<(String, String)>,
+    /// Its bytes; a tombstone has none.
+    pub value: Option<Vec<u8>>,
+}
+
+/// A reader of one or more topics.
+pub struct Viewer {
+    consumer: BaseConsumer<Logging>,
+    /// Partitions whose end has not been met since the last record of theirs.
+    unfinished: std::collections::BTreeSet<(String, i32)>,
+}
+
+impl std::fmt::Debug for Viewer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Viewer").field("unfinished", &self.unfinished).finish_non_exhaustive()
+    }
+}
+
+impl Viewer {
+    /// Assigns all partitions of the topics. Blocks while it looks them up.
+    pub fn open(kafka: &Kafka, topics: &[String], from: From) -> Result<Self, KafkaError> {
+        let consumer: BaseConsumer<Logging> =
+            client_config(kafka, &Role::Viewer).create_with_context(Logging)?;
+        let mut assignment = TopicPartitionList::new();
+        let mut unfinished = std::collections::BTreeSet::new();
+        for topic in topics {
+            let metadata = consumer.fetch_metadata(Some(topic), CALL_TIMEOUT)?;
+            for found in metadata.topics() {
+                if let Some(error) = found.error() {
+                    return Err(KafkaError::MetadataFetch(error.into()));
+                }
+                for partition in found.partitions() {
+                    let offset = match from {
+                        From::Beginning => Offset::Beginning,
+                        From::End => Offset::End,
+                        From::Time(millis) => Offset::Offset(millis),
+                    };
+                    assignment.add_partition_offset(topic, partition.id(), offset)?;
+                    unfinished.insert((topic.clone(), partition.id()));
+                }
+            }
+        }
+        if let From::Time(_) = from {
+            assignment = consumer.offsets_for_times(assignment, CALL_TIMEOUT)?;
+        }
+        consumer.assign(&assignment)?;
+        Ok(Self { consumer, unfinished })
+    }
+
+    /// The next record, or nothing within the time.
+    pub fn next(&mut self, wait: Duration) -> Result<Option<Viewed>, KafkaError> {
+        let started = Instant::now();
+        loop {
+            let left = wait.saturating_sub(started.elapsed());
+            match self.consumer.poll(left) {
+                None => return Ok(None),
+                Some(Ok(message)) => return Ok(Some(view(&message))),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    self.unfinished.retain(|(_, other)| *other != partition);
+                }
+                // A broker that goes away comes back; the call that needs it says so.
+                Some(Err(error)) => tracing::debug!(%error, "viewer"),
+            }
+            if started.elapsed() >= wait {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether every partition was read to its end at least once. With more than one topic the
+    /// partitions of the same number finish together, so ask only for one.
+    pub fn is_at_end(&self) -> bool {
+        self.unfinished.is_empty()
+    }
+}
+
+fn view(message: &rdkafka::message::BorrowedMessage<'_>) -> Viewed {
+    let text = |bytes: Option<&[u8]>| {
+        bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+    };
+    let headers = message.headers().map(|headers| {
+        headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
+    });
+    Viewed {
+        topic: message.topic().to_owned(),
+        partition: message.partition(),
+        offset: message.offset(),
+        key: text(message.key()),
+        headers: headers.unwrap_or_default(),
+        value: message.payload().map(<[u8]>::to_vec),
+    }
+}
