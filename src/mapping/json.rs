@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::mapping::text;
 
 /// More than any row kind has.
-const FIELDS_MAX: usize = 48;
+pub(super) const FIELDS_MAX: usize = 48;
 
 /// How a source field is shown where only masked text may stand (quarantine).
 #[derive(Debug, Clone, Copy)]
@@ -51,8 +51,6 @@ pub(super) struct SourceField {
 pub(super) trait Key: Copy {
     /// The fields in documented order.
     const FIELDS: &'static [SourceField];
-    /// The keys, in the order of [`Self::FIELDS`].
-    const KEYS: &'static [Self];
     /// The position in [`Self::FIELDS`].
     fn position(self) -> usize;
     /// The name that the source gives it.
@@ -68,6 +66,9 @@ macro_rules! keys {
         #[repr(usize)]
         pub(super) enum $key { $($variant),* }
 
+        // Fields that are known but not carried have a key, too; and a row has room for all.
+        const _: () = assert!([$($key::$variant as usize),*].len() <= $crate::mapping::json::FIELDS_MAX);
+
         impl $crate::mapping::json::Key for $key {
             const FIELDS: &'static [$crate::mapping::json::SourceField] = &[
                 $($crate::mapping::json::SourceField {
@@ -76,8 +77,6 @@ macro_rules! keys {
                     target: $target,
                 }),*
             ];
-
-            const KEYS: &'static [Self] = &[$(Self::$variant),*];
 
             fn position(self) -> usize {
                 self as usize

@@ -66,6 +66,7 @@ keys! {
 }
 
 /// Maps a POS row; the station comes from the path of the request.
+#[expect(clippy::too_many_lines, reason = "one line a field of the record")]
 pub(super) fn map<'a>(
     reader: &mut Reader<'_, 'a>,
     ctx: &RowContext<'_>,

@@ -10,8 +10,15 @@ use sha2::Sha256;
 
 use crate::{
     config::model::{Privacy, Treatment},
-    domain::{content::Content, fields::FieldMut, meta::EventMeta, schemas, warnings::Warning},
-    mapping::{card, raw},
+    domain::{
+        content::Content,
+        fields::FieldMut,
+        ids::Stream,
+        meta::EventMeta,
+        schemas::{self, RecordSchema},
+        warnings::Warning,
+    },
+    mapping::{card, map::known_fields, raw},
 };
 
 /// Fields that are dropped unless the configuration names them.
@@ -52,8 +59,9 @@ pub struct PrivacyRules {
 }
 
 /// What happens to one field.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Rule {
+    name: String,
     position: usize,
     class: char,
     is_iban: bool,
@@ -62,7 +70,7 @@ struct Rule {
 
 impl Rule {
     /// Whether the rule can change anything: cards hide in P, F and K.
-    const fn is_idle(self) -> bool {
+    const fn is_idle(&self) -> bool {
         matches!(self.treatment, Treatment::Clear) && !matches!(self.class, 'P' | 'F' | 'K')
     }
 }
@@ -107,7 +115,7 @@ impl PrivacyRules {
         let mut remasked = false;
         for rule in self.records.get(content.record_name()).into_iter().flatten() {
             if let Some(field) = content.field_mut(rule.position) {
-                remasked |= self.treat(*rule, field);
+                remasked |= self.treat(rule, field);
             }
         }
         let meta = content.meta_mut();
@@ -118,7 +126,23 @@ impl PrivacyRules {
         remasked
     }
 
-    fn treat(&self, rule: Rule, field: FieldMut<'_, '_>) -> bool {
+    /// Treats the masked row of a [`Rejection`](crate::mapping::Rejection): a field that events do
+    /// not show is not shown in quarantine either. A hash there is made of the masked text.
+    pub fn apply_to_raw(&self, stream: Stream, masked: &str) -> String {
+        let schema = RecordSchema::of(stream);
+        let rules = self.records.get(schema.name).map_or(&[] as &[Rule], Vec::as_slice);
+        raw::treat_row(masked, known_fields(stream), &|field, text| {
+            let rule = rules.iter().find(|rule| rule.name == field.target);
+            match rule.map(|rule| (rule, rule.treatment)) {
+                None | Some((_, Treatment::Clear)) => Some(text.to_owned()),
+                Some((_, Treatment::Drop)) => None,
+                Some((rule, Treatment::Mask)) => Some(masked_text(rule, text)),
+                Some((_, Treatment::Hmac)) => Some(self.hmac(text)),
+            }
+        })
+    }
+
+    fn treat(&self, rule: &Rule, field: FieldMut<'_, '_>) -> bool {
         match field {
             FieldMut::Text(text) => self.treat_text(rule, text),
             FieldMut::OptionalText(text) => {
@@ -146,7 +170,7 @@ impl PrivacyRules {
     }
 
     /// Masks cards first, so that neither a mask nor a hash is ever made of a whole one.
-    fn treat_text(&self, rule: Rule, text: &mut Cow<'_, str>) -> bool {
+    fn treat_text(&self, rule: &Rule, text: &mut Cow<'_, str>) -> bool {
         let remasked = match rule.class {
             'K' => remask_field(text),
             'P' | 'F' => remask_runs(text),
@@ -155,7 +179,7 @@ impl PrivacyRules {
         match rule.treatment {
             Treatment::Clear => {}
             Treatment::Drop => *text = Cow::Borrowed(""),
-            Treatment::Mask => *text = Cow::Owned(masked(rule, text)),
+            Treatment::Mask => *text = Cow::Owned(masked_text(rule, text)),
             Treatment::Hmac => *text = Cow::Owned(self.hmac(text)),
         }
         remasked
@@ -165,8 +189,14 @@ impl PrivacyRules {
         if self.extras == Treatment::Drop {
             meta.extras.clear();
         }
-        let rule = Rule { position: 0, class: 'F', is_iban: false, treatment: self.extras };
-        meta.extras.iter_mut().fold(false, |any, (_, value)| self.treat_text(rule, value) | any)
+        let rule = Rule {
+            name: String::new(),
+            position: 0,
+            class: 'F',
+            is_iban: false,
+            treatment: self.extras,
+        };
+        meta.extras.iter_mut().fold(false, |any, (_, value)| self.treat_text(&rule, value) | any)
     }
 
     /// HMAC-SHA256 in hex: equal texts stay equal, in whatever field they stand.
@@ -179,7 +209,7 @@ impl PrivacyRules {
     }
 }
 
-fn masked(rule: Rule, text: &str) -> String {
+fn masked_text(rule: &Rule, text: &str) -> String {
     match rule.class {
         'I' if rule.is_iban => raw::iban(text),
         'I' | 'N' | 'C' => raw::tail(text),
@@ -250,7 +280,8 @@ fn rules_of(
             fixed.push(path.clone());
         }
         let is_iban = field.name.contains("iban");
-        let rule = Rule { position, class: field.class, is_iban, treatment };
+        let name = field.name.clone();
+        let rule = Rule { name, position, class: field.class, is_iban, treatment };
         if !rule.is_idle() {
             rules.push(rule);
         }

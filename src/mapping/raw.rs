@@ -32,6 +32,46 @@ pub(super) fn mask_row(json: &str, known: &[SourceField]) -> String {
     out
 }
 
+/// Treats a masked row once more: `treat` says what becomes of a known field's text.
+///
+/// What `treat` answers stands in for the text; nothing takes the whole member out.
+pub(super) fn treat_row(
+    masked: &str,
+    known: &[SourceField],
+    treat: &dyn Fn(&SourceField, &str) -> Option<String>,
+) -> String {
+    if !masked.starts_with('{') {
+        return masked.to_owned();
+    }
+    let mut kept = Vec::new();
+    for (key, value) in members(masked) {
+        let (name, _) = text::unquote(key);
+        let field = known.iter().find(|field| field.name == name && !field.target.is_empty());
+        let Some(field) = field else {
+            kept.push(format!("{key}:{value}"));
+            continue;
+        };
+        let shown = match Scalar::of(value).0 {
+            Scalar::Text(text) => text.into_owned(),
+            Scalar::Absent | Scalar::Null => {
+                kept.push(format!("{key}:{value}"));
+                continue;
+            }
+            Scalar::Number(_) | Scalar::Bool(_) | Scalar::Other(_) => value.to_owned(),
+        };
+        match treat(field, &shown) {
+            Some(treated) if treated == shown => kept.push(format!("{key}:{value}")),
+            Some(treated) => {
+                let mut member = format!("{key}:");
+                push_quoted(&mut member, &treated);
+                kept.push(member);
+            }
+            None => {}
+        }
+    }
+    format!("{{{}}}", kept.join(","))
+}
+
 /// Masks the beginning of a row that is too large to be shown whole; a JSON string.
 pub(super) fn mask_beginning(json: &str) -> String {
     let mut out = String::new();

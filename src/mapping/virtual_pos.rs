@@ -10,7 +10,7 @@ use crate::{
     mapping::{
         bank::nested,
         card, dates,
-        json::{Key, Mask::*, keys},
+        json::{Mask::*, keys},
         reader::{Problem, Reader},
         reference::{CustomerKey, customer},
         row::{Body, Head, RowContext, id_text},
@@ -77,6 +77,7 @@ keys! {
 }
 
 /// Maps a row of the list.
+#[expect(clippy::too_many_lines, reason = "one line a field of the record")]
 pub(super) fn map<'a>(
     reader: &mut Reader<'_, 'a>,
     _ctx: &RowContext<'_>,
