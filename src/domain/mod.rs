@@ -2,7 +2,17 @@
 //!
 //! Nothing here reads a clock, a file or a socket, and nothing here knows an I/O crate.
 
+pub mod commands;
+pub mod content;
+pub mod fields;
 pub mod ids;
+pub mod meta;
 pub mod money;
+pub mod quarantine;
 pub mod record;
+pub mod reference;
+pub mod schemas;
 pub mod time;
+pub mod transactions;
+pub mod vocabulary;
+pub mod warnings;

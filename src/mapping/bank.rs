@@ -1,0 +1,260 @@
+//! Bank rows.
+
+use std::borrow::Cow;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    config::model::DateType,
+    domain::{
+        content::Content,
+        ids::SourceId,
+        meta::EventMeta,
+        money::Money,
+        transactions::{BankTransaction, Tag},
+        vocabulary::{Direction, RejectionReason},
+        warnings::{Warning, Warnings},
+    },
+    mapping::{
+        dates,
+        json::{Fields, Key, Mask::*, Scalar, elements, keys},
+        reader::{Problem, Reader},
+        reference::{AccountKey, BankEntityKey},
+        row::{Body, Head, RowContext, id_text},
+        words,
+    },
+};
+
+keys! {
+    BankKey {
+        Id = "id", Open, "transaction_id";
+        Category = "vms_transaction_type", Open, "category_raw";
+        AccountId = "bank_account_id", Open, "account_id";
+        SourceKey = "key", Open, "source_key";
+        TransactionType = "transaction_type", Open, "bank_transaction_code";
+        Mt940 = "mt940transaction_type", Open, "mt940_code";
+        SystemDate = "system_date", Open, "booked_at_local";
+        AccountingDate = "accounting_date", Open, "accounting_at_local";
+        SenderIdentity = "sender_identity_number", Tail, "sender_national_id";
+        SenderName = "sender_name", Stars, "sender_name";
+        SenderBranch = "sender_branch", Tail, "sender_branch_or_account";
+        SenderTitle = "sender_title", Stars, "sender_title";
+        SenderIban = "sender_iban", Iban, "sender_iban";
+        SenderTaxNo = "sender_taxno", Tail, "sender_tax_no";
+        RecieverIban = "reciever_iban", Iban, "receiver_iban";
+        OpponentTitle = "opponent_title", Stars, "counterparty_title";
+        OpponentIban = "opponent_iban", Iban, "counterparty_iban";
+        OpponentTaxNo = "opponent_taxno", Tail, "counterparty_tax_no";
+        VoucherNo = "fis_no", Open, "voucher_no";
+        PayerTaxNo = "payer_tax_no", Tail, "payer_tax_no";
+        Description = "description", Free, "description";
+        Currency = "fec_name", Open, "currency_raw";
+        Amount = "amount", Open, "amount";
+        Balance = "current_balance", Open, "balance_after";
+        ResourceCode = "resource_code", Open, "document_no";
+        Type = "type", Open, "direction_raw";
+        Note = "note", Free, "note";
+        Order = "order", Open, "bank_order";
+        CreatedAt = "created_at", Open, "ingested_at_local";
+        Tags = "tags", Nested(TagKey::FIELDS), "tags";
+        Account = "account", Nested(AccountKey::FIELDS), "";
+        ReceiverIban = "receiver_iban", Iban, "receiver_iban";
+        Bank = "bank", Nested(BankEntityKey::FIELDS), "";
+    }
+}
+
+keys! {
+    TagKey {
+        TagId = "tag_id", Open, "";
+        DetailId = "detail_id", Open, "";
+        Tag = "tag", Nested(TagNameKey::FIELDS), "";
+    }
+}
+
+keys! {
+    TagNameKey {
+        Id = "id", Open, "";
+        Name = "name", Free, "";
+    }
+}
+
+/// Maps a bank row.
+pub(super) fn map<'a>(
+    reader: &mut Reader<'_, 'a>,
+    ctx: &RowContext<'_>,
+    head: &mut Head,
+) -> Result<Body<'a>, Problem> {
+    let id = reader.id(BankKey::Id);
+    head.source_id = id.as_ref().ok().copied().flatten().map(SourceId::Number);
+    let booked = reader.time(BankKey::SystemDate)?;
+    let accounting = reader.time(BankKey::AccountingDate)?;
+    let deciding = match ctx.date_type {
+        DateType::SystemDate => &booked,
+        DateType::AccountingDate => &accounting,
+    };
+    head.day = deciding.text.as_deref().and_then(dates::local_day);
+    head.window_days[0] = head.day;
+    head.newest_at = deciding.at;
+    let transaction_id = id?.ok_or_else(|| Problem::missing("id"))?;
+
+    let account_id = account_id(reader, ctx)?;
+    let amount = reader.money(BankKey::Amount)?.ok_or_else(|| Problem::missing("amount"))?;
+    let direction_raw = reader.text(BankKey::Type)?;
+    let direction = words::direction(direction_raw.as_deref());
+    warn_of_sign(amount, direction, &mut reader.warnings);
+    let (currency, currency_raw) = currency(reader, ctx)?;
+    let category_raw = reader.text(BankKey::Category)?;
+    let ingested = reader.time(BankKey::CreatedAt)?;
+    let source_key = reader.text(BankKey::SourceKey)?;
+    let record = BankTransaction {
+        meta: EventMeta::default(),
+        transaction_id,
+        account_id,
+        category: words::category(category_raw.as_deref()),
+        category_raw,
+        bank_transaction_code: reader.text(BankKey::TransactionType)?,
+        mt940_code: reader.text(BankKey::Mt940)?,
+        direction,
+        direction_raw,
+        amount,
+        balance_after: reader.money(BankKey::Balance)?,
+        currency,
+        currency_raw,
+        booked_at: booked.at,
+        booked_at_local: booked.text,
+        accounting_at: accounting.at,
+        accounting_at_local: accounting.text,
+        ingested_at: ingested.at,
+        ingested_at_local: ingested.text,
+        sender_national_id: reader.national_id(BankKey::SenderIdentity)?,
+        sender_tax_no: reader.tax_no(BankKey::SenderTaxNo)?,
+        payer_tax_no: reader.tax_no(BankKey::PayerTaxNo)?,
+        sender_name: reader.text(BankKey::SenderName)?,
+        sender_title: reader.text(BankKey::SenderTitle)?,
+        sender_branch_or_account: reader.text(BankKey::SenderBranch)?,
+        sender_iban: reader.iban(BankKey::SenderIban)?,
+        receiver_iban: receiver_iban(reader)?,
+        counterparty_iban: reader.iban(BankKey::OpponentIban)?,
+        counterparty_title: reader.text(BankKey::OpponentTitle)?,
+        counterparty_tax_no: reader.tax_no(BankKey::OpponentTaxNo)?,
+        voucher_no: reader.text(BankKey::VoucherNo)?,
+        document_no: reader.text(BankKey::ResourceCode)?,
+        description: reader.text(BankKey::Description)?,
+        note: reader.text(BankKey::Note)?,
+        bank_order: reader.integer(BankKey::Order)?,
+        tags: tags(reader)?,
+        source_key,
+    };
+    Ok(Body {
+        key: id_text(account_id),
+        source_key: record.source_key.as_deref().map(|key| xxh3_64(key.as_bytes())),
+        record: Content::Bank(record),
+        customer: None,
+    })
+}
+
+/// The row's account, else the one that was asked for.
+fn account_id(reader: &mut Reader<'_, '_>, ctx: &RowContext<'_>) -> Result<i64, Problem> {
+    if let Some(id) = reader.id(BankKey::AccountId)? {
+        return Ok(id);
+    }
+    ctx.entity.parse().map_err(|_| Problem::missing("bank_account_id"))
+}
+
+/// The row's currency, else the account's; an amount without one means nothing.
+fn currency<'a>(
+    reader: &mut Reader<'_, 'a>,
+    ctx: &RowContext<'_>,
+) -> Result<(Cow<'a, str>, Option<Cow<'a, str>>), Problem> {
+    if let Some(currency) = reader.currency(BankKey::Currency)? {
+        return Ok((currency.code, Some(currency.raw)));
+    }
+    let code = ctx.entity_currency.ok_or(Problem {
+        reason: RejectionReason::MissingField,
+        field: "fec_name",
+        detail: Cow::Borrowed("the row has no currency and the account's is not known"),
+    })?;
+    Ok((Cow::Owned(code.to_owned()), None))
+}
+
+/// Money out is negative and money in positive; a contradiction is told and left alone.
+fn warn_of_sign(amount: Money, direction: Direction, warnings: &mut Warnings) {
+    let contradicts = match direction {
+        Direction::Debit => amount > Money::ZERO,
+        Direction::Credit => amount < Money::ZERO,
+        Direction::Unknown => false,
+    };
+    if contradicts {
+        warnings.insert(Warning::SignMismatch);
+    }
+}
+
+/// Either spelling; where both are there and differ, the documented one stands.
+fn receiver_iban<'a>(reader: &mut Reader<'_, 'a>) -> Result<Option<Cow<'a, str>>, Problem> {
+    let documented = reader.iban(BankKey::RecieverIban)?;
+    let corrected = reader.iban(BankKey::ReceiverIban)?;
+    if documented.is_some() && corrected.is_some() && documented != corrected {
+        reader.warnings.insert(Warning::ConflictingIban);
+    }
+    Ok(documented.or(corrected))
+}
+
+/// Labels as objects or plain texts, in an array or an object of them.
+fn tags<'a>(reader: &mut Reader<'_, 'a>) -> Result<Vec<Tag<'a>>, Problem> {
+    let raw = reader.raw(BankKey::Tags);
+    match raw {
+        "" | "null" | "[]" | "{}" | "\"\"" => return Ok(Vec::new()),
+        _ if !raw.starts_with(['[', '{']) => {
+            return Err(Problem {
+                reason: RejectionReason::InvalidType,
+                field: "tags",
+                detail: Cow::Borrowed("neither an array nor an object"),
+            });
+        }
+        _ => {}
+    }
+    let mut tags = Vec::new();
+    for element in elements(raw) {
+        if let Some(tag) = tag(element, &mut reader.warnings)? {
+            tags.push(tag);
+        }
+    }
+    Ok(tags)
+}
+
+fn tag<'a>(raw: &'a str, warnings: &mut Warnings) -> Result<Option<Tag<'a>>, Problem> {
+    let name = match Scalar::of(raw).0 {
+        Scalar::Absent | Scalar::Null => return Ok(None),
+        Scalar::Text(name) => name,
+        Scalar::Number(digits) => Cow::Borrowed(digits),
+        Scalar::Bool(_) => Cow::Borrowed(raw),
+        Scalar::Other(_) => return nested_tag(raw, warnings).map(Some),
+    };
+    Ok(Some(Tag { name: Some(name), ..Tag::default() }))
+}
+
+fn nested_tag<'a>(raw: &'a str, warnings: &mut Warnings) -> Result<Tag<'a>, Problem> {
+    let Some(fields) = nested::<TagKey>(raw) else { return Ok(Tag::default()) };
+    let mut reader = Reader::new(&fields);
+    let name_fields = nested::<TagNameKey>(reader.raw(TagKey::Tag));
+    let name = match &name_fields {
+        Some(fields) => Reader::new(fields).text(TagNameKey::Name)?,
+        // A tag may be its name alone.
+        None => reader.text(TagKey::Tag)?,
+    };
+    let tag = Tag {
+        tag_id: reader.integer(TagKey::TagId)?,
+        detail_id: reader.integer(TagKey::DetailId)?,
+        name,
+    };
+    *warnings = warnings.union(reader.warnings);
+    Ok(tag)
+}
+
+/// The fields of a nested object, where it is one.
+pub(super) fn nested<K: Key>(raw: &str) -> Option<Fields<'_>> {
+    if !raw.starts_with('{') {
+        return None;
+    }
+    Fields::read(raw, K::FIELDS, false).ok()
+}

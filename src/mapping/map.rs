@@ -1,0 +1,139 @@
+//! A row's JSON to a record or a rejection.
+
+use std::borrow::Cow;
+
+use crate::{
+    domain::{ids::Stream, vocabulary::RejectionReason, warnings::Warning},
+    mapping::{
+        bank::{self, BankKey},
+        json::{Fields, Key, SourceField},
+        pos::{self, PosKey},
+        raw,
+        reader::{Problem, Reader},
+        reference::{
+            self, AccountKey, BankEntityKey, CustomerKey, InstallmentKey, TerminalKey,
+            TransactionTypeKey,
+        },
+        row::{Body, Head, Mapped, Rejection, RowContext},
+        tos::{self, TosKey},
+        virtual_pos::{self, VirtualPosKey},
+    },
+};
+
+/// A larger row is no row of these sources.
+pub const ROW_BYTES_MAX: usize = 256 * 1024;
+
+/// Maps one row of a stream.
+///
+/// # Errors
+/// A rejection with the masked row, where a required field is missing, an id or amount cannot be
+/// read exactly, a value has a shape that its field never has, or the row is too large.
+#[expect(clippy::result_large_err, reason = "the record beside it is several times as large")]
+pub fn map_row<'a>(
+    stream: Stream,
+    json: &'a str,
+    ctx: &RowContext<'_>,
+) -> Result<Mapped<'a>, Rejection> {
+    let fields = match Fields::read(json, known_fields(stream), ctx.carry_extras) {
+        Ok(fields) => fields,
+        Err(_) => return Err(not_an_object(stream, json)),
+    };
+    let mut reader = Reader::new(&fields);
+    if ctx.replaced_text && json.contains(char::REPLACEMENT_CHARACTER) {
+        reader.warnings.insert(Warning::ReplacedText);
+    }
+    let mut head = Head::default();
+    let body = map_fields(stream, &mut reader, ctx, &mut head);
+    let warnings = reader.warnings;
+    if json.len() > ROW_BYTES_MAX {
+        return Err(too_large(json, head));
+    }
+    match (body, head.source_id) {
+        (Ok(body), Some(source_id)) => Ok(Mapped {
+            source_id,
+            day: head.day,
+            window_days: head.window_days,
+            newest_at: head.newest_at,
+            key: body.key,
+            source_key: body.source_key,
+            record: body.record,
+            warnings,
+            extras: fields.extras,
+            unknown_fields: fields.unknown,
+            customer: body.customer,
+        }),
+        (Ok(_), None) => Err(rejected(stream, json, Head::default(), Problem::missing("id"))),
+        (Err(problem), source_id) => {
+            Err(rejected(stream, json, Head { source_id, ..head }, problem))
+        }
+    }
+}
+
+fn map_fields<'a>(
+    stream: Stream,
+    reader: &mut Reader<'_, 'a>,
+    ctx: &RowContext<'_>,
+    head: &mut Head,
+) -> Result<Body<'a>, Problem> {
+    match stream {
+        Stream::BankTransactions => bank::map(reader, ctx, head),
+        Stream::PosTransactions => pos::map(reader, ctx, head),
+        Stream::VirtualPosTransactions => virtual_pos::map(reader, ctx, head),
+        Stream::TosPayments => tos::map(reader, ctx, head),
+        Stream::Banks => reference::map_bank(reader, head),
+        Stream::Accounts => reference::map_account(reader, head),
+        Stream::Terminals => reference::map_terminal(reader, head),
+        Stream::TransactionTypes => reference::map_transaction_type(reader, head),
+        Stream::Installments => reference::map_installment(reader, head),
+        Stream::Customers => reference::map_customer(reader, head),
+    }
+}
+
+/// The fields that the rows of a stream are known to have.
+pub(super) const fn known_fields(stream: Stream) -> &'static [SourceField] {
+    match stream {
+        Stream::BankTransactions => BankKey::FIELDS,
+        Stream::PosTransactions => PosKey::FIELDS,
+        Stream::VirtualPosTransactions => VirtualPosKey::FIELDS,
+        Stream::TosPayments => TosKey::FIELDS,
+        Stream::Banks => BankEntityKey::FIELDS,
+        Stream::Accounts => AccountKey::FIELDS,
+        Stream::Terminals => TerminalKey::FIELDS,
+        Stream::TransactionTypes => TransactionTypeKey::FIELDS,
+        Stream::Installments => InstallmentKey::FIELDS,
+        Stream::Customers => CustomerKey::FIELDS,
+    }
+}
+
+fn rejected(stream: Stream, json: &str, head: Head, problem: Problem) -> Rejection {
+    Rejection {
+        source_id: head.source_id,
+        reason: problem.reason,
+        field: Some(problem.field),
+        detail: problem.detail.into_owned(),
+        raw: raw::mask_row(json, known_fields(stream)),
+        day: head.day,
+        window_days: head.window_days,
+    }
+}
+
+fn not_an_object(stream: Stream, json: &str) -> Rejection {
+    let detail = Cow::Borrowed("the row is not a JSON object");
+    let problem = Problem { reason: RejectionReason::InvalidType, field: "", detail };
+    let mut rejection = rejected(stream, json, Head::default(), problem);
+    rejection.field = None;
+    rejection
+}
+
+fn too_large(json: &str, head: Head) -> Rejection {
+    let Head { source_id, day, window_days, .. } = head;
+    Rejection {
+        source_id,
+        reason: RejectionReason::TooLarge,
+        field: None,
+        detail: format!("the row has {} bytes, more than {ROW_BYTES_MAX}", json.len()),
+        raw: raw::mask_beginning(json),
+        day,
+        window_days,
+    }
+}

@@ -1,0 +1,26 @@
+//! From a row of JSON to a record of the event model, or to a typed rejection.
+//!
+//! Everything here is pure: the same row and context always give the same record and hash.
+
+mod bank;
+mod card;
+mod checks;
+mod dates;
+mod hash;
+mod json;
+mod map;
+mod pos;
+pub mod privacy;
+mod raw;
+mod reader;
+mod reference;
+mod row;
+mod text;
+mod tos;
+mod virtual_pos;
+mod words;
+
+pub use hash::{EVENT_NAMESPACE, HASH_RULE, content_hash, event_id};
+pub use map::{ROW_BYTES_MAX, map_row};
+pub use privacy::PrivacyRules;
+pub use row::{Mapped, Rejection, RowContext, WindowDays};

@@ -1,0 +1,271 @@
+//! Rows of the reference streams.
+
+use std::borrow::Cow;
+
+use crate::{
+    domain::{
+        content::Content,
+        ids::SourceId,
+        meta::EventMeta,
+        reference::{Account, BankEntity, Customer, InstallmentOption, Terminal, TransactionType},
+    },
+    mapping::{
+        json::{Key, Mask::*, keys},
+        reader::{Problem, Reader},
+        row::{Body, Head, id_text},
+    },
+};
+
+keys! {
+    BankEntityKey {
+        Id = "id", Open, "bank_id";
+        Slug = "bank_name", Open, "bank_slug";
+        Title = "bank_title", Open, "title";
+        Order = "order", Open, "order";
+        CreatedAt = "created_at", Open, "created_at";
+        Code = "bank_code", Open, "bank_code";
+    }
+}
+
+keys! {
+    AccountKey {
+        Id = "id", Open, "account_id";
+        BankId = "bank_id", Open, "bank_id";
+        BranchName = "branch_name", Open, "branch_name";
+        Currency = "fec_name", Open, "currency";
+        AccountNumber = "account_number", Tail, "account_number";
+        Balance = "balance", Open, "balance";
+        BranchId = "branch_id", Open, "branch_code";
+        AddToBalance = "add_to_balance", Open, "include_in_total";
+        CustomIban = "custom_iban", Iban, "custom_iban";
+        Iban = "iban", Iban, "iban";
+        Status = "status", Open, "active";
+        Order = "b_order", Open, "display_order";
+        ProductCode = "product_code", Open, "product_code";
+        CreatedAt = "created_at", Open, "created_at";
+        BlockedBalance = "blocked_balance", Open, "blocked_balance";
+        AvailableBalance = "available_balance", Open, "available_balance";
+        Bank = "bank", Nested(BankEntityKey::FIELDS), "";
+    }
+}
+
+keys! {
+    TerminalKey {
+        Id = "id", Open, "station_id";
+        BankName = "bank_name", Open, "bank_slug";
+        BankTitle = "bank_title", Open, "bank_title";
+        Status = "status", Open, "active";
+        WorkplaceNo = "workplace_no", Open, "merchant_no";
+        StationNo = "station_no", Open, "terminal_no";
+        WorkplaceName = "workplace_name", Stars, "merchant_name";
+        Currency = "transaction_currency", Open, "currency";
+        CustomName = "custom_name", Free, "custom_name";
+        CommissionRate = "commission_rate", Open, "commission_rate_pct";
+    }
+}
+
+keys! {
+    TransactionTypeKey {
+        Code = "type_no", Open, "code";
+        Name = "type_name", Open, "name";
+    }
+}
+
+keys! {
+    InstallmentKey {
+        Family = "family", Open, "card_family";
+        BankSlug = "bank_slug", Open, "bank_slug";
+        PosId = "pos_id", Open, "pos_id";
+        Currency = "currency", Open, "currency";
+        Installment = "installment", Open, "installment";
+        BlockRate = "block_rate", Open, "block_rate_pct";
+        Title = "title", Open, "title";
+        Status = "status", Open, "enabled";
+        Rate = "rate", Open, "block_rate_pct";
+        ExtraInstallment = "extra_installment", Open, "extra_installment";
+        DiscountRate = "discount_rate", Open, "discount_rate_pct";
+        BankName = "bank_name", Open, "bank_slug";
+    }
+}
+
+keys! {
+    CustomerKey {
+        Id = "id", Open, "customer_id";
+        DealerId = "bayi_id", Open, "dealer_id";
+        Title = "unvan", Stars, "title";
+        LegalTitle = "resmi_unvan", Stars, "legal_title";
+        ContactPerson = "yetkili_kisi", Stars, "contact_person";
+        Mobile = "gsm", Stars, "mobile";
+        Phone = "telefon", Stars, "phone";
+        Email = "email", Stars, "email";
+        Address = "adres", Stars, "address";
+        TaxNo = "vergi_no", Tail, "tax_no";
+        TaxOffice = "vergi_dairesi", Stars, "tax_office";
+        CompanyTitle = "companyTitle", Stars, "title";
+        PhoneEnglish = "phone", Stars, "phone";
+        Password = "password", Forbidden, "";
+    }
+}
+
+/// Maps a bank.
+pub(super) fn map_bank<'a>(
+    reader: &mut Reader<'_, 'a>,
+    head: &mut Head,
+) -> Result<Body<'a>, Problem> {
+    let bank_id = numbered(reader, BankEntityKey::Id, head)?;
+    let record = BankEntity {
+        meta: EventMeta::default(),
+        bank_id,
+        bank_slug: reader.required_text(BankEntityKey::Slug)?,
+        title: reader.text(BankEntityKey::Title)?,
+        bank_code: reader.text(BankEntityKey::Code)?,
+        order: reader.integer(BankEntityKey::Order)?,
+        created_at: reader.time(BankEntityKey::CreatedAt)?.at,
+    };
+    Ok(Body::plain(id_text(bank_id), Content::BankEntity(record)))
+}
+
+/// Maps an account.
+pub(super) fn map_account<'a>(
+    reader: &mut Reader<'_, 'a>,
+    head: &mut Head,
+) -> Result<Body<'a>, Problem> {
+    let account_id = numbered(reader, AccountKey::Id, head)?;
+    let currency =
+        reader.currency(AccountKey::Currency)?.ok_or_else(|| Problem::missing("fec_name"))?;
+    let record = Account {
+        meta: EventMeta::default(),
+        account_id,
+        bank_id: reader.integer(AccountKey::BankId)?,
+        branch_name: reader.text(AccountKey::BranchName)?,
+        branch_code: reader.text(AccountKey::BranchId)?,
+        currency: currency.code,
+        account_number: reader.text(AccountKey::AccountNumber)?,
+        iban: reader.iban(AccountKey::Iban)?,
+        custom_iban: reader.iban(AccountKey::CustomIban)?,
+        balance: reader.money(AccountKey::Balance)?,
+        blocked_balance: reader.money(AccountKey::BlockedBalance)?,
+        available_balance: reader.money(AccountKey::AvailableBalance)?,
+        include_in_total: reader.flag(AccountKey::AddToBalance)?,
+        active: reader.flag(AccountKey::Status)?,
+        display_order: reader.integer(AccountKey::Order)?,
+        product_code: reader.text(AccountKey::ProductCode)?,
+        created_at: reader.time(AccountKey::CreatedAt)?.at,
+    };
+    Ok(Body::plain(id_text(account_id), Content::Account(record)))
+}
+
+/// Maps a terminal.
+pub(super) fn map_terminal<'a>(
+    reader: &mut Reader<'_, 'a>,
+    head: &mut Head,
+) -> Result<Body<'a>, Problem> {
+    let station_id = numbered(reader, TerminalKey::Id, head)?;
+    let record = Terminal {
+        meta: EventMeta::default(),
+        station_id,
+        bank_slug: reader.text(TerminalKey::BankName)?,
+        bank_title: reader.text(TerminalKey::BankTitle)?,
+        active: reader.flag(TerminalKey::Status)?,
+        merchant_no: reader.text(TerminalKey::WorkplaceNo)?,
+        terminal_no: reader.text(TerminalKey::StationNo)?,
+        merchant_name: reader.text(TerminalKey::WorkplaceName)?,
+        currency: reader.currency(TerminalKey::Currency)?.map(|currency| currency.code),
+        custom_name: reader.text(TerminalKey::CustomName)?,
+        commission_rate_pct: reader.rate(TerminalKey::CommissionRate)?,
+    };
+    Ok(Body::plain(id_text(station_id), Content::Terminal(record)))
+}
+
+/// Maps a kind of bank movement.
+pub(super) fn map_transaction_type<'a>(
+    reader: &mut Reader<'_, 'a>,
+    head: &mut Head,
+) -> Result<Body<'a>, Problem> {
+    let code = reader.required_text(TransactionTypeKey::Code)?;
+    head.source_id = Some(SourceId::Text(code.as_ref().into()));
+    let record = TransactionType {
+        meta: EventMeta::default(),
+        code: code.clone(),
+        name: reader.text(TransactionTypeKey::Name)?,
+    };
+    Ok(Body::plain(code, Content::TransactionType(record)))
+}
+
+/// Maps an instalment option; its key is made of what tells options apart.
+pub(super) fn map_installment<'a>(
+    reader: &mut Reader<'_, 'a>,
+    head: &mut Head,
+) -> Result<Body<'a>, Problem> {
+    let card_family = reader.required_text(InstallmentKey::Family)?;
+    let pos_id: Option<i64> = reader.integer(InstallmentKey::PosId)?;
+    let bank_slug = reader.first_text(&[InstallmentKey::BankSlug, InstallmentKey::BankName])?;
+    let installment: i32 = reader
+        .integer(InstallmentKey::Installment)?
+        .ok_or_else(|| Problem::missing("installment"))?;
+    let currency = reader.currency(InstallmentKey::Currency)?.map(|currency| currency.code);
+    let pos = match (pos_id, &bank_slug) {
+        (Some(id), _) => id_text(id),
+        (None, Some(slug)) => slug.clone(),
+        (None, None) => return Err(Problem::missing("pos_id")),
+    };
+    let key =
+        format!("{card_family}/{pos}/{installment}/{}", currency.as_deref().unwrap_or_default());
+    head.source_id = Some(SourceId::Text(key.as_str().into()));
+    let block_rate_pct = match reader.rate(InstallmentKey::BlockRate)? {
+        Some(rate) => Some(rate),
+        None => reader.rate(InstallmentKey::Rate)?,
+    };
+    let record = InstallmentOption {
+        meta: EventMeta::default(),
+        pos_id,
+        bank_slug,
+        card_family,
+        installment,
+        currency,
+        block_rate_pct,
+        title: reader.text(InstallmentKey::Title)?,
+        enabled: reader.flag(InstallmentKey::Status)?,
+        extra_installment: reader.integer(InstallmentKey::ExtraInstallment)?,
+        discount_rate_pct: reader.rate(InstallmentKey::DiscountRate)?,
+    };
+    Ok(Body::plain(Cow::Owned(key), Content::InstallmentOption(record)))
+}
+
+/// Maps a customer of the list.
+pub(super) fn map_customer<'a>(
+    reader: &mut Reader<'_, 'a>,
+    head: &mut Head,
+) -> Result<Body<'a>, Problem> {
+    let customer_id = numbered(reader, CustomerKey::Id, head)?;
+    let record = customer(reader, false)?;
+    Ok(Body::plain(id_text(customer_id), Content::Customer(record)))
+}
+
+/// A customer from the list, or a partial one from inside a payment.
+pub(super) fn customer<'a>(
+    reader: &mut Reader<'_, 'a>,
+    partial: bool,
+) -> Result<Customer<'a>, Problem> {
+    Ok(Customer {
+        meta: EventMeta::default(),
+        customer_id: reader.required_id(CustomerKey::Id)?,
+        dealer_id: reader.integer(CustomerKey::DealerId)?,
+        title: reader.first_text(&[CustomerKey::Title, CustomerKey::CompanyTitle])?,
+        legal_title: reader.text(CustomerKey::LegalTitle)?,
+        contact_person: reader.text(CustomerKey::ContactPerson)?,
+        mobile: reader.text(CustomerKey::Mobile)?,
+        phone: reader.first_text(&[CustomerKey::Phone, CustomerKey::PhoneEnglish])?,
+        email: reader.text(CustomerKey::Email)?,
+        address: reader.text(CustomerKey::Address)?,
+        tax_no: reader.tax_no(CustomerKey::TaxNo)?,
+        tax_office: reader.text(CustomerKey::TaxOffice)?,
+        partial,
+    })
+}
+
+fn numbered<K: Key>(reader: &mut Reader<'_, '_>, key: K, head: &mut Head) -> Result<i64, Problem> {
+    let id = reader.required_id(key)?;
+    head.source_id = Some(SourceId::Number(id));
+    Ok(id)
+}

@@ -1,0 +1,192 @@
+//! TOS rows.
+
+use std::borrow::Cow;
+
+use crate::{
+    domain::{
+        content::Content,
+        ids::SourceId,
+        meta::EventMeta,
+        time::Timestamp,
+        transactions::TosPayment,
+        vocabulary::{RejectionReason, TosType},
+        warnings::Warning,
+    },
+    mapping::{
+        card, dates,
+        json::{Mask::*, keys},
+        reader::{Problem, Reader},
+        row::{Body, Head, RowContext},
+        words,
+    },
+};
+
+keys! {
+    TosKey {
+        Type = "TransactionType", Open, "type_raw";
+        ObjectId = "TransactionObjectId", Open, "transaction_object_id";
+        TransactionCode = "InstitutionTransactionCode", Open, "institution_transaction_code";
+        ReceiverBankCode = "ReceiverBankCode", Open, "receiver_bank_code";
+        PaymentDate = "PaymentDate", Open, "payment_date";
+        ErrorText = "ErrorExplanation", Free, "error_text";
+        InstitutionCode = "InstitutionCode", Open, "institution_code";
+        Amount = "Amount", Open, "amount";
+        CreditUse = "CreditUse", Open, "credit_use";
+        SenderAccountNo = "SenderAccountNo", Tail, "sender_account_no";
+        ReceiverName = "ReceiverNameSurname", Stars, "receiver_name_surname";
+        ReceiverBranchCode = "ReceiverBranchCode", Open, "receiver_branch_code";
+        ReceiverFatherName = "ReceiverFatherName", Stars, "receiver_father_name";
+        Result = "Result", Open, "succeeded";
+        ReceiverBankName = "ReceiverBankName", Open, "receiver_bank_name";
+        QueryNo = "TransactionQueryNo", Open, "query_no";
+        TransferDate = "TransferDate", Open, "transferred_at_local";
+        ErrorCode = "ErrorCode", Open, "error_code";
+        Currency = "CurrencyType", Open, "currency";
+        TaxIdentityCheck = "TaxIdentityCheck", Open, "tax_identity_check";
+        ReceiverAccount = "ReceivertAccountIbanNo", Iban, "receiver_iban_or_account";
+        Explanation = "Explanation", Free, "explanation";
+        ReceiverAddress = "ReceiverAddress", Stars, "receiver_address";
+        ReceiverTelephone = "ReceiverTelephone", Stars, "receiver_telephone";
+        ReceiverIdentityNo = "ReceiverIdentityNo", Tail, "receiver_national_id";
+        ReceiverTaxOffice = "ReceiverAdministrationTax", Stars, "receiver_tax_office";
+        ReceiverTaxNo = "ReceiverTaxNo", Tail, "receiver_tax_no";
+        ReceiverEmail = "ReceiverEmail", Stars, "receiver_email";
+        PackageNo = "InstitutionPackageNo", Open, "package_no";
+        ReturnPaymentDate = "ComingReturnPaymentDate", Open, "return_payment_at_local";
+        ReturnQueryNo = "ComingReturnTransactionQueryNo", Open, "return_query_no";
+        ReturnObjectId = "ReturnTransactionObjectId", Open, "return_transaction_object_id";
+        ReturnDate = "ReturnDate", Open, "returned_at_local";
+        StatementText = "ExtractExplanation", Free, "statement_text";
+        SenderBranchCode = "SenderBranchCode", Open, "sender_branch_code";
+        TransactionNo = "InstitutionTransactionNo", Open, "institution_transaction_code";
+        ReceiverAccountIban = "ReceiverAccountIbanNo", Iban, "receiver_iban_or_account";
+    }
+}
+
+/// Maps a TOS row.
+pub(super) fn map<'a>(
+    reader: &mut Reader<'_, 'a>,
+    ctx: &RowContext<'_>,
+    head: &mut Head,
+) -> Result<Body<'a>, Problem> {
+    let object_id = reader.text(TosKey::ObjectId)?;
+    let institution_code = reader.text(TosKey::InstitutionCode)?;
+    let transaction_code = reader.first_text(&[TosKey::TransactionCode, TosKey::TransactionNo])?;
+    let institution = institution_code.as_deref().unwrap_or(ctx.entity);
+    head.source_id = source_id(object_id.as_deref(), institution, transaction_code.as_deref())?;
+    let (payment_date, _) = reader.day(TosKey::PaymentDate)?;
+    let transferred = reader.time(TosKey::TransferDate)?;
+    head.day = payment_date;
+    head.window_days[0] = payment_date;
+    head.newest_at = transferred.at.or_else(|| payment_date.and_then(midnight));
+    if head.source_id.is_none() {
+        return Err(Problem::missing("TransactionObjectId"));
+    }
+
+    let amount = reader.money(TosKey::Amount)?.ok_or_else(|| Problem::missing("Amount"))?;
+    let currency =
+        reader.currency(TosKey::Currency)?.ok_or_else(|| Problem::missing("CurrencyType"))?;
+    let type_raw = reader.integer(TosKey::Type)?;
+    let kind = words::tos_type(type_raw);
+    let (receiver_iban_or_account, card_masked) = receiver_account(reader, kind)?;
+    let returned = reader.time(TosKey::ReturnDate)?;
+    let return_payment = reader.time(TosKey::ReturnPaymentDate)?;
+    let key = institution_code.clone().unwrap_or_else(|| Cow::Owned(ctx.entity.to_owned()));
+    let record = TosPayment {
+        meta: EventMeta::default(),
+        transaction_object_id: object_id,
+        institution_code,
+        package_no: reader.text(TosKey::PackageNo)?,
+        institution_transaction_code: transaction_code,
+        query_no: reader.text(TosKey::QueryNo)?,
+        r#type: kind,
+        type_raw,
+        amount,
+        currency: currency.code,
+        succeeded: reader.flag(TosKey::Result)?,
+        error_code: reader.integer(TosKey::ErrorCode)?,
+        error_text: reader.text(TosKey::ErrorText)?,
+        payment_date,
+        transferred_at: transferred.at,
+        transferred_at_local: transferred.text,
+        returned_at: returned.at,
+        returned_at_local: returned.text,
+        return_payment_at: return_payment.at,
+        return_payment_at_local: return_payment.text,
+        sender_account_no: reader.text(TosKey::SenderAccountNo)?,
+        sender_branch_code: reader.text(TosKey::SenderBranchCode)?,
+        receiver_iban_or_account,
+        card_masked,
+        receiver_bank_code: reader.text(TosKey::ReceiverBankCode)?,
+        receiver_branch_code: reader.text(TosKey::ReceiverBranchCode)?,
+        receiver_bank_name: reader.text(TosKey::ReceiverBankName)?,
+        receiver_name_surname: reader.text(TosKey::ReceiverName)?,
+        receiver_address: reader.text(TosKey::ReceiverAddress)?,
+        receiver_telephone: reader.text(TosKey::ReceiverTelephone)?,
+        receiver_email: reader.text(TosKey::ReceiverEmail)?,
+        receiver_father_name: reader.text(TosKey::ReceiverFatherName)?,
+        receiver_national_id: reader.national_id(TosKey::ReceiverIdentityNo)?,
+        receiver_tax_no: reader.tax_no(TosKey::ReceiverTaxNo)?,
+        receiver_tax_office: reader.text(TosKey::ReceiverTaxOffice)?,
+        tax_identity_check: reader.flag(TosKey::TaxIdentityCheck)?,
+        credit_use: reader.flag(TosKey::CreditUse)?,
+        return_query_no: reader.text(TosKey::ReturnQueryNo)?,
+        return_transaction_object_id: reader.text(TosKey::ReturnObjectId)?,
+        explanation: reader.text(TosKey::Explanation)?,
+        statement_text: reader.text(TosKey::StatementText)?,
+        gateway_object_id: ctx.gateway_object_id.map(|id| Cow::Owned(id.to_owned())),
+    };
+    Ok(Body::plain(key, Content::Tos(record)))
+}
+
+/// The object id where it is there, else institution and transaction code together.
+///
+/// An id that a 64-bit number would not give back digit by digit stays a text.
+fn source_id(
+    object_id: Option<&str>,
+    institution: &str,
+    transaction_code: Option<&str>,
+) -> Result<Option<SourceId>, Problem> {
+    let Some(id) = object_id.map(str::trim) else {
+        return Ok(transaction_code
+            .map(|code| SourceId::Text(format!("{institution}/{code}").into_boxed_str())));
+    };
+    // A number with a point or an exponent has lost digits that an id needs.
+    if id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Ok(Some(match id.parse::<i64>() {
+            Ok(number) if number.to_string() == id => SourceId::Number(number),
+            _ => SourceId::Text(id.into()),
+        }));
+    }
+    Err(Problem {
+        reason: RejectionReason::InvalidId,
+        field: "TransactionObjectId",
+        detail: Cow::Borrowed("neither digits nor letters alone"),
+    })
+}
+
+/// The start of a local day.
+fn midnight(day: crate::domain::time::Day) -> Option<Timestamp> {
+    let text = format!("{} 00:00:00", day.to_date());
+    dates::timestamp(&text, &mut crate::domain::warnings::Warnings::default())
+}
+
+type AccountOrCard<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+
+/// An account, or the masked number of a card: a full one never leaves this function.
+fn receiver_account<'a>(
+    reader: &mut Reader<'_, 'a>,
+    kind: TosType,
+) -> Result<AccountOrCard<'a>, Problem> {
+    let keys = [TosKey::ReceiverAccount, TosKey::ReceiverAccountIban];
+    let Some(text) = reader.first_text(&keys)? else { return Ok((None, None)) };
+    if kind == TosType::CreditCard || card::is_card(&text) {
+        let (masked, hidden) = card::mask_field(text);
+        if hidden {
+            reader.warnings.insert(Warning::CardRemasked);
+        }
+        return Ok((None, Some(masked)));
+    }
+    reader.check_iban(&text);
+    Ok((Some(text), None))
+}

@@ -1,0 +1,187 @@
+//! Rows of the virtual-POS list.
+
+use std::borrow::Cow;
+
+use crate::{
+    domain::{
+        content::Content, ids::SourceId, meta::EventMeta, transactions::VirtualPosTransaction,
+        vocabulary::VirtualPosStatus, warnings::Warning,
+    },
+    mapping::{
+        bank::nested,
+        card, dates,
+        json::{Mask::*, keys},
+        reader::{Problem, Reader},
+        reference::{CustomerKey, customer},
+        row::{Body, Head, RowContext, id_text},
+        words,
+    },
+};
+
+keys! {
+    VirtualPosKey {
+        Id = "id", Open, "transaction_id";
+        PosId = "pos_id", Open, "pos_id";
+        CustomerId = "musteri_id", Open, "customer_id";
+        ReferenceNo = "referans_kodu", Open, "reference_no";
+        Description = "aciklama", Free, "description";
+        TransactedAt = "islem_tarihi", Open, "transacted_at_local";
+        Amount = "tutar", Open, "amount";
+        Currency = "para_birimi", Open, "currency";
+        Installment = "taksit", Open, "installment_count";
+        Rate = "taksit_oran", Open, "commission_rate_pct";
+        ChargedTotal = "taksit_tutar", Open, "charged_total";
+        CardNumber = "kredi_kart_no", Card, "card_masked";
+        CardBank = "kredi_kart_banka", Open, "issuer_bank";
+        ClientIp = "ip_adresi", Stars, "client_ip";
+        ResultCode = "hata_kodu", Free, "result_code";
+        ResultMessage = "hata_mesaji", Free, "result_message";
+        Durum = "durum", Open, "durum_raw";
+        Kind = "tur", Open, "kind_raw";
+        OrderId = "order_id", Open, "order_id";
+        TransId = "trans_id", Open, "bank_transaction_id";
+        PosName = "pos_name", Open, "pos_name";
+        CardFamily = "cc_family", Open, "card_family";
+        CardOrg = "cc_org", Open, "card_org_raw";
+        CardType = "cc_type", Open, "card_type_raw";
+        RefundedAmount = "iade_tutar", Open, "refunded_amount";
+        CollectionId = "tahsilat_id", Open, "collection_id";
+        DealerId = "bayi_id", Open, "dealer_id";
+        InvoiceInfoId = "invoiceInfoId", Open, "invoice_info_id";
+        InvoiceType = "invoiceType", Open, "invoice_type";
+        InvoiceName = "invoiceName", Stars, "invoice_name";
+        InvoicePhone = "invoicePhone", Stars, "invoice_phone";
+        InvoiceTitle = "invoiceTitle", Stars, "invoice_title";
+        InvoiceTaxOffice = "invoiceTaxOffice", Open, "invoice_tax_office";
+        InvoiceTaxNumber = "invoiceTaxNumber", Tail, "invoice_tax_number";
+        InvoiceEmail = "invoiceEmail", Stars, "invoice_email";
+        InvoiceAddress = "invoiceAddress", Stars, "invoice_address";
+        InfoEmails = "infoEmails", Stars, "info_emails";
+        DiscountRate = "discountRate", Open, "discount_rate_pct";
+        CreatedAt = "created_at", Open, "created_at_local";
+        StatusDetail = "status_detail", Nested(StatusDetailKey::FIELDS), "status_raw";
+        Customer = "musteri", Nested(CustomerKey::FIELDS), "";
+        Dealer = "bayi", Nested(CustomerKey::FIELDS), "";
+        Collection = "tahsilat", Nested(&[]), "";
+    }
+}
+
+keys! {
+    StatusDetailKey {
+        Title = "title", Open, "";
+        TextColor = "text_color", Open, "";
+        BorderColor = "border_color", Open, "";
+        BackgroundColor = "bg_color", Open, "";
+        Status = "status", Open, "";
+    }
+}
+
+/// Maps a row of the list.
+#[expect(clippy::too_many_lines, reason = "one line a field of the record")]
+pub(super) fn map<'a>(
+    reader: &mut Reader<'_, 'a>,
+    _ctx: &RowContext<'_>,
+    head: &mut Head,
+) -> Result<Body<'a>, Problem> {
+    let id = reader.id(VirtualPosKey::Id);
+    let reference_no = reader.text(VirtualPosKey::ReferenceNo)?;
+    head.source_id = match &id {
+        Ok(Some(id)) => Some(SourceId::Number(*id)),
+        _ => reference_no.as_deref().map(|text| SourceId::Text(text.into())),
+    };
+    let transacted = reader.time(VirtualPosKey::TransactedAt)?;
+    head.day = transacted.text.as_deref().and_then(dates::local_day);
+    head.window_days[0] = head.day;
+    head.newest_at = transacted.at;
+
+    let transaction_id = id?;
+    if transaction_id.is_none() && reference_no.is_none() {
+        return Err(Problem::missing("id"));
+    }
+    let created = reader.time(VirtualPosKey::CreatedAt)?;
+    let card_masked = reader.text(VirtualPosKey::CardNumber)?.map(|text| {
+        let (masked, hidden) = card::mask_field(text);
+        if hidden {
+            reader.warnings.insert(Warning::CardRemasked);
+        }
+        masked
+    });
+    let (status, status_raw, durum_raw) = status(reader)?;
+    let kind_raw = reader.text(VirtualPosKey::Kind)?;
+    let key = match (&reference_no, transaction_id) {
+        (Some(reference_no), _) => reference_no.clone(),
+        (None, id) => id_text(id.unwrap_or_default()),
+    };
+    let record = VirtualPosTransaction {
+        meta: EventMeta::default(),
+        transaction_id,
+        pos_id: reader.integer(VirtualPosKey::PosId)?,
+        customer_id: reader.integer(VirtualPosKey::CustomerId)?,
+        collection_id: reader.integer(VirtualPosKey::CollectionId)?,
+        dealer_id: reader.integer(VirtualPosKey::DealerId)?,
+        invoice_info_id: reader.integer(VirtualPosKey::InvoiceInfoId)?,
+        reference_no: reference_no.unwrap_or_default(),
+        order_id: reader.text(VirtualPosKey::OrderId)?,
+        bank_transaction_id: reader.text(VirtualPosKey::TransId)?,
+        transacted_at: transacted.at,
+        transacted_at_local: transacted.text,
+        created_at: created.at,
+        created_at_local: created.text,
+        amount: reader.money(VirtualPosKey::Amount)?,
+        charged_total: reader.money(VirtualPosKey::ChargedTotal)?,
+        refunded_amount: reader.money(VirtualPosKey::RefundedAmount)?,
+        commission_rate_pct: reader.rate(VirtualPosKey::Rate)?,
+        discount_rate_pct: reader.rate(VirtualPosKey::DiscountRate)?,
+        currency: reader.currency(VirtualPosKey::Currency)?.map(|currency| currency.code),
+        installment_count: reader.integer(VirtualPosKey::Installment)?,
+        status,
+        status_raw,
+        durum_raw,
+        kind: words::virtual_pos_kind(kind_raw.as_deref()),
+        kind_raw,
+        result_code: reader.text(VirtualPosKey::ResultCode)?,
+        result_message: reader.text(VirtualPosKey::ResultMessage)?,
+        card_masked,
+        issuer_bank: reader.text(VirtualPosKey::CardBank)?,
+        card_family: reader.text(VirtualPosKey::CardFamily)?,
+        card_org_raw: reader.text(VirtualPosKey::CardOrg)?,
+        card_type_raw: reader.text(VirtualPosKey::CardType)?,
+        pos_name: reader.text(VirtualPosKey::PosName)?,
+        client_ip: reader.text(VirtualPosKey::ClientIp)?,
+        description: reader.text(VirtualPosKey::Description)?,
+        invoice_type: reader.text(VirtualPosKey::InvoiceType)?,
+        invoice_title: reader.text(VirtualPosKey::InvoiceTitle)?,
+        invoice_tax_office: reader.text(VirtualPosKey::InvoiceTaxOffice)?,
+        invoice_tax_number: reader.tax_no(VirtualPosKey::InvoiceTaxNumber)?,
+        invoice_name: reader.text(VirtualPosKey::InvoiceName)?,
+        invoice_phone: reader.text(VirtualPosKey::InvoicePhone)?,
+        invoice_email: reader.text(VirtualPosKey::InvoiceEmail)?,
+        invoice_address: reader.text(VirtualPosKey::InvoiceAddress)?,
+        info_emails: reader.text(VirtualPosKey::InfoEmails)?,
+    };
+    let customer = nested_customer(reader);
+    Ok(Body { key, source_key: None, record: Content::VirtualPos(record), customer })
+}
+
+type Status<'a> = (VirtualPosStatus, Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+
+/// `status_detail.status` where it is there, else `durum`.
+fn status<'a>(reader: &mut Reader<'_, 'a>) -> Result<Status<'a>, Problem> {
+    let durum_raw = reader.text(VirtualPosKey::Durum)?;
+    let detail = nested::<StatusDetailKey>(reader.raw(VirtualPosKey::StatusDetail));
+    let status_raw = match &detail {
+        Some(fields) => Reader::new(fields).text(StatusDetailKey::Status)?,
+        None => None,
+    };
+    let deciding = status_raw.as_deref().or(durum_raw.as_deref());
+    Ok((words::virtual_pos_status(deciding), status_raw, durum_raw))
+}
+
+/// The customer inside the row; one that cannot be read does not spoil the payment.
+fn nested_customer<'a>(reader: &Reader<'_, 'a>) -> Option<Box<Content<'a>>> {
+    let fields = nested::<CustomerKey>(reader.raw(VirtualPosKey::Customer))?;
+    let mut inner = Reader::new(&fields);
+    let mut record = customer(&mut inner, true).ok()?;
+    record.meta.warnings = inner.warnings;
+    Some(Box::new(Content::Customer(record)))
+}
