@@ -7,6 +7,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use secrecy::SecretSlice;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -208,7 +209,15 @@ impl App {
             let client = Client::new(config, Arc::clone(&self.metrics))?;
             clients.insert(config.id.clone(), client);
         }
-        let privacy = PrivacyRules::from_config(&self.config.privacy)?;
+        let key = match &self.config.privacy.hmac_key_file {
+            Some(file) => {
+                Some(SecretSlice::from(tokio::fs::read(file).await.with_context(|| {
+                    format!("reading privacy.hmac_key_file {}", file.display())
+                })?))
+            }
+            None => None,
+        };
+        let privacy = PrivacyRules::new(&self.config.privacy, key)?;
         Ok(Some(Pollers {
             config: Arc::clone(&self.config),
             clients,

@@ -93,8 +93,9 @@ pub fn read_committed(
         partition: stretch.partition,
         source,
     };
-    let consumer: BaseConsumer<Logging> =
-        client_config(kafka, &Role::StateReader).create_with_context(Logging).map_err(failed)?;
+    let consumer: BaseConsumer<Logging> = client_config(kafka, &Role::StateReader)
+        .and_then(|config| config.create_with_context(Logging))
+        .map_err(failed)?;
     // Connects and finds the leader: without it assign() costs 500 ms more.
     consumer.fetch_watermarks(&stretch.topic, stretch.partition, deadline).map_err(failed)?;
     let mut assignment = TopicPartitionList::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, error::KafkaError};
 
 use crate::config::model::Kafka;
 
@@ -39,12 +39,23 @@ impl Role {
 
 /// The settings of a client: ours as defaults, the operator's over them, then what the protocol
 /// depends on, which nobody may change (the configuration refuses it already).
-pub fn client_config(kafka: &Kafka, role: &Role) -> ClientConfig {
+///
+/// # Errors
+/// A property file that cannot be read, by name.
+pub fn client_config(kafka: &Kafka, role: &Role) -> Result<ClientConfig, KafkaError> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &kafka.bootstrap_servers);
     config.set("client.id", "vomsis-connect");
     put(&mut config, defaults(role));
     put_all(&mut config, &kafka.properties);
+    for (key, file) in &kafka.property_files {
+        // Read for each client that is made, so that a rotated password is the one that is used.
+        let value = std::fs::read_to_string(file).map_err(|error| {
+            let file = file.display();
+            KafkaError::ClientCreation(format!("{key}: cannot read {file}: {error}"))
+        })?;
+        config.set(key, value.trim_end_matches(['\r', '\n']));
+    }
     if role.is_producer() {
         put_all(&mut config, &kafka.producer_properties);
     }
@@ -65,7 +76,7 @@ pub fn client_config(kafka: &Kafka, role: &Role) -> ClientConfig {
         }
         Role::Admin => {}
     }
-    config
+    Ok(config)
 }
 
 fn put(config: &mut ClientConfig, settings: &[(&str, &str)]) {
@@ -154,6 +165,7 @@ mod tests {
             shards: 8,
             replication_factor: 1,
             manage_topics: true,
+            property_files: BTreeMap::new(),
             properties: [("socket.keepalive.enable".into(), "true".into())].into(),
             consumer_properties: [("fetch.wait.max.ms".into(), "7".into())].into(),
             producer_properties: [
@@ -167,12 +179,12 @@ mod tests {
     #[test]
     fn operators_change_defaults_but_never_the_protocol() {
         let role = Role::ShardWriter { transactional_id: "t".into() };
-        let config = client_config(&kafka(), &role);
+        let config = client_config(&kafka(), &role).unwrap();
         assert_eq!(config.get("compression.type"), Some("zstd"));
         assert_eq!(config.get("acks"), Some("all"));
         assert_eq!(config.get("socket.keepalive.enable"), Some("true"));
         assert_eq!(config.get("fetch.wait.max.ms"), None);
-        let reader = client_config(&kafka(), &Role::StateReader);
+        let reader = client_config(&kafka(), &Role::StateReader).unwrap();
         assert_eq!(reader.get("fetch.wait.max.ms"), Some("7"));
         assert_eq!(reader.get("isolation.level"), Some("read_committed"));
     }
@@ -185,7 +197,7 @@ mod tests {
     #[test]
     fn the_transaction_timeout_in_the_table_is_the_constant() {
         let role = Role::ShardWriter { transactional_id: "t".into() };
-        let config = client_config(&kafka(), &role);
+        let config = client_config(&kafka(), &role).unwrap();
         let expected = TRANSACTION_TIMEOUT_MS.to_string();
         assert_eq!(config.get("transaction.timeout.ms"), Some(expected.as_str()));
     }

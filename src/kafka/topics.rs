@@ -193,7 +193,9 @@ pub fn check(steps: &[Step], may_create: bool) -> Result<Vec<Desired>, Error> {
 }
 
 fn admin(kafka: &Kafka) -> Result<AdminClient<Logging>, Error> {
-    client_config(kafka, &Role::Admin).create_with_context(Logging).map_err(|e| failed(kafka, e))
+    client_config(kafka, &Role::Admin)
+        .and_then(|config| config.create_with_context(Logging))
+        .map_err(|e| failed(kafka, e))
 }
 
 fn failed(kafka: &Kafka, source: KafkaError) -> Error {

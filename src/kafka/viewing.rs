@@ -63,7 +63,7 @@ impl Viewer {
     /// Assigns all partitions of the topics. Blocks while it looks them up.
     pub fn open(kafka: &Kafka, topics: &[String], from: From) -> Result<Self, KafkaError> {
         let consumer: BaseConsumer<Logging> =
-            client_config(kafka, &Role::Viewer).create_with_context(Logging)?;
+            client_config(kafka, &Role::Viewer)?.create_with_context(Logging)?;
         let mut assignment = TopicPartitionList::new();
         let mut unfinished = std::collections::BTreeSet::new();
         for topic in topics {

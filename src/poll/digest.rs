@@ -180,17 +180,18 @@ pub fn digest(
     }
     judge(target, answer, outside, &rejections)?;
     for (json, rejection) in rejections {
-        work.take_rejection(json, *rejection)?;
+        work.take_rejection(json, rejection)?;
     }
     Ok(work.finish())
 }
 
 /// Maps a row of the stream, or a customer mentioned inside a virtual-POS row.
+#[expect(clippy::result_large_err, reason = "the record beside it is several times as large")]
 fn map_any<'a>(
     stream: Stream,
     json: &'a str,
     context: &RowContext<'_>,
-) -> Result<Mapped<'a>, Box<Rejection>> {
+) -> Result<Mapped<'a>, Rejection> {
     if stream != Stream::Customers || !json.starts_with(MENTION_START) {
         return map_row(stream, json, context);
     }
@@ -216,7 +217,7 @@ fn judge(
     target: &Target,
     answer: &Answer<'_>,
     outside: usize,
-    rejections: &[(&str, Box<Rejection>)],
+    rejections: &[(&str, Rejection)],
 ) -> Result<(), Refusal> {
     let rows = answer.rows.len();
     if let Some(window) = answer.window

@@ -46,6 +46,9 @@ pub(super) struct Working<'a> {
     scratch: Vec<u8>,
 }
 
+/// Warnings and unknown fields of a row.
+type Remarks<'a> = (Warnings, Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
 /// What memory says of a row, and what becomes of it.
 enum Decision {
     /// Published before, or never to be published.
@@ -223,7 +226,7 @@ impl<'a> Working<'a> {
             reason: rejection.reason,
             field: rejection.field.map(Cow::Borrowed),
             detail: rejection.detail.to_string().into(),
-            raw: rejection.raw.into(),
+            raw: target.privacy.apply_to_raw(target.key.stream, &rejection.raw).into(),
         };
         let value = target.encoder.encode(QuarantinedRow::NAME, &row)?;
         let key = format!("{}/{}", target.key.connection, target.key.entity);
@@ -262,7 +265,7 @@ impl<'a> Working<'a> {
         op: Op,
         version: i32,
         source_id: &SourceId,
-        (warnings, extras): (Warnings, Vec<(Cow<'m, str>, Cow<'m, str>)>),
+        (warnings, extras): Remarks<'m>,
     ) -> EventMeta<'m>
     where
         'a: 'm,

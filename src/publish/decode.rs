@@ -56,8 +56,8 @@ impl Decoder {
         };
         if !self.schemas.contains_key(&id) {
             let text = self.registry.schema(id).await?;
-            let schema = Schema::parse_str(&text)
-                .map_err(|e| Error::Avro { id, reason: e.to_string() })?;
+            let schema =
+                Schema::parse_str(&text).map_err(|e| Error::Avro { id, reason: e.to_string() })?;
             self.schemas.insert(id, schema);
         }
         let schema = self.schemas.get(&id).ok_or(Error::NoWireFormat)?;

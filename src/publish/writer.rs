@@ -80,7 +80,7 @@ impl Writer {
             reason: error.to_string(),
         };
         let producer: BaseProducer<Deliveries> = client_config(kafka, &role)
-            .create_with_context(Deliveries::default())
+            .and_then(|config| config.create_with_context(Deliveries::default()))
             .map_err(|e| lost("creating the producer", e))?;
         producer.init_transactions(INIT_TIMEOUT).map_err(|e| lost("init_transactions", e))?;
         let state_topic = kafka.topic("internal.state");

@@ -4,6 +4,8 @@
 //! The simulator answers as the source documents show, quirks included, from a ledger that tests
 //! can read as the ground truth. Nothing here talks to anybody's bank, and no row is anybody's.
 
+pub mod broker;
+pub mod embedded;
 mod generator;
 pub mod ledger;
 mod random;

@@ -110,7 +110,7 @@ impl Membership {
     fn run(&mut self) -> Result<(), KafkaError> {
         let topic = self.kafka.topic("internal.assignment");
         let consumer: BaseConsumer<Logging> =
-            client_config(&self.kafka, &Role::GroupMember).create_with_context(Logging)?;
+            client_config(&self.kafka, &Role::GroupMember)?.create_with_context(Logging)?;
         consumer.subscribe(&[&topic])?;
         let mut checked = Instant::now();
         while !*self.stop.borrow() {
