@@ -325,5 +325,4 @@ fn date_of(day: Day) -> String {
 }
 
 #[cfg(test)]
-#[path = "client/tests.rs"]
 mod tests;

@@ -195,5 +195,4 @@ fn names_dates(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "verdict/tests.rs"]
 mod tests;
