@@ -60,8 +60,8 @@ struct State {
     next_generation: u64,
     refusal: Option<Refusal>,
     tos_refusals: u32,
-    /// Of the credentials that were last sent.
-    used: Option<Fingerprint>,
+    /// The credentials that were last sent: what is refused, and what messages must not repeat.
+    used: Option<Arc<Pair>>,
     /// Renewals that came to an end, and why the last one failed.
     rounds: u64,
     last_failure: Option<Error>,
@@ -88,14 +88,7 @@ impl Token {
 #[derive(Debug)]
 pub(crate) struct TokenRequest {
     pub(crate) payload: Payload,
-    pair: Pair,
-}
-
-impl TokenRequest {
-    /// What must not be shown, should the API repeat it.
-    pub(crate) fn secrets(&self) -> [&str; 2] {
-        [self.pair.key.expose_secret(), self.pair.secret.expose_secret()]
-    }
+    pub(crate) pair: Arc<Pair>,
 }
 
 impl Access {
@@ -152,8 +145,14 @@ impl Access {
         let pair = self.files.read().await.map_err(|SecretProblem { file, problem }| {
             Error::Secret { at: at.clone(), file, problem }
         })?;
-        self.lock().used = Some(pair.fingerprint);
+        let pair = Arc::new(pair);
+        self.lock().used = Some(Arc::clone(&pair));
         Ok(TokenRequest { payload: self.grant.payload(&pair), pair })
+    }
+
+    /// The credentials that were last sent.
+    pub(crate) fn used(&self) -> Option<Arc<Pair>> {
+        self.lock().used.clone()
     }
 
     /// Takes the body of a successful token answer into use.
@@ -200,8 +199,8 @@ impl Access {
     /// Notes that access is refused, and gives the error that callers should see: the same, or the
     /// stop where one more attempt could lock the key.
     pub(crate) async fn refuse(&self, error: Error, token_attempt: bool) -> Error {
-        let used = self.lock().used;
-        let print = match used {
+        let used = self.used();
+        let print = match used.map(|pair| pair.fingerprint) {
             Some(print) if !matches!(error, Error::Secret { .. }) => print,
             _ => self.files.fingerprint().await,
         };

@@ -12,6 +12,7 @@ use super::{
     http::{Answer, Http, Payload, SendFault},
     quota::{Permit, Purpose, Quota},
     retry,
+    secrets::Pair,
     verdict::{self, Asked, Verdict},
 };
 use crate::{config::model::Connection, telemetry::metrics::Metrics};
@@ -33,6 +34,8 @@ pub(crate) struct Caller {
     pub(crate) http: Http,
     pub(crate) quota: Quota,
     pub(crate) accesses: Vec<Arc<Access>>,
+    /// Stretches the back-off; 1 outside tests.
+    pub(crate) pace: f64,
 }
 
 /// A try that failed, and with which token.
@@ -81,7 +84,7 @@ impl Caller {
                 return Err(failed.error);
             };
             self.count_retry(&at, reason);
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(wait.mul_f64(self.pace)).await;
         }
         Err(Error::Interrupted { at })
     }
@@ -101,8 +104,10 @@ impl Caller {
         let token = access.current().unwrap_or(token);
         let answer = self.send(call.operation, at, &access.url, &call.payload, Some(&token)).await;
         drop(permit);
-        let secret = token.expose();
-        let asked = Asked { at, last_id_alone: call.last_id_alone, secrets: &[secret] };
+        let pair = access.used();
+        let [key, secret] = pair.as_deref().map(Pair::expose).unwrap_or_default();
+        let secrets = [token.expose(), key, secret];
+        let asked = Asked { at, last_id_alone: call.last_id_alone, secrets: &secrets };
         let judged = answer.and_then(|answer| judge(asked, answer, read));
         match judged {
             Ok(done) => Ok(done),
@@ -157,7 +162,7 @@ impl Caller {
         let permit = self.permit(purpose, access.api, &at).await?;
         let answer = self.send(operation, &at, &access.token_url, &request.payload, None).await;
         drop(permit);
-        let asked = Asked { at: &at, last_id_alone: false, secrets: &request.secrets() };
+        let asked = Asked { at: &at, last_id_alone: false, secrets: &request.pair.expose() };
         let judged = answer.and_then(|answer| judge(asked, answer, |_| Ok(())));
         let accepted = judged.map_err(verdict::as_token_refusal).and_then(|(answer, ())| {
             super::envelope::check_token_envelope(&answer.body)

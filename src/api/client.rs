@@ -1,6 +1,6 @@
 //! The calls that the rest of the program makes, one method each.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -28,9 +28,17 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 const TRANSACTIONS: Shape = Shape::List(&["transactions", "data"]);
 
 /// The source systems of one connection; cloning shares its tokens and its quota.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     caller: Arc<Caller>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("connection", &self.caller.connection.id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which bank rows are asked for. With neither window nor `last_id` the API would choose a range.
@@ -110,7 +118,9 @@ impl Client {
         let waited = metrics.api_rate_limit_wait.with_label_values(&[id]);
         let quota = Quota::new(connection.quota, waited);
         let connection = Arc::clone(connection);
-        Ok(Self { caller: Arc::new(Caller { connection, metrics, http, quota, accesses }) })
+        Ok(Self {
+            caller: Arc::new(Caller { connection, metrics, http, quota, accesses, pace: 1.0 }),
+        })
     }
 
     /// Rows of one bank account.
@@ -315,5 +325,4 @@ fn date_of(day: Day) -> String {
 }
 
 #[cfg(test)]
-#[path = "client/tests.rs"]
 mod tests;

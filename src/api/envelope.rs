@@ -335,5 +335,4 @@ fn spans_in(body: &str, rows: Vec<&RawValue>) -> Result<Vec<Range<u32>>, Fault> 
 }
 
 #[cfg(test)]
-#[path = "envelope/tests.rs"]
 mod tests;

@@ -56,7 +56,7 @@ impl fmt::Debug for Secretive {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
-    /// Where a redirect leads, without query.
+    /// Where a redirect leads, unscrubbed.
     pub(crate) location: String,
     pub(crate) wait: WaitHeaders,
     /// `X-RateLimit-Limit` and `-Remaining`.
@@ -152,7 +152,6 @@ impl Http {
         let [limit, remaining, reset] = &*RATE_LIMIT;
         let number = |name| text(name).and_then(|text| text.trim().parse().ok());
         let location = text(&LOCATION).unwrap_or_default();
-        let location = location.split(['?', '#']).next().unwrap_or_default().to_owned();
         let content_type = text(&CONTENT_TYPE).unwrap_or_else(|| "an unknown type".to_owned());
         let wait = WaitHeaders { retry_after: text(&RETRY_AFTER), reset: text(reset) };
         let limit = number(limit).zip(number(remaining));

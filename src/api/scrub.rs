@@ -7,7 +7,7 @@ const CHARS_MAX: usize = 200;
 /// Runs of as many digits may be an account, a card, an identity or a phone number.
 const DIGITS_MIN: usize = 6;
 /// Unbroken words of that length are tokens and keys rather than words.
-const WORD_CHARS_MAX: usize = 24;
+const WORD_CHARS_MAX: usize = 30;
 
 /// The text without long numbers, long words, mail addresses and the `secrets`; IP addresses stay.
 pub(crate) fn scrub(text: &str, secrets: &[&str]) -> String {
@@ -21,6 +21,12 @@ pub(crate) fn scrub(text: &str, secrets: &[&str]) -> String {
         Some((end, _)) => format!("{}…", joined.get(..end).unwrap_or_default()),
         None => joined,
     }
+}
+
+/// A URL or path without query, each part of it scrubbed as if it stood alone.
+pub(crate) fn scrub_location(location: &str, secrets: &[&str]) -> String {
+    let path = location.split(['?', '#']).next().unwrap_or_default();
+    path.split('/').map(|part| scrub(part, secrets)).collect::<Vec<_>>().join("/")
 }
 
 fn scrub_word(word: &str) -> String {
@@ -105,6 +111,13 @@ mod tests {
     fn long_texts_are_cut_at_a_character() {
         let text = "ş ".repeat(400);
         assert_eq!(scrub(&text, &[]).chars().count(), CHARS_MAX + 1);
+    }
+
+    #[test]
+    fn locations_lose_query_and_tokens_but_stay_readable() {
+        let location = "https://host.example/login/eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9?x=hush";
+        assert_eq!(scrub_location(location, &["hush"]), "https://host.example/login/***");
+        assert_eq!(scrub_location("/a/12345678", &[]), "/a/***");
     }
 
     #[test]

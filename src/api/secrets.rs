@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -38,6 +38,13 @@ pub(crate) struct Pair {
     pub(crate) key: SecretString,
     pub(crate) secret: SecretString,
     pub(crate) fingerprint: Fingerprint,
+}
+
+impl Pair {
+    /// What must not be shown, should the API repeat it.
+    pub(crate) fn expose(&self) -> [&str; 2] {
+        [self.key.expose_secret(), self.secret.expose_secret()]
+    }
 }
 
 /// The two files that hold the credentials of one API.
@@ -128,7 +135,6 @@ fn fingerprint(contents: &[&Content]) -> Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret;
 
     fn files(dir: &tempfile::TempDir) -> SecretFiles {
         SecretFiles::new(&dir.path().join("key"), &dir.path().join("secret"))

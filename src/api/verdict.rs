@@ -154,7 +154,7 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
     }
     match status {
         300..=399 => {
-            let location = scrub::scrub(&answer.location, asked.secrets);
+            let location = scrub::scrub_location(&answer.location, asked.secrets);
             let location = if location.is_empty() { "nowhere".to_owned() } else { location };
             Error::Redirected { at, status, location }
         }
@@ -195,5 +195,4 @@ fn names_dates(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "verdict/tests.rs"]
 mod tests;

@@ -1,1 +1,151 @@
+use chrono::DateTime;
+
 use super::*;
+use crate::{
+    api::{error::RetryClass, retry::WaitHeaders},
+    domain::{ids::ConnectionId, time::Timestamp},
+};
+
+fn at() -> At {
+    At { connection: ConnectionId::try_new("acme").unwrap(), operation: "account_transactions" }
+}
+
+fn answer(status: u16, body: &str) -> Answer {
+    Answer {
+        status,
+        content_type: "application/json".to_owned(),
+        location: String::new(),
+        wait: WaitHeaders::default(),
+        limit: None,
+        body: body.to_owned(),
+        replaced_text: false,
+        fetched_at: Timestamp(0),
+        at: DateTime::UNIX_EPOCH,
+    }
+}
+
+fn verdict(answer: &Answer, last_id_alone: bool) -> Error {
+    let at = at();
+    let asked = Asked { at: &at, last_id_alone, secrets: &["hush"] };
+    let shape = envelope::Shape::List(&["transactions"]);
+    match check_answer(asked, answer) {
+        Err(error) => error,
+        Ok(_) => {
+            explain_fault(asked, answer, envelope::read_rows(&answer.body, shape).unwrap_err())
+        }
+    }
+}
+
+fn plain(status: u16, body: &str) -> Error {
+    verdict(&answer(status, body), false)
+}
+
+#[test]
+fn a_refused_address_is_named_at_any_status() {
+    let body = r#"{"message":"ip_not_found IP adresi kayıtlı değil : 203.0.113.7"}"#;
+    for status in [200, 401, 403, 422, 500] {
+        let body = match status {
+            200 => body.replace('{', r#"{"status":"error","#),
+            _ => body.to_owned(),
+        };
+        let error = plain(status, &body);
+        assert!(matches!(error, Error::IpRefused { .. }), "{status}: {error}");
+        assert!(error.to_string().contains("203.0.113.7"), "{error}");
+        assert_eq!(error.retry_class(), RetryClass::Refused);
+    }
+    let worded = r#"{"message":"Your IP 203.0.113.9 is not allowed"}"#;
+    assert!(plain(403, worded).to_string().contains("203.0.113.9"));
+    assert!(matches!(plain(500, worded), Error::Server { .. }));
+}
+
+#[test]
+fn a_success_may_speak_of_addresses() {
+    let body = r#"{"status":"success","transactions":[{"description":"ip_not_found"}]}"#;
+    let at = at();
+    let asked = Asked { at: &at, last_id_alone: false, secrets: &[] };
+    assert_eq!(check_answer(asked, &answer(200, body)), Ok(Verdict::Read));
+}
+
+#[test]
+fn redirects_name_their_target_without_query() {
+    let mut redirected = answer(302, "<html>");
+    redirected.location = "https://host.example/login".to_owned();
+    let error = verdict(&redirected, false);
+    assert!(error.to_string().contains("https://host.example/login"), "{error}");
+    assert_eq!(error.retry_class(), RetryClass::Refused);
+}
+
+#[test]
+fn statuses_have_their_classes() {
+    let retry = RetryClass::Retry { after: None };
+    for (status, class) in [
+        (400, RetryClass::Permanent),
+        (401, RetryClass::Refused),
+        (403, RetryClass::Refused),
+        (404, RetryClass::Permanent),
+        (408, retry),
+        (422, RetryClass::Permanent),
+        (429, RetryClass::Retry { after: Some(std::time::Duration::from_secs(60)) }),
+        (500, retry),
+        (503, retry),
+        (200, RetryClass::Permanent),
+    ] {
+        assert_eq!(plain(status, "<html>Too Many Attempts.").retry_class(), class, "{status}");
+    }
+}
+
+#[test]
+fn last_id_alone_is_told_from_other_refusals() {
+    let body = r#"{"message":"The given data was invalid.","errors":{"beginDate":["required"]}}"#;
+    for status in [400, 422] {
+        let error = verdict(&answer(status, body), true);
+        assert_eq!(error.retry_class(), RetryClass::DatesRequired);
+        assert_eq!(verdict(&answer(status, body), false).retry_class(), RetryClass::Permanent);
+    }
+    let turkish = r#"{"status":"error","message":"Tarih alanı zorunludur"}"#;
+    assert_eq!(verdict(&answer(200, turkish), true).retry_class(), RetryClass::DatesRequired);
+    let other = r#"{"message":"lastId is no number"}"#;
+    assert_eq!(verdict(&answer(422, other), true).retry_class(), RetryClass::Permanent);
+}
+
+#[test]
+fn gateway_codes_mean_the_same_at_every_status() {
+    let body = |code: &str| {
+        format!(r#"{{"Header":{{"StatusCode":"{code}","StatusDescription":"hush 12345678"}}}}"#)
+    };
+    let error = |code: &str| plain(400, &body(code));
+    assert!(matches!(error("ACBG000001"), Error::Unauthorized { .. }));
+    assert!(matches!(error("ACBG000003"), Error::RateLimited { .. }));
+    assert!(matches!(error("ACBG000005"), Error::TokenRefused { .. }));
+    assert!(matches!(error("ACBG000006"), Error::LockedOut { .. }));
+    assert!(matches!(error("ACBG000008"), Error::Server { .. }));
+    assert!(matches!(error("ACBG000010"), Error::IpRefused { ip: None, .. }));
+    let shown = error("ACBH000645").to_string();
+    assert!(shown.contains("ACBH000645 *** ***"), "{shown}");
+    let at = at();
+    let asked = Asked { at: &at, last_id_alone: false, secrets: &[] };
+    assert_eq!(check_answer(asked, &answer(400, &body("ACBH000202"))), Ok(Verdict::Empty));
+}
+
+#[test]
+fn an_unauthenticated_success_counts_as_401() {
+    let body = r#"{"status":"error","message":"Unauthenticated."}"#;
+    assert!(matches!(plain(200, body), Error::Unauthorized { .. }));
+}
+
+#[test]
+fn bodies_are_described_by_size_and_type_only() {
+    let mut page = answer(200, "<html>canary 5440781234566021</html>");
+    page.content_type = "text/html; charset=UTF-8".to_owned();
+    let shown = format!("{0} {0:?}", verdict(&page, false));
+    assert!(shown.contains("36 bytes of text/html"), "{shown}");
+    assert!(!shown.contains("canary") && !shown.contains("5440"), "{shown}");
+}
+
+#[test]
+fn every_message_names_connection_and_call() {
+    for status in [302, 400, 401, 403, 404, 429, 500] {
+        let shown = plain(status, "{}").to_string();
+        assert!(shown.starts_with("connection acme: account_transactions"), "{shown}");
+    }
+}
