@@ -133,12 +133,12 @@ impl Work for Pollers {
         }
         // What is left belongs to connections that are no longer configured.
         drop(state);
-        drop(publisher);
         if connections.is_empty() {
             // Nothing to do, but the lock is held: the shard is this replica's until it is not.
             stop.cancelled().await;
         }
         while connections.join_next().await.is_some() {}
+        drop(publisher);
         for config in self.connections_of(shard) {
             self.board.forget(&config.id);
         }
