@@ -1,0 +1,6 @@
+//! Everything that runs against real components, as one binary: one link, one broker, one registry.
+
+#[cfg(test)]
+mod components;
+#[cfg(test)]
+mod harness;
