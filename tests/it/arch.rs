@@ -70,7 +70,11 @@ const HOMES: &[(&str, &[&str], &str)] = &[
         "Kafka's client stays in kafka/, publish/, shards/ and the sandbox's broker",
     ),
     ("axum", &["http/", "http.rs", "sandbox/"], "only http/ and the simulator serve HTTP"),
-    ("clap", &["cli/", "main.rs"], "arguments end in cli/"),
+    (
+        "clap",
+        &["cli/", "main.rs", "telemetry/logs.rs"],
+        "arguments end in cli/ and the log's format",
+    ),
     ("clap_complete", &["cli/"], "arguments end in cli/"),
     ("comfy_table", &["cli/"], "tables for people are cli/'s"),
     ("indicatif", &["cli/"], "progress bars are cli/'s"),
