@@ -31,6 +31,13 @@ fn send(producer: &BaseProducer, topic: &str, key: &str, value: &str) {
     producer.send(record).map_err(|(e, _)| e).unwrap();
 }
 
+fn drain(producer: &BaseProducer) {
+    wait_until("every record is delivered", GENEROUS, || {
+        producer.poll(Duration::from_millis(10));
+        producer.in_flight_count() == 0
+    });
+}
+
 fn values(bootstrap: &str, topic: &str) -> Vec<String> {
     let text = |value: Option<Vec<u8>>| String::from_utf8(value.unwrap()).unwrap();
     read_to_end(bootstrap, topic).into_iter().map(|record| text(record.value)).collect()
@@ -47,10 +54,7 @@ fn the_shared_broker_shows_committed_records_only() {
     producer.commit_transaction(GENEROUS).unwrap();
     producer.begin_transaction().unwrap();
     send(&producer, &topic, "lost", "2");
-    wait_until("the record is delivered", GENEROUS, || {
-        producer.poll(Duration::from_millis(10));
-        producer.in_flight_count() == 0
-    });
+    drain(&producer);
     producer.abort_transaction(GENEROUS).unwrap();
     let records = read_to_end(bootstrap, &topic);
     assert_eq!(records.len(), 1, "{records:?}");
@@ -72,8 +76,9 @@ fn a_held_commit_reply_leaves_the_outcome_unknown_and_data_survive_restarts() {
     broker.proxy().apply(Rule::new(Direction::Replies, Action::Hold).of(END_TXN));
     first.begin_transaction().unwrap();
     send(&first, &topic, "k", "held");
+    drain(&first);
     first.commit_transaction(Duration::from_millis(500)).unwrap_err();
-    assert!(broker.proxy().seen(END_TXN) >= 1);
+    wait_until("the reply is held", GENEROUS, || broker.proxy().hits() >= 1);
     // committed all the same: the transaction's marker is in the log before the reply is let go
     assert_eq!(values(&broker.bootstrap(), &topic), ["held"]);
     broker.proxy().clear();
