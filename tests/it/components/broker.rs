@@ -1,6 +1,6 @@
 //! The broker: transactions, faults in front of it, restarts.
 
-use std::time::Duration;
+use std::{sync::mpsc, thread, time::Duration};
 
 use rdkafka::{
     ClientConfig,
@@ -62,6 +62,28 @@ fn the_shared_broker_shows_committed_records_only() {
     assert_eq!(record.key.as_deref(), Some("kept"));
     assert_eq!(record.value.as_deref(), Some(b"1".as_slice()));
     assert_eq!(record.headers.get("ce_id").map(String::as_str), Some("kept"));
+}
+
+#[test]
+fn a_reader_waits_for_the_open_transaction_before_the_end() {
+    let bootstrap = shared_broker().bootstrap();
+    let topic = unique_prefix("open");
+    create_topic(bootstrap, &topic, 1, &[]);
+    let (open, other) =
+        (producer(bootstrap, &format!("{topic}-1")), producer(bootstrap, &format!("{topic}-2")));
+    open.begin_transaction().unwrap();
+    send(&open, &topic, "k", "first");
+    drain(&open);
+    other.begin_transaction().unwrap();
+    send(&other, &topic, "k", "second");
+    other.commit_transaction(GENEROUS).unwrap();
+    let (done, result) = mpsc::channel();
+    let reader = topic.clone();
+    thread::spawn(move || done.send(values(bootstrap, &reader)));
+    // long enough for a reader that trusts the first end-of-partition event to come back empty
+    result.recv_timeout(Duration::from_secs(2)).unwrap_err();
+    open.commit_transaction(GENEROUS).unwrap();
+    assert_eq!(result.recv_timeout(GENEROUS).unwrap(), ["first", "second"]);
 }
 
 #[test]
