@@ -1,0 +1,241 @@
+//! The arrows between the rooms of `src/`, as one table: who may know whom, and which crate lives
+//! where. Production code counts; `#[cfg(test)]` modules at the end of a file do not.
+
+mod source;
+
+use std::fmt::Write as _;
+
+use self::source::{Source, mentions, rooms_of, sources};
+
+/// Room → rooms that it may know beside itself.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("config", &["domain"]),
+    ("telemetry", &["domain", "config"]),
+    ("mapping", &["domain", "config"]),
+    ("api", &["domain", "config", "telemetry"]),
+    ("kafka", &["domain", "config", "telemetry"]),
+    ("state", &["domain", "config", "telemetry", "mapping"]),
+    ("publish", &["domain", "config", "telemetry", "mapping", "state", "kafka"]),
+    ("poll", &["domain", "config", "telemetry", "mapping", "api", "state", "publish"]),
+    ("shards", &["domain", "config", "telemetry", "mapping", "state", "kafka", "publish", "poll"]),
+    ("http", &["domain", "config", "telemetry", "state"]),
+    ("sandbox", &["domain", "config", "telemetry", "mapping", "kafka"]),
+    (
+        "app",
+        &[
+            "domain",
+            "config",
+            "telemetry",
+            "mapping",
+            "api",
+            "kafka",
+            "state",
+            "publish",
+            "poll",
+            "shards",
+            "http",
+            "sandbox",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "domain",
+            "config",
+            "telemetry",
+            "mapping",
+            "api",
+            "kafka",
+            "state",
+            "publish",
+            "poll",
+            "shards",
+            "http",
+            "sandbox",
+            "app",
+        ],
+    ),
+    ("main", &["cli", "app", "config", "telemetry"]),
+];
+
+/// Path (a crate or a part of std) → where it may stand (prefixes below `src/`), and why.
+const HOMES: &[(&str, &[&str], &str)] = &[
+    ("reqwest", &["api/", "api.rs"], "only api/ speaks HTTP to the sources"),
+    ("schema_registry_converter", &["publish/"], "only publish/ encodes for the registry"),
+    ("sled", &["state/store"], "only the store behind state/ knows the local cache"),
+    (
+        "rdkafka",
+        &["kafka/", "publish/", "shards/", "sandbox/"],
+        "Kafka's client stays in kafka/, publish/, shards/ and the sandbox's broker",
+    ),
+    ("axum", &["http/", "http.rs", "sandbox/"], "only http/ and the simulator serve HTTP"),
+    (
+        "clap",
+        &["cli/", "main.rs", "telemetry/logs.rs"],
+        "arguments end in cli/ and the log's format",
+    ),
+    ("clap_complete", &["cli/"], "arguments end in cli/"),
+    ("comfy_table", &["cli/"], "tables for people are cli/'s"),
+    ("indicatif", &["cli/"], "progress bars are cli/'s"),
+    ("anyhow", &["cli/", "main.rs", "app.rs", "app/"], "rooms have typed errors"),
+];
+
+/// Rooms that decide and never act, and what they must not even name.
+const PURE: &[&str] = &["domain", "mapping"];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "tokio_util",
+    "reqwest",
+    "rdkafka",
+    "sled",
+    "axum",
+    "std::fs",
+    "std::env",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "SystemTime::now",
+    "Instant::now",
+    "Utc::now",
+    "Local::now",
+];
+
+const MAX_LINES: usize = 500;
+
+fn report(violations: &[String]) {
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+fn room_violations(source: &Source) -> Vec<String> {
+    let room = source.room();
+    let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
+        let path = &source.path;
+        return vec![format!("src/{path}:1: no rule for the room {room}: add it to the table")];
+    };
+    let known: Vec<&str> = ROOMS.iter().map(|(name, _)| *name).collect();
+    let mut found = Vec::new();
+    for (line, other) in rooms_of(source, &known) {
+        if other != room && !allowed.contains(&other.as_str()) {
+            let may =
+                if allowed.is_empty() { "no other room".to_owned() } else { allowed.join(", ") };
+            found.push(format!(
+                "src/{}:{line}: {room} must not know {other} (it may know {may})",
+                source.path
+            ));
+        }
+    }
+    found
+}
+
+fn crate_violations(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, homes, why) in HOMES {
+        if !homes.iter().any(|home| source.path.starts_with(home)) {
+            for line in mentions(source, name) {
+                found.push(format!("src/{}:{line}: {name} stands here: {why}", source.path));
+            }
+        }
+    }
+    if PURE.contains(&source.room()) {
+        for name in IMPURE {
+            for line in mentions(source, name) {
+                let room = source.room();
+                found.push(format!("src/{}:{line}: {name} in {room}, a pure room", source.path));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn rooms_know_only_the_rooms_below_them() {
+    report(
+        &sources("src")
+            .iter()
+            .filter(|s| s.path != "lib.rs")
+            .flat_map(room_violations)
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn crates_stay_in_their_rooms_and_pure_rooms_do_no_io() {
+    report(&sources("src").iter().flat_map(crate_violations).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_table_of_rooms_has_no_circle() {
+    let mut above: Vec<&str> = Vec::new();
+    for (room, allowed) in ROOMS {
+        let ahead: Vec<_> = allowed.iter().filter(|other| !above.contains(other)).collect();
+        assert!(ahead.is_empty(), "{room} may know {ahead:?}, which stand below it in the table");
+        above.push(room);
+    }
+}
+
+#[test]
+fn no_source_file_is_longer_than_500_lines() {
+    let long = sources("src").into_iter().filter(|source| source.lines() > MAX_LINES);
+    report(
+        &long.map(|s| format!("src/{}: {} lines, split it", s.path, s.lines())).collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_and_never_allowed() {
+    let mut found = Vec::new();
+    for folder in ["src", "tests", "benches"] {
+        for source in sources(folder) {
+            for (number, line) in source.whole.lines().enumerate() {
+                if line.contains("#[allow(") || line.contains("#![allow(") {
+                    let path = &source.path;
+                    found
+                        .push(format!("{folder}/{path}:{}: use #[expect(.., reason)]", number + 1));
+                }
+            }
+        }
+    }
+    report(&found);
+}
+
+#[test]
+fn the_checks_see_what_they_forbid() {
+    let cases = [
+        (
+            "domain/money.rs",
+            "use crate::api::Client;",
+            "src/domain/money.rs:1: domain must not know api",
+        ),
+        (
+            "poll/task.rs",
+            "\nuse crate::{\n    api::Client,\n    shards::{Lock, a::B},\n};",
+            "src/poll/task.rs:4: poll must not know shards",
+        ),
+        ("mapping/mod.rs", "fn f() { crate::state::go() }", "mapping must not know state"),
+        ("api/mod.rs", "use super::sandbox::Simulator;", "api must not know sandbox"),
+        ("state/codec.rs", "use super::super::kafka::X;", "state must not know kafka"),
+        ("main.rs", "vomsis_connect::sandbox::run();", "main must not know sandbox"),
+        ("garage/mod.rs", "", "no rule for the room garage"),
+        ("poll/task.rs", "use rdkafka::ClientConfig;", "src/poll/task.rs:1: rdkafka stands here"),
+        ("poll/task.rs", "let c = ::reqwest::Client::new();", "reqwest stands here"),
+        ("state/codec.rs", "use {std::io, sled};", "sled stands here"),
+        ("cli/tail.rs", "use rdkafka as kafka;", "rdkafka stands here"),
+        ("domain/time.rs", "let now = Utc::now();", "Utc::now in domain"),
+        ("domain/time.rs", "use std::{fmt, fs};", "std::fs in domain"),
+    ];
+    for (path, text, expected) in cases {
+        let source = Source::new(path, text);
+        let found = [room_violations(&source), crate_violations(&source)].concat().join("\n");
+        assert!(found.contains(expected), "{path}: {text}\nexpected: {expected}\nfound: {found}");
+    }
+    let innocent = "//! See [`crate::sandbox`] and reqwest::Client.\nuse crate::domain::ids;\n\
+        const S: &str = \"crate::sandbox reqwest::\"; /* crate::cli */ use super::kafka as k;\n\
+        #[cfg(test)]\nmod tests { use crate::sandbox::X; use reqwest::Y; }\n";
+    let source = Source::new("mapping/sub/mod.rs", innocent);
+    let mut found = String::new();
+    for violation in [room_violations(&source), crate_violations(&source)].concat() {
+        writeln!(found, "{violation}").unwrap();
+    }
+    assert_eq!(found, "");
+}
