@@ -2,6 +2,7 @@
 //!
 //! The rooms are named for the data that walks through them; `ARCHITECTURE.md` is the map.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod http;
