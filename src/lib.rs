@@ -2,6 +2,7 @@
 //!
 //! The rooms are named for the data that walks through them; `ARCHITECTURE.md` is the map.
 
+<<<<<<< HEAD
 pub mod api;
 pub mod app;
 pub mod config;
@@ -13,4 +14,10 @@ pub mod publish;
 pub mod sandbox;
 pub mod shards;
 pub mod state;
+=======
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod http;
+>>>>>>> shell
 pub mod telemetry;

@@ -1,3 +1,7 @@
 //! The `vomsis-connect` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vomsis_connect::cli::main()
+}

@@ -31,6 +31,12 @@ pub struct Loaded {
     pub effective: shape::Config,
 }
 
+/// The variables of the process; one that is not UTF-8 cannot be ours.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// Reads `path` and lays the variables of `env` that begin with `VOMSIS__` over it.
 pub fn load(path: &Path, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, Error> {
     let text = fs::read_to_string(path)

@@ -19,4 +19,4 @@ pub(crate) mod tree;
 pub(crate) mod validate;
 
 pub use error::{Error, Problem};
-pub use load::{DEFAULT_PATH, Loaded, load, parse};
+pub use load::{DEFAULT_PATH, Loaded, environment, load, parse};

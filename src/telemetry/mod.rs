@@ -1,6 +1,12 @@
 //! Metrics and log events as types: the only room that names a metric or a log code.
 
+pub mod build;
+pub mod events;
+mod limit;
+pub mod logs;
 pub mod metrics;
+#[cfg(test)]
+mod metrics_doc;
 
 /// Fails where a generated file differs from the committed one; `UPDATE=1` writes it.
 #[cfg(test)]

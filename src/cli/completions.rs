@@ -1,0 +1,23 @@
+//! `completions`: a script for the shell.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{Cli, Context, Failure, output};
+
+/// Arguments of `completions`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which shell.
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Prints the script: `vomsis-connect completions bash > …/vomsis-connect`.
+pub async fn run(args: Args, _: &Context) -> Result<(), Failure> {
+    let mut command = Cli::command();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    output::write(&String::from_utf8_lossy(&script))
+}

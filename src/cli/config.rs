@@ -1,0 +1,195 @@
+//! `config`: write, check, show and explain configurations.
+
+use std::{fs::OpenOptions, io::Write, path::PathBuf};
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::{Context, Exit, Failure, output};
+use crate::config::{self, redact, schema};
+
+/// The file that `config init` writes.
+const MINIMAL: &str = include_str!("../../config/minimal.yaml");
+/// The same with every key.
+const FULL: &str = include_str!("../../config/full.yaml");
+
+/// Arguments of `config`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done with configurations.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented configuration to begin with.
+    Init {
+        /// With every key and its default.
+        #[arg(long)]
+        full: bool,
+        /// Where to; it must not exist yet. By default stdout.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Check a configuration: keys, types, values, warnings. Touches nothing else.
+    Validate {
+        /// The file; by default that of --config.
+        file: Option<PathBuf>,
+        /// Warnings fail too.
+        #[arg(long)]
+        deny_warnings: bool,
+    },
+    /// The JSON Schema, for editors and charts.
+    Schema,
+    /// The settings in force: defaults, file and environment together.
+    Show {
+        /// Hide account numbers and consents; always on, secrets are never read.
+        #[arg(long)]
+        redacted: bool,
+    },
+    /// What a key does, what it may hold and what its default is.
+    Explain {
+        /// A dotted key: `kafka.shards`, `connections.quota`; without one, the top.
+        #[arg(default_value = "")]
+        key: String,
+    },
+}
+
+/// Runs one of them.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    match args.command {
+        Command::Init { full, to } => init(if full { FULL } else { MINIMAL }, to),
+        Command::Validate { file, deny_warnings } => validate(file, deny_warnings, context),
+        Command::Schema => output::write(&schema::text()),
+        Command::Show { redacted: _ } => show(context),
+        Command::Explain { key } => explain(&key, context),
+    }
+}
+
+fn init(text: &str, to: Option<PathBuf>) -> Result<(), Failure> {
+    let Some(path) = to else { return output::write(text) };
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display()))
+            .hint("name a file that does not exist yet")
+    })
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    valid: bool,
+    hash: String,
+    connections: usize,
+    warnings: Vec<String>,
+}
+
+fn validate(file: Option<PathBuf>, deny_warnings: bool, context: &Context) -> Result<(), Failure> {
+    let path = file.unwrap_or_else(|| context.config_path.clone());
+    let loaded = config::load(&path, config::environment())?;
+    for warning in &loaded.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if deny_warnings && !loaded.warnings.is_empty() {
+        let message = format!("{} has {} warnings", path.display(), loaded.warnings.len());
+        return Err(Failure::new(Exit::Config, message).hint("mend them or leave --deny-warnings"));
+    }
+    let verdict = Verdict {
+        valid: true,
+        hash: loaded.hash,
+        connections: loaded.config.connections.len(),
+        warnings: loaded.warnings,
+    };
+    output::print(context, &verdict, || {
+        format!("{} is valid; configuration {}", path.display(), verdict.hash)
+    })
+}
+
+fn show(context: &Context) -> Result<(), Failure> {
+    let shown = redact::redacted(&context.load()?.effective);
+    let yaml = output::yaml(&shown)?;
+    output::print(context, &shown, || yaml)
+}
+
+fn explain(key: &str, context: &Context) -> Result<(), Failure> {
+    let found = schema::explain(key).map_err(|error| {
+        let failure = Failure::new(Exit::Usage, error.to_string());
+        match error.near {
+            Some(near) => failure.hint(format!("did you mean {near}?")),
+            None => failure,
+        }
+    })?;
+    output::print(context, &found, || explanation(&found))
+}
+
+fn explanation(found: &schema::Explanation) -> String {
+    let mut text = String::new();
+    if !found.key.is_empty() {
+        text.push_str(&format!("{}\n", found.key));
+    }
+    text.push_str(&format!("  {}\n  type: {}\n", found.doc, found.kind));
+    match &found.default {
+        Some(serde_json::Value::String(default)) => {
+            text.push_str(&format!("  default: {default}\n"))
+        }
+        Some(default) if found.keys.is_empty() => text.push_str(&format!("  default: {default}\n")),
+        Some(_) | None => {}
+    }
+    if found.keys.is_empty() {
+        text.push_str(&format!("  environment: {}\n", found.env));
+    } else {
+        text.push_str(&format!("  keys: {}\n", found.keys.join(", ")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_validates() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "yaml") {
+                config::load(&path, std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
+                seen += 1;
+            }
+        }
+        assert!(seen >= 4);
+    }
+
+    #[test]
+    fn the_full_example_says_the_defaults() {
+        let loaded = config::parse("full", FULL, std::iter::empty()).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        let text = "connections: [{id: acme, bank_pos: {app_key_file: a, app_secret_file: b}, tos: {base_url: 'https://h', token_url: 'https://h/t', client_id_file: a, client_secret_file: b, consent_id: '1', institutions: [{code: '1'}]}, virtual_pos: {}}]";
+        let bare = config::parse("bare", text, std::iter::empty()).unwrap();
+        let (full, bare) = (&loaded.config.connections[0], &bare.config.connections[0]);
+        assert_eq!(full.streams, bare.streams);
+        assert_eq!((full.quota, full.timeouts), (bare.quota, bare.timeouts));
+    }
+
+    #[test]
+    fn init_never_overwrites() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.yaml");
+        init(MINIMAL, Some(path.clone())).unwrap();
+        let failure = init(MINIMAL, Some(path)).unwrap_err();
+        assert_eq!(failure.exit, Exit::Failed);
+        assert!(failure.hint.is_some());
+    }
+
+    #[test]
+    fn an_explanation_names_type_default_and_variable() {
+        let text = explanation(&schema::explain("kafka.shards").unwrap());
+        assert!(text.contains("default: 8") && text.contains("VOMSIS__KAFKA__SHARDS"), "{text}");
+    }
+}

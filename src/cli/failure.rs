@@ -1,0 +1,102 @@
+//! How a command ends: an exit code that scripts can rely on, and words that people can act on.
+
+use std::io;
+
+use crate::config;
+
+/// The exit codes of every command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done; also where the reader of the output has gone.
+    Ok = 0,
+    /// It did not work.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// A system that is needed does not answer.
+    Unavailable = 69,
+    /// Not now; the same command may work later.
+    TryLater = 75,
+    /// Credentials or address were refused.
+    Refused = 77,
+    /// The configuration is not valid.
+    Config = 78,
+}
+
+/// Why a command did not end well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What the process exits with.
+    pub exit: Exit,
+    /// What failed, on which id.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None }
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// `error: …` and `hint: …`, a line of the message each; empty where nothing went wrong.
+    pub fn render(&self) -> String {
+        if self.exit == Exit::Ok {
+            return String::new();
+        }
+        let mut text: String =
+            self.message.lines().map(|line| format!("error: {line}\n")).collect();
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+        text
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        let hint = match &error {
+            config::Error::Unreadable { .. } => {
+                "name the file with --config FILE or VOMSIS_CONFIG; config init writes one"
+            }
+            config::Error::Invalid(_) => "config explain KEY says what a key may hold",
+        };
+        Self::new(Exit::Config, error.to_string()).hint(hint)
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// For writing to stdout: a reader that has gone (`… | head`) is no failure.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Exit::Ok, ""),
+            _ => Self::new(Exit::Failed, format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_a_failure_is_marked_and_the_hint_comes_last() {
+        let failure = Failure::new(Exit::Config, "a\nb").hint("do c");
+        assert_eq!(failure.render(), "error: a\nerror: b\nhint: do c\n");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit, failure.render().as_str()), (Exit::Ok, ""));
+    }
+}

@@ -1,0 +1,157 @@
+//! The arguments that every command has, and the way from them to the command.
+
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use super::{Exit, Failure, completions, config, healthcheck, output, status, version};
+use crate::{
+    config::{DEFAULT_PATH, Loaded},
+    telemetry::logs,
+};
+
+/// Streams Vomsis and VakıfBank transactions into Kafka exactly once, and executes refunds from
+/// Kafka never twice.
+#[derive(Debug, Parser)]
+#[command(name = "vomsis-connect", version, max_term_width = 100)]
+#[command(after_help = "exit codes: 0 ok, 1 failed, 2 usage, 69 upstream unavailable, 75 try \
+                        later, 77 refused, 78 configuration")]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, env = "VOMSIS_CONFIG", value_name = "FILE", default_value = DEFAULT_PATH)]
+    pub config: PathBuf,
+    /// The form of what reading commands print.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub output: output::Format,
+    /// The form of the log on stderr.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub log_format: logs::Format,
+    /// No colours; the environment variable NO_COLOR does the same.
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// More log lines; twice for all of them. RUST_LOG wins over it.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write, check and explain configurations.
+    Config(config::Args),
+    /// How the running connector stands.
+    Status(status::Args),
+    /// Whether the running connector is ready; for container health checks.
+    Healthcheck(healthcheck::Args),
+    /// Completions for a shell, on stdout.
+    Completions(completions::Args),
+    /// What this binary was built from.
+    Version(version::Args),
+}
+
+/// What every command may want to know.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The configuration file.
+    pub config_path: PathBuf,
+    /// The form of the output.
+    pub output: output::Format,
+    /// Whether stdout takes colours.
+    pub color: bool,
+    /// How many `-v`.
+    pub verbose: u8,
+}
+
+impl Context {
+    /// Reads the configuration with the environment over it.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        Ok(crate::config::load(&self.config_path, crate::config::environment())?)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        let config_path = PathBuf::from("/nowhere.yaml");
+        Self { config_path, output: output::Format::Table, color: false, verbose: 0 }
+    }
+}
+
+/// Runs the command that the arguments ask for.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors: clap knows which stream and code each has.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+        }
+    };
+    let wanted = !cli.no_color && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let log_color = wanted && io::stderr().is_terminal();
+    let context = Context {
+        config_path: cli.config,
+        output: cli.output,
+        color: wanted && io::stdout().is_terminal(),
+        verbose: cli.verbose,
+    };
+    let done = logs::init(cli.log_format, cli.verbose, log_color)
+        .map_err(|message| Failure::new(Exit::Failed, message))
+        .and_then(|()| runtime())
+        .and_then(|runtime| runtime.block_on(dispatch(cli.command, &context)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprint!("{}", failure.render());
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}")))
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Config(args) => config::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
+        Command::Healthcheck(args) => healthcheck::run(args, context).await,
+        Command::Completions(args) => completions::run(args, context).await,
+        Command::Version(args) => version::run(args, context).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_arguments_may_stand_behind_the_command() {
+        let cli = Cli::try_parse_from(["vomsis-connect", "status", "-o", "json", "--config", "/c"]);
+        let cli = cli.unwrap();
+        assert_eq!(cli.output, output::Format::Json);
+        assert_eq!(cli.config, PathBuf::from("/c"));
+    }
+
+    #[test]
+    fn a_wrong_command_line_exits_with_2() {
+        let error = Cli::try_parse_from(["vomsis-connect", "nonsense"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+}

@@ -1,0 +1,79 @@
+//! `healthcheck`: exit 0 where the running connector is ready.
+
+use std::net::SocketAddr;
+
+use super::{Context, Exit, Failure, local_http, output};
+
+/// Arguments of `healthcheck`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The listener; by default the configuration's `http.listen`.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+/// Asks `/readyz` and repeats what it says.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let url = url(args.url, context)?;
+    match local_http::get(&url, "/readyz") {
+        Ok(answer) if answer.status == 200 => output::write("ready"),
+        Ok(answer) => {
+            let why = answer.body.trim_end().replace('\n', "; ");
+            Err(Failure::new(Exit::Failed, format!("not ready: {why}")))
+        }
+        Err(error) => Err(unreachable(&url, &error)),
+    }
+}
+
+/// What was asked for, else the listener of the configuration.
+pub(crate) fn url(given: Option<String>, context: &Context) -> Result<String, Failure> {
+    if let Some(url) = given {
+        return Ok(url);
+    }
+    let listen = context.load()?.config.http_listen;
+    if listen.port() == 0 {
+        return Err(Failure::new(Exit::Usage, "http.listen has port 0, so the port is not known")
+            .hint("name it: --url http://127.0.0.1:PORT"));
+    }
+    Ok(format!("http://{}", reachable(listen)))
+}
+
+/// A listener on all addresses is asked on loopback.
+fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified() {
+        let loopback: SocketAddr = match listen {
+            SocketAddr::V4(_) => ([127, 0, 0, 1], 0).into(),
+            SocketAddr::V6(_) => ([0, 0, 0, 0, 0, 0, 0, 1], 0).into(),
+        };
+        listen.set_ip(loopback.ip());
+    }
+    listen
+}
+
+pub(crate) fn unreachable(url: &str, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Unavailable, format!("no answer from {url}: {error}"))
+        .hint("is the connector running? name its listener with --url http://HOST:PORT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_asked_on_loopback() {
+        let cases = [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "[::1]:8080"),
+            ("10.0.0.1:1", "10.0.0.1:1"),
+        ];
+        for (listen, asked) in cases {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), asked);
+        }
+    }
+
+    #[test]
+    fn a_given_url_needs_no_configuration() {
+        let url = url(Some("http://h:1".to_owned()), &Context::for_tests()).unwrap();
+        assert_eq!(url, "http://h:1");
+    }
+}

@@ -1,0 +1,26 @@
+//! The command line: arguments in, one command run, an exit code out.
+//!
+//! Data goes to stdout, everything else to stderr. One file a command; the frame is in [`frame`].
+
+pub mod check;
+pub mod checkpoint;
+pub mod completions;
+pub mod config;
+mod failure;
+mod frame;
+pub mod healthcheck;
+mod local_http;
+pub mod output;
+pub mod preview;
+pub mod run;
+pub mod sandbox;
+pub mod schemas;
+pub mod status;
+pub mod tail;
+pub mod topics;
+mod values;
+pub mod version;
+
+pub use failure::{Exit, Failure};
+pub use frame::{Cli, Command, Context, main};
+pub(crate) use values::{duration, stream};

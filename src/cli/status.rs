@@ -1,0 +1,150 @@
+//! `status`: how the running connector stands.
+
+use std::time::Duration;
+
+use super::{
+    Context, Exit, Failure,
+    healthcheck::{unreachable, url},
+    local_http, output,
+};
+use crate::http::status::{Status, StreamStatus};
+
+/// Between two looks of `--watch`.
+const REFRESH: Duration = Duration::from_secs(2);
+
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The listener; by default the configuration's `http.listen`.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Look again every 2 seconds until interrupted.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// Prints the status once, or again and again.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let url = url(args.url, context)?;
+    loop {
+        let shown = ask(&url).and_then(|status| {
+            if args.watch && context.color {
+                output::write("\x1b[2J\x1b[H")?;
+            }
+            output::print(context, &status, || table(&status))
+        });
+        match shown {
+            // A restart of the connector does not end a watch.
+            Err(failure) if args.watch && failure.exit == Exit::Unavailable => {
+                eprint!("{}", failure.render());
+            }
+            Err(failure) => return Err(failure),
+            Ok(()) if !args.watch => return Ok(()),
+            Ok(()) => {}
+        }
+        tokio::time::sleep(REFRESH).await;
+    }
+}
+
+fn ask(url: &str) -> Result<Status, Failure> {
+    let answer =
+        local_http::get(url, "/api/v1/status").map_err(|error| unreachable(url, &error))?;
+    if answer.status != 200 {
+        let message = format!("{url} answered with HTTP {}", answer.status);
+        return Err(Failure::new(Exit::Unavailable, message));
+    }
+    serde_json::from_str(&answer.body).map_err(|error| {
+        Failure::new(Exit::Failed, format!("{url} did not answer with a status: {error}"))
+            .hint("is that the connector's http.listen, and of the same version?")
+    })
+}
+
+fn table(status: &Status) -> String {
+    let mut text = format!(
+        "{} · version {} · up {} · configuration {}\n",
+        status.verdict,
+        status.version,
+        humantime::format_duration(Duration::from_secs(status.uptime_seconds)),
+        status.config_hash,
+    );
+    if !status.shards.is_empty() {
+        let shards: Vec<_> =
+            status.shards.iter().map(|s| format!("{} {}", s.shard, s.state)).collect();
+        text.push_str(&format!("shards: {}\n", shards.join(", ")));
+    }
+    let columns = ["connection", "stream", "entity", "state", "last success", "newest record"];
+    let more = ["checkpoint", "next poll", "rows 24h"];
+    let mut table = output::table(&[&columns[..], &more[..]].concat());
+    let mut streams: Vec<_> = status.streams.iter().collect();
+    streams.sort_by_key(|stream| stream.state == "healthy");
+    for stream in &streams {
+        table.add_row(row(stream));
+    }
+    text.push_str(&format!("\n{table}\n"));
+    for stream in streams {
+        if let Some(error) = &stream.last_error {
+            let StreamStatus { connection, stream, entity, .. } = stream;
+            text.push_str(&format!(
+                "\n{connection}/{stream}/{entity} {} {}: {}\n",
+                error.time, error.code, error.message
+            ));
+        }
+    }
+    text
+}
+
+fn row(stream: &StreamStatus) -> [String; 9] {
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
+    [
+        stream.connection.clone(),
+        stream.stream.clone(),
+        stream.entity.clone(),
+        stream.state.clone(),
+        or_dash(&stream.last_success),
+        or_dash(&stream.newest_record),
+        or_dash(&stream.checkpoint),
+        or_dash(&stream.next_poll),
+        stream.rows_24h.to_string(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::status::LastError;
+
+    fn stream(entity: &str, state: &str, last_error: Option<LastError>) -> StreamStatus {
+        StreamStatus {
+            connection: "acme".to_owned(),
+            stream: "bank_transactions".to_owned(),
+            entity: entity.to_owned(),
+            state: state.to_owned(),
+            last_success: None,
+            newest_record: None,
+            checkpoint: None,
+            next_poll: None,
+            last_error,
+            rows_24h: 7,
+        }
+    }
+
+    #[test]
+    fn what_fails_comes_first_and_its_error_stands_in_full() {
+        let error = LastError {
+            time: "2026-01-01T00:00:00Z".to_owned(),
+            code: "VOM-API-006".to_owned(),
+            message: "the API refused 192.0.2.1".to_owned(),
+        };
+        let status = Status {
+            version: "1".to_owned(),
+            uptime_seconds: 60,
+            config_hash: "h".to_owned(),
+            verdict: "1 stream is failing".to_owned(),
+            shards: Vec::new(),
+            streams: vec![stream("1", "healthy", None), stream("2", "failing", Some(error))],
+        };
+        let text = table(&status);
+        assert!(text.find("failing ").unwrap() < text.find("healthy").unwrap());
+        assert!(text.contains("VOM-API-006: the API refused 192.0.2.1"), "{text}");
+    }
+}

@@ -1,0 +1,73 @@
+//! What `/api/v1/status` answers, and `status` shows: no amounts, account numbers or names.
+
+use serde::{Deserialize, Serialize};
+
+/// Whoever knows how things stand.
+pub trait StatusSource: Send + Sync {
+    /// How things stand now.
+    fn status(&self) -> Status;
+}
+
+/// How things stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the program.
+    pub version: String,
+    /// Since its start.
+    pub uptime_seconds: u64,
+    /// Which configuration is in force.
+    pub config_hash: String,
+    /// The whole in one sentence: `healthy`, or what is not.
+    pub verdict: String,
+    /// The shards of this replica.
+    pub shards: Vec<ShardStatus>,
+    /// The streams of this replica, an entry an entity.
+    pub streams: Vec<StreamStatus>,
+}
+
+/// One shard of this replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardStatus {
+    /// Its number.
+    pub shard: i32,
+    /// `restoring`, `owned` or `fenced`.
+    pub state: String,
+    /// The connections that it holds.
+    pub connections: Vec<String>,
+}
+
+/// One entity of one stream; times are RFC 3339 in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamStatus {
+    /// Whose.
+    pub connection: String,
+    /// Which stream.
+    pub stream: String,
+    /// Which account, terminal or institution; `all` for lists.
+    pub entity: String,
+    /// `healthy`, `late`, `failing`, `backfilling 40 %`, `paused`, `never synced`.
+    pub state: String,
+    /// Last successful poll.
+    pub last_success: Option<String>,
+    /// Business time of the newest row.
+    pub newest_record: Option<String>,
+    /// Last checkpoint, in words that name its position.
+    pub checkpoint: Option<String>,
+    /// When it is polled again.
+    pub next_poll: Option<String>,
+    /// The last error, until a poll succeeds.
+    pub last_error: Option<LastError>,
+    /// Events published in the last 24 hours.
+    pub rows_24h: u64,
+}
+
+/// What went wrong last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// When.
+    pub time: String,
+    /// The code of `docs/errors.md`.
+    pub code: String,
+    /// In full, with nothing that identifies a person or an account.
+    pub message: String,
+}

@@ -1,0 +1,277 @@
+//! The log: pretty lines on a terminal, one JSON object a line elsewhere, always on stderr.
+
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+    sync::{Mutex, PoisonError},
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value};
+use tracing::{Event, Level, Subscriber, field};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::limit::{Admission, Limiter};
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// Pretty on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// Sets the log up for the whole process; `verbose` counts `-v`, `RUST_LOG` wins over it.
+pub fn init(format: Format, verbose: u8, color: bool) -> Result<(), String> {
+    let default = match verbose {
+        0 => "warn,vomsis_connect=info",
+        1 => "info,vomsis_connect=debug",
+        _ => "debug,vomsis_connect=trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let json = match format {
+        Format::Auto => !io::stderr().is_terminal(),
+        Format::Json => true,
+        Format::Pretty => false,
+    };
+    let lines = Lines { json, color, limiter: Mutex::default(), now: Utc::now };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .event_format(lines)
+        .finish()
+        .try_init()
+        .map_err(|error| format!("cannot start logging: {error}"))
+}
+
+struct Lines {
+    json: bool,
+    color: bool,
+    limiter: Mutex<Limiter>,
+    now: fn() -> DateTime<Utc>,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let (level, target) = (*event.metadata().level(), event.metadata().target());
+        let now = (self.now)();
+        if let Some(suppressed) = self.admit(level, target, &fields, now) {
+            if suppressed > 0 {
+                fields.rest.insert("suppressed".to_owned(), suppressed.into());
+            }
+            let line = if self.json {
+                json_line(now, level, target, fields)
+            } else {
+                pretty_line(now, level, &fields, self.color)
+            };
+            writeln!(writer, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Lines {
+    /// How many equal lines were left out before this one; nothing where this one is left out too.
+    fn admit(
+        &self,
+        level: Level,
+        target: &str,
+        fields: &Fields,
+        now: DateTime<Utc>,
+    ) -> Option<u64> {
+        if level > Level::INFO {
+            return Some(0);
+        }
+        let said = format!("{level}{target}{}{:?}", fields.message, fields.rest);
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        match limiter.admit(xxh3_64(said.as_bytes()), now.timestamp_millis()) {
+            Admission::Show { suppressed } => Some(suppressed),
+            Admission::Count => None,
+        }
+    }
+}
+
+fn json_line(now: DateTime<Utc>, level: Level, target: &str, fields: Fields) -> String {
+    let mut line = Map::new();
+    line.insert("time".to_owned(), now.to_rfc3339_opts(SecondsFormat::Millis, true).into());
+    line.insert("level".to_owned(), level.as_str().to_ascii_lowercase().into());
+    line.insert("target".to_owned(), target.into());
+    let Fields { message, mut rest } = fields;
+    if let Some(code) = rest.shift_remove("code") {
+        line.insert("code".to_owned(), code);
+    }
+    line.insert("message".to_owned(), message.into());
+    for (key, value) in rest {
+        // A field never hides what every line has.
+        let key = if line.contains_key(&key) { format!("field.{key}") } else { key };
+        line.insert(key, value);
+    }
+    Value::Object(line).to_string()
+}
+
+fn pretty_line(now: DateTime<Utc>, level: Level, fields: &Fields, color: bool) -> String {
+    let (paint, dim, reset) = match (color, level) {
+        (false, _) => ("", "", ""),
+        (true, Level::ERROR) => ("\x1b[31m", "\x1b[2m", "\x1b[0m"),
+        (true, Level::WARN) => ("\x1b[33m", "\x1b[2m", "\x1b[0m"),
+        (true, _) => ("\x1b[32m", "\x1b[2m", "\x1b[0m"),
+    };
+    let time = now.format("%H:%M:%S%.3f");
+    let mut line = format!("{dim}{time}{reset} {paint}{level:>5}{reset} {}", fields.message);
+    for (key, value) in &fields.rest {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        line.push_str(&format!(" {dim}{key}={reset}{}", text.escape_debug()));
+    }
+    line
+}
+
+#[derive(Debug, Default)]
+struct Fields {
+    message: String,
+    rest: Map<String, Value>,
+}
+
+impl Fields {
+    fn put(&mut self, field: &field::Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            (name, value) => {
+                self.rest.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+impl field::Visit for Fields {
+    fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &field::Field, value: &str) {
+        self.put(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &field::Field, value: bool) {
+        self.put(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &field::Field, value: i64) {
+        self.put(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &field::Field, value: u64) {
+        self.put(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &field::Field, value: f64) {
+        self.put(field, value.into());
+    }
+
+    fn record_error(&mut self, field: &field::Field, value: &(dyn std::error::Error + 'static)) {
+        self.put(field, value.to_string().into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Buffer {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn written(json: bool, log: impl FnOnce()) -> String {
+        let buffer = Buffer::default();
+        let now = || DateTime::from_timestamp_millis(1_700_000_000_123).unwrap();
+        let lines = Lines { json, color: false, limiter: Mutex::default(), now };
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_writer(buffer.clone())
+            .event_format(lines)
+            .finish();
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = buffer.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_has_time_level_target_code_message_and_fields() {
+        let text = written(true, || {
+            let event = crate::telemetry::events::Event::PollFailed;
+            crate::log_event!(event, connection = "acme", attempt = 2, "a poll failed");
+        });
+        assert_eq!(
+            text,
+            "{\"time\":\"2023-11-14T22:13:20.123Z\",\"level\":\"warn\",\"target\":\
+             \"vomsis_connect::telemetry::logs::tests\",\"code\":\"VOM-SRC-001\",\"message\":\
+             \"a poll failed\",\"connection\":\"acme\",\"attempt\":2}\n"
+        );
+    }
+
+    #[test]
+    fn a_pretty_line_reads_from_left_to_right() {
+        let text = written(false, || tracing::info!(shard = 3, "restored"));
+        assert_eq!(text, "22:13:20.123  INFO restored shard=3\n");
+    }
+
+    #[test]
+    fn a_field_cannot_break_a_line_or_hide_the_level() {
+        let text = written(true, || tracing::info!(level = "x", text = "a\nb", "said"));
+        assert_eq!(text.lines().count(), 1);
+        assert!(text.contains("\"level\":\"info\"") && text.contains("\"field.level\":\"x\""));
+    }
+
+    #[test]
+    fn repeated_lines_are_left_out() {
+        let text = written(true, || {
+            for _ in 0..50 {
+                tracing::warn!("again");
+            }
+            tracing::warn!("another");
+        });
+        assert_eq!(text.lines().count(), 6);
+    }
+}
