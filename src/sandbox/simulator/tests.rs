@@ -371,5 +371,14 @@ async fn windows_of_twenty_thousand_rows_are_served_whole() {
     let body = probe.json(&format!("/api/v2/accounts/103/transactions?{LAST_WEEK}")).await;
     assert_eq!(body["transactions"].as_array().unwrap().len(), 20_000);
     assert!(probe.simulator.ledger().count(Stream::BankTransactions) > 20_000);
-    probe.simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_source_answers_nobody() {
+    let probe = Probe::start(options()).await;
+    assert_eq!(probe.status("/api/v2/banks").await, 200);
+    let Probe { simulator, client, bank, .. } = probe;
+    let url = format!("{}/api/v2/banks", simulator.base_url());
+    simulator.stop().await;
+    assert!(client.get(url).bearer_auth(bank).send().await.is_err());
 }
