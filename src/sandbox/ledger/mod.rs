@@ -17,3 +17,6 @@ pub use rows::Ledger;
 pub(super) use samples::find_sample;
 pub(super) use shelf::{Filter, Row, read_time, seconds};
 pub use truth::RowHistory;
+
+#[cfg(test)]
+mod tests;

@@ -211,10 +211,11 @@ impl Ledger {
         Value::Object(nested)
     }
 
-    /// The running balance of an account, begun from what the account says of itself.
+    /// Takes the running balance of an account, begun from what the account says of itself;
+    /// whoever takes it gives it back with [`Ledger::keep_book`].
     pub(super) fn book(&mut self, account: i64) -> Option<Book> {
-        if let Some(book) = self.books.get(&account) {
-            return Some(book.clone());
+        if let Some(book) = self.books.remove(&account) {
+            return Some(book);
         }
         let thing = self.reference.accounts.get(&account)?;
         let text = |name: &str| thing.fields.get(name).and_then(Value::as_str).unwrap_or("");

@@ -1,10 +1,12 @@
 //! Answers, before and after they are made into HTTP.
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, Response, StatusCode, header},
 };
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 /// An answer that faults may still spoil.
@@ -111,11 +113,19 @@ impl Answer {
 }
 
 /// A body whose connection breaks after half of it.
+///
+/// The pause lets the first half leave: without it the error overtakes the headers.
 fn broken(mut bytes: Vec<u8>) -> Body {
     bytes.truncate(bytes.len() / 2);
-    let parts = [Ok(Bytes::from(bytes)), Err(std::io::Error::other("connection cut"))];
-    Body::from_stream(stream::iter(parts))
+    let first = stream::once(async { Ok(Bytes::from(bytes)) });
+    let cut = stream::once(async {
+        tokio::time::sleep(CUT_PAUSE).await;
+        Err(std::io::Error::other("connection cut"))
+    });
+    Body::from_stream(first.chain(cut))
 }
+
+const CUT_PAUSE: Duration = Duration::from_millis(20);
 
 /// A gzip file of stored blocks: right for every reader, smaller for none.
 ///

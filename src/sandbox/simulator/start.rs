@@ -98,6 +98,9 @@ pub struct Simulator {
 /// How often arrivals are looked after.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How long answers that are under way may take after a stop.
+const DRAIN: Duration = Duration::from_millis(500);
+
 impl Simulator {
     /// Generates the history and begins to serve.
     pub async fn start(options: SimulatorOptions) -> Result<Self, StartError> {
@@ -109,15 +112,20 @@ impl Simulator {
         let stop = CancellationToken::new();
         let router = Router::new().fallback(serve).with_state(Arc::clone(&world));
         let stopped = stop.clone();
-        let served = axum::serve(listener, router);
+        // Idle connections close with the server: a stopped source answers nobody.
+        let served =
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         let arriving = arrive(Arc::clone(&world));
         let server = tokio::spawn(async move {
             tokio::select! {
-                result = served => if let Err(error) = result {
+                result = served.into_future() => if let Err(error) = result {
                     tracing::error!(%error, "sandbox source stopped serving");
                 },
                 () = arriving => {}
-                () = stopped.cancelled() => {}
+                () = async {
+                    stopped.cancelled().await;
+                    tokio::time::sleep(DRAIN).await;
+                } => {}
             }
         });
         Ok(Self { addr, world, stop, server })

@@ -217,7 +217,14 @@ impl Bent {
             Fault::Status(500) => {
                 self.instead = Some(Answer::json(500, json!({"message": "Server Error"})));
             }
-            Fault::Status(status) => self.instead = Some(Answer::page(status, "Bad Gateway")),
+            Fault::Status(status) => {
+                let title = match status {
+                    502 => "Bad Gateway",
+                    503 => "Service Unavailable",
+                    _ => "Gateway Time-out",
+                };
+                self.instead = Some(Answer::page(status, title));
+            }
             Fault::Html => self.instead = Some(Answer::page(200, "Vomsis")),
             Fault::SuccessFalse => {
                 let body = json!({"success": false, "message": "Bir hata oluştu"});
