@@ -114,3 +114,90 @@ fn runs_from(bytes: &[u8], start: usize, found: &mut impl FnMut(usize, usize)) {
         at += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mapping::tests::luhn_valid;
+
+    fn grouped(number: &str, separator: &str) -> String {
+        let groups: Vec<&str> = (0..number.len())
+            .step_by(4)
+            .filter_map(|at| number.get(at..number.len().min(at + 4)))
+            .collect();
+        groups.join(separator)
+    }
+
+    #[test]
+    fn a_card_field_shows_six_and_four_digits() {
+        for (text, shown, hidden) in [
+            ("1234********6789", "1234********6789", false),
+            ("544078******6021", "544078******6021", false),
+            ("4000123412341235", "400012******1235", true),
+            ("4000 1234 1234 1235", "4000 12** **** 1235", true),
+            ("40001234****1235", "400012******1235", true),
+            ("40001234XXXX1235", "400012**XXXX1235", true),
+            ("1235", "1235", false),
+        ] {
+            assert_eq!(mask_field(text.into()), (shown.into(), hidden), "{text}");
+        }
+    }
+
+    #[test]
+    fn cards_in_free_texts_are_found_in_groups_and_alone() {
+        let card = luhn_valid("400012341234123");
+        let last = card.get(12..).unwrap();
+        for (text, shown) in [
+            (format!("kart {card}."), format!("kart 400012******{last}.")),
+            (grouped(&card, " "), format!("4000 12** **** {last}")),
+            (grouped(&card, "-"), format!("4000-12**-****-{last}")),
+            (format!("x{card}y"), format!("x400012******{last}y")),
+        ] {
+            assert_eq!(mask_runs(&text).as_deref(), Some(shown.as_str()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_card_is_left_alone() {
+        let card = luhn_valid("400012341234123");
+        let wrong = format!("{}{}", &card[..15], (card.as_bytes()[15] - b'0' + 1) % 10);
+        for text in [
+            wrong.clone(),
+            format!("{card}0000000"),
+            grouped(&card, "  "),
+            grouped(&card, "."),
+            "no digits at all".to_owned(),
+        ] {
+            assert_eq!(mask_runs(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_card_beside_other_groups_hides_its_middle() {
+        let card = luhn_valid("400012341234123");
+        let text = format!("12 34 {} 56 7", grouped(&card, " "));
+        let shown = mask_runs(&text).unwrap();
+        assert!(shown.contains("12** ****") || shown.contains("** ****"), "{shown}");
+        assert!(!shown.contains("1234 1234"));
+    }
+
+    proptest! {
+        #[test]
+        fn masked_texts_hold_no_card(text in "[0-9 a-]{0,60}", front in "[1-9][0-9]{11,17}") {
+            for text in [text.clone(), format!("{text} {}", luhn_valid(&front))] {
+                let shown = mask_runs(&text).unwrap_or_else(|| text.clone());
+                prop_assert_eq!(mask_runs(&shown), None, "masking again changes nothing");
+                prop_assert_eq!(shown.len(), text.len());
+            }
+        }
+
+        #[test]
+        fn a_masked_field_shows_ten_digits_at_most(text in "[0-9*xX -]{0,30}") {
+            let (shown, _) = mask_field((&text).into());
+            prop_assert!(shown.chars().filter(char::is_ascii_digit).count() <= 10);
+            prop_assert_eq!(mask_field(shown.as_ref().into()).1, false);
+        }
+    }
+}

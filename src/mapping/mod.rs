@@ -24,3 +24,6 @@ pub use hash::{EVENT_NAMESPACE, HASH_RULE, content_hash, event_id};
 pub use map::{ROW_BYTES_MAX, map_row};
 pub use privacy::PrivacyRules;
 pub use row::{Mapped, Rejection, RowContext, WindowDays};
+
+#[cfg(test)]
+mod tests;

@@ -289,3 +289,6 @@ fn rules_of(
     }
     rules
 }
+
+#[cfg(test)]
+mod tests;

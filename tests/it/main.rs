@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Everything that runs against real components, as one binary: one link, one broker, one registry.
 
 #[cfg(test)]
@@ -6,3 +7,10 @@ mod arch;
 mod components;
 #[cfg(test)]
 mod harness;
+=======
+//! Integration tests: what users of the crate and of its events can rely on.
+
+mod avro;
+mod golden;
+mod schemas;
+>>>>>>> mapping
