@@ -2,11 +2,12 @@
 //!
 //! The rooms are named for the data that walks through them; `ARCHITECTURE.md` is the map.
 
-<<<<<<< HEAD
 pub mod api;
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod http;
 pub mod kafka;
 pub mod mapping;
 pub mod poll;
@@ -14,10 +15,4 @@ pub mod publish;
 pub mod sandbox;
 pub mod shards;
 pub mod state;
-=======
-pub mod cli;
-pub mod config;
-pub mod domain;
-pub mod http;
->>>>>>> shell
 pub mod telemetry;

@@ -1,16 +1,15 @@
-<<<<<<< HEAD
-//! Everything that runs against real components, as one binary: one link, one broker, one registry.
+//! Everything that users of the crate and of its events can rely on, real components included, as
+//! one binary: one link, one broker, one registry.
 
 #[cfg(test)]
 mod arch;
 #[cfg(test)]
+mod avro;
+#[cfg(test)]
 mod components;
 #[cfg(test)]
-mod harness;
-=======
-//! Integration tests: what users of the crate and of its events can rely on.
-
-mod avro;
 mod golden;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod schemas;
->>>>>>> mapping
