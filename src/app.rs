@@ -4,6 +4,8 @@
 //! wait for Kafka and the registry; then the shards this replica is given. Stop: pollers, then
 //! their writers, then the group, within [`DRAIN`].
 
+pub mod standing;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
@@ -19,6 +21,7 @@ use crate::{
     api::Client,
     config::model::{Config, Connection},
     domain::{ids::ConnectionId, schemas, time::Timestamp},
+    http::Health,
     kafka::topics,
     mapping::PrivacyRules,
     poll::{
@@ -45,7 +48,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 const EXPORT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What the running program shows of itself.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Shown {
     /// Metrics.
     pub metrics: Arc<Metrics>,
@@ -74,18 +77,8 @@ pub struct App {
     metrics: Arc<Metrics>,
     board: Arc<Board>,
     phases: watch::Sender<HashMap<i32, Phase>>,
-    ready: Arc<dyn Readiness>,
+    health: Arc<Health>,
     started_at: Timestamp,
-}
-
-/// Told about the steps of the start; the health endpoints answer from it.
-pub trait Readiness: Send + Sync + std::fmt::Debug {
-    /// Kafka answered, and the topics are as they should be.
-    fn kafka_known(&self);
-    /// Every schema has an id.
-    fn schemas_known(&self);
-    /// The phases of this replica's shards.
-    fn shards_changed(&self, phases: &HashMap<i32, Phase>);
 }
 
 /// The pollers of one shard.
@@ -151,11 +144,11 @@ impl App {
         config: Arc<Config>,
         broker: Broker,
         metrics: Arc<Metrics>,
-        ready: Arc<dyn Readiness>,
+        health: Arc<Health>,
     ) -> Self {
         let (phases, _) = watch::channel(HashMap::new());
         let board = Arc::new(Board::default());
-        Self { config, broker, metrics, board, phases, ready, started_at: now() }
+        Self { config, broker, metrics, board, phases, health, started_at: now() }
     }
 
     /// What may be shown of it, from the start on.
@@ -177,8 +170,9 @@ impl App {
             stop.clone(),
         ));
         let store = self.open_store();
-        let Some(work) = self.prepare(&stop).await? else { return Ok(()) };
         let store = store.await.unwrap_or(None);
+        self.health.set_state_open();
+        let Some(work) = self.prepare(&stop).await? else { return Ok(()) };
         let (leave, leaving) = watch::channel(false);
         let (member, thread) = assignment::join(self.config.kafka.clone(), leaving)
             .context("starting the assignment thread")?;
@@ -200,9 +194,9 @@ impl App {
         if self.broker == Broker::Real && self.ensure_topics(stop).await?.is_none() {
             return Ok(None);
         }
-        self.ready.kafka_known();
+        self.health.set_kafka_known();
         let Some(ids) = self.schema_ids(stop).await? else { return Ok(None) };
-        self.ready.schemas_known();
+        self.health.set_schemas_known();
         let encoder = Encoder::new(&ids, |suffix| self.config.kafka.topic(suffix))?;
         let mut clients = HashMap::new();
         for config in &self.config.connections {
@@ -366,7 +360,13 @@ impl App {
                 phases.insert(shard, phase);
             }
         });
-        self.ready.shards_changed(&self.phases.borrow());
+        match phase {
+            Phase::Owned => self.health.shard_restored(shard),
+            Phase::Released => self.health.shard_revoked(shard),
+            // A stopped shard is an operator's matter: taking the Pod out helps nobody, but it
+            // must not look ready either.
+            Phase::Restoring | Phase::Fenced | Phase::Stopped => self.health.shard_assigned(shard),
+        }
     }
 }
 

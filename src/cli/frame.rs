@@ -8,7 +8,9 @@ use std::{
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use super::{Exit, Failure, completions, config, healthcheck, output, status, version};
+use super::{
+    Exit, Failure, completions, config, healthcheck, output, run, sandbox, status, tail, version,
+};
 use crate::{
     config::{DEFAULT_PATH, Loaded},
     telemetry::logs,
@@ -44,6 +46,12 @@ pub struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the connector.
+    Run(run::Args),
+    /// See it work: simulator, broker, registry and connector in one process.
+    Sandbox(sandbox::Args),
+    /// Decoded events of a topic as JSON lines.
+    Tail(tail::Args),
     /// Write, check and explain configurations.
     Config(config::Args),
     /// How the running connector stands.
@@ -122,6 +130,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
+        Command::Run(args) => run::run(args, context).await,
+        Command::Sandbox(args) => sandbox::run(args, context).await,
+        Command::Tail(args) => tail::run(args, context).await,
         Command::Config(args) => config::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Healthcheck(args) => healthcheck::run(args, context).await,

@@ -1,5 +1,84 @@
 //! `run`: the connector against real systems.
 
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Exit, Failure};
+use crate::{
+    app::{App, Broker, standing::Source},
+    config::model::Config,
+    http::{self, Health},
+    telemetry::metrics::Metrics,
+};
+
 /// Arguments of `run`; everything else stands in the configuration.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
+
+/// Runs until SIGTERM or Ctrl-C, then drains; a second Ctrl-C ends at once.
+pub async fn run(_args: Args, context: &Context) -> Result<(), Failure> {
+    let loaded = context.load()?;
+    for warning in &loaded.warnings {
+        tracing::warn!(code = "VOM-CFG-001", "{warning}");
+    }
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    serve(Arc::new(loaded.config), loaded.hash, Broker::Real, stop).await
+}
+
+/// The connector with its health listener, until `stop`.
+pub(super) async fn serve(
+    config: Arc<Config>,
+    config_hash: String,
+    broker: Broker,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let failed = |error: String| Failure::new(Exit::Failed, error);
+    let metrics = Arc::new(Metrics::new());
+    metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
+    metrics.config_info.with_label_values(&[&config_hash]).set(1);
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of seconds")]
+    let seconds = crate::poll::entity::now().0 as f64 / 1000.0;
+    metrics.config_reload_success_timestamp.with_label_values(&[] as &[&str]).set(seconds);
+    let health = Arc::new(Health::new());
+    health.set_config_valid();
+    let app = App::new(Arc::clone(&config), broker, Arc::clone(&metrics), Arc::clone(&health));
+    let source = Source { shown: app.shown(), config: Arc::clone(&config), config_hash };
+    let server = http::serve(config.http_listen, health, metrics, Arc::new(source))
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    tracing::info!(code = "VOM-APP-001", address = %server.local_addr(), "listening for probes and metrics");
+    let outcome = app.run(stop).await;
+    server.stop().await;
+    outcome.map_err(|error| Failure::new(Exit::Config, format!("{error:#}")))
+}
+
+const fn revision() -> &'static str {
+    match option_env!("VOMSIS_REVISION") {
+        Some(revision) => revision,
+        None => "unknown",
+    }
+}
+
+/// The first signal stops in order, the second one at once.
+pub(super) fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
+    let failed =
+        |error: std::io::Error| Failure::new(Exit::Failed, format!("signal handlers: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                std::process::exit(130);
+            }
+            stop.cancel();
+        }
+    });
+    Ok(())
+}

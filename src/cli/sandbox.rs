@@ -1,8 +1,24 @@
 //! `sandbox`: everything in one process, without an account or a broker.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::config::duration::Span;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Context, Exit, Failure, output,
+    run::{serve, stop_on_signals},
+    tail::{follow, line},
+};
+use crate::{
+    app::Broker,
+    config::duration::Span,
+    kafka::{topics, viewing},
+    sandbox::{Simulator, SimulatorOptions, embedded::Embedded},
+};
+
+/// Rows a second that arrive while somebody watches.
+const ARRIVALS: f64 = 2.0;
 
 /// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
@@ -19,4 +35,84 @@ pub struct Args {
     /// Of the generator: the same seed gives the same rows.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+}
+
+/// Runs until Ctrl-C or `--for`.
+pub async fn run(args: Args, _context: &Context) -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    if let Some(span) = args.for_ {
+        stop_after(span.0, stop.clone());
+    }
+    let options = SimulatorOptions {
+        listen: args.listen,
+        seed: args.seed,
+        arrivals_per_second: ARRIVALS,
+        ..SimulatorOptions::default()
+    };
+    if args.api_only { api_only(options, stop).await } else { whole(options, stop).await }
+}
+
+fn stop_after(time: Duration, stop: CancellationToken) {
+    tokio::spawn(async move {
+        sleep(time).await;
+        stop.cancel();
+    });
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, error.to_string())
+}
+
+async fn api_only(options: SimulatorOptions, stop: CancellationToken) -> Result<(), Failure> {
+    let simulator = Simulator::start(options).await.map_err(failed)?;
+    output::write(&format!("{}\n", simulator.base_url()))?;
+    eprintln!("simulator listening; app_key sandbox-key, app_secret sandbox-secret; Ctrl-C ends");
+    stop.cancelled().await;
+    simulator.stop().await;
+    Ok(())
+}
+
+async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(), Failure> {
+    let folder = std::env::temp_dir().join(format!("vomsis-sandbox-{}", std::process::id()));
+    let embedded = Embedded::start(options, &folder).await.map_err(failed)?;
+    let config = Arc::new(embedded.config.clone());
+    let shown: Vec<String> = topics::desired(&config.kafka)
+        .into_iter()
+        .map(|topic| topic.name)
+        .filter(|name| !name.contains(".internal."))
+        .collect();
+    legend(&embedded, &shown);
+    let connector =
+        serve(Arc::clone(&config), embedded.config_hash.clone(), Broker::Mock, stop.clone());
+    let (kafka, registry) = (config.kafka.clone(), config.schema_registry.clone());
+    let reader_stop = stop.clone();
+    let from = viewing::From::Beginning;
+    let reader = tokio::spawn(async move {
+        let mut events = 0_u64;
+        let outcome = follow(&kafka, &registry, &shown, from, reader_stop, |viewed, value| {
+            events += 1;
+            output::write(&format!("{}\n", line(viewed, value)))?;
+            Ok(true)
+        })
+        .await;
+        (events, outcome)
+    });
+    let outcome = connector.await;
+    stop.cancel();
+    let (events, read) = reader.await.map_err(failed)?;
+    // Secrets of the sandbox are no secrets, and its cache is of no use to anybody.
+    drop(std::fs::remove_dir_all(&folder));
+    eprintln!("{events} events; the sandbox ended cleanly");
+    outcome.and(read)
+}
+
+fn legend(embedded: &Embedded, topics: &[String]) {
+    eprintln!("sandbox: an invented company with bank accounts, POS terminals and a virtual POS");
+    eprintln!("  source systems   {}", embedded.simulator.base_url());
+    eprintln!("  schema registry  {}", embedded.registry.url());
+    eprintln!("  kafka (mock)     {}", embedded.broker.bootstrap_servers());
+    eprintln!("  topics           {}", topics.join(" "));
+    eprintln!("each line on stdout is one event: topic, key, value; op CREATED is a new row,");
+    eprintln!("UPDATED an edited one, DELETED one that disappeared. Ctrl-C ends.");
 }

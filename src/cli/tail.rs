@@ -1,8 +1,19 @@
 //! `tail`: decoded events of a topic as JSON lines.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Exit, Failure, output, run::stop_on_signals};
+use crate::{
+    config::model::{Kafka, SchemaRegistry},
+    kafka::viewing::{self, Viewed, Viewer},
+    publish::{decode::Decoder, registry::Registry},
+};
+
+const POLL: Duration = Duration::from_millis(200);
 
 /// Arguments of `tail`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +57,87 @@ impl FromStr for From {
                 .map_err(|_| "write beginning, end or a time such as 2026-01-31T08:00:00Z".into()),
         }
     }
+}
+
+/// Prints events until Ctrl-C, or until `--limit` is reached.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let config = context.load()?.config;
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let prefix = format!("{}.", config.kafka.topic_prefix);
+    let topic = if args.topic.starts_with(&prefix) {
+        args.topic.clone()
+    } else {
+        config.kafka.topic(&args.topic)
+    };
+    let from = match args.from {
+        From::Beginning => viewing::From::Beginning,
+        From::End => viewing::From::End,
+        From::Time(time) => viewing::From::Time(time.timestamp_millis()),
+    };
+    let mut left = args.limit.unwrap_or(u64::MAX);
+    let wanted = |viewed: &Viewed| is_wanted(&args, viewed);
+    follow(&config.kafka, &config.schema_registry, &[topic], from, stop, |viewed, value| {
+        if wanted(viewed) {
+            output::write(&format!("{}\n", line(viewed, value)))?;
+            left = left.saturating_sub(1);
+        }
+        Ok(left > 0)
+    })
+    .await
+}
+
+/// Reads topics and hands each record with its decoded value to `each`, until that says no.
+pub(super) async fn follow(
+    kafka: &Kafka,
+    registry: &SchemaRegistry,
+    topics: &[String],
+    from: viewing::From,
+    stop: CancellationToken,
+    mut each: impl FnMut(&Viewed, serde_json::Value) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let unavailable =
+        |error: &dyn std::fmt::Display| Failure::new(Exit::Unavailable, error.to_string());
+    let registry = Registry::new(registry).map_err(|error| unavailable(&error))?;
+    let mut decoder = Decoder::new(registry);
+    // librdkafka's calls block; block_in_place lets the runtime go on beside them.
+    let mut viewer = tokio::task::block_in_place(|| Viewer::open(kafka, topics, from))
+        .map_err(|error| unavailable(&error))?;
+    while !stop.is_cancelled() {
+        let viewed = tokio::task::block_in_place(|| viewer.next(POLL))
+            .map_err(|error| unavailable(&error))?;
+        let Some(viewed) = viewed else { continue };
+        let value = match &viewed.value {
+            None => serde_json::Value::Null,
+            Some(bytes) => match decoder.decode(bytes).await {
+                Ok(value) => value,
+                Err(error) => json!({ "undecodable": error.to_string() }),
+            },
+        };
+        if !each(&viewed, value)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// One event as one line of JSON.
+pub(super) fn line(viewed: &Viewed, value: serde_json::Value) -> String {
+    json!({
+        "topic": viewed.topic,
+        "partition": viewed.partition,
+        "offset": viewed.offset,
+        "key": viewed.key,
+        "value": value,
+    })
+    .to_string()
+}
+
+/// Keys are `connection/…`; what follows is the entity of bank, POS and TOS rows.
+fn is_wanted(args: &Args, viewed: &Viewed) -> bool {
+    let (connection, entity) = viewed.key.split_once('/').unwrap_or((&viewed.key, ""));
+    args.connection.as_ref().is_none_or(|wanted| wanted == connection)
+        && args.entity.as_ref().is_none_or(|wanted| wanted == entity)
 }
 
 #[cfg(test)]

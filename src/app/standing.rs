@@ -1,0 +1,114 @@
+//! What the status page and `status` are told, made from the board and the shards.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    app::Shown,
+    config::model::Config,
+    domain::{ids::EntityKey, time::Timestamp},
+    http::{
+        StatusSource,
+        status::{LastError, ShardStatus, Status, StreamStatus},
+    },
+    poll::{
+        board::{Phase, Standing},
+        entity::now,
+    },
+    shards::placement::shard_of,
+};
+
+/// Answers `/api/v1/status` from what the running program shows.
+#[derive(Debug)]
+pub struct Source {
+    /// What it shows.
+    pub shown: Shown,
+    /// Which connections there are.
+    pub config: Arc<Config>,
+    /// Which configuration is in force.
+    pub config_hash: String,
+}
+
+impl StatusSource for Source {
+    fn status(&self) -> Status {
+        let standings = self.shown.board.snapshot();
+        let shards = self.shards();
+        let uptime = now().0.saturating_sub(self.shown.started_at.0) / 1000;
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: u64::try_from(uptime).unwrap_or(0),
+            config_hash: self.config_hash.clone(),
+            verdict: verdict(&standings, &shards),
+            shards,
+            streams: standings.iter().map(|(key, standing)| stream(key, standing)).collect(),
+        }
+    }
+}
+
+impl Source {
+    fn shards(&self) -> Vec<ShardStatus> {
+        let phases: BTreeMap<_, _> =
+            self.shown.shards.borrow().iter().map(|(shard, phase)| (*shard, *phase)).collect();
+        let count = self.config.kafka.shards;
+        let of = |shard| {
+            let connections = self.config.connections.iter();
+            let own = connections.filter(|c| shard_of(&c.id, count) == shard);
+            own.map(|c| c.id.to_string()).collect()
+        };
+        phases
+            .into_iter()
+            .map(|(shard, phase)| ShardStatus {
+                shard,
+                state: phase.as_str().to_owned(),
+                connections: of(shard),
+            })
+            .collect()
+    }
+}
+
+fn verdict(standings: &BTreeMap<EntityKey, Standing>, shards: &[ShardStatus]) -> String {
+    let failing = standings.values().filter(|s| s.phase == Phase::Failed).count();
+    let backfilling = standings.values().filter(|s| s.phase == Phase::Backfilling).count();
+    let unowned = shards.iter().filter(|shard| shard.state != "owned").count();
+    let mut parts = Vec::new();
+    for (count, words) in
+        [(failing, "failing"), (unowned, "shards not running"), (backfilling, "backfilling")]
+    {
+        if count > 0 {
+            parts.push(format!("{count} {words}"));
+        }
+    }
+    if parts.is_empty() { "healthy".to_owned() } else { parts.join(", ") }
+}
+
+fn stream(key: &EntityKey, standing: &Standing) -> StreamStatus {
+    let text = |at: Option<Timestamp>| at.map(Timestamp::to_rfc3339);
+    StreamStatus {
+        connection: key.connection.to_string(),
+        stream: key.stream.to_string(),
+        entity: key.entity.to_string(),
+        state: words(standing),
+        last_success: text(standing.last_success),
+        newest_record: text(standing.newest_at),
+        checkpoint: text(standing.read_through),
+        next_poll: text(standing.next_poll),
+        last_error: standing.last_error.as_ref().map(|error| LastError {
+            time: error.at.to_rfc3339(),
+            code: error.code.to_owned(),
+            message: error.message.clone(),
+        }),
+        rows_24h: standing.rows,
+    }
+}
+
+fn words(standing: &Standing) -> String {
+    match standing.phase {
+        Phase::Failed => "failing".to_owned(),
+        Phase::Paused => "paused".to_owned(),
+        Phase::Stopped => "stopped".to_owned(),
+        Phase::Backfilling => {
+            format!("backfilling {:.0} %", (standing.backfill_ratio * 100.0).floor())
+        }
+        Phase::Running if standing.last_success.is_none() => "never synced".to_owned(),
+        Phase::Running => "healthy".to_owned(),
+    }
+}
