@@ -70,7 +70,6 @@ impl Meter {
 struct Learned {
     limit: u32,
     remaining: u32,
-    meter: Option<Meter>,
     /// No later than the API's own minute began, as far as seen.
     minute_began: Option<Instant>,
     blocked_until: Option<Instant>,
@@ -83,14 +82,7 @@ impl Learned {
             self.minute_began = Some(now);
         }
         self.remaining = remaining;
-        if self.limit != limit {
-            self.limit = limit;
-            let due = self.meter.take().and_then(|meter| meter.due);
-            // Strictly under half: the tenant's other programs live on the rest.
-            let mut meter = Meter::per_minute(limit.saturating_sub(1) / 2, 1);
-            meter.due = due;
-            self.meter = Some(meter);
-        }
+        self.limit = limit;
     }
 
     fn blocked(&self, now: Instant) -> Option<Duration> {
@@ -101,11 +93,11 @@ impl Learned {
 
     fn wait(&self, now: Instant) -> Duration {
         let half_used = self.remaining < self.limit.div_ceil(2);
-        let next_minute = match self.minute_began {
+        match self.minute_began {
+            // The tenant's other programs live on the other half.
             Some(began) if half_used => (began + MINUTE).saturating_duration_since(now),
             _ => Duration::ZERO,
-        };
-        self.meter.as_ref().map_or(Duration::ZERO, |meter| meter.wait(now)).max(next_minute)
+        }
     }
 }
 
@@ -195,9 +187,6 @@ impl Budget {
         self.total.take(now);
         if purpose != Purpose::Payment {
             self.polling.take(now);
-            if let Some(meter) = self.learned.get_mut(&api).and_then(|l| l.meter.as_mut()) {
-                meter.take(now);
-            }
         }
         Decision::Start
     }
@@ -246,14 +235,10 @@ mod tests {
     }
 
     #[test]
-    fn a_learned_limit_halves_the_pace_of_polling_only() {
-        let from = Instant::now();
-        let mut budget = budget(600, 0);
-        budget.learn(Api::BankPos, 100, 99, from);
-        let polled = starts_in_a_minute(&mut budget, Purpose::Live, from);
-        assert!((45..=50).contains(&polled), "{polled}");
-        let paid = starts_in_a_minute(&mut budget, Purpose::Payment, from + MINUTE);
-        assert!(paid > 500, "{paid}");
+    fn a_limit_that_nobody_uses_up_slows_nothing() {
+        let (mut budget, now) = (budget(600, 0), Instant::now());
+        budget.learn(Api::BankPos, 100, 99, now);
+        assert!(starts_in_a_minute(&mut budget, Purpose::Live, now) > 600);
     }
 
     #[test]
