@@ -13,3 +13,5 @@ mod golden;
 mod harness;
 #[cfg(test)]
 mod schemas;
+#[cfg(test)]
+mod stream;
