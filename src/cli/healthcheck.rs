@@ -57,7 +57,13 @@ pub(crate) fn unreachable(url: &str, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::{
+        http::{Health, StatusSource, serve, status::Status},
+        telemetry::metrics::Metrics,
+    };
 
     #[test]
     fn a_listener_on_all_addresses_is_asked_on_loopback() {
@@ -69,6 +75,42 @@ mod tests {
         for (listen, asked) in cases {
             assert_eq!(reachable(listen.parse().unwrap()).to_string(), asked);
         }
+    }
+
+    struct Nothing;
+
+    impl StatusSource for Nothing {
+        fn status(&self) -> Status {
+            Status {
+                version: "1".to_owned(),
+                uptime_seconds: 0,
+                config_hash: "h".to_owned(),
+                verdict: "healthy".to_owned(),
+                shards: Vec::new(),
+                streams: Vec::new(),
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_listener_of_a_connector_is_understood() {
+        let health = Arc::new(Health::new());
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let metrics = Arc::new(Metrics::new());
+        let server = serve(listen, Arc::clone(&health), metrics, Arc::new(Nothing)).await.unwrap();
+        let url = format!("http://{}", server.local_addr());
+        let context = Context::for_tests();
+        let failure = run(Args { url: Some(url.clone()) }, &context).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Failed);
+        assert!(failure.message.contains("kafka: Kafka has not answered yet"), "{failure:?}");
+        health.set_config_valid();
+        health.set_state_open();
+        health.set_kafka_known();
+        health.set_schemas_known();
+        run(Args { url: Some(url.clone()) }, &context).await.unwrap();
+        let args = crate::cli::status::Args { url: Some(url), watch: false };
+        crate::cli::status::run(args, &context).await.unwrap();
+        server.stop().await;
     }
 
     #[test]
