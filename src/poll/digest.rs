@@ -255,3 +255,7 @@ pub fn put_in_order(rows: &mut [&str]) {
         rows.reverse();
     }
 }
+
+#[cfg(test)]
+#[path = "digest_tests.rs"]
+mod tests;

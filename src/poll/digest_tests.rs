@@ -1,0 +1,162 @@
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    config::model::Privacy,
+    domain::{ids::ConnectionId, schemas, time::Timestamp},
+    state::position::Checkpoint,
+};
+
+/// 2022-03-10, a Thursday like any other.
+const FETCHED: Timestamp = Timestamp(1_646_900_000_000);
+
+fn target() -> Target {
+    let ids: HashMap<_, _> = schemas::ALL.iter().map(|schema| (schema.name, 1)).collect();
+    Target {
+        key: EntityKey {
+            connection: ConnectionId::try_new("acme").unwrap(),
+            stream: Stream::BankTransactions,
+            entity: "73".into(),
+        },
+        encoder: Arc::new(Encoder::new(&ids, |suffix| format!("vomsis.{suffix}")).unwrap()),
+        privacy: Arc::new(PrivacyRules::new(&Privacy::default(), None).unwrap()),
+        date_type: DateType::SystemDate,
+        carry_extras: false,
+        max_bad_ratio: 0.2,
+        ce_source: "/vomsis/acme/bank_transactions".into(),
+    }
+}
+
+fn row(id: i64, changes: &Value) -> String {
+    let mut row = json!({
+        "id": id, "bank_account_id": 73, "system_date": "2022-03-10 13:50:45",
+        "amount": "-209000.00", "fec_name": "TL", "type": "borclu", "note": null,
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        row[key] = value.clone();
+    }
+    row.to_string()
+}
+
+fn answer<'a>(rows: &'a [String], reason: Reason, window: Option<Window>) -> Answer<'a> {
+    Answer {
+        rows: rows.iter().map(String::as_str).collect(),
+        reason,
+        window,
+        fetched_at: FETCHED,
+        replaced_text: false,
+        gateway_object_id: None,
+        entity_currency: None,
+    }
+}
+
+/// Digests and remembers, as a committed read would.
+fn take(state: &mut EntityState, rows: &[String], reason: Reason) -> Digest {
+    let mut digest = digest(&target(), state, &answer(rows, reason, None)).unwrap();
+    state.seen.apply(std::mem::take(&mut digest.staging));
+    digest
+}
+
+fn kinds(digest: &Digest) -> Vec<String> {
+    let events = digest.parts.iter().flat_map(|part| &part.events);
+    events.map(|event| event.headers.as_ref().unwrap().kind.to_string()).collect()
+}
+
+#[test]
+fn a_row_is_created_once_and_updated_once_a_change_its_undoing_included() {
+    let mut state = EntityState::default();
+    let (plain, noted) = ([row(1, &json!({}))], [row(1, &json!({"note": "kira"}))]);
+    let created = "io.vomsis.v1.BankTransaction.created";
+    let updated = "io.vomsis.v1.BankTransaction.updated";
+    let mut ids = HashSet::new();
+    for (rows, expected) in [
+        (&plain, vec![created]),
+        (&plain, vec![]),
+        (&noted, vec![updated]),
+        (&noted, vec![]),
+        (&plain, vec![updated]),
+    ] {
+        let digest = take(&mut state, rows, Reason::LookBack);
+        assert_eq!(kinds(&digest), expected);
+        let events = digest.parts.iter().flat_map(|part| &part.events);
+        ids.extend(events.map(|event| event.headers.as_ref().unwrap().id));
+    }
+    assert_eq!(ids.len(), 3, "an edit and its undoing are three events with three ids");
+}
+
+#[test]
+fn an_unchanged_answer_opens_no_transaction() {
+    let mut state = EntityState::default();
+    let rows = [row(1, &json!({}))];
+    take(&mut state, &rows, Reason::Live);
+    assert!(take(&mut state, &rows, Reason::Live).parts.is_empty());
+}
+
+#[test]
+fn rows_outside_the_window_fail_it() {
+    let day = Day::from_date(chrono::NaiveDate::from_ymd_opt(2022, 4, 1).unwrap());
+    let window = Some(Window { from: day, to: day.plus(6) });
+    let rows = [row(1, &json!({}))];
+    let refused =
+        digest(&target(), &EntityState::default(), &answer(&rows, Reason::Backfill, window));
+    assert!(matches!(refused, Err(Refusal::OutsideWindow { outside: 1, .. })), "{refused:?}");
+}
+
+#[test]
+fn one_bad_row_is_quarantined_once_and_created_when_it_is_mended() {
+    let mut state = EntityState::default();
+    let bad = [row(1, &json!({"amount": "1.234,56"})), row(2, &json!({}))];
+    let digest = take(&mut state, &bad, Reason::LookBack);
+    assert_eq!(digest.quarantined.len(), 1);
+    assert_eq!(kinds(&digest).len(), 2);
+    assert!(take(&mut state, &bad, Reason::LookBack).parts.is_empty());
+    let mended = take(&mut state, &[row(1, &json!({}))], Reason::LookBack);
+    assert_eq!(kinds(&mended), ["io.vomsis.v1.BankTransaction.created"]);
+}
+
+#[test]
+fn more_than_a_fifth_of_bad_rows_publishes_nothing() {
+    let rows: Vec<String> = (0..20)
+        .map(|id| row(id, &if id < 5 { json!({"amount": "NaN"}) } else { json!({}) }))
+        .collect();
+    let refused =
+        digest(&target(), &EntityState::default(), &answer(&rows, Reason::LookBack, None));
+    assert!(matches!(refused, Err(Refusal::TooManyBad { bad: 5, rows: 20, .. })), "{refused:?}");
+    let few = rows.get(..19).unwrap();
+    let published =
+        digest(&target(), &EntityState::default(), &answer(few, Reason::LookBack, None));
+    assert_eq!(published.unwrap().quarantined.len(), 5, "nineteen rows prove nothing");
+}
+
+#[test]
+fn old_rows_that_memory_no_longer_reaches_are_never_new_again() {
+    let mut checkpoint = Checkpoint::initial(Day(0), FETCHED);
+    checkpoint.cursor = Some(10);
+    checkpoint.seen_from = Day(i32::MAX - 1);
+    let mut state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    assert!(take(&mut state, &[row(10, &json!({}))], Reason::Live).parts.is_empty());
+    assert_eq!(kinds(&take(&mut state, &[row(11, &json!({}))], Reason::Live)).len(), 1);
+}
+
+#[test]
+fn a_large_answer_is_parted_and_each_part_holds_its_own_chunks() {
+    let rows: Vec<String> = (0..6_000).map(|id| row(id, &json!({}))).collect();
+    let digest = take(&mut EntityState::default(), &rows, Reason::Backfill);
+    assert_eq!(
+        digest.parts.iter().map(|part| part.events.len()).collect::<Vec<_>>(),
+        [5_000, 1_000]
+    );
+    assert!(digest.parts.iter().all(|part| !part.state.is_empty()));
+}
+
+#[test]
+fn the_newest_first_is_turned_round_and_any_other_order_kept() {
+    let texts = [r#"{"id":9}"#, r#"{"id":7}"#, r#"{"id":5}"#];
+    let mut rows = texts.to_vec();
+    put_in_order(&mut rows);
+    assert_eq!(rows, [texts[2], texts[1], texts[0]]);
+    put_in_order(&mut rows);
+    assert_eq!(rows, [texts[2], texts[1], texts[0]]);
+}
