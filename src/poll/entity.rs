@@ -235,8 +235,12 @@ impl Entity {
     fn digest(&self, state: &EntityState, reading: &Reading<'_>) -> Result<Digest, Failure> {
         let currency = self.currency.read().map(|guard| guard.clone()).unwrap_or_default();
         let first = reading.answers.first();
-        let mut rows: Vec<&str> = reading.answers.iter().flat_map(Rows::iter).collect();
-        digest::put_in_order(&mut rows);
+        let mut rows: Vec<&str> = Vec::new();
+        for answer in reading.answers {
+            let start = rows.len();
+            rows.extend(answer.iter());
+            digest::put_in_order(rows.get_mut(start..).unwrap_or_default());
+        }
         let answer = Answer {
             rows,
             reason: reading.reason,
@@ -286,6 +290,8 @@ impl Entity {
         let moved = state.checkpoint.as_ref().is_none_or(|old| {
             (old.cursor, old.backfill_next, old.seen_from)
                 != (checkpoint.cursor, checkpoint.backfill_next, checkpoint.seen_from)
+                // A quiet entity that was polled all the time must not look silent after a restart.
+                || old.covered_at.local_day() < checkpoint.covered_at.local_day()
         });
         if !moved && digest.parts.is_empty() {
             return;

@@ -6,6 +6,7 @@
 //! connection-wide bank call, and `connection` starts and stops them all.
 
 mod absence;
+mod backoff;
 pub mod board;
 pub mod connection;
 pub mod digest;
