@@ -23,20 +23,25 @@ use crate::{
     domain::{ids::ConnectionId, schemas, time::Timestamp},
     http::Health,
     kafka::topics,
+    log_event,
     mapping::PrivacyRules,
     poll::{
         board::Board,
         connection::{self, Parts},
         entity::{Shared, now},
     },
-    publish::{encode::Encoder, group::Publisher, registry::Registry},
+    publish::{
+        encode::Encoder,
+        group::Publisher,
+        registry::{self, Registry},
+    },
     shards::{
         assignment::{self, Change, Member},
         owner::{self, Phase, Work},
         placement::shard_of,
     },
     state::{changelog::ShardState, store::Store},
-    telemetry::metrics::Metrics,
+    telemetry::{events::Event, metrics::Metrics},
 };
 
 /// All of stopping, inside Kubernetes' 60 s.
@@ -181,10 +186,7 @@ impl App {
         // The thread leaves the group on its own; a hanging client must not hang the exit.
         let left = tokio::task::spawn_blocking(move || thread.join());
         if timeout(Duration::from_secs(5), left).await.is_err() {
-            tracing::warn!(
-                code = "VOM-APP-003",
-                "leaving the group takes too long, ending without it"
-            );
+            log_event!(Event::LeaveTimedOut, "leaving the group takes too long, ending without it");
         }
         Ok(())
     }
@@ -228,9 +230,12 @@ impl App {
             match topics::ensure(&self.config.kafka).await {
                 Ok(()) => return Ok(Some(())),
                 Err(error @ topics::Error::Kafka { .. }) => {
-                    tracing::warn!(code = "VOM-KFK-001", %error, retry_in_s = pause.as_secs(), "kafka is not there yet");
+                    log_event!(Event::KafkaUnavailable, %error, retry_in_s = pause.as_secs(), "kafka is not there yet");
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    log_event!(Event::TopicMismatch, %error, "ending: topics are not as they must be");
+                    return Err(error.into());
+                }
             }
             if waited(&mut pause, stop).await.is_none() {
                 return Ok(None);
@@ -255,9 +260,18 @@ impl App {
             match registry.ids(&records, |suffix| self.config.kafka.topic(suffix)).await {
                 Ok(ids) => return Ok(Some(ids)),
                 Err(error) if error.is_retriable() => {
-                    tracing::warn!(code = "VOM-REG-001", %error, retry_in_s = pause.as_secs(), "the schema registry is not there yet");
+                    log_event!(Event::RegistryUnavailable, %error, retry_in_s = pause.as_secs(), "the schema registry is not there yet");
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    let event = match &error {
+                        registry::Error::Missing { .. } => Event::SchemaMissing,
+                        registry::Error::Refused { .. } | registry::Error::Unavailable { .. } => {
+                            Event::SchemaRefused
+                        }
+                    };
+                    log_event!(event, %error, "ending: without its schemas nothing can be written");
+                    return Err(error.into());
+                }
             }
             if waited(&mut pause, stop).await.is_none() {
                 return Ok(None);
@@ -272,7 +286,7 @@ impl App {
         tokio::task::spawn_blocking(move || {
             // sled creates its own folder, but not the one above it.
             if let Err(error) = std::fs::create_dir_all(&dir) {
-                tracing::warn!(code = "VOM-STA-001", dir = %dir.display(), %error, "going on without the local cache");
+                log_event!(Event::CacheUnusable, dir = %dir.display(), %error, "going on without the local cache");
                 return None;
             }
             match Store::open(&dir, LOCK_WAIT) {
@@ -281,7 +295,7 @@ impl App {
                     Some(store)
                 }
                 Err(error) => {
-                    tracing::warn!(code = "VOM-STA-001", %error, "going on without the local cache");
+                    log_event!(Event::CacheUnusable, %error, "going on without the local cache");
                     None
                 }
             }
@@ -315,7 +329,7 @@ impl App {
                 change = member.changes.recv() => match change {
                     Some(Change::Granted(granted)) => {
                         let shard = granted.shard;
-                        tracing::info!(code = "VOM-SHD-010", shard, "shard granted");
+                        log_event!(Event::ShardAssigned, shard, "shard granted");
                         let token = stop.child_token();
                         if let Some(old) = tokens.insert(shard, token.clone()) {
                             old.cancel();
@@ -327,7 +341,7 @@ impl App {
                         });
                     }
                     Some(Change::Revoked(shard)) => {
-                        tracing::info!(code = "VOM-SHD-011", shard, "shard revoked");
+                        log_event!(Event::ShardRevoked, shard, "shard revoked");
                         if let Some(token) = tokens.remove(&shard) {
                             token.cancel();
                         }
@@ -336,7 +350,7 @@ impl App {
                 },
             }
         }
-        tracing::info!(code = "VOM-APP-002", "stopping: pollers end, queued batches are committed");
+        log_event!(Event::Stopping, "stopping: pollers end, queued batches are committed");
         let drained = async {
             while let Some(ended) = owners.join_next().await {
                 if let (Ok(shard), Ok((_, phase))) = (ended, phase_changes.try_recv()) {
@@ -345,8 +359,8 @@ impl App {
             }
         };
         if timeout(DRAIN, drained).await.is_err() {
-            tracing::warn!(
-                code = "VOM-APP-004",
+            log_event!(
+                Event::DrainTimedOut,
                 "draining takes too long, ending: what is not committed is read again"
             );
         }

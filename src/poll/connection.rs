@@ -13,9 +13,11 @@ use crate::{
     api::Client,
     config::model::{self, Connection, DateType, Deletions, Following, Selection},
     domain::ids::{EntityKey, Stream},
+    log_event,
     mapping::PrivacyRules,
     publish::encode::Encoder,
     state::changelog::EntityState,
+    telemetry::events::Event,
 };
 
 use super::{
@@ -172,7 +174,7 @@ impl Running {
                 ended = self.tasks.join_next() => match ended {
                     Some(Ok(())) => {}
                     Some(Err(error)) => {
-                        tracing::error!(code = "VOM-SRC-008", connection = %self.parts.config.id, %error, "a poller broke off, the connection starts again");
+                        log_event!(Event::PollerBroke, connection = %self.parts.config.id, %error, "a poller broke off, the connection starts again");
                         break;
                     }
                     None => break,
@@ -191,10 +193,12 @@ impl Running {
         self.warn_about_missing(Stream::BankTransactions, &stream.accounts, found);
         let by_feed = serves_by_feed(stream, &config.quota, wanted.len());
         self.start_feed(stream, by_feed);
+        let before = self.followed.len();
         for account in &wanted {
             let origin = Origin::Account { id: account.id, date_type: stream.date_type };
             self.follow(Stream::BankTransactions, account, stream.following, origin, by_feed);
         }
+        self.report_appeared(Stream::BankTransactions, before);
         self.close_missing(Stream::BankTransactions, &wanted);
     }
 
@@ -204,10 +208,12 @@ impl Running {
         let wanted: Vec<&Discovered> =
             found.iter().filter(|terminal| stream.terminals.contains(terminal.id)).collect();
         self.warn_about_missing(Stream::PosTransactions, &stream.terminals, found);
+        let before = self.followed.len();
         for terminal in &wanted {
             let origin = Origin::Station { id: terminal.id };
             self.follow(Stream::PosTransactions, terminal, stream.following, origin, false);
         }
+        self.report_appeared(Stream::PosTransactions, before);
         self.close_missing(Stream::PosTransactions, &wanted);
     }
 
@@ -305,16 +311,24 @@ impl Running {
         });
         for ((_, id), closing) in missing {
             if !closing.is_cancelled() {
-                tracing::info!(code = "VOM-SRC-009", connection = %self.parts.config.id, %stream, entity = id, "no longer listed by the api, reading it to its end");
+                log_event!(Event::EntityClosed, connection = %self.parts.config.id, %stream, entity = id, "no longer listed by the api, reading it to its end");
                 closing.cancel();
             }
+        }
+    }
+
+    /// One line for all: at the start there may be thousands.
+    fn report_appeared(&self, stream: Stream, followed_before: usize) {
+        let entities = self.followed.len().saturating_sub(followed_before);
+        if entities > 0 {
+            log_event!(Event::EntityAppeared, connection = %self.parts.config.id, %stream, entities, "polled from now on");
         }
     }
 
     fn warn_about_missing(&self, stream: Stream, selection: &Selection, found: &[Discovered]) {
         let Selection::Ids(ids) = selection else { return };
         for id in ids.iter().filter(|id| found.iter().all(|entity| entity.id != **id)) {
-            tracing::warn!(code = "VOM-SRC-010", connection = %self.parts.config.id, %stream, entity = id, "configured but not listed by the api: check the id");
+            log_event!(Event::EntityNotListed, connection = %self.parts.config.id, %stream, entity = id, "configured but not listed by the api: check the id");
         }
     }
 

@@ -1,6 +1,10 @@
 //! One entity's memory and the steps that change it: digest, publish, apply, in this order.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::Utc;
 use tokio::sync::{Mutex, Notify};
@@ -11,13 +15,15 @@ use crate::{
     domain::{
         ids::SourceId,
         time::{Day, Timestamp},
+        vocabulary::RejectionReason,
     },
+    log_event,
     publish::{
         batch::{Batch, StateRecord},
         group::{Gone, Publisher},
     },
     state::{changelog::EntityState, codec, position::Checkpoint},
-    telemetry::metrics::Metrics,
+    telemetry::{events::Event, metrics::Metrics},
 };
 
 use super::{
@@ -43,14 +49,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A stable code for logs and the status page.
-    pub fn code(&self) -> &'static str {
+    /// What it is logged as, and called on the status page.
+    pub const fn event(&self) -> Event {
         match self {
-            Self::Api(error) => error.code(),
-            Self::Refused(Refusal::OutsideWindow { .. }) => "VOM-SRC-003",
-            Self::Refused(Refusal::TooManyBad { .. }) => "VOM-SRC-004",
-            Self::Refused(Refusal::Encode(_)) => "VOM-SRC-005",
-            Self::Gone(_) => "VOM-SHD-009",
+            Self::Api(error) => error.event(),
+            Self::Refused(Refusal::OutsideWindow { .. }) => Event::DatesIgnored,
+            Self::Refused(Refusal::TooManyBad { .. }) => Event::TooManyBadRows,
+            Self::Refused(Refusal::Encode(_)) => Event::NotEncodable,
+            Self::Gone(_) => Event::TransactionUnknown,
         }
     }
 
@@ -317,13 +323,34 @@ impl Entity {
                 self.records(kind).inc_by(n);
             }
         }
+        let mut quarantined: BTreeMap<RejectionReason, u64> = BTreeMap::new();
         for reason in &digest.quarantined {
+            *quarantined.entry(*reason).or_default() += 1;
+        }
+        for (reason, rows) in quarantined {
             let labels = [key.connection.as_str(), key.stream.name(), reason.as_str()];
-            self.shared.metrics.dlq_records.with_label_values(&labels).inc();
+            self.shared.metrics.dlq_records.with_label_values(&labels).inc_by(rows);
+            log_event!(
+                Event::RowQuarantined,
+                connection = %key.connection,
+                stream = %key.stream,
+                entity = %key.entity,
+                reason = reason.as_str(),
+                rows,
+                "rows that cannot be mapped went to quarantine"
+            );
         }
         if counts.unknown_fields > 0 {
             let labels = [key.connection.as_str(), key.stream.name()];
             let counter = self.shared.metrics.api_unknown_fields.with_label_values(&labels);
+            if counter.get() == 0 {
+                log_event!(
+                    Event::UnknownFields,
+                    connection = %key.connection,
+                    stream = %key.stream,
+                    "the first fields since the start that the model does not know"
+                );
+            }
             counter.inc_by(counts.unknown_fields);
         }
     }
@@ -331,7 +358,9 @@ impl Entity {
     /// Notes a poll that went well.
     pub fn report_success(&self, checkpoint: &Checkpoint, today: Day, published: u64) {
         let at = now();
+        let mut recovered_from = None;
         self.shared.board.update(&self.target.key, |standing| {
+            recovered_from = standing.last_error.take().map(|error| error.code);
             standing.phase = if checkpoint.backfill_next.is_some() {
                 Phase::Backfilling
             } else {
@@ -345,9 +374,19 @@ impl Entity {
                 None => Some(at),
                 Some(next) => Some(Timestamp(i64::from(next.0) * 86_400_000)),
             };
-            standing.last_error = None;
             standing.rows += published;
         });
+        if let Some(after) = recovered_from {
+            let key = &self.target.key;
+            log_event!(
+                Event::PollRecovered,
+                connection = %key.connection,
+                stream = %key.stream,
+                entity = %key.entity,
+                after,
+                "polling works again"
+            );
+        }
         let outcome = if published > 0 { "success" } else { "empty" };
         self.count_poll(outcome);
     }
@@ -366,11 +405,11 @@ impl Entity {
 
     /// Notes a poll that failed, and says so.
     pub fn report_failure(&self, failure: &Failure, retry_in: Option<Duration>) {
-        let code = failure.code();
+        let code = failure.event().code();
         let message = failure.to_string();
         let key = &self.target.key;
-        tracing::warn!(
-            code,
+        log_event!(
+            failure.event(),
             connection = %key.connection,
             stream = %key.stream,
             entity = %key.entity,

@@ -12,7 +12,12 @@ use std::{
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{domain::time::Timestamp, state::store::ShardStore, telemetry::metrics::Metrics};
+use crate::{
+    domain::time::Timestamp,
+    log_event,
+    state::store::ShardStore,
+    telemetry::{events::Event, metrics::Metrics},
+};
 
 use super::{
     batch::Batch,
@@ -140,7 +145,7 @@ fn write_cache(
         Ok(()) => Some(cache),
         Err(error) => {
             metrics.state_flush_errors.inc();
-            tracing::error!(code = "VOM-STA-002", %error, "the local cache cannot be written, going on without it until the next restore: check the disk");
+            log_event!(Event::CacheWriteFailed, %error, "the local cache cannot be written, going on without it until the next restore: check the disk");
             None
         }
     }
@@ -149,7 +154,7 @@ fn write_cache(
 fn flush(cache: Option<&ShardStore>, metrics: &Metrics) {
     if let Some(Err(error)) = cache.map(ShardStore::flush) {
         metrics.state_flush_errors.inc();
-        tracing::warn!(code = "VOM-STA-003", %error, "the local cache cannot be flushed");
+        log_event!(Event::CacheWriteFailed, %error, "the local cache cannot be flushed");
     }
 }
 

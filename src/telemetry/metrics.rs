@@ -3,6 +3,7 @@
 //! Names and labels are the contract of `docs/monitoring.md`; no label is unbounded. Series exist
 //! from start: counters at 0, timestamps at process start until something better is known.
 
+use chrono::{DateTime, Utc};
 use prometheus::{
     CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
@@ -116,7 +117,7 @@ impl Metrics {
             ),
             config_reload_success_timestamp: t.gauges(
                 "vomsis_config_reload_success_timestamp_seconds",
-                "When the configuration was last read.",
+                "When the configuration, or a secret file of it, was last read.",
                 &[],
             ),
             source_polls: t.counters(
@@ -278,6 +279,15 @@ impl Metrics {
             ),
             registry: t.registry,
         }
+    }
+}
+
+impl Metrics {
+    /// Notes that the configuration, or a secret file of it, was read and is in use.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of seconds")]
+    pub fn config_read(&self, at: DateTime<Utc>) {
+        let seconds = at.timestamp_millis() as f64 / 1000.0;
+        self.config_reload_success_timestamp.with_label_values(&[] as &[&str]).set(seconds);
     }
 }
 
