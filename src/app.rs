@@ -4,6 +4,7 @@
 //! wait for Kafka and the registry; then the shards this replica is given. Stop: pollers, then
 //! their writers, then the group, within [`DRAIN`].
 
+mod series;
 pub mod standing;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -29,6 +30,7 @@ use crate::{
         board::Board,
         connection::{self, Parts},
         entity::{Shared, now},
+        series::Series,
     },
     publish::{
         encode::Encoder,
@@ -51,6 +53,7 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A state folder of a Pod that is just ending is let go within this time.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 const EXPORT_INTERVAL: Duration = Duration::from_secs(2);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the running program shows of itself.
 #[derive(Debug, Clone)]
@@ -81,6 +84,7 @@ pub struct App {
     broker: Broker,
     metrics: Arc<Metrics>,
     board: Arc<Board>,
+    series: Series,
     phases: watch::Sender<HashMap<i32, Phase>>,
     health: Arc<Health>,
     started_at: Timestamp,
@@ -97,11 +101,9 @@ struct Pollers {
     metrics: Arc<Metrics>,
 }
 
-impl Pollers {
-    fn connections_of(&self, shard: i32) -> impl Iterator<Item = &Arc<Connection>> {
-        let shards = self.config.kafka.shards;
-        self.config.connections.iter().filter(move |c| shard_of(&c.id, shards) == shard)
-    }
+fn connections_of(config: &Config, shard: i32) -> impl Iterator<Item = &Arc<Connection>> {
+    let shards = config.kafka.shards;
+    config.connections.iter().filter(move |c| shard_of(&c.id, shards) == shard)
 }
 
 impl Work for Pollers {
@@ -113,7 +115,7 @@ impl Work for Pollers {
         stop: CancellationToken,
     ) {
         let mut connections = JoinSet::new();
-        for config in self.connections_of(shard) {
+        for config in connections_of(&self.config, shard) {
             let Some(api) = self.clients.get(&config.id) else { continue };
             let parts = Parts {
                 config: Arc::clone(config),
@@ -137,9 +139,6 @@ impl Work for Pollers {
         }
         while connections.join_next().await.is_some() {}
         drop(publisher);
-        for config in self.connections_of(shard) {
-            self.board.forget(&config.id);
-        }
     }
 }
 
@@ -152,8 +151,12 @@ impl App {
         health: Arc<Health>,
     ) -> Self {
         let (phases, _) = watch::channel(HashMap::new());
-        let board = Arc::new(Board::default());
-        Self { config, broker, metrics, board, phases, health, started_at: now() }
+        let started_at = now();
+        let ids = config.connections.iter().map(|connection| &connection.id);
+        let board = Arc::new(Board::new(ids, started_at));
+        let mut series = series::seed(&config, &metrics, started_at);
+        series.export(&board, started_at);
+        Self { config, broker, metrics, board, series, phases, health, started_at }
     }
 
     /// What may be shown of it, from the start on.
@@ -168,14 +171,12 @@ impl App {
 
     /// Runs until `stop`, then drains.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        tokio::spawn(export(
-            Arc::clone(&self.board),
-            Arc::clone(&self.metrics),
-            self.started_at,
-            stop.clone(),
-        ));
+        tokio::spawn(export(Arc::clone(&self.board), self.series.clone(), stop.clone()));
         let store = self.open_store();
         let store = store.await.unwrap_or(None);
+        if let Some(store) = store.clone() {
+            tokio::spawn(measure(store, Arc::clone(&self.metrics), stop.clone()));
+        }
         self.health.set_state_open();
         let Some(work) = self.prepare(&stop).await? else { return Ok(()) };
         let (leave, leaving) = watch::channel(false);
@@ -282,7 +283,6 @@ impl App {
     /// Opens the local cache off the main path; without it everything still works.
     fn open_store(&self) -> tokio::task::JoinHandle<Option<Store>> {
         let dir = self.config.state_dir.clone();
-        let metrics = Arc::clone(&self.metrics);
         tokio::task::spawn_blocking(move || {
             // sled creates its own folder, but not the one above it.
             if let Err(error) = std::fs::create_dir_all(&dir) {
@@ -290,10 +290,7 @@ impl App {
                 return None;
             }
             match Store::open(&dir, LOCK_WAIT) {
-                Ok(store) => {
-                    metrics.state_size_bytes.set(i64::try_from(store.size_bytes()).unwrap_or(0));
-                    Some(store)
-                }
+                Ok(store) => Some(store),
                 Err(error) => {
                     log_event!(Event::CacheUnusable, %error, "going on without the local cache");
                     None
@@ -324,12 +321,21 @@ impl App {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some((shard, phase)) = phase_changes.recv() => self.show(shard, phase),
+                Some((shard, phase)) = phase_changes.recv() => {
+                    self.show(shard, phase);
+                    // A shard that is already granted anew is still answered for.
+                    if phase == Phase::Released && !tokens.contains_key(&shard) {
+                        connections_of(&self.config, shard).for_each(|c| self.board.forget(&c.id));
+                    }
+                }
                 Some(_) = owners.join_next() => {}
                 change = member.changes.recv() => match change {
                     Some(Change::Granted(granted)) => {
                         let shard = granted.shard;
                         log_event!(Event::ShardAssigned, shard, "shard granted");
+                        for connection in connections_of(&self.config, shard) {
+                            self.board.answer_for(&connection.id, now());
+                        }
                         let token = stop.child_token();
                         if let Some(old) = tokens.insert(shard, token.clone()) {
                             old.cancel();
@@ -394,17 +400,25 @@ async fn waited(pause: &mut Duration, stop: &CancellationToken) -> Option<()> {
     Some(())
 }
 
-async fn export(
-    board: Arc<Board>,
-    metrics: Arc<Metrics>,
-    started_at: Timestamp,
-    stop: CancellationToken,
-) {
+async fn export(board: Arc<Board>, mut series: Series, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        board.export(&metrics, started_at);
+        series.export(&board, now());
         tokio::select! {
             () = stop.cancelled() => {}
             () = sleep(EXPORT_INTERVAL) => {}
+        }
+    }
+}
+
+async fn measure(store: Store, metrics: Arc<Metrics>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let store = store.clone();
+        // It reads the folder.
+        let bytes = tokio::task::spawn_blocking(move || store.size_bytes()).await.unwrap_or(0);
+        metrics.state_size_bytes.set(i64::try_from(bytes).unwrap_or(0));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(MEASURE_INTERVAL) => {}
         }
     }
 }

@@ -32,7 +32,7 @@ use super::{
 };
 
 /// How often entities are looked up where no reference stream is configured.
-const DISCOVERY_INTERVAL: Duration = Duration::from_secs(3600);
+pub(super) const DISCOVERY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// What the connection's pollers are made of.
 #[derive(Debug, Clone)]

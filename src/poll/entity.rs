@@ -14,6 +14,7 @@ use crate::{
     config::model::Deletions,
     domain::{
         ids::SourceId,
+        quarantine::QuarantinedRow,
         time::{Day, Timestamp},
         vocabulary::RejectionReason,
     },
@@ -137,6 +138,8 @@ pub struct Reading<'a> {
 impl Entity {
     /// An entity with what was restored of it.
     pub fn new(target: Target, deletions: Deletions, state: EntityState, shared: Shared) -> Self {
+        let today = now().local_day();
+        shared.board.adopt(&target.key, state.checkpoint.as_ref(), today);
         let memory = Mutex::new(Memory { state, ..Memory::default() });
         let currency = std::sync::RwLock::new(None);
         Self { target, deletions, currency, ask_alone: Notify::new(), shared, memory }
@@ -168,7 +171,8 @@ impl Entity {
         memory.state.checkpoint = Some(checkpoint);
         memory.state.seen.apply(std::mem::take(&mut digest.staging));
         drop(memory);
-        self.count(&digest);
+        let operation = reading.answers.first().map_or("", |rows| rows.operation);
+        self.count(&digest, operation);
         Ok(digest)
     }
 
@@ -235,6 +239,7 @@ impl Entity {
         drop(memory);
         let deleted = gone.len() as u64;
         self.records("deleted").inc_by(deleted);
+        self.count_published(deleted);
         Ok(deleted)
     }
 
@@ -313,7 +318,12 @@ impl Entity {
         self.shared.metrics.source_records.with_label_values(&labels)
     }
 
-    fn count(&self, digest: &Digest) {
+    fn count_published(&self, rows: u64) {
+        let at = now();
+        self.shared.board.update(&self.target.key, |standing| standing.rows.add(at, rows));
+    }
+
+    fn count(&self, digest: &Digest, operation: &str) {
         let key = &self.target.key;
         let counts = digest.counts;
         for (kind, n) in
@@ -323,12 +333,15 @@ impl Entity {
                 self.records(kind).inc_by(n);
             }
         }
+        self.count_published(counts.new + counts.changed);
         let mut quarantined: BTreeMap<RejectionReason, u64> = BTreeMap::new();
         for reason in &digest.quarantined {
             *quarantined.entry(*reason).or_default() += 1;
         }
+        // An unknown topic would have failed the digest already.
+        let quarantine = self.target.encoder.topic(QuarantinedRow::NAME).unwrap_or_default();
         for (reason, rows) in quarantined {
-            let labels = [key.connection.as_str(), key.stream.name(), reason.as_str()];
+            let labels = [key.connection.as_str(), key.stream.name(), &quarantine, reason.as_str()];
             self.shared.metrics.dlq_records.with_label_values(&labels).inc_by(rows);
             log_event!(
                 Event::RowQuarantined,
@@ -341,13 +354,13 @@ impl Entity {
             );
         }
         if counts.unknown_fields > 0 {
-            let labels = [key.connection.as_str(), key.stream.name()];
+            let labels = [key.connection.as_str(), operation];
             let counter = self.shared.metrics.api_unknown_fields.with_label_values(&labels);
             if counter.get() == 0 {
                 log_event!(
                     Event::UnknownFields,
                     connection = %key.connection,
-                    stream = %key.stream,
+                    operation,
                     "the first fields since the start that the model does not know"
                 );
             }
@@ -372,9 +385,8 @@ impl Entity {
             standing.backfill_ratio = checkpoint.backfill_ratio(today);
             standing.read_through = match checkpoint.backfill_next {
                 None => Some(at),
-                Some(next) => Some(Timestamp(i64::from(next.0) * 86_400_000)),
+                Some(next) => Some(next.start()),
             };
-            standing.rows += published;
         });
         if let Some(after) = recovered_from {
             let key = &self.target.key;

@@ -197,6 +197,7 @@ fn group_by_account(rows: &Rows) -> BTreeMap<i64, Rows> {
         .map(|(account, texts)| {
             let mut own = Rows::from_texts(texts, rows.fetched_at);
             own.replaced_text = rows.replaced_text;
+            own.operation = rows.operation;
             (account, own)
         })
         .collect()

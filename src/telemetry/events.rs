@@ -52,6 +52,8 @@ events! {
     TooManyBadRows "VOM-SRC-003" ERROR "more bad rows than max_bad_ratio; nothing of the entity was published" "look into vomsis.quarantine and the API's documents: its format may have changed";
     DatesIgnored "VOM-SRC-004" ERROR "rows outside the window that was asked for; the window failed" "the API ignored the dates: tell its operator; the cursor has not moved";
     RowQuarantined "VOM-SRC-005" WARN "rows could not be mapped and went to quarantine" "look them up in vomsis.quarantine by connection and entity; the reason stands in the line";
+    BackfillProgress "VOM-SRC-006" INFO "the backfill of a stream goes on" "nothing; it resumes by itself after a restart";
+    BackfillDone "VOM-SRC-007" INFO "the backfill of a stream is done" "nothing";
     EntityAppeared "VOM-SRC-008" INFO "new accounts or terminals are polled from now on" "nothing";
     EntityClosed "VOM-SRC-009" INFO "an account or terminal is no longer listed; it is read to its end" "nothing";
     DatesRequired "VOM-SRC-010" WARN "the API wants dates beside lastId; both are sent from now on" "nothing";
