@@ -243,3 +243,18 @@ fn what_is_shown_hides_accounts_and_consents() {
     assert!(!shown.contains("CANARY"), "{shown}");
     assert!(shown.contains("0006624"));
 }
+
+#[test]
+fn a_stream_is_stale_after_three_polls_and_a_minute_unless_something_else_is_said() {
+    let streams = |text: &str| {
+        let text = format!("{MINIMAL}    streams:\n      bank_transactions: {{{text}}}\n");
+        let loaded = parsed(&text).unwrap();
+        let connection = &loaded.config.connections[0];
+        let slo = connection.streams.bank_transactions.as_ref().unwrap().following.slo;
+        (slo.freshness.as_secs(), slo.quiet.as_secs(), loaded.warnings.len())
+    };
+    assert_eq!(streams(""), (960, 0, 0));
+    assert_eq!(streams("poll_interval: 10m, freshness_slo: null"), (1860, 0, 0));
+    assert_eq!(streams("freshness_slo: 30m, quiet_slo: 26h"), (1800, 93_600, 0));
+    assert_eq!(streams("freshness_slo: 5m").2, 1, "stale between two polls");
+}

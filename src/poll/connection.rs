@@ -13,9 +13,11 @@ use crate::{
     api::Client,
     config::model::{self, Connection, DateType, Deletions, Following, Selection},
     domain::ids::{EntityKey, Stream},
+    log_event,
     mapping::PrivacyRules,
     publish::encode::Encoder,
     state::changelog::EntityState,
+    telemetry::events::Event,
 };
 
 use super::{
@@ -30,7 +32,7 @@ use super::{
 };
 
 /// How often entities are looked up where no reference stream is configured.
-const DISCOVERY_INTERVAL: Duration = Duration::from_secs(3600);
+pub(super) const DISCOVERY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// What the connection's pollers are made of.
 #[derive(Debug, Clone)]
@@ -174,7 +176,7 @@ impl Running {
                 ended = self.tasks.join_next() => match ended {
                     Some(Ok(())) => {}
                     Some(Err(error)) => {
-                        tracing::error!(code = "VOM-SRC-008", connection = %self.parts.config.id, %error, "a poller broke off, the connection starts again");
+                        log_event!(Event::PollerBroke, connection = %self.parts.config.id, %error, "a poller broke off, the connection starts again");
                         break;
                     }
                     None => break,
@@ -195,6 +197,7 @@ impl Running {
         if start_feed {
             self.served.start(self.followed_accounts() == 0);
         }
+        let before = self.followed.len();
         for account in &wanted {
             let origin = Origin::Account { id: account.id, date_type: stream.date_type };
             self.follow(Stream::BankTransactions, account, stream.following, origin);
@@ -202,6 +205,7 @@ impl Running {
         if start_feed {
             self.start_feed(stream);
         }
+        self.report_appeared(Stream::BankTransactions, before);
         self.close_missing(Stream::BankTransactions, &wanted);
     }
 
@@ -211,10 +215,12 @@ impl Running {
         let wanted: Vec<&Discovered> =
             found.iter().filter(|terminal| stream.terminals.contains(terminal.id)).collect();
         self.warn_about_missing(Stream::PosTransactions, &stream.terminals, found);
+        let before = self.followed.len();
         for terminal in &wanted {
             let origin = Origin::Station { id: terminal.id };
             self.follow(Stream::PosTransactions, terminal, stream.following, origin);
         }
+        self.report_appeared(Stream::PosTransactions, before);
         self.close_missing(Stream::PosTransactions, &wanted);
     }
 
@@ -310,16 +316,24 @@ impl Running {
             .filter(|((followed, id), _)| *followed == stream && !listed.contains(id));
         for ((_, id), closing) in missing {
             if !closing.is_cancelled() {
-                tracing::info!(code = "VOM-SRC-009", connection = %self.parts.config.id, %stream, entity = id, "no longer listed by the api, reading it to its end");
+                log_event!(Event::EntityClosed, connection = %self.parts.config.id, %stream, entity = id, "no longer listed by the api, reading it to its end");
                 closing.cancel();
             }
+        }
+    }
+
+    /// One line for all: at the start there may be thousands.
+    fn report_appeared(&self, stream: Stream, followed_before: usize) {
+        let entities = self.followed.len().saturating_sub(followed_before);
+        if entities > 0 {
+            log_event!(Event::EntityAppeared, connection = %self.parts.config.id, %stream, entities, "polled from now on");
         }
     }
 
     fn warn_about_missing(&self, stream: Stream, selection: &Selection, found: &[Discovered]) {
         let Selection::Ids(ids) = selection else { return };
         for id in ids.iter().filter(|id| found.iter().all(|entity| entity.id != **id)) {
-            tracing::warn!(code = "VOM-SRC-010", connection = %self.parts.config.id, %stream, entity = id, "configured but not listed by the api: check the id");
+            log_event!(Event::EntityNotListed, connection = %self.parts.config.id, %stream, entity = id, "configured but not listed by the api: check the id");
         }
     }
 

@@ -373,6 +373,7 @@ impl Feed {
         let mut by_account = group_by_account(answers);
         let fetched_at = answers.last().map_or_else(now, |rows| rows.fetched_at);
         let replaced_text = answers.iter().any(|rows| rows.replaced_text);
+        let operation = answers.last().map(|rows| rows.operation);
         let shares = accounts.into_iter().filter_map(|(id, entity)| {
             let texts = by_account.remove(&id).unwrap_or_default();
             // A live poll says nothing about accounts that are not in it.
@@ -381,6 +382,7 @@ impl Feed {
             }
             let mut rows = Rows::from_texts(texts, fetched_at);
             rows.replaced_text = replaced_text;
+            rows.operation = operation.unwrap_or(rows.operation);
             Some(take_in(id, entity, rows, round))
         });
         let shares: Vec<_> = shares.collect();

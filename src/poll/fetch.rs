@@ -3,6 +3,8 @@
 use crate::{
     api::{BankQuery, Client, Error, Purpose, Rows},
     config::model::DateType,
+    log_event,
+    telemetry::events::Event,
 };
 
 use super::plan::{Window, is_suspicious_count};
@@ -72,8 +74,8 @@ impl Fetcher {
         let halves = self.halves(purpose, halves).await?;
         let count_of_halves: usize = halves.iter().map(Rows::len).sum();
         if count_of_halves > count {
-            tracing::warn!(
-                code = "VOM-SRC-006",
+            log_event!(
+                Event::RowsLimited,
                 origin = ?self.origin,
                 rows = count,
                 rows_of_halves = count_of_halves,

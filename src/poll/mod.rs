@@ -15,6 +15,7 @@ pub mod entity;
 pub mod feed;
 pub mod fetch;
 pub mod plan;
+pub mod series;
 pub mod snapshot;
 pub mod task;
 mod working;

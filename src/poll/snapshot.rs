@@ -162,6 +162,7 @@ fn newest_of_each(lists: &[Rows]) -> Vec<Rows> {
             });
             let mut rows = Rows::from_texts(kept.map(|(_, row)| row), list.fetched_at);
             rows.replaced_text = list.replaced_text;
+            rows.operation = list.operation;
             rows
         })
         .collect()

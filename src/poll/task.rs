@@ -10,6 +10,8 @@ use crate::{
     api::{Client, Purpose, RetryClass, Rows},
     config::model::Deletions,
     domain::time::Day,
+    log_event,
+    telemetry::events::Event,
 };
 
 use super::{
@@ -254,8 +256,8 @@ impl Follow {
     async fn recover(&mut self, failure: &Failure, pace: &mut Pace) {
         let class = failure.retry_class();
         if class == RetryClass::DatesRequired {
-            tracing::info!(
-                code = "VOM-SRC-007",
+            log_event!(
+                Event::DatesRequired,
                 entity = %self.entity.target.key,
                 "the api wants dates beside lastId, sending both from now on"
             );
