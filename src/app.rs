@@ -242,14 +242,8 @@ impl App {
         &self,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<HashMap<&'static str, u32>>> {
-        let registry = Registry::new(&self.config.schema_registry)?;
-        let records: Vec<_> = schemas::ALL
-            .iter()
-            .filter(|schema| {
-                self.config.sink.enabled || !schema.topic_suffix.starts_with("payment")
-            })
-            .copied()
-            .collect();
+        let registry = Registry::new(&self.config.schema_registry);
+        let records: Vec<_> = schemas::needed(self.config.sink.enabled).collect();
         let mut pause = RETRY_MIN;
         loop {
             match registry.ids(&records, |suffix| self.config.kafka.topic(suffix)).await {
