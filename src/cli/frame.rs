@@ -9,8 +9,8 @@ use std::{
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::{
-    Exit, Failure, checkpoint, completions, config, healthcheck, output, run, sandbox, schemas,
-    status, tail, topics, version,
+    Exit, Failure, check, checkpoint, completions, config, healthcheck, output, preview, run,
+    sandbox, schemas, status, tail, topics, version,
 };
 use crate::{
     config::{DEFAULT_PATH, Loaded},
@@ -52,9 +52,9 @@ pub enum Command {
     /// See it work: simulator, broker, registry and connector in one process.
     Sandbox(sandbox::Args),
     /// Rows of a source as the events that they would become; touches neither Kafka nor state.
-    //TODO     Preview(preview::Args),
+    Preview(preview::Args),
     /// Whether every API, credential, broker, registry and folder can be used.
-    //TODO     Check(check::Args),
+    Check(check::Args),
     /// Decoded events of a topic as JSON lines.
     Tail(tail::Args),
     /// Write, check and explain configurations.
@@ -143,8 +143,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(args, context).await,
         Command::Sandbox(args) => sandbox::run(args, context).await,
-        //TODO         Command::Preview(args) => preview::run(args, context).await,
-        //TODO         Command::Check(args) => check::run(args, context).await,
+        Command::Preview(args) => preview::run(args, context).await,
+        Command::Check(args) => check::run(args, context).await,
         Command::Topics(args) => topics::run(args, context).await,
         Command::Schemas(args) => schemas::run(args, context).await,
         Command::Checkpoint(args) => checkpoint::run(args, context).await,

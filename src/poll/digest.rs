@@ -4,7 +4,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    config::model::DateType,
+    api::Rows,
+    config::model::{Connection, DateType},
     domain::{
         content::Content,
         ids::{EntityKey, SourceId, Stream},
@@ -45,6 +46,28 @@ pub struct Target {
     pub ce_source: Arc<str>,
 }
 
+impl Target {
+    /// One entity of a connection.
+    pub fn new(
+        config: &Connection,
+        key: EntityKey,
+        encoder: Arc<Encoder>,
+        privacy: Arc<PrivacyRules>,
+        max_bad_ratio: f64,
+    ) -> Self {
+        let bank = config.streams.bank_transactions.as_ref();
+        Self {
+            ce_source: format!("/vomsis/{}/{}", key.connection, key.stream).into(),
+            key,
+            encoder,
+            privacy,
+            date_type: bank.map_or(DateType::SystemDate, |stream| stream.date_type),
+            carry_extras: config.extras,
+            max_bad_ratio,
+        }
+    }
+}
+
 /// Why rows were asked for; it decides what an unknown row means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -75,6 +98,30 @@ pub struct Answer<'a> {
     pub gateway_object_id: Option<&'a str>,
     /// The account's currency, where reference data knows it.
     pub entity_currency: Option<&'a str>,
+}
+
+impl<'a> Answer<'a> {
+    /// What several answers to one question say together, in decision order; `now` counts where
+    /// there is no answer.
+    pub fn of(
+        answers: &'a [Rows],
+        reason: Reason,
+        window: Option<Window>,
+        entity_currency: Option<&'a str>,
+        now: Timestamp,
+    ) -> Self {
+        let mut rows: Vec<&str> = answers.iter().flat_map(Rows::iter).collect();
+        put_in_order(&mut rows);
+        Self {
+            rows,
+            reason,
+            window,
+            fetched_at: answers.iter().map(|r| r.fetched_at).max().unwrap_or(now),
+            replaced_text: answers.iter().any(|r| r.replaced_text),
+            gateway_object_id: answers.first().and_then(|r| r.gateway_object_id.as_deref()),
+            entity_currency,
+        }
+    }
 }
 
 /// How many rows were what.
@@ -243,7 +290,7 @@ fn judge(
 
 /// Decision order is id order where the API lists the newest first, so that consumers read each
 /// key from old to new; any other order is kept.
-pub fn put_in_order(rows: &mut [&str]) {
+fn put_in_order(rows: &mut [&str]) {
     #[derive(serde::Deserialize)]
     struct Id {
         id: i64,
