@@ -206,15 +206,7 @@ impl App {
             let client = Client::new(config, Arc::clone(&self.metrics))?;
             clients.insert(config.id.clone(), client);
         }
-        let key = match &self.config.privacy.hmac_key_file {
-            Some(file) => {
-                Some(SecretSlice::from(tokio::fs::read(file).await.with_context(|| {
-                    format!("reading privacy.hmac_key_file {}", file.display())
-                })?))
-            }
-            None => None,
-        };
-        let privacy = PrivacyRules::new(&self.config.privacy, key)?;
+        let privacy = privacy_rules(&self.config).await?;
         Ok(Some(Pollers {
             config: Arc::clone(&self.config),
             clients,
@@ -248,14 +240,8 @@ impl App {
         &self,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<HashMap<&'static str, u32>>> {
-        let registry = Registry::new(&self.config.schema_registry)?;
-        let records: Vec<_> = schemas::ALL
-            .iter()
-            .filter(|schema| {
-                self.config.sink.enabled || !schema.topic_suffix.starts_with("payment")
-            })
-            .copied()
-            .collect();
+        let registry = Registry::new(&self.config.schema_registry);
+        let records: Vec<_> = schemas::needed(self.config.sink.enabled).collect();
         let mut pause = RETRY_MIN;
         loop {
             match registry.ids(&records, |suffix| self.config.kafka.topic(suffix)).await {
@@ -266,6 +252,9 @@ impl App {
                 Err(error) => {
                     let event = match &error {
                         registry::Error::Missing { .. } => Event::SchemaMissing,
+                        registry::Error::Denied { .. } | registry::Error::Secret { .. } => {
+                            Event::RegistryDenied
+                        }
                         registry::Error::Refused { .. } | registry::Error::Unavailable { .. } => {
                             Event::SchemaRefused
                         }
@@ -388,6 +377,20 @@ impl App {
             Phase::Restoring | Phase::Fenced | Phase::Stopped => self.health.shard_assigned(shard),
         }
     }
+}
+
+/// The masking rules of a configuration, with the key that they may need.
+pub async fn privacy_rules(config: &Config) -> anyhow::Result<PrivacyRules> {
+    let key = match &config.privacy.hmac_key_file {
+        Some(file) => {
+            let bytes = tokio::fs::read(file).await;
+            let bytes = bytes
+                .with_context(|| format!("reading privacy.hmac_key_file {}", file.display()))?;
+            Some(SecretSlice::from(bytes))
+        }
+        None => None,
+    };
+    Ok(PrivacyRules::new(&config.privacy, key)?)
 }
 
 /// Waits and doubles the pause; `None` when stopped meanwhile.

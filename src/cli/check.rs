@@ -1,6 +1,17 @@
 //! `check`: whether every API, credential, broker, registry and folder can be used.
+//!
+//! All targets are looked at side by side, and one that fails stops no other. Nothing is changed:
+//! no topic, no schema, no lock. TOS is asked for one token only, because five refusals lock it.
+
+mod steps;
 
 use clap::ValueEnum;
+use comfy_table::{Cell, Color};
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::{Context, Exit, Failure, output, progress};
+use crate::config::model::Config;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -11,7 +22,8 @@ pub struct Args {
 }
 
 /// What can be checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Target {
     /// The APIs and their credentials.
     Vomsis,
@@ -27,5 +39,152 @@ impl Args {
     /// Whether a target is wanted: all are, where none is named.
     pub fn wants(&self, target: Target) -> bool {
         self.only.is_empty() || self.only.contains(&target)
+    }
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Warn,
+    Failed,
+}
+
+/// One step.
+#[derive(Debug, Clone, Serialize)]
+struct Step {
+    target: Target,
+    step: String,
+    status: Status,
+    /// What was found.
+    detail: String,
+    /// What to do about it.
+    hint: Option<String>,
+    #[serde(skip)]
+    exit: Exit,
+}
+
+impl Step {
+    fn ok(target: Target, step: impl Into<String>, detail: impl Into<String>) -> Self {
+        let (step, detail) = (step.into(), detail.into());
+        Self { target, step, status: Status::Ok, detail, hint: None, exit: Exit::Ok }
+    }
+
+    fn warn(
+        target: Target,
+        step: impl Into<String>,
+        detail: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        let hint = Some(hint.into());
+        Self { status: Status::Warn, hint, ..Self::ok(target, step, detail) }
+    }
+
+    fn failed(target: Target, step: impl Into<String>, failure: Failure) -> Self {
+        let Failure { exit, message, hint } = failure;
+        Self { status: Status::Failed, hint, exit, ..Self::ok(target, step, message) }
+    }
+}
+
+/// Looks at everything, prints the table, and exits with the worst that was found.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let loaded = context.load()?;
+    for warning in &loaded.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let waiting = progress::spinner("checking");
+    let steps = all(&args, &loaded.config).await;
+    drop(waiting);
+    output::print(context, &steps, || table(&steps, context.color))?;
+    verdict(&steps).map_or(Ok(()), Err)
+}
+
+async fn all(args: &Args, config: &Config) -> Vec<Step> {
+    let vomsis = async {
+        if !args.wants(Target::Vomsis) {
+            return Vec::new();
+        }
+        join_all(config.connections.iter().map(steps::connection)).await.concat()
+    };
+    let kafka = async {
+        if args.wants(Target::Kafka) { steps::kafka(&config.kafka).await } else { Vec::new() }
+    };
+    let registry = async {
+        if args.wants(Target::Registry) { steps::registry(config).await } else { Vec::new() }
+    };
+    let state = async {
+        if args.wants(Target::State) { steps::state(&config.state_dir).await } else { Vec::new() }
+    };
+    let (vomsis, kafka, registry, state) = tokio::join!(vomsis, kafka, registry, state);
+    [vomsis, kafka, registry, state].concat()
+}
+
+/// The exit code of the worst failure: refusals before outages before mistakes of the
+/// configuration.
+fn verdict(steps: &[Step]) -> Option<Failure> {
+    let failed: Vec<&Step> = steps.iter().filter(|step| step.status == Status::Failed).collect();
+    let order = [Exit::Refused, Exit::Unavailable, Exit::Config];
+    let is = |exit: &Exit| failed.iter().any(|step| step.exit == *exit);
+    let exit = order.into_iter().find(is).unwrap_or(Exit::Failed);
+    let message = format!("{} of {} steps failed", failed.len(), steps.len());
+    (!failed.is_empty()).then(|| Failure::new(exit, message))
+}
+
+fn table(steps: &[Step], color: bool) -> String {
+    let mut table = output::table(&["status", "target", "step", "detail", "what to do"]);
+    for step in steps {
+        let (word, paint) = match step.status {
+            Status::Ok => ("ok", Color::Green),
+            Status::Warn => ("warn", Color::Yellow),
+            Status::Failed => ("FAILED", Color::Red),
+        };
+        let status = if color { Cell::new(word).fg(paint) } else { Cell::new(word) };
+        let target = step.target.to_possible_value();
+        table.add_row([
+            status,
+            Cell::new(target.as_ref().map_or("", |value| value.get_name())),
+            Cell::new(&step.step),
+            Cell::new(&step.detail),
+            Cell::new(step.hint.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(exit: Exit) -> Step {
+        Step::failed(Target::Kafka, "reachable", Failure::new(exit, "no").hint("do"))
+    }
+
+    #[test]
+    fn refusals_come_before_outages_and_outages_before_settings() {
+        let ok = Step::ok(Target::State, "writable", "yes");
+        assert!(verdict(std::slice::from_ref(&ok)).is_none());
+        let cases: [(&[Exit], Exit); 4] = [
+            (&[Exit::Failed, Exit::Config], Exit::Config),
+            (&[Exit::Config, Exit::Unavailable], Exit::Unavailable),
+            (&[Exit::Unavailable, Exit::Refused, Exit::Config], Exit::Refused),
+            (&[Exit::Failed], Exit::Failed),
+        ];
+        for (exits, expected) in cases {
+            let steps: Vec<_> =
+                exits.iter().map(|exit| failed(*exit)).chain([ok.clone()]).collect();
+            assert_eq!(verdict(&steps).unwrap().exit, expected);
+        }
+        let warned = Step::warn(Target::State, "free space", "little", "make room");
+        assert!(verdict(&[warned]).is_none());
+    }
+
+    #[test]
+    fn colours_stand_only_where_they_are_asked_for() {
+        let steps = [failed(Exit::Failed)];
+        assert!(!table(&steps, false).contains('\u{1b}'));
+        let json = serde_json::to_value(&steps).unwrap();
+        assert_eq!(json[0]["status"], "failed");
+        assert_eq!(json[0]["hint"], "do");
     }
 }

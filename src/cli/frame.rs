@@ -9,7 +9,8 @@ use std::{
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::{
-    Exit, Failure, completions, config, healthcheck, output, run, sandbox, status, tail, version,
+    Exit, Failure, check, checkpoint, completions, config, healthcheck, output, preview, run,
+    sandbox, schemas, status, tail, topics, version,
 };
 use crate::{
     config::{DEFAULT_PATH, Loaded},
@@ -26,9 +27,9 @@ pub struct Cli {
     /// The configuration file.
     #[arg(long, global = true, env = "VOMSIS_CONFIG", value_name = "FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
-    /// The form of what reading commands print.
-    #[arg(short, long, global = true, value_enum, default_value_t)]
-    pub output: output::Format,
+    /// The form of what reading commands print; by default a table.
+    #[arg(short, long, global = true, value_enum)]
+    pub output: Option<output::Format>,
     /// The form of the log on stderr.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub log_format: logs::Format,
@@ -50,10 +51,20 @@ pub enum Command {
     Run(run::Args),
     /// See it work: simulator, broker, registry and connector in one process.
     Sandbox(sandbox::Args),
+    /// Rows of a source as the events that they would become; touches neither Kafka nor state.
+    Preview(preview::Args),
+    /// Whether every API, credential, broker, registry and folder can be used.
+    Check(check::Args),
     /// Decoded events of a topic as JSON lines.
     Tail(tail::Args),
     /// Write, check and explain configurations.
     Config(config::Args),
+    /// Topics as they must be, and what would make them so.
+    Topics(topics::Args),
+    /// Schemas of the events, and what the registry knows of them.
+    Schemas(schemas::Args),
+    /// How far each account, terminal and list has been read.
+    Checkpoint(checkpoint::Args),
     /// How the running connector stands.
     Status(status::Args),
     /// Whether the running connector is ready; for container health checks.
@@ -69,8 +80,8 @@ pub enum Command {
 pub struct Context {
     /// The configuration file.
     pub config_path: PathBuf,
-    /// The form of the output.
-    pub output: output::Format,
+    /// The form of the output, where one was asked for.
+    pub output: Option<output::Format>,
     /// Whether stdout takes colours.
     pub color: bool,
     /// How many `-v`.
@@ -86,7 +97,7 @@ impl Context {
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         let config_path = PathBuf::from("/nowhere.yaml");
-        Self { config_path, output: output::Format::Table, color: false, verbose: 0 }
+        Self { config_path, output: None, color: false, verbose: 0 }
     }
 }
 
@@ -132,6 +143,11 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(args, context).await,
         Command::Sandbox(args) => sandbox::run(args, context).await,
+        Command::Preview(args) => preview::run(args, context).await,
+        Command::Check(args) => check::run(args, context).await,
+        Command::Topics(args) => topics::run(args, context).await,
+        Command::Schemas(args) => schemas::run(args, context).await,
+        Command::Checkpoint(args) => checkpoint::run(args, context).await,
         Command::Tail(args) => tail::run(args, context).await,
         Command::Config(args) => config::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
@@ -156,7 +172,7 @@ mod tests {
     fn global_arguments_may_stand_behind_the_command() {
         let cli = Cli::try_parse_from(["vomsis-connect", "status", "-o", "json", "--config", "/c"]);
         let cli = cli.unwrap();
-        assert_eq!(cli.output, output::Format::Json);
+        assert_eq!(cli.output, Some(output::Format::Json));
         assert_eq!(cli.config, PathBuf::from("/c"));
     }
 

@@ -12,12 +12,14 @@ pub mod healthcheck;
 mod local_http;
 pub mod output;
 pub mod preview;
+mod progress;
 pub mod run;
 pub mod sandbox;
 pub mod schemas;
 pub mod status;
 pub mod tail;
 pub mod topics;
+mod upstream;
 mod values;
 pub mod version;
 

@@ -40,7 +40,7 @@ pub fn print<T: Serialize>(
     value: &T,
     table: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
-    let text = match context.output {
+    let text = match context.output.unwrap_or_default() {
         Format::Table => table(),
         Format::Json => json(value)?,
         Format::Yaml => yaml(value)?,
@@ -56,6 +56,17 @@ pub fn write(text: &str) -> Result<(), Failure> {
         stdout.write_all(b"\n")?;
     }
     Ok(stdout.flush()?)
+}
+
+/// Asks on the terminal; where nobody sits at one, what was asked for is done.
+pub fn confirmed(question: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(true);
+    }
+    eprint!("{question}\ngo on? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// As indented JSON.

@@ -1,6 +1,26 @@
 //! `preview`: rows of the API as events on stdout; touches neither Kafka nor state.
 
-use crate::{config::duration::Span, domain::ids::Stream};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Context, Exit, Failure, output, output::Format, progress};
+use crate::{
+    api::Client,
+    app::privacy_rules,
+    config::{
+        duration::Span,
+        model::{Config, Connection},
+    },
+    domain::{ids::Stream, quarantine::QuarantinedRow},
+    poll::preview::{self, Preview, Shown, Wanted},
+    publish::{
+        batch::EventRecord,
+        decode::Decoder,
+        encode::{Encoder, local_ids},
+    },
+    telemetry::metrics::Metrics,
+};
 
 /// Arguments of `preview`.
 #[derive(Debug, clap::Args)]
@@ -8,7 +28,7 @@ pub struct Args {
     /// Which stream, such as `bank_transactions`.
     #[arg(value_parser = super::stream)]
     pub stream: Stream,
-    /// How far back, in days.
+    /// How far back, in whole days; lists have no dates and are shown whole.
     #[arg(long, default_value = "7d", value_parser = super::duration)]
     pub since: Span,
     /// No more events than this.
@@ -17,4 +37,186 @@ pub struct Args {
     /// Only this connection.
     #[arg(long, value_name = "ID")]
     pub connection: Option<String>,
+    /// Only this account, terminal or institution.
+    #[arg(long, value_name = "ID")]
+    pub entity: Option<String>,
+}
+
+/// Prints the events, one a line; `-o` gives them another form.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let config = context.load()?.config;
+    let days = args.since.whole_days().filter(|days| (1..=3650).contains(days));
+    let Some(days) = days.and_then(|days| i32::try_from(days).ok()) else {
+        return Err(Failure::new(Exit::Usage, "--since is not 1d to 3650d")
+            .hint("days are the smallest unit here; write 7d"));
+    };
+    let (stream, limit) = (args.stream, args.limit);
+    let wanted = Wanted { stream, days, limit, entity: args.entity.clone() };
+    let shown = show(&config, &args, &wanted).await?;
+    let mut events = Vec::with_capacity(shown.events.len());
+    let mut decoder = Decoder::local().map_err(wrong)?;
+    for event in &shown.events {
+        events.push(as_json(event, &mut decoder).await?);
+    }
+    print(&events, context)?;
+    let bad = events.iter().filter(|event| is_quarantined(event)).count();
+    for refusal in &shown.refusals {
+        eprintln!("warning: run would publish none of these: {refusal}");
+    }
+    if shown.cut {
+        eprintln!("there are more: raise --limit, or name one with --entity");
+    }
+    eprintln!("{} events, {bad} of them for quarantine; nothing was written", events.len());
+    Ok(())
+}
+
+fn wrong(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, error.to_string())
+}
+
+async fn show(config: &Config, args: &Args, wanted: &Wanted) -> Result<Shown, Failure> {
+    let stream = args.stream;
+    let encoder = Encoder::new(&local_ids(), |suffix| config.kafka.topic(suffix)).map_err(wrong)?;
+    let privacy = privacy_rules(config)
+        .await
+        .map_err(|error| Failure::new(Exit::Config, format!("{error:#}")))?;
+    let (encoder, privacy) = (Arc::new(encoder), Arc::new(privacy));
+    let metrics = Arc::new(Metrics::new());
+    let waiting = progress::spinner(format!("reading {stream}"));
+    let (mut shown, mut asked) = (Shown::default(), false);
+    for connection in chosen(config, args.connection.as_deref())? {
+        let preview = Preview {
+            api: Client::new(connection, Arc::clone(&metrics)).map_err(|e| Failure::from(&e))?,
+            config: Arc::clone(connection),
+            encoder: Arc::clone(&encoder),
+            privacy: Arc::clone(&privacy),
+        };
+        if preview.has(stream) && !shown.cut {
+            asked = true;
+            preview.show(wanted, &mut shown).await.map_err(Failure::from)?;
+        }
+    }
+    drop(waiting);
+    if asked {
+        return Ok(shown);
+    }
+    Err(Failure::new(Exit::Config, format!("no connection has the API of {stream}"))
+        .hint("add its section (bank_pos, virtual_pos or tos), or name another stream"))
+}
+
+fn chosen<'a>(
+    config: &'a Config,
+    wanted: Option<&str>,
+) -> Result<Vec<&'a Arc<Connection>>, Failure> {
+    let all = config.connections.iter();
+    let found: Vec<_> = all.filter(|c| wanted.is_none_or(|id| c.id.as_str() == id)).collect();
+    if found.is_empty() {
+        let ids: Vec<_> = config.connections.iter().map(|c| c.id.as_str()).collect();
+        let message = format!("no connection {}", wanted.unwrap_or_default());
+        return Err(Failure::new(Exit::Usage, message)
+            .hint(format!("the configuration has {}", ids.join(", "))));
+    }
+    Ok(found)
+}
+
+impl From<preview::Error> for Failure {
+    fn from(error: preview::Error) -> Self {
+        match &error {
+            preview::Error::Api(error) => error.into(),
+            preview::Error::Refused(_) => wrong(error),
+            preview::Error::NoEntity { .. } => Self::new(Exit::Usage, error.to_string()),
+        }
+    }
+}
+
+async fn as_json(event: &EventRecord, decoder: &mut Decoder) -> Result<Value, Failure> {
+    let value = match &event.value {
+        Some(bytes) => decoder.decode(bytes).await.map_err(wrong)?,
+        None => Value::Null,
+    };
+    let kind = event.headers.as_ref().map_or("", |headers| &*headers.kind);
+    let mut shown = json!({ "topic": &*event.topic, "key": event.key, "type": kind });
+    if kind.contains(QuarantinedRow::NAME) {
+        shown["quarantined"] = json!(true);
+    }
+    shown["value"] = value;
+    Ok(shown)
+}
+
+fn is_quarantined(event: &Value) -> bool {
+    event.get("quarantined").is_some()
+}
+
+fn print(events: &[Value], context: &Context) -> Result<(), Failure> {
+    match context.output {
+        None | Some(Format::Json) => {
+            events.iter().try_for_each(|event| output::write(&format!("{event}\n")))
+        }
+        Some(Format::Yaml) => events
+            .iter()
+            .try_for_each(|event| output::write(&format!("---\n{}", output::yaml(event)?))),
+        Some(Format::Table) => output::write(&table(events)),
+    }
+}
+
+/// Where the records keep what people look for first.
+const WHEN: [&str; 4] = ["booked_at", "transaction_at", "transacted_at", "payment_date"];
+const AMOUNT: [&str; 2] = ["amount", "gross_amount"];
+const WORDS: [&str; 6] = ["description", "explanation", "status", "name", "title", "detail"];
+
+fn table(events: &[Value]) -> String {
+    let columns = ["key", "record", "id", "when", "amount", "currency", "text"];
+    let mut table = output::table(&columns);
+    for event in events {
+        let text = |pointer: &str| match event.pointer(pointer) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Null) | None => String::new(),
+            Some(other) => other.to_string(),
+        };
+        let first = |names: &[&str]| {
+            let texts = names.iter().map(|name| text(&format!("/value/{name}")));
+            texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+        };
+        let record = text("/type");
+        let record = record.trim_start_matches("io.vomsis.v1.").trim_end_matches(".created");
+        table.add_row([
+            text("/key"),
+            record.to_owned(),
+            text("/value/meta/source_id"),
+            first(&WHEN),
+            first(&AMOUNT),
+            text("/value/currency"),
+            first(&WORDS),
+        ]);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarantined_row_is_marked_and_a_table_shows_what_people_look_for() {
+        let event = json!({
+            "topic": "t", "key": "acme/38", "type": "io.vomsis.v1.BankTransaction.created",
+            "value": {"meta": {"source_id": "7"}, "amount": "10.50", "currency": "TRY",
+                "booked_at": "2026-01-01T00:00:00Z", "description": null},
+        });
+        assert!(!is_quarantined(&event));
+        let text = table(&[event]);
+        for part in ["acme/38", " BankTransaction ", "10.50", "TRY", "2026-01-01"] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_connection_is_answered_with_those_that_exist() {
+        let text = "connections: [{id: acme, bank_pos: {app_key_file: k, app_secret_file: s}}]";
+        let config = crate::config::parse("c", text, std::iter::empty()).unwrap().config;
+        let failure = chosen(&config, Some("other")).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.hint.unwrap().contains("acme"));
+        assert_eq!(chosen(&config, None).unwrap().len(), 1);
+    }
 }

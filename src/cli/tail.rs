@@ -98,8 +98,7 @@ pub(super) async fn follow(
 ) -> Result<(), Failure> {
     let unavailable =
         |error: &dyn std::fmt::Display| Failure::new(Exit::Unavailable, error.to_string());
-    let registry = Registry::new(registry).map_err(|error| unavailable(&error))?;
-    let mut decoder = Decoder::new(registry);
+    let mut decoder = Decoder::new(Registry::new(registry));
     // librdkafka's calls block; block_in_place lets the runtime go on beside them.
     let mut viewer = tokio::task::block_in_place(|| Viewer::open(kafka, topics, from))
         .map_err(|error| unavailable(&error))?;

@@ -18,40 +18,28 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::{check, preview, sandbox, tail};
+    use crate::cli::{Cli, Command, check, tail};
 
-    #[derive(Debug, Parser)]
-    enum Pending {
-        Sandbox(sandbox::Args),
-        Preview(preview::Args),
-        Check(check::Args),
-        Tail(tail::Args),
-        Run(crate::cli::run::Args),
-        Topics(crate::cli::topics::Args),
-        Schemas(crate::cli::schemas::Args),
-        Checkpoint(crate::cli::checkpoint::Args),
-    }
-
-    fn parsed(line: &str) -> Pending {
-        Pending::try_parse_from(["x"].into_iter().chain(line.split(' '))).unwrap()
+    fn parsed(line: &str) -> Command {
+        Cli::try_parse_from(["x"].into_iter().chain(line.split(' '))).unwrap().command
     }
 
     #[test]
     fn the_arguments_of_every_verb_are_read() {
-        let Pending::Sandbox(args) = parsed("sandbox --for 20s --api-only --listen 127.0.0.1:9")
+        let Command::Sandbox(args) = parsed("sandbox --for 20s --api-only --listen 127.0.0.1:9")
         else {
             panic!("not the sandbox")
         };
         assert_eq!((args.for_, args.listen.port()), (Some(Span::seconds(20)), 9));
-        let Pending::Preview(args) = parsed("preview pos_transactions --since 3d --limit 5") else {
+        let Command::Preview(args) = parsed("preview pos_transactions --since 3d --limit 5") else {
             panic!("not the preview")
         };
         assert_eq!((args.stream, args.limit), (Stream::PosTransactions, 5));
-        let Pending::Check(args) = parsed("check --only kafka,state") else {
+        let Command::Check(args) = parsed("check --only kafka,state") else {
             panic!("not the check")
         };
         assert!(args.wants(check::Target::Kafka) && !args.wants(check::Target::Registry));
-        let Pending::Tail(args) = parsed("tail vomsis.quarantine --from beginning --max 3") else {
+        let Command::Tail(args) = parsed("tail vomsis.quarantine --from beginning --max 3") else {
             panic!("not the tail")
         };
         assert_eq!((args.from, args.limit), (tail::From::Beginning, Some(3)));

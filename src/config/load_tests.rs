@@ -258,3 +258,28 @@ fn a_stream_is_stale_after_three_polls_and_a_minute_unless_something_else_is_sai
     assert_eq!(streams("freshness_slo: 30m, quiet_slo: 26h"), (1800, 93_600, 0));
     assert_eq!(streams("freshness_slo: 5m").2, 1, "stale between two polls");
 }
+
+#[test]
+fn the_registry_takes_a_password_or_a_token_from_files_and_not_both() {
+    use crate::config::model::RegistryAuth;
+    let with = |auth: &str| format!("{MINIMAL}schema_registry: {{url: 'https://h', {auth}}}\n");
+    let basic = "basic_auth: {username: CANARY, password_file: /run/p}";
+    let loaded = parsed(&with(basic)).unwrap();
+    let expected =
+        RegistryAuth::Basic { username: "CANARY".to_owned(), password_file: "/run/p".into() };
+    assert_eq!(loaded.config.schema_registry.auth, Some(expected));
+    let shown = crate::config::redact::redacted(&loaded.effective).to_string();
+    assert!(shown.contains("/run/p") && !shown.contains("CANARY"), "{shown}");
+    let bearer = "bearer_token_file: /run/t";
+    let auth = parsed(&with(bearer)).unwrap().config.schema_registry.auth;
+    assert_eq!(auth, Some(RegistryAuth::Bearer { token_file: "/run/t".into() }));
+    let text = refused(&with(&format!("{basic}, {bearer}")));
+    assert!(text.contains("keep one of them"), "{text}");
+    assert!(refused(&with("basic_auth: {username: u}")).contains("password_file"));
+    assert!(
+        refused(&with("basic_auth: {username: u, password: p, password_file: f}"))
+            .contains("password")
+    );
+    let plain = format!("{MINIMAL}schema_registry: {{url: 'http://h', {bearer}}}\n");
+    assert!(parsed(&plain).unwrap().warnings.iter().any(|w| w.contains("travel readable")));
+}

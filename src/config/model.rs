@@ -313,6 +313,25 @@ pub struct SchemaRegistry {
     pub url: String,
     /// Register or only verify.
     pub mode: RegistryMode,
+    /// What the registry wants to see, where it wants anything.
+    pub auth: Option<RegistryAuth>,
+}
+
+/// How the connector shows the registry who it is. The secrets stay files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryAuth {
+    /// User name and password.
+    Basic {
+        /// The user name.
+        username: String,
+        /// File with the password.
+        password_file: PathBuf,
+    },
+    /// A bearer token.
+    Bearer {
+        /// File with the token.
+        token_file: PathBuf,
+    },
 }
 
 /// Whether the connector may add schemas.

@@ -27,7 +27,7 @@ fn hide(key: &str, value: &mut Value) {
 
 fn is_private(key: &str) -> bool {
     let suspicious = ["password", "secret", "token", "username", "jaas", ".pem"];
-    matches!(key, "consent_id" | "sender_accounts")
+    matches!(key, "consent_id" | "sender_accounts" | "username")
         || (key.contains('.')
             && !key.ends_with("_file")
             && suspicious.iter().any(|s| key.contains(s)))

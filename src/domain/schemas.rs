@@ -68,3 +68,10 @@ impl RecordSchema {
         ALL.iter().find(|schema| schema.name == name).copied()
     }
 }
+
+/// The schemas that a deployment needs; those of payments only with the sink.
+pub fn needed(payments: bool) -> impl Iterator<Item = RecordSchema> {
+    let wanted =
+        move |schema: &&RecordSchema| payments || !schema.topic_suffix.starts_with("payment");
+    ALL.iter().filter(wanted).copied()
+}

@@ -9,6 +9,7 @@ use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
+    metadata::MetadataPartition,
 };
 
 use crate::config::model::Kafka;
@@ -17,6 +18,8 @@ use super::{
     context::Logging,
     settings::{Role, client_config},
 };
+
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a partition could not be read to its end. Never taken for an empty partition.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +75,44 @@ pub struct Stretch {
     pub from: i64,
     /// The true end (read-uncommitted high watermark), taken before reading.
     pub end: i64,
+}
+
+/// Every partition of a topic from its first record to its true end. Blocks.
+pub fn stretches(kafka: &Kafka, topic: &str) -> Result<Vec<Stretch>, Error> {
+    let failed = |partition: i32, source| Error::Kafka { topic: topic.into(), partition, source };
+    let mut config = client_config(kafka, &Role::StateReader).map_err(|e| failed(0, e))?;
+    // A read-committed client is told the end that an open transaction holds back.
+    config.set("isolation.level", "read_uncommitted");
+    let consumer: BaseConsumer<Logging> =
+        config.create_with_context(Logging).map_err(|e| failed(0, e))?;
+    let metadata =
+        consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(|e| failed(0, e))?;
+    let mut found = Vec::new();
+    for topic in metadata.topics() {
+        if let Some(code) = topic.error() {
+            return Err(failed(0, KafkaError::MetadataFetch(code.into())));
+        }
+        for partition in topic.partitions().iter().map(MetadataPartition::id) {
+            let (from, end) = consumer
+                .fetch_watermarks(topic.name(), partition, METADATA_TIMEOUT)
+                .map_err(|e| failed(partition, e))?;
+            found.push(Stretch { topic: topic.name().to_owned(), partition, from, end });
+        }
+    }
+    found.sort_by_key(|stretch| stretch.partition);
+    Ok(found)
+}
+
+impl Error {
+    /// Whether the topic does not exist.
+    pub fn is_missing_topic(&self) -> bool {
+        use rdkafka::types::RDKafkaErrorCode as Code;
+        let Self::Kafka { source, .. } = self else { return false };
+        matches!(
+            source.rdkafka_error_code(),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
+        )
+    }
 }
 
 /// Reads the committed records of a stretch; `each` gets offset, key and value and may stop early.

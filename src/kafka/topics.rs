@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     error::KafkaError,
+    metadata::MetadataTopic,
     types::RDKafkaErrorCode,
 };
 use serde::Serialize;
@@ -19,6 +20,8 @@ use super::{
 };
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Brokers that are there answer this one at once.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The assignment topic without its prefix.
 pub const ASSIGNMENT: &str = "internal.assignment";
@@ -63,10 +66,12 @@ pub struct Desired {
 }
 
 /// A topic as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Actual {
     /// Its partitions.
     pub partitions: i32,
+    /// Replicas of the partition that has the fewest.
+    pub replication: i32,
     /// Its `cleanup.policy`, as the broker spells it.
     pub cleanup: String,
 }
@@ -79,6 +84,8 @@ pub enum Step {
     Keep {
         /// The topic.
         topic: Desired,
+        /// What is there.
+        found: Actual,
     },
     /// It is missing.
     Create {
@@ -89,6 +96,8 @@ pub enum Step {
     Conflict {
         /// The topic.
         topic: Desired,
+        /// What is there.
+        found: Actual,
         /// What is wrong, with both values.
         reason: String,
     },
@@ -121,6 +130,26 @@ pub enum Error {
     Conflict(String),
 }
 
+impl Error {
+    /// Whether the brokers know the client and say no.
+    pub fn is_refused(&self) -> bool {
+        let code = match self {
+            Self::Kafka { source, .. } => source.rdkafka_error_code(),
+            Self::Create { code, .. } => Some(*code),
+            Self::Missing(_) | Self::Conflict(_) => None,
+        };
+        matches!(
+            code,
+            Some(
+                RDKafkaErrorCode::Authentication
+                    | RDKafkaErrorCode::SaslAuthenticationFailed
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::ClusterAuthorizationFailed
+            )
+        )
+    }
+}
+
 /// Every topic of the deployment.
 pub fn desired(kafka: &Kafka) -> Vec<Desired> {
     let topic = |suffix: &str, cleanup, partitions_fixed| Desired {
@@ -151,8 +180,8 @@ pub fn plan(desired: &[Desired], actual: &BTreeMap<String, Actual>) -> Vec<Step>
         .map(|topic| match actual.get(&topic.name) {
             None => Step::Create { topic },
             Some(found) => match conflict(&topic, found) {
-                None => Step::Keep { topic },
-                Some(reason) => Step::Conflict { topic, reason },
+                None => Step::Keep { topic, found: found.clone() },
+                Some(reason) => Step::Conflict { topic, found: found.clone(), reason },
             },
         })
         .collect()
@@ -206,25 +235,22 @@ fn failed(kafka: &Kafka, source: KafkaError) -> Error {
 pub async fn actual(kafka: &Kafka) -> Result<BTreeMap<String, Actual>, Error> {
     let admin = admin(kafka)?;
     let names: Vec<String> = desired(kafka).into_iter().map(|topic| topic.name).collect();
-    let (admin, partitions) = {
+    let (admin, sizes) = {
         let settings = kafka.clone();
         // Metadata is a blocking call of librdkafka.
         tokio::task::spawn_blocking(move || {
             let metadata = admin
                 .inner()
-                .fetch_metadata(None, CALL_TIMEOUT)
+                .fetch_metadata(None, METADATA_TIMEOUT)
                 .map_err(|e| failed(&settings, e))?;
-            let partitions: BTreeMap<String, i32> = metadata
-                .topics()
-                .iter()
-                .map(|t| (t.name().to_owned(), i32::try_from(t.partitions().len()).unwrap_or(0)))
-                .collect();
-            Ok::<_, Error>((admin, partitions))
+            let there: BTreeMap<String, (i32, i32)> =
+                metadata.topics().iter().map(|t| (t.name().to_owned(), size_of(t))).collect();
+            Ok::<_, Error>((admin, there))
         })
         .await
         .map_err(|_| failed(kafka, KafkaError::Canceled))??
     };
-    let there: Vec<&String> = names.iter().filter(|name| partitions.contains_key(*name)).collect();
+    let there: Vec<&String> = names.iter().filter(|name| sizes.contains_key(*name)).collect();
     let mut found = BTreeMap::new();
     if there.is_empty() {
         return Ok(found);
@@ -240,10 +266,17 @@ pub async fn actual(kafka: &Kafka) -> Result<BTreeMap<String, Actual>, Error> {
             .get("cleanup.policy")
             .and_then(|entry| entry.value.clone())
             .unwrap_or_default();
-        let partitions = partitions.get(name).copied().unwrap_or(0);
-        found.insert(name.clone(), Actual { partitions, cleanup });
+        let (partitions, replication) = sizes.get(name).copied().unwrap_or_default();
+        found.insert(name.clone(), Actual { partitions, replication, cleanup });
     }
     Ok(found)
+}
+
+/// Partitions, and replicas of the partition that has the fewest.
+fn size_of(topic: &MetadataTopic) -> (i32, i32) {
+    let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
+    (count(topic.partitions().len()), count(replicas.unwrap_or(0)))
 }
 
 /// Creates the topics; one that another replica created meanwhile is fine.
@@ -296,7 +329,8 @@ mod tests {
     }
 
     fn found(partitions: i32, cleanup: &str) -> BTreeMap<String, Actual> {
-        [("vomsis.x".to_owned(), Actual { partitions, cleanup: cleanup.into() })].into()
+        let found = Actual { partitions, replication: 1, cleanup: cleanup.into() };
+        [("vomsis.x".to_owned(), found)].into()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Client,
-    config::model::{self, Connection, DateType, Deletions, Following, Selection},
+    config::model::{self, Connection, Deletions, Following, Selection},
     domain::ids::{EntityKey, Stream},
     log_event,
     mapping::PrivacyRules,
@@ -129,7 +129,12 @@ impl Running {
         discovered: Option<watch::Sender<Option<Arc<Vec<Discovered>>>>>,
         mentioned: &Mentioned,
     ) {
-        let entity = self.entity(stream, EntityKey::WHOLE, deletions, self.max_bad_ratio(stream));
+        let entity = self.entity(
+            stream,
+            EntityKey::WHOLE,
+            deletions,
+            max_bad_ratio_of_list(&self.parts.config, stream),
+        );
         let snapshot = Snapshot {
             entity,
             api: self.parts.api.clone(),
@@ -341,14 +346,6 @@ impl Running {
         EntityKey { connection: self.parts.config.id.clone(), stream, entity: entity.into() }
     }
 
-    fn max_bad_ratio(&self, stream: Stream) -> f64 {
-        let list = self.parts.config.streams.virtual_pos_transactions.as_ref();
-        match (stream, list) {
-            (Stream::VirtualPosTransactions, Some(list)) => list.max_bad_ratio,
-            _ => 0.2,
-        }
-    }
-
     fn entity(
         &mut self,
         stream: Stream,
@@ -359,20 +356,9 @@ impl Running {
         let config = &self.parts.config;
         let key = self.key(stream, name);
         let state = self.states.remove(&key).unwrap_or_default();
-        let date_type = config
-            .streams
-            .bank_transactions
-            .as_ref()
-            .map_or(DateType::SystemDate, |stream| stream.date_type);
-        let target = Target {
-            ce_source: format!("/vomsis/{}/{}", key.connection, key.stream).into(),
-            key,
-            encoder: Arc::clone(&self.parts.encoder),
-            privacy: Arc::clone(&self.parts.privacy),
-            date_type,
-            carry_extras: config.extras,
-            max_bad_ratio,
-        };
+        let (encoder, privacy) = (&self.parts.encoder, &self.parts.privacy);
+        let target =
+            Target::new(config, key, Arc::clone(encoder), Arc::clone(privacy), max_bad_ratio);
         Arc::new(Entity::new(target, deletions, state, self.parts.shared.clone()))
     }
 }
@@ -401,7 +387,15 @@ fn serves_by_feed(stream: &model::BankStream, quota: &model::Quota, accounts: us
     }
 }
 
-fn schedule(stream: Stream, following: Following) -> Schedule {
+/// The share of bad rows that a list may have; reference lists have no setting of their own.
+pub(super) fn max_bad_ratio_of_list(config: &Connection, stream: Stream) -> f64 {
+    match (stream, &config.streams.virtual_pos_transactions) {
+        (Stream::VirtualPosTransactions, Some(list)) => list.max_bad_ratio,
+        _ => 0.2,
+    }
+}
+
+pub(super) fn schedule(stream: Stream, following: Following) -> Schedule {
     let (window_days, overlap_days) = Schedule::window_limits(stream);
     let days = |days: u32| i32::try_from(days).unwrap_or(i32::MAX);
     Schedule {

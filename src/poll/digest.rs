@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     api::Rows,
-    config::model::DateType,
+    config::model::{Connection, DateType},
     domain::{
         content::Content,
         ids::{EntityKey, SourceId, Stream},
@@ -46,6 +46,28 @@ pub struct Target {
     pub ce_source: Arc<str>,
 }
 
+impl Target {
+    /// One entity of a connection.
+    pub fn new(
+        config: &Connection,
+        key: EntityKey,
+        encoder: Arc<Encoder>,
+        privacy: Arc<PrivacyRules>,
+        max_bad_ratio: f64,
+    ) -> Self {
+        let bank = config.streams.bank_transactions.as_ref();
+        Self {
+            ce_source: format!("/vomsis/{}/{}", key.connection, key.stream).into(),
+            key,
+            encoder,
+            privacy,
+            date_type: bank.map_or(DateType::SystemDate, |stream| stream.date_type),
+            carry_extras: config.extras,
+            max_bad_ratio,
+        }
+    }
+}
+
 /// Why rows were asked for; it decides what an unknown row means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -76,6 +98,34 @@ pub struct Answer<'a> {
     pub gateway_object_id: Option<&'a str>,
     /// The account's currency, where reference data knows it.
     pub entity_currency: Option<&'a str>,
+}
+
+impl<'a> Answer<'a> {
+    /// What several answers to one question say together, in decision order; `now` counts where
+    /// there is no answer.
+    pub fn of(
+        answers: &'a [Rows],
+        reason: Reason,
+        window: Option<Window>,
+        entity_currency: Option<&'a str>,
+        now: Timestamp,
+    ) -> Self {
+        let mut rows: Vec<&str> = Vec::with_capacity(answers.iter().map(Rows::len).sum());
+        for answer in answers {
+            let start = rows.len();
+            rows.extend(answer.iter());
+            put_in_order(rows.get_mut(start..).unwrap_or_default());
+        }
+        Self {
+            rows,
+            reason,
+            window,
+            fetched_at: answers.iter().map(|r| r.fetched_at).max().unwrap_or(now),
+            replaced_text: answers.iter().any(|r| r.replaced_text),
+            gateway_object_id: answers.first().and_then(|r| r.gateway_object_id.as_deref()),
+            entity_currency,
+        }
+    }
 }
 
 /// How many rows were what.

@@ -245,22 +245,8 @@ impl Entity {
 
     fn digest(&self, state: &EntityState, reading: &Reading<'_>) -> Result<Digest, Failure> {
         let currency = self.currency.read().map(|guard| guard.clone()).unwrap_or_default();
-        let first = reading.answers.first();
-        let mut rows: Vec<&str> = Vec::new();
-        for answer in reading.answers {
-            let start = rows.len();
-            rows.extend(answer.iter());
-            digest::put_in_order(rows.get_mut(start..).unwrap_or_default());
-        }
-        let answer = Answer {
-            rows,
-            reason: reading.reason,
-            window: reading.window,
-            fetched_at: reading.answers.iter().map(|r| r.fetched_at).max().unwrap_or_else(now),
-            replaced_text: reading.answers.iter().any(|r| r.replaced_text),
-            gateway_object_id: first.and_then(|r| r.gateway_object_id.as_deref()),
-            entity_currency: currency.as_deref(),
-        };
+        let Reading { answers, reason, window, .. } = reading;
+        let answer = Answer::of(answers, *reason, *window, currency.as_deref(), now());
         Ok(digest::digest(&self.target, state, &answer)?)
     }
 

@@ -3,7 +3,8 @@
 //! `plan` says what is due, `fetch` asks the API, `digest` tells new, changed and known rows apart
 //! and makes batches of them, and `task` runs one entity: plan, fetch, digest, publish, and only
 //! then remember. `snapshot` does the same for lists that are read whole, `feed` for the
-//! connection-wide bank call, and `connection` starts and stops them all.
+//! connection-wide bank call, `connection` starts and stops them all, and `preview` shows
+//! what they would publish.
 
 mod absence;
 mod backoff;
@@ -15,6 +16,7 @@ pub mod entity;
 pub mod feed;
 pub mod fetch;
 pub mod plan;
+pub mod preview;
 pub mod series;
 pub mod snapshot;
 pub mod task;

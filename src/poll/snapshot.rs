@@ -81,12 +81,13 @@ impl Snapshot {
 
     /// One complete read: all lists, the diff, and what is missing.
     async fn read(&self) -> Result<u64, Failure> {
+        let stream = self.entity.target.key.stream;
         let answers = tokio::select! {
             () = self.stop.cancelled() => return Ok(0),
-            answers = self.fetch() => answers?,
+            answers = fetch_list(&self.api, stream, &self.mentioned) => answers?,
         };
         if let Some(discovered) = &self.discovered {
-            let found = discover(self.entity.target.key.stream, &answers);
+            let found = discover(stream, &answers);
             discovered.send_replace(Some(Arc::new(found)));
         }
         if !self.publish {
@@ -102,7 +103,7 @@ impl Snapshot {
         };
         let digest = self.entity.take_in(&reading).await?;
         let rows = published(&digest);
-        if self.entity.target.key.stream == Stream::VirtualPosTransactions {
+        if stream == Stream::VirtualPosTransactions {
             let mut mentioned = self.mentioned.lock().unwrap_or_else(PoisonError::into_inner);
             mentioned.extend(answers.iter().flat_map(Rows::iter).filter_map(mention_in));
         }
@@ -112,32 +113,37 @@ impl Snapshot {
         }
         Ok(rows)
     }
+}
 
-    async fn fetch(&self) -> Result<Vec<Rows>, Error> {
-        match self.entity.target.key.stream {
-            Stream::VirtualPosTransactions => {
-                let mut lists = Vec::with_capacity(ListStatus::ALL.len());
-                for status in ListStatus::ALL {
-                    lists.push(self.api.virtual_pos_transactions(Purpose::Live, status).await?);
-                }
-                Ok(newest_of_each(&lists))
+/// All rows of a list; customers that only virtual-POS rows mention stand behind the listed ones.
+pub(super) async fn fetch_list(
+    api: &Client,
+    stream: Stream,
+    mentioned: &Mentioned,
+) -> Result<Vec<Rows>, Error> {
+    match stream {
+        Stream::VirtualPosTransactions => {
+            let mut lists = Vec::with_capacity(ListStatus::ALL.len());
+            for status in ListStatus::ALL {
+                lists.push(api.virtual_pos_transactions(Purpose::Live, status).await?);
             }
-            Stream::Customers => {
-                let listed = self.api.reference(Purpose::Repair, Stream::Customers).await?;
-                let partial = self.partial_customers(&listed);
-                Ok(vec![listed, partial])
-            }
-            stream => Ok(vec![self.api.reference(Purpose::Repair, stream).await?]),
+            Ok(newest_of_each(&lists))
         }
+        Stream::Customers => {
+            let listed = api.reference(Purpose::Repair, Stream::Customers).await?;
+            let partial = partial_customers(&listed, mentioned);
+            Ok(vec![listed, partial])
+        }
+        stream => Ok(vec![api.reference(Purpose::Repair, stream).await?]),
     }
+}
 
-    /// Customers that only virtual-POS rows mention; a listed one is never overwritten.
-    fn partial_customers(&self, listed: &Rows) -> Rows {
-        let known: std::collections::HashSet<i64> = listed.iter().filter_map(id_of).collect();
-        let mentioned = self.mentioned.lock().unwrap_or_else(PoisonError::into_inner);
-        let partial = mentioned.iter().filter(|(id, _)| !known.contains(id));
-        Rows::from_texts(partial.map(|(_, json)| json.as_str()), listed.fetched_at)
-    }
+/// Customers that only virtual-POS rows mention; a listed one is never overwritten.
+fn partial_customers(listed: &Rows, mentioned: &Mentioned) -> Rows {
+    let known: std::collections::HashSet<i64> = listed.iter().filter_map(id_of).collect();
+    let mentioned = mentioned.lock().unwrap_or_else(PoisonError::into_inner);
+    let partial = mentioned.iter().filter(|(id, _)| !known.contains(id));
+    Rows::from_texts(partial.map(|(_, json)| json.as_str()), listed.fetched_at)
 }
 
 /// A payment moves from list to list while the lists are read one after the other, and may stand

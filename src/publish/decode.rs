@@ -13,7 +13,10 @@ use apache_avro::{
 use schema_registry_converter::schema_registry_common::{BytesResult, get_bytes_result};
 use serde_json::{Map, Value as Json};
 
-use crate::domain::time::{Day, Timestamp};
+use crate::domain::{
+    schemas,
+    time::{Day, Timestamp},
+};
 
 use super::registry::{self, Registry};
 
@@ -39,14 +42,26 @@ pub enum Error {
 /// Decodes values, asking the registry once for each schema.
 #[derive(Debug)]
 pub struct Decoder {
-    registry: Registry,
+    /// Without one, only local schemas are known.
+    registry: Option<Registry>,
     schemas: HashMap<u32, Schema>,
 }
 
 impl Decoder {
     /// A decoder that knows no schema yet.
     pub fn new(registry: Registry) -> Self {
-        Self { registry, schemas: HashMap::new() }
+        Self { registry: Some(registry), schemas: HashMap::new() }
+    }
+
+    /// A decoder of what was encoded with [`local_ids`](super::encode::local_ids); asks no registry.
+    pub fn local() -> Result<Self, Error> {
+        let mut known = HashMap::new();
+        for (id, schema) in (0..).zip(schemas::ALL) {
+            let parsed = Schema::parse_str(schema.json)
+                .map_err(|e| Error::Avro { id, reason: e.to_string() })?;
+            known.insert(id, parsed);
+        }
+        Ok(Self { registry: None, schemas: known })
     }
 
     /// A value as JSON.
@@ -55,7 +70,8 @@ impl Decoder {
             return Err(Error::NoWireFormat);
         };
         if !self.schemas.contains_key(&id) {
-            let text = self.registry.schema(id).await?;
+            let registry = self.registry.as_ref().ok_or(Error::NoWireFormat)?;
+            let text = registry.schema(id).await?;
             let schema =
                 Schema::parse_str(&text).map_err(|e| Error::Avro { id, reason: e.to_string() })?;
             self.schemas.insert(id, schema);

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use apache_avro::{Schema, writer::datum::GenericDatumWriter};
+use apache_avro::{Schema, rabin::Rabin, writer::datum::GenericDatumWriter};
 use schema_registry_converter::schema_registry_common::get_payload;
 use serde::Serialize;
 
@@ -39,6 +39,27 @@ struct Entry {
     id: u32,
     topic: Arc<str>,
     writer: GenericDatumWriter<'static>,
+}
+
+/// Ids for records that never leave the process: their places in [`schemas::ALL`].
+pub fn local_ids() -> HashMap<&'static str, u32> {
+    (0..).zip(schemas::ALL).map(|(id, schema)| (schema.name, id)).collect()
+}
+
+/// Rabin's fingerprint of the schema's canonical form, as 16 hexadecimal digits.
+pub fn fingerprint(schema: &RecordSchema) -> Result<String, Error> {
+    let failed =
+        |e: apache_avro::Error| Error::Schema { record: schema.name, reason: e.to_string() };
+    let parsed = Schema::parse_str(schema.json).map_err(failed)?;
+    Ok(parsed.fingerprint::<Rabin>().to_string())
+}
+
+/// How many fields a record has at its top.
+pub fn field_count(schema: &RecordSchema) -> usize {
+    match Schema::parse_str(schema.json) {
+        Ok(Schema::Record(record)) => record.fields.len(),
+        Ok(_) | Err(_) => 0,
+    }
 }
 
 /// Knows the schema, the schema id and the topic of every record.

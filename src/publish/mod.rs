@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod decode;
+pub mod differences;
 pub mod encode;
 pub mod group;
 pub mod registry;

@@ -3,16 +3,23 @@
 //! Ids are kept for the life of the process, so a registry that goes away later stops nothing.
 //! The converter's own encoder is not used: it caches a single error of the registry for ever.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use schema_registry_converter::{
-    async_impl::schema_registry::{SrSettings, perform_sr_call, post_schema},
+    async_impl::schema_registry::{SrSettings, is_compatible_schema, perform_sr_call, post_schema},
     error::SRCError,
     schema_registry_common::{SchemaType, SrCall, SuppliedSchema},
 };
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    config::model::{RegistryMode, SchemaRegistry},
+    config::model::{RegistryAuth, RegistryMode, SchemaRegistry},
     domain::schemas::RecordSchema,
 };
 
@@ -29,6 +36,26 @@ pub enum Error {
         url: String,
         /// What happened.
         reason: String,
+    },
+    /// The registry does not know who asks, or forbids it.
+    #[error(
+        "schema registry {url} refuses access: {reason}; check schema_registry.basic_auth or bearer_token_file, they are read again when they change"
+    )]
+    Denied {
+        /// Where.
+        url: String,
+        /// What the registry says.
+        reason: String,
+    },
+    /// The password or token cannot be read.
+    #[error("schema registry {url}: secret file {} {problem}", file.display())]
+    Secret {
+        /// Where.
+        url: String,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The registry has no such schema, and `mode: verify` forbids adding it.
     #[error(
@@ -57,31 +84,39 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether waiting can help.
+    /// Whether waiting can help: files and rights are mended while the connector waits.
     pub const fn is_retriable(&self) -> bool {
         match self {
-            Self::Unavailable { .. } => true,
+            Self::Unavailable { .. } | Self::Denied { .. } | Self::Secret { .. } => true,
             Self::Missing { .. } | Self::Refused { .. } => false,
         }
     }
 }
 
 /// A registry and what may be done with it.
-#[derive(Debug)]
 pub struct Registry {
-    settings: SrSettings,
     url: String,
     mode: RegistryMode,
+    auth: Option<RegistryAuth>,
+    /// The client, and the secret that it was made with.
+    client: Mutex<Option<(String, SrSettings)>>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The client holds the password or the token.
+        f.debug_struct("Registry")
+            .field("url", &self.url)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Registry {
-    /// Connects lazily.
-    pub fn new(config: &SchemaRegistry) -> Result<Self, Error> {
-        let settings = SrSettings::new_builder(config.url.clone())
-            .set_timeout(CALL_TIMEOUT)
-            .build()
-            .map_err(|e| Error::Unavailable { url: config.url.clone(), reason: e.to_string() })?;
-        Ok(Self { settings, url: config.url.clone(), mode: config.mode })
+    /// Connects lazily, and reads its secret lazily too.
+    pub fn new(config: &SchemaRegistry) -> Self {
+        let SchemaRegistry { url, mode, auth } = config.clone();
+        Self { url, mode, auth, client: Mutex::default() }
     }
 
     /// The id of each schema by record name, registering what `mode` allows.
@@ -92,7 +127,7 @@ impl Registry {
     ) -> Result<HashMap<&'static str, u32>, Error> {
         let mut ids = HashMap::new();
         for record in records {
-            let subject = format!("{}-value", topic(record.topic_suffix));
+            let subject = subject(&topic(record.topic_suffix));
             let id = match self.mode {
                 RegistryMode::Register => self.register(&subject, record.json).await?,
                 RegistryMode::Verify => self.verify(&subject, record.json).await?,
@@ -105,7 +140,7 @@ impl Registry {
     /// Adds the schema to the subject, or finds the same one there.
     pub async fn register(&self, subject: &str, schema: &str) -> Result<u32, Error> {
         let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.to_owned());
-        post_schema(&self.settings, subject.to_owned(), supplied)
+        post_schema(&self.client()?, subject.to_owned(), supplied)
             .await
             .map(|registered| registered.id)
             .map_err(|error| {
@@ -121,35 +156,106 @@ impl Registry {
     pub async fn verify(&self, subject: &str, schema: &str) -> Result<u32, Error> {
         let missing = |url, reason| Error::Missing { url, subject: subject.to_owned(), reason };
         let body = serde_json::json!({ "schemaType": "AVRO", "schema": schema }).to_string();
-        let found = perform_sr_call(&self.settings, SrCall::PostForVersion(subject, &body))
+        let found = perform_sr_call(&self.client()?, SrCall::PostForVersion(subject, &body))
             .await
             .map_err(|error| self.judge(error, missing))?;
         found.id.ok_or_else(|| missing(self.url.clone(), "the answer holds no id".to_owned()))
+    }
+
+    /// Whether the subject's compatibility level would let this schema in.
+    pub async fn is_compatible(&self, subject: &str, schema: &str) -> Result<bool, Error> {
+        let refused = |url, reason| Error::Refused { url, subject: subject.to_owned(), reason };
+        let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.to_owned());
+        is_compatible_schema(&self.client()?, subject.to_owned(), supplied)
+            .await
+            .map_err(|error| self.judge(error, refused))
+    }
+
+    /// The text of the newest schema of a subject; `None` where the subject does not exist.
+    pub async fn latest(&self, subject: &str) -> Result<Option<String>, Error> {
+        let missing = |url, reason| Error::Missing { url, subject: subject.to_owned(), reason };
+        match perform_sr_call(&self.client()?, SrCall::GetLatest(subject)).await {
+            Ok(found) => Ok(found.schema),
+            Err(error) => match self.judge(error, missing) {
+                Error::Missing { .. } => Ok(None),
+                other => Err(other),
+            },
+        }
     }
 
     /// The text of a schema by its id.
     pub async fn schema(&self, id: u32) -> Result<String, Error> {
         let missing =
             |url, reason| Error::Missing { url, subject: format!("schema id {id}"), reason };
-        let found = perform_sr_call(&self.settings, SrCall::GetById(id))
+        let found = perform_sr_call(&self.client()?, SrCall::GetById(id))
             .await
             .map_err(|error| self.judge(error, missing))?;
         found.schema.ok_or_else(|| missing(self.url.clone(), "the answer holds no schema".into()))
     }
 
-    /// The registry answers with 404, 409 or 422 when it means no; anything else may pass.
+    /// The client with the secret as its file holds it now.
+    fn client(&self) -> Result<SrSettings, Error> {
+        let secret = match &self.auth {
+            None => SecretString::default(),
+            Some(RegistryAuth::Basic { password_file: file, .. })
+            | Some(RegistryAuth::Bearer { token_file: file }) => self.read(file)?,
+        };
+        let secret = secret.expose_secret();
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, settings)) = client.as_ref().filter(|(used, _)| used == secret) {
+            return Ok(settings.clone());
+        }
+        let mut builder = SrSettings::new_builder(self.url.clone());
+        builder.set_timeout(CALL_TIMEOUT);
+        match &self.auth {
+            None => {}
+            Some(RegistryAuth::Basic { username, .. }) => {
+                builder.set_basic_authorization(username, Some(secret));
+            }
+            Some(RegistryAuth::Bearer { .. }) => {
+                builder.set_token_authorization(secret);
+            }
+        }
+        let settings = builder
+            .build()
+            .map_err(|e| Error::Unavailable { url: self.url.clone(), reason: e.to_string() })?;
+        *client = Some((secret.to_owned(), settings.clone()));
+        Ok(settings)
+    }
+
+    fn read(&self, file: &Path) -> Result<SecretString, Error> {
+        let wrong =
+            |problem| Error::Secret { url: self.url.clone(), file: file.to_owned(), problem };
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| wrong(format!("cannot be read ({})", error.kind())))?;
+        match text.trim() {
+            "" => Err(wrong("is empty".to_owned())),
+            secret => Ok(SecretString::from(secret)),
+        }
+    }
+
+    /// 401 and 403 are about the caller, 404, 409 and 422 mean no; anything else may pass.
     fn judge(&self, error: SRCError, final_no: impl Fn(String, String) -> Error) -> Error {
+        let says = |codes: &[u16]| {
+            let said = |code| error.error.contains(&format!("status {code}"));
+            !error.retriable && codes.iter().any(said)
+        };
         let reason = match &error.cause {
             Some(cause) => format!("{} ({cause})", error.error),
             None => error.error.clone(),
         };
-        let says_no = ["404", "409", "422"]
-            .iter()
-            .any(|code| error.error.contains(&format!("status {code}")));
-        if says_no && !error.retriable {
-            final_no(self.url.clone(), reason)
+        let url = self.url.clone();
+        if says(&[401, 403]) {
+            Error::Denied { url, reason }
+        } else if says(&[404, 409, 422]) {
+            final_no(url, reason)
         } else {
-            Error::Unavailable { url: self.url.clone(), reason }
+            Error::Unavailable { url, reason }
         }
     }
+}
+
+/// The subject of a topic's values.
+pub fn subject(topic: &str) -> String {
+    format!("{topic}-value")
 }

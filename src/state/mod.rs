@@ -6,6 +6,7 @@
 
 pub mod changelog;
 pub mod codec;
+pub mod folder;
 pub mod position;
 pub mod seen;
 pub mod store;

@@ -103,12 +103,32 @@ pub struct SchemaRegistry {
     pub url: String,
     /// `register` adds what is missing, `verify` refuses to start where something is missing.
     pub mode: RegistryMode,
+    /// User name and password, where the registry wants them; not together with
+    /// `bearer_token_file`.
+    pub basic_auth: Option<BasicAuth>,
+    /// File with a bearer token, where the registry wants one. It is read again when it changes.
+    pub bearer_token_file: Option<PathBuf>,
 }
 
 impl Default for SchemaRegistry {
     fn default() -> Self {
-        Self { url: "http://localhost:8081".to_owned(), mode: RegistryMode::Register }
+        Self {
+            url: "http://localhost:8081".to_owned(),
+            mode: RegistryMode::Register,
+            basic_auth: None,
+            bearer_token_file: None,
+        }
     }
+}
+
+/// A user of the registry.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    /// The user name; for Confluent Cloud the API key.
+    pub username: String,
+    /// File with the password. It is read again when it changes.
+    pub password_file: PathBuf,
 }
 
 /// Whether the connector may add schemas.

@@ -10,7 +10,8 @@ mod streams;
 
 pub use connection::{Connection, Institution, Quota, Timeouts, TosApi, VomsisApi};
 pub use deployment::{
-    Admin, Config, Http, Kafka, Privacy, RegistryMode, SchemaRegistry, Sink, State, Treatment,
+    Admin, BasicAuth, Config, Http, Kafka, Privacy, RegistryMode, SchemaRegistry, Sink, State,
+    Treatment,
 };
 pub use scalar::{Decimal, Section, Selection};
 pub use streams::{

@@ -15,14 +15,7 @@ pub(crate) fn config(review: &mut Review<'_>, shape: &shape::Config) -> model::C
     review.name(&[Step::Key("env")], &shape.env, 64);
     let connections = connections(review, &shape.connections);
     let kafka = kafka(review, &shape.kafka);
-    let url = &[Step::Key("schema_registry"), Step::Key("url")];
-    let schema_registry = model::SchemaRegistry {
-        url: review.url(url, &shape.schema_registry.url),
-        mode: match shape.schema_registry.mode {
-            shape::RegistryMode::Register => model::RegistryMode::Register,
-            shape::RegistryMode::Verify => model::RegistryMode::Verify,
-        },
-    };
+    let schema_registry = schema_registry(review, &shape.schema_registry);
     if shape.state.dir.as_os_str().is_empty() {
         review.refuse(&[Step::Key("state"), Step::Key("dir")], "empty; write the path of a folder");
     }
@@ -45,6 +38,37 @@ pub(crate) fn config(review: &mut Review<'_>, shape: &shape::Config) -> model::C
         http_listen: review.address(listen, &shape.http.listen),
         admin: admin(review, &shape.admin),
     }
+}
+
+fn schema_registry(
+    review: &mut Review<'_>,
+    shape: &shape::SchemaRegistry,
+) -> model::SchemaRegistry {
+    let below = |key: &'static str| [Step::Key("schema_registry"), Step::Key(key)];
+    let url = review.url(&below("url"), &shape.url);
+    let auth = match (&shape.basic_auth, &shape.bearer_token_file) {
+        (Some(_), Some(_)) => {
+            review.refuse(&below("bearer_token_file"), "basic_auth is set too; keep one of them");
+            None
+        }
+        (Some(basic), None) => {
+            if basic.username.trim().is_empty() {
+                review.refuse(&below("basic_auth"), "username is empty; write the user's name");
+            }
+            let shape::BasicAuth { username, password_file } = basic.clone();
+            Some(model::RegistryAuth::Basic { username, password_file })
+        }
+        (None, Some(file)) => Some(model::RegistryAuth::Bearer { token_file: file.clone() }),
+        (None, None) => None,
+    };
+    if auth.is_some() && url.starts_with("http://") {
+        review.warn(&below("url"), "plain http: the registry's credentials travel readable");
+    }
+    let mode = match shape.mode {
+        shape::RegistryMode::Register => model::RegistryMode::Register,
+        shape::RegistryMode::Verify => model::RegistryMode::Verify,
+    };
+    model::SchemaRegistry { url, mode, auth }
 }
 
 fn kafka(review: &mut Review<'_>, shape: &shape::Kafka) -> model::Kafka {

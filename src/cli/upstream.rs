@@ -1,0 +1,118 @@
+//! What errors of the systems around mean for whoever stands at the command line.
+
+use crate::{
+    api::{self, RetryClass},
+    kafka::{reading, topics},
+    publish::registry,
+};
+
+use super::{Exit, Failure};
+
+/// The exit code of an API's error.
+pub(super) fn exit_of_api(error: &api::Error) -> Exit {
+    match error {
+        api::Error::Secret { .. } | api::Error::Setup { .. } | api::Error::NotConfigured { .. } => {
+            Exit::Config
+        }
+        _ => match error.retry_class() {
+            RetryClass::Refused | RetryClass::LockedOut => Exit::Refused,
+            RetryClass::Retry { .. } => Exit::Unavailable,
+            RetryClass::DatesRequired | RetryClass::Permanent => Exit::Failed,
+        },
+    }
+}
+
+/// What to do about an API's error.
+pub(super) fn hint_for_api(error: &api::Error) -> String {
+    match error {
+        api::Error::IpRefused { ip: Some(ip), .. } => {
+            format!(
+                "register {ip} with Vomsis: calls of this key are taken from known addresses only"
+            )
+        }
+        api::Error::IpRefused { ip: None, .. } => {
+            "register this machine's public address with Vomsis; it must be a static one".to_owned()
+        }
+        api::Error::Secret { .. } => {
+            "write the secret into the file; check owner and mode".to_owned()
+        }
+        api::Error::TokenRefused { .. } | api::Error::LockedOut { .. } => {
+            "compare the secret files with the portal; for TOS stop at the second refusal, five \
+             lock the key"
+                .to_owned()
+        }
+        api::Error::Connect { .. } | api::Error::Timeout { .. } | api::Error::Broken { .. } => {
+            "check base_url, DNS, the egress rules and any proxy".to_owned()
+        }
+        api::Error::Server { .. } | api::Error::RateLimited { .. } => {
+            "the API has trouble or a limit of its own: try again later".to_owned()
+        }
+        api::Error::Redirected { .. }
+        | api::Error::NotFound { .. }
+        | api::Error::NotJson { .. } => {
+            "compare base_url with config/full.yaml: something else answers there".to_owned()
+        }
+        _ => format!("docs/errors.md describes {}", error.event().code()),
+    }
+}
+
+impl From<&api::Error> for Failure {
+    fn from(error: &api::Error) -> Self {
+        Self::new(exit_of_api(error), error.to_string()).hint(hint_for_api(error))
+    }
+}
+
+impl From<topics::Error> for Failure {
+    fn from(error: topics::Error) -> Self {
+        let refused = error.is_refused();
+        match &error {
+            topics::Error::Kafka { .. } if refused => Self::new(Exit::Refused, error.to_string())
+                .hint("check kafka.properties and the rights of the user"),
+            topics::Error::Kafka { .. } => Self::new(Exit::Unavailable, error.to_string()).hint(
+                "check kafka.bootstrap_servers, the network, and security.protocol in \
+                 kafka.properties",
+            ),
+            topics::Error::Create { .. } => {
+                let exit = if refused { Exit::Refused } else { Exit::Failed };
+                Self::new(exit, error.to_string())
+            }
+            topics::Error::Missing(_) | topics::Error::Conflict(_) => {
+                Self::new(Exit::Failed, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<reading::Error> for Failure {
+    fn from(error: reading::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            _ if error.is_missing_topic() => Self::new(Exit::Failed, message).hint(
+                "nothing was ever committed under this kafka.topic_prefix; topics plan shows what \
+                 is there",
+            ),
+            reading::Error::Kafka { .. } | reading::Error::Deadline { .. } => {
+                Self::new(Exit::Unavailable, message)
+                    .hint("check kafka.bootstrap_servers and the network")
+            }
+            reading::Error::Record { .. } => Self::new(Exit::Failed, message),
+        }
+    }
+}
+
+impl From<registry::Error> for Failure {
+    fn from(error: registry::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            registry::Error::Unavailable { .. } => Self::new(Exit::Unavailable, message)
+                .hint("check schema_registry.url and the network"),
+            registry::Error::Denied { .. } => Self::new(Exit::Refused, message),
+            registry::Error::Secret { .. } => {
+                Self::new(Exit::Config, message).hint("check the path, its owner and its mode")
+            }
+            registry::Error::Missing { .. } | registry::Error::Refused { .. } => {
+                Self::new(Exit::Failed, message)
+            }
+        }
+    }
+}
