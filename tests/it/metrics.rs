@@ -199,6 +199,14 @@ impl Run {
     }
 }
 
+impl Drop for Run {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the connector's log:\n{}", self.connector.stderr());
+        }
+    }
+}
+
 fn assert_counted(run: &Run, scrape: &Scrape) {
     for (stream, rows) in run.expected() {
         let labels = [("stream", stream.name()), ("kind", "new")];
