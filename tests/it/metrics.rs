@@ -184,7 +184,8 @@ impl Run {
         self.wait("every stream runs", |scrape| {
             streams.iter().all(|stream| {
                 let labels = [("stream", stream.as_str()), ("state", "running")];
-                scrape.value("vomsis_source_state", &labels) > 0.5
+                let read = scrape.value("vomsis_source_backfill_progress_ratio", &labels[..1]);
+                scrape.value("vomsis_source_state", &labels) > 0.5 && read > 0.999
             })
         })
     }
