@@ -4,6 +4,7 @@
 //! wait for Kafka and the registry; then the shards this replica is given. Stop: pollers, then
 //! their writers, then the group, within [`DRAIN`].
 
+mod series;
 pub mod standing;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -23,20 +24,26 @@ use crate::{
     domain::{ids::ConnectionId, schemas, time::Timestamp},
     http::Health,
     kafka::topics,
+    log_event,
     mapping::PrivacyRules,
     poll::{
         board::Board,
         connection::{self, Parts},
         entity::{Shared, now},
+        series::Series,
     },
-    publish::{encode::Encoder, group::Publisher, registry::Registry},
+    publish::{
+        encode::Encoder,
+        group::Publisher,
+        registry::{self, Registry},
+    },
     shards::{
         assignment::{self, Change, Member},
         owner::{self, Phase, Work},
         placement::shard_of,
     },
     state::{changelog::ShardState, store::Store},
-    telemetry::metrics::Metrics,
+    telemetry::{events::Event, metrics::Metrics},
 };
 
 /// All of stopping, inside Kubernetes' 60 s.
@@ -46,6 +53,7 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A state folder of a Pod that is just ending is let go within this time.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 const EXPORT_INTERVAL: Duration = Duration::from_secs(2);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the running program shows of itself.
 #[derive(Debug, Clone)]
@@ -76,6 +84,7 @@ pub struct App {
     broker: Broker,
     metrics: Arc<Metrics>,
     board: Arc<Board>,
+    series: Series,
     phases: watch::Sender<HashMap<i32, Phase>>,
     health: Arc<Health>,
     started_at: Timestamp,
@@ -92,11 +101,9 @@ struct Pollers {
     metrics: Arc<Metrics>,
 }
 
-impl Pollers {
-    fn connections_of(&self, shard: i32) -> impl Iterator<Item = &Arc<Connection>> {
-        let shards = self.config.kafka.shards;
-        self.config.connections.iter().filter(move |c| shard_of(&c.id, shards) == shard)
-    }
+fn connections_of(config: &Config, shard: i32) -> impl Iterator<Item = &Arc<Connection>> {
+    let shards = config.kafka.shards;
+    config.connections.iter().filter(move |c| shard_of(&c.id, shards) == shard)
 }
 
 impl Work for Pollers {
@@ -108,7 +115,7 @@ impl Work for Pollers {
         stop: CancellationToken,
     ) {
         let mut connections = JoinSet::new();
-        for config in self.connections_of(shard) {
+        for config in connections_of(&self.config, shard) {
             let Some(api) = self.clients.get(&config.id) else { continue };
             let parts = Parts {
                 config: Arc::clone(config),
@@ -132,9 +139,6 @@ impl Work for Pollers {
         }
         while connections.join_next().await.is_some() {}
         drop(publisher);
-        for config in self.connections_of(shard) {
-            self.board.forget(&config.id);
-        }
     }
 }
 
@@ -147,8 +151,12 @@ impl App {
         health: Arc<Health>,
     ) -> Self {
         let (phases, _) = watch::channel(HashMap::new());
-        let board = Arc::new(Board::default());
-        Self { config, broker, metrics, board, phases, health, started_at: now() }
+        let started_at = now();
+        let ids = config.connections.iter().map(|connection| &connection.id);
+        let board = Arc::new(Board::new(ids, started_at));
+        let mut series = series::seed(&config, &metrics, started_at);
+        series.export(&board, started_at);
+        Self { config, broker, metrics, board, series, phases, health, started_at }
     }
 
     /// What may be shown of it, from the start on.
@@ -163,14 +171,12 @@ impl App {
 
     /// Runs until `stop`, then drains.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        tokio::spawn(export(
-            Arc::clone(&self.board),
-            Arc::clone(&self.metrics),
-            self.started_at,
-            stop.clone(),
-        ));
+        tokio::spawn(export(Arc::clone(&self.board), self.series.clone(), stop.clone()));
         let store = self.open_store();
         let store = store.await.unwrap_or(None);
+        if let Some(store) = store.clone() {
+            tokio::spawn(measure(store, Arc::clone(&self.metrics), stop.clone()));
+        }
         self.health.set_state_open();
         let Some(work) = self.prepare(&stop).await? else { return Ok(()) };
         let (leave, leaving) = watch::channel(false);
@@ -181,10 +187,7 @@ impl App {
         // The thread leaves the group on its own; a hanging client must not hang the exit.
         let left = tokio::task::spawn_blocking(move || thread.join());
         if timeout(Duration::from_secs(5), left).await.is_err() {
-            tracing::warn!(
-                code = "VOM-APP-003",
-                "leaving the group takes too long, ending without it"
-            );
+            log_event!(Event::LeaveTimedOut, "leaving the group takes too long, ending without it");
         }
         Ok(())
     }
@@ -220,9 +223,12 @@ impl App {
             match topics::ensure(&self.config.kafka).await {
                 Ok(()) => return Ok(Some(())),
                 Err(error @ topics::Error::Kafka { .. }) => {
-                    tracing::warn!(code = "VOM-KFK-001", %error, retry_in_s = pause.as_secs(), "kafka is not there yet");
+                    log_event!(Event::KafkaUnavailable, %error, retry_in_s = pause.as_secs(), "kafka is not there yet");
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    log_event!(Event::TopicMismatch, %error, "ending: topics are not as they must be");
+                    return Err(error.into());
+                }
             }
             if waited(&mut pause, stop).await.is_none() {
                 return Ok(None);
@@ -241,9 +247,19 @@ impl App {
             match registry.ids(&records, |suffix| self.config.kafka.topic(suffix)).await {
                 Ok(ids) => return Ok(Some(ids)),
                 Err(error) if error.is_retriable() => {
-                    tracing::warn!(code = "VOM-REG-001", %error, retry_in_s = pause.as_secs(), "the schema registry is not there yet");
+                    log_event!(Event::RegistryUnavailable, %error, retry_in_s = pause.as_secs(), "the schema registry is not there yet");
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    let event = match &error {
+                        registry::Error::Missing { .. } => Event::SchemaMissing,
+                        registry::Error::Refused { .. }
+                        | registry::Error::Unavailable { .. }
+                        | registry::Error::Denied { .. }
+                        | registry::Error::Secret { .. } => Event::SchemaRefused,
+                    };
+                    log_event!(event, %error, "ending: without its schemas nothing can be written");
+                    return Err(error.into());
+                }
             }
             if waited(&mut pause, stop).await.is_none() {
                 return Ok(None);
@@ -254,20 +270,16 @@ impl App {
     /// Opens the local cache off the main path; without it everything still works.
     fn open_store(&self) -> tokio::task::JoinHandle<Option<Store>> {
         let dir = self.config.state_dir.clone();
-        let metrics = Arc::clone(&self.metrics);
         tokio::task::spawn_blocking(move || {
             // sled creates its own folder, but not the one above it.
             if let Err(error) = std::fs::create_dir_all(&dir) {
-                tracing::warn!(code = "VOM-STA-001", dir = %dir.display(), %error, "going on without the local cache");
+                log_event!(Event::CacheUnusable, dir = %dir.display(), %error, "going on without the local cache");
                 return None;
             }
             match Store::open(&dir, LOCK_WAIT) {
-                Ok(store) => {
-                    metrics.state_size_bytes.set(i64::try_from(store.size_bytes()).unwrap_or(0));
-                    Some(store)
-                }
+                Ok(store) => Some(store),
                 Err(error) => {
-                    tracing::warn!(code = "VOM-STA-001", %error, "going on without the local cache");
+                    log_event!(Event::CacheUnusable, %error, "going on without the local cache");
                     None
                 }
             }
@@ -296,12 +308,21 @@ impl App {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some((shard, phase)) = phase_changes.recv() => self.show(shard, phase),
+                Some((shard, phase)) = phase_changes.recv() => {
+                    self.show(shard, phase);
+                    // A shard that is already granted anew is still answered for.
+                    if phase == Phase::Released && !tokens.contains_key(&shard) {
+                        connections_of(&self.config, shard).for_each(|c| self.board.forget(&c.id));
+                    }
+                }
                 Some(_) = owners.join_next() => {}
                 change = member.changes.recv() => match change {
                     Some(Change::Granted(granted)) => {
                         let shard = granted.shard;
-                        tracing::info!(code = "VOM-SHD-010", shard, "shard granted");
+                        log_event!(Event::ShardAssigned, shard, "shard granted");
+                        for connection in connections_of(&self.config, shard) {
+                            self.board.answer_for(&connection.id, now());
+                        }
                         let token = stop.child_token();
                         if let Some(old) = tokens.insert(shard, token.clone()) {
                             old.cancel();
@@ -313,7 +334,7 @@ impl App {
                         });
                     }
                     Some(Change::Revoked(shard)) => {
-                        tracing::info!(code = "VOM-SHD-011", shard, "shard revoked");
+                        log_event!(Event::ShardRevoked, shard, "shard revoked");
                         if let Some(token) = tokens.remove(&shard) {
                             token.cancel();
                         }
@@ -322,7 +343,7 @@ impl App {
                 },
             }
         }
-        tracing::info!(code = "VOM-APP-002", "stopping: pollers end, queued batches are committed");
+        log_event!(Event::Stopping, "stopping: pollers end, queued batches are committed");
         let drained = async {
             while let Some(ended) = owners.join_next().await {
                 if let (Ok(shard), Ok((_, phase))) = (ended, phase_changes.try_recv()) {
@@ -331,8 +352,8 @@ impl App {
             }
         };
         if timeout(DRAIN, drained).await.is_err() {
-            tracing::warn!(
-                code = "VOM-APP-004",
+            log_event!(
+                Event::DrainTimedOut,
                 "draining takes too long, ending: what is not committed is read again"
             );
         }
@@ -380,17 +401,25 @@ async fn waited(pause: &mut Duration, stop: &CancellationToken) -> Option<()> {
     Some(())
 }
 
-async fn export(
-    board: Arc<Board>,
-    metrics: Arc<Metrics>,
-    started_at: Timestamp,
-    stop: CancellationToken,
-) {
+async fn export(board: Arc<Board>, mut series: Series, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        board.export(&metrics, started_at);
+        series.export(&board, now());
         tokio::select! {
             () = stop.cancelled() => {}
             () = sleep(EXPORT_INTERVAL) => {}
+        }
+    }
+}
+
+async fn measure(store: Store, metrics: Arc<Metrics>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let store = store.clone();
+        // It reads the folder.
+        let bytes = tokio::task::spawn_blocking(move || store.size_bytes()).await.unwrap_or(0);
+        metrics.state_size_bytes.set(i64::try_from(bytes).unwrap_or(0));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(MEASURE_INTERVAL) => {}
         }
     }
 }

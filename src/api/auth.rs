@@ -62,6 +62,8 @@ struct State {
     tos_refusals: u32,
     /// The credentials that were last sent: what is refused, and what messages must not repeat.
     used: Option<Arc<Pair>>,
+    /// Of the files when they were last read for a token.
+    read: Option<Fingerprint>,
     /// Renewals that came to an end, and why the last one failed.
     rounds: u64,
     last_failure: Option<Error>,
@@ -89,6 +91,8 @@ impl Token {
 pub(crate) struct TokenRequest {
     pub(crate) payload: Payload,
     pub(crate) pair: Arc<Pair>,
+    /// The files hold other secrets than when they were last read.
+    pub(crate) changed: bool,
 }
 
 impl Access {
@@ -142,12 +146,21 @@ impl Access {
 
     /// Reads the secrets and makes the request for a token.
     pub(crate) async fn prepare(&self, at: &At) -> Result<TokenRequest, Error> {
-        let pair = self.files.read().await.map_err(|SecretProblem { file, problem }| {
-            Error::Secret { at: at.clone(), file, problem }
-        })?;
-        let pair = Arc::new(pair);
-        self.lock().used = Some(Arc::clone(&pair));
-        Ok(TokenRequest { payload: self.grant.payload(&pair), pair })
+        let pair = match self.files.read().await {
+            Ok(pair) => Arc::new(pair),
+            Err(SecretProblem { file, problem }) => {
+                // What cannot be read is something else than what is read next.
+                let print = self.files.fingerprint().await;
+                self.lock().read = Some(print);
+                return Err(Error::Secret { at: at.clone(), file, problem });
+            }
+        };
+        let mut state = self.lock();
+        let before = state.read.replace(pair.fingerprint);
+        state.used = Some(Arc::clone(&pair));
+        drop(state);
+        let changed = before.is_some_and(|before| before != pair.fingerprint);
+        Ok(TokenRequest { payload: self.grant.payload(&pair), pair, changed })
     }
 
     /// The credentials that were last sent.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::Utc;
 use tokio::time::Instant;
 
 use super::{
@@ -15,7 +16,11 @@ use super::{
     secrets::Pair,
     verdict::{self, Asked, Verdict},
 };
-use crate::{config::model::Connection, telemetry::metrics::Metrics};
+use crate::{
+    config::model::Connection,
+    log_event,
+    telemetry::{events::Event, metrics::Metrics},
+};
 
 /// A call that is ready to be made, as often as it takes.
 #[derive(Debug)]
@@ -159,6 +164,9 @@ impl Caller {
             Ok(request) => request,
             Err(error) => return Err(self.refuse(access, error, false).await),
         };
+        if request.changed {
+            self.note_reload(access.api);
+        }
         let permit = self.permit(purpose, access.api, &at).await?;
         let answer = self.send(operation, &at, &access.token_url, &request.payload, None).await;
         drop(permit);
@@ -283,6 +291,11 @@ impl Caller {
     fn count_auth(&self, outcome: &str) {
         let labels = [self.connection.id.as_str(), outcome];
         self.metrics.api_auth_attempts.with_label_values(&labels).inc();
+    }
+
+    fn note_reload(&self, api: Api) {
+        self.metrics.config_read(Utc::now());
+        log_event!(Event::SecretChanged, connection = %self.connection.id, %api, "other secrets stand in the files, they are used from now on");
     }
 
     /// The gauge has no label for the API, so it tells the token that ends first.

@@ -111,11 +111,7 @@ impl Client {
                     .map_err(|error| setup(format!("{}: {error}", access.api), "base_url"))?;
             }
         }
-        let id = connection.id.as_str();
-        for outcome in ["success", "error", "unavailable"] {
-            metrics.api_auth_attempts.with_label_values(&[id, outcome]).inc_by(0);
-        }
-        let waited = metrics.api_rate_limit_wait.with_label_values(&[id]);
+        let waited = metrics.api_rate_limit_wait.with_label_values(&[connection.id.as_str()]);
         let quota = Quota::new(connection.quota, waited);
         let connection = Arc::clone(connection);
         Ok(Self {
@@ -221,6 +217,7 @@ impl Client {
         let (answer, texts) = self.caller.call(purpose, &call, installments::flatten).await?;
         let mut rows = Rows::from_texts(texts, answer.fetched_at);
         rows.replaced_text = answer.replaced_text;
+        rows.operation = call.operation.name();
         Ok(rows)
     }
 
@@ -282,6 +279,7 @@ impl Client {
         let mut rows = Rows::new(body, spans, fetched_at);
         rows.replaced_text = replaced_text;
         rows.gateway_object_id = gateway_object_id;
+        rows.operation = call.operation.name();
         Ok(rows)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
-use crate::domain::ids::ConnectionId;
+use crate::{domain::ids::ConnectionId, telemetry::events::Event};
 
 /// Which call of which connection failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -295,30 +295,30 @@ impl Error {
         }
     }
 
-    /// The stable code of the event, as listed in `docs/errors`.
-    pub const fn code(&self) -> &'static str {
+    /// What it is logged as, and called on the status page.
+    pub const fn event(&self) -> Event {
         match self {
-            Self::NotConfigured { .. } => "VOM-API-001",
-            Self::Setup { .. } => "VOM-API-002",
-            Self::Secret { .. } => "VOM-API-003",
-            Self::Connect { .. } => "VOM-API-010",
-            Self::Timeout { .. } => "VOM-API-011",
-            Self::Broken { .. } => "VOM-API-012",
-            Self::Server { .. } => "VOM-API-013",
-            Self::RateLimited { .. } => "VOM-API-014",
-            Self::Interrupted { .. } => "VOM-API-015",
-            Self::Unauthorized { .. } => "VOM-API-020",
-            Self::TokenRefused { .. } => "VOM-API-021",
-            Self::Forbidden { .. } => "VOM-API-022",
-            Self::IpRefused { .. } => "VOM-API-023",
-            Self::Redirected { .. } => "VOM-API-024",
-            Self::LockedOut { .. } => "VOM-API-025",
-            Self::DatesRequired { .. } => "VOM-API-030",
-            Self::Rejected { .. } => "VOM-API-031",
-            Self::NotFound { .. } => "VOM-API-032",
-            Self::NotJson { .. } => "VOM-API-033",
-            Self::Protocol { .. } => "VOM-API-034",
-            Self::TooLarge { .. } => "VOM-API-035",
+            Self::NotConfigured { .. } => Event::ApiNotConfigured,
+            Self::Setup { .. } => Event::ApiSetup,
+            Self::Secret { .. } => Event::ApiSecretUnreadable,
+            Self::Connect { .. } => Event::ApiUnreachable,
+            Self::Timeout { .. } => Event::ApiTimeout,
+            Self::Broken { .. } => Event::ApiBroken,
+            Self::Server { .. } => Event::ApiServerError,
+            Self::RateLimited { .. } => Event::ApiRateLimited,
+            Self::Interrupted { .. } => Event::ApiInterrupted,
+            Self::Unauthorized { .. } => Event::ApiUnauthorized,
+            Self::TokenRefused { .. } => Event::ApiTokenRefused,
+            Self::Forbidden { .. } => Event::ApiForbidden,
+            Self::IpRefused { .. } => Event::ApiIpRefused,
+            Self::Redirected { .. } => Event::ApiRedirected,
+            Self::LockedOut { .. } => Event::ApiLockedOut,
+            Self::DatesRequired { .. } => Event::ApiDatesRequired,
+            Self::Rejected { .. } => Event::ApiRejected,
+            Self::NotFound { .. } => Event::ApiNotFound,
+            Self::NotJson { .. } => Event::ApiNotJson,
+            Self::Protocol { .. } => Event::ApiUnexpectedAnswer,
+            Self::TooLarge { .. } => Event::ApiTooLarge,
         }
     }
 }

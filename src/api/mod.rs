@@ -16,6 +16,7 @@ mod retry;
 mod rows;
 mod scrub;
 mod secrets;
+pub mod series;
 mod verdict;
 
 pub use allow::Api;

@@ -97,6 +97,10 @@ pub(crate) fn random() -> f64 {
     f64::from(bits) / f64::from(u32::MAX)
 }
 
+/// Every reason for which a call is made again.
+pub(crate) const REASONS: [&str; 7] =
+    ["unauthorized", "connect", "timeout", "broken", "server_error", "bad_body", "rate_limited"];
+
 /// Why a call is made again within itself, or that it is not.
 pub(crate) fn retry_reason(error: &Error) -> Option<&'static str> {
     match error {

@@ -15,11 +15,14 @@ pub struct Rows {
     pub fetched_at: Timestamp,
     /// `Header.ObjectID` of the TOS gateway.
     pub gateway_object_id: Option<String>,
+    /// The operation that answered, as in the metrics.
+    pub operation: &'static str,
 }
 
 impl Rows {
     pub(crate) fn new(body: String, spans: Vec<Range<u32>>, fetched_at: Timestamp) -> Self {
-        Self { body, spans, replaced_text: false, fetched_at, gateway_object_id: None }
+        let (replaced_text, gateway_object_id, operation) = (false, None, "");
+        Self { body, spans, replaced_text, fetched_at, gateway_object_id, operation }
     }
 
     /// Rows from JSON texts of their own.

@@ -96,7 +96,7 @@ fn stream(key: &EntityKey, standing: &Standing) -> StreamStatus {
             code: error.code.to_owned(),
             message: error.message.clone(),
         }),
-        rows_24h: standing.rows,
+        rows_24h: standing.rows.total(now()),
     }
 }
 

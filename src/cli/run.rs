@@ -10,7 +10,8 @@ use crate::{
     app::{App, Broker, standing::Source},
     config::model::Config,
     http::{self, Health},
-    telemetry::metrics::Metrics,
+    log_event,
+    telemetry::{build::BUILD, events::Event, metrics::Metrics},
 };
 
 /// Arguments of `run`; everything else stands in the configuration.
@@ -21,7 +22,7 @@ pub struct Args {}
 pub async fn run(_args: Args, context: &Context) -> Result<(), Failure> {
     let loaded = context.load()?;
     for warning in &loaded.warnings {
-        tracing::warn!(code = "VOM-CFG-001", "{warning}");
+        log_event!(Event::ConfigWarning, "{warning}");
     }
     if loaded.config.sink.enabled {
         let message = "sink.enabled is true, but this version has no payment sink";
@@ -41,12 +42,18 @@ pub(super) async fn serve(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let failed = |error: String| Failure::new(Exit::Failed, error);
+    log_event!(
+        Event::Started,
+        version = BUILD.version,
+        revision = BUILD.revision,
+        config_hash,
+        connections = config.connections.len(),
+        "starting"
+    );
     let metrics = Arc::new(Metrics::new());
-    metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
+    metrics.build_info.with_label_values(&[BUILD.version, BUILD.revision]).set(1);
     metrics.config_info.with_label_values(&[&config_hash]).set(1);
-    #[expect(clippy::cast_precision_loss, reason = "a gauge of seconds")]
-    let seconds = crate::poll::entity::now().0 as f64 / 1000.0;
-    metrics.config_reload_success_timestamp.with_label_values(&[] as &[&str]).set(seconds);
+    metrics.config_read(chrono::Utc::now());
     let health = Arc::new(Health::new());
     health.set_config_valid();
     let app = App::new(Arc::clone(&config), broker, Arc::clone(&metrics), Arc::clone(&health));
@@ -54,17 +61,11 @@ pub(super) async fn serve(
     let server = http::serve(config.http_listen, health, metrics, Arc::new(source))
         .await
         .map_err(|error| failed(error.to_string()))?;
-    tracing::info!(code = "VOM-APP-001", address = %server.local_addr(), "listening for probes and metrics");
+    log_event!(Event::HttpStarted, address = %server.local_addr(), "listening for probes and metrics");
     let outcome = app.run(stop).await;
     server.stop().await;
+    log_event!(Event::Stopped, "stopped");
     outcome.map_err(|error| Failure::new(Exit::Config, format!("{error:#}")))
-}
-
-const fn revision() -> &'static str {
-    match option_env!("VOMSIS_REVISION") {
-        Some(revision) => revision,
-        None => "unknown",
-    }
 }
 
 /// The first signal stops in order, the second one at once.

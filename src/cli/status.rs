@@ -132,7 +132,7 @@ mod tests {
     fn what_fails_comes_first_and_its_error_stands_in_full() {
         let error = LastError {
             time: "2026-01-01T00:00:00Z".to_owned(),
-            code: "VOM-API-006".to_owned(),
+            code: "VOM-API-023".to_owned(),
             message: "the API refused 192.0.2.1".to_owned(),
         };
         let status = Status {
@@ -145,6 +145,6 @@ mod tests {
         };
         let text = table(&status);
         assert!(text.find("failing ").unwrap() < text.find("healthy").unwrap());
-        assert!(text.contains("VOM-API-006: the API refused 192.0.2.1"), "{text}");
+        assert!(text.contains("VOM-API-023: the API refused 192.0.2.1"), "{text}");
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn hint_for_api(error: &api::Error) -> String {
         | api::Error::NotJson { .. } => {
             "compare base_url with config/full.yaml: something else answers there".to_owned()
         }
-        _ => format!("docs/errors.md describes {}", error.code()),
+        _ => format!("docs/errors.md describes {}", error.event().code()),
     }
 }
 

@@ -125,6 +125,23 @@ pub struct Streams {
     pub reference: Option<ReferenceStream>,
 }
 
+/// What is promised of a stream; exported beside the timestamps it is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slo {
+    /// Age of the last success above which the stream is stale.
+    pub freshness: Duration,
+    /// Age of the newest row above which the stream is too quiet; zero is off.
+    pub quiet: Duration,
+}
+
+impl Slo {
+    /// Two polls may fail before the stream counts as stale; a minute is for the poll itself.
+    pub const fn of_interval(poll_interval: Duration) -> Self {
+        let freshness = poll_interval.saturating_mul(3).saturating_add(Duration::from_secs(60));
+        Self { freshness, quiet: Duration::ZERO }
+    }
+}
+
 /// How a stream of dated rows is followed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Following {
@@ -140,6 +157,8 @@ pub struct Following {
     pub deletions: Deletions,
     /// The share of bad rows (of 20 or more) above which nothing is published.
     pub max_bad_ratio: f64,
+    /// What is promised.
+    pub slo: Slo,
 }
 
 /// Bank transactions.
@@ -183,6 +202,8 @@ pub struct ListStream {
     pub deletions: Deletions,
     /// The share of bad rows (of 20 or more) above which nothing is published.
     pub max_bad_ratio: f64,
+    /// What is promised.
+    pub slo: Slo,
 }
 impl Eq for ListStream {}
 
@@ -191,6 +212,8 @@ impl Eq for ListStream {}
 pub struct ReferenceStream {
     /// Between two reads of each.
     pub poll_interval: Duration,
+    /// What is promised.
+    pub slo: Slo,
 }
 
 /// Whether a row that disappears becomes an event.

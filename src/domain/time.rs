@@ -1,6 +1,6 @@
 //! Instants, days and the local time of the source systems (Europe/Istanbul).
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::{Europe::Istanbul, Tz};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,12 @@ impl Timestamp {
         DateTime::<Utc>::from_timestamp_millis(self.0)
             .map(|t| t.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
             .unwrap_or_else(|| format!("{}ms", self.0))
+    }
+
+    /// Seconds since 1970, as metrics count.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of our age fit exactly")]
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1000.0
     }
 
     /// The day in the source's zone.
@@ -55,6 +61,13 @@ impl Day {
     /// The day that many days later (earlier when negative).
     pub const fn plus(self, days: i32) -> Self {
         Self(self.0.saturating_add(days))
+    }
+
+    /// Its first instant in the source's zone.
+    pub fn start(self) -> Timestamp {
+        match resolve_local(self.to_date().and_time(NaiveTime::MIN)) {
+            LocalTime::Exact(t) | LocalTime::Ambiguous(t) | LocalTime::Shifted(t) => t,
+        }
     }
 }
 

@@ -24,9 +24,13 @@ use super::{
     Health,
     status::{Status, StatusSource},
 };
-use crate::telemetry::{
-    build::{BUILD, Build},
-    metrics::Metrics,
+use crate::{
+    log_event,
+    telemetry::{
+        build::{BUILD, Build},
+        events::Event,
+        metrics::Metrics,
+    },
 };
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -98,7 +102,7 @@ async fn answer(
 ) {
     let served = axum::serve(listener, routes).with_graceful_shutdown(stopped).await;
     if let Err(error) = served {
-        tracing::error!(%error, "the health listener ended; restart the process");
+        log_event!(Event::HttpEnded, %error, "the health listener ended; restart the process");
     }
 }
 

@@ -57,7 +57,8 @@ pub struct StreamStatus {
     pub next_poll: Option<String>,
     /// The last error, until a poll succeeds.
     pub last_error: Option<LastError>,
-    /// Events published in the last 24 hours.
+    /// Events that this process published in the last 24 hours, by hours of the clock: those of the
+    /// hour that runs and the 23 before it.
     pub rows_24h: u64,
 }
 

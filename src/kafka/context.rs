@@ -15,6 +15,8 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
+use crate::{log_event, telemetry::events::Event};
+
 /// Hands librdkafka's own log lines to `tracing`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Logging;
@@ -35,7 +37,7 @@ fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     // librdkafka retries by itself; what matters is reported again by the call that fails.
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-            tracing::warn!(facility, message, "kafka client");
+            log_event!(Event::KafkaClient, facility, reason = message, "kafka client");
         }
         RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
             tracing::debug!(facility, message, "kafka client");

@@ -12,7 +12,7 @@ use rdkafka::{
 };
 use serde::Serialize;
 
-use crate::{config::model::Kafka, domain::ids::Stream};
+use crate::{config::model::Kafka, domain::ids::Stream, log_event, telemetry::events::Event};
 
 use super::{
     context::Logging,
@@ -301,7 +301,8 @@ pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
         .operation_timeout(Some(CALL_TIMEOUT));
     for result in admin.create_topics(&new, &options).await.map_err(|e| failed(kafka, e))? {
         match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Ok(topic) => log_event!(Event::TopicCreated, topic, "topic created"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((topic, code)) => return Err(Error::Create { topic, code }),
         }
     }

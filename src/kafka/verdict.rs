@@ -18,6 +18,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 3] = [Self::Fenced, Self::Unknown, Self::Failed];
+
     /// The label of metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {

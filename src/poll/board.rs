@@ -2,13 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
-    domain::{ids::EntityKey, time::Timestamp},
-    telemetry::metrics::Metrics,
+    domain::{
+        ids::{ConnectionId, EntityKey},
+        time::{Day, Timestamp},
+    },
+    state::position::Checkpoint,
 };
+
+use super::series::SETTLE;
 
 /// What a poller is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,8 +77,43 @@ pub struct Standing {
     pub backfill_ratio: f64,
     /// What went wrong last; gone after a success.
     pub last_error: Option<LastError>,
-    /// Rows published since start.
-    pub rows: u64,
+    /// Rows published lately.
+    pub rows: LastDay,
+}
+
+/// Rows of the last 24 hours, by hours of the clock: those of the hour that runs and the 23 before.
+/// It begins with the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LastDay {
+    hour: i64,
+    by_hour: [u64; LastDay::HOURS],
+}
+
+impl LastDay {
+    const HOURS: usize = 24;
+
+    /// Adds rows.
+    pub fn add(&mut self, at: Timestamp, rows: u64) {
+        self.advance(at);
+        if let Some(hour) = self.by_hour.first_mut() {
+            *hour += rows;
+        }
+    }
+
+    /// How many there are.
+    pub fn total(mut self, now: Timestamp) -> u64 {
+        self.advance(now);
+        self.by_hour.iter().sum()
+    }
+
+    /// The newest hour stands first.
+    fn advance(&mut self, now: Timestamp) {
+        let hour = now.0.div_euclid(3_600_000);
+        let passed = usize::try_from(hour - self.hour).unwrap_or(0).min(Self::HOURS);
+        self.by_hour.rotate_right(passed % Self::HOURS);
+        self.by_hour.iter_mut().take(passed).for_each(|old| *old = 0);
+        self.hour = self.hour.max(hour);
+    }
 }
 
 impl Standing {
@@ -87,21 +127,60 @@ impl Standing {
             next_poll: None,
             backfill_ratio: 0.0,
             last_error: None,
-            rows: 0,
+            rows: LastDay { hour: 0, by_hour: [0; LastDay::HOURS] },
         }
     }
 }
 
-/// All standings of the process.
+/// All standings of the process, and whose streams it answers for.
 #[derive(Debug, Default)]
 pub struct Board {
     standings: Mutex<BTreeMap<EntityKey, Standing>>,
+    answering: Mutex<Answering>,
+}
+
+#[derive(Debug, Default)]
+struct Answering {
+    connections: BTreeMap<ConnectionId, Answer>,
+    first_grant: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    since: Timestamp,
+    granted: bool,
 }
 
 impl Board {
+    /// Answers for all of these until it is known which of them are this replica's.
+    pub fn new<'a>(
+        connections: impl Iterator<Item = &'a ConnectionId>,
+        started_at: Timestamp,
+    ) -> Self {
+        let answer = Answer { since: started_at, granted: false };
+        let connections = connections.map(|id| (id.clone(), answer)).collect();
+        let answering = Mutex::new(Answering { connections, first_grant: None });
+        Self { answering, ..Self::default() }
+    }
+
+    /// Takes over what was restored of an entity, or that it is new.
+    pub fn adopt(&self, key: &EntityKey, checkpoint: Option<&Checkpoint>, today: Day) {
+        self.update(key, |standing| {
+            standing.phase = Phase::Running;
+            let Some(checkpoint) = checkpoint else { return };
+            if checkpoint.backfill_next.is_some() {
+                standing.phase = Phase::Backfilling;
+            }
+            standing.backfill_ratio = checkpoint.backfill_ratio(today);
+            standing.newest_at = standing.newest_at.max(checkpoint.newest_at);
+            let read_through = checkpoint.backfill_next.map_or(checkpoint.covered_at, Day::start);
+            standing.read_through = standing.read_through.max(Some(read_through));
+        });
+    }
+
     /// Changes one row, making it where it is missing.
     pub fn update(&self, key: &EntityKey, change: impl FnOnce(&mut Standing)) {
-        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut standings = self.standings();
         match standings.get_mut(key) {
             Some(standing) => change(standing),
             None => change(standings.entry(key.clone()).or_insert_with(Standing::new)),
@@ -109,58 +188,68 @@ impl Board {
     }
 
     /// Takes entities of a connection off, when its shard goes elsewhere.
-    pub fn forget(&self, connection: &crate::domain::ids::ConnectionId) {
-        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        standings.retain(|key, _| key.connection != *connection);
+    pub fn forget(&self, connection: &ConnectionId) {
+        self.standings().retain(|key, _| key.connection != *connection);
+        self.answering().connections.remove(connection);
     }
 
     /// A copy of everything.
     pub fn snapshot(&self) -> BTreeMap<EntityKey, Standing> {
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.standings().clone()
     }
 
-    /// Sets the gauges of every stream: the entity that is furthest behind speaks for its stream.
-    pub fn export(&self, metrics: &Metrics, process_start: Timestamp) {
-        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut streams: BTreeMap<(&str, &str), Vec<&Standing>> = BTreeMap::new();
-        for (key, standing) in standings.iter() {
-            let name = (key.connection.as_str(), key.stream.name());
-            streams.entry(name).or_default().push(standing);
+    /// From now on this replica answers for the connection: one of its shards has it.
+    pub fn answer_for(&self, connection: &ConnectionId, now: Timestamp) {
+        let mut answering = self.answering();
+        answering.first_grant.get_or_insert(now);
+        let whose = answering.connections.entry(connection.clone());
+        whose.or_insert(Answer { since: now, granted: true }).granted = true;
+    }
+
+    /// Connections that were never given to this replica are another's, once it has its shards.
+    pub(super) fn settle(&self, now: Timestamp) {
+        let mut answering = self.answering();
+        let settled = answering.first_grant.is_some_and(|at| {
+            u128::try_from(now.0 - at.0).is_ok_and(|age| age >= SETTLE.as_millis())
+        });
+        if settled {
+            answering.connections.retain(|_, answer| answer.granted);
         }
-        let seconds = |t: Option<Timestamp>| t.unwrap_or(process_start).0 as f64 / 1000.0;
-        for ((connection, stream), all) in streams {
-            let labels = [connection, stream];
-            let active = || all.iter().filter(|s| s.phase != Phase::Stopped);
-            let oldest = |of: fn(&Standing) -> Option<Timestamp>| {
-                active().map(|s| of(s).unwrap_or(process_start)).min()
-            };
-            let set = |gauge: &prometheus::GaugeVec, value: f64| {
-                gauge.with_label_values(&labels).set(value);
-            };
-            set(&metrics.source_last_success, seconds(oldest(|s| s.last_success)));
-            set(&metrics.source_checkpoint_commit, seconds(oldest(|s| s.committed_at)));
-            set(&metrics.source_checkpoint_position, seconds(oldest(|s| s.read_through)));
-            set(
-                &metrics.source_newest_record,
-                seconds(all.iter().filter_map(|s| s.newest_at).max()),
-            );
-            let ratio = all.iter().map(|s| s.backfill_ratio).sum::<f64>() / all.len().max(1) as f64;
-            set(&metrics.source_backfill_progress, ratio);
-            let phase = phase_of_stream(&all);
-            for shown in Phase::ALL {
-                let gauge =
-                    metrics.source_state.with_label_values(&[connection, stream, shown.as_str()]);
-                gauge.set(i64::from(shown == phase));
-            }
-        }
+    }
+
+    /// The connections that this replica answers for, since when.
+    pub fn answered(&self) -> BTreeMap<ConnectionId, Timestamp> {
+        let answering = self.answering();
+        answering.connections.iter().map(|(id, answer)| (id.clone(), answer.since)).collect()
+    }
+
+    fn answering(&self) -> MutexGuard<'_, Answering> {
+        self.answering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standings(&self) -> MutexGuard<'_, BTreeMap<EntityKey, Standing>> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A failing entity must not hide behind running ones, nor a backfill behind live polls.
-fn phase_of_stream(all: &[&Standing]) -> Phase {
-    let has = |phase| all.iter().any(|s| s.phase == phase);
-    [Phase::Failed, Phase::Backfilling, Phase::Paused, Phase::Running]
-        .into_iter()
-        .find(|phase| has(*phase))
-        .unwrap_or(Phase::Stopped)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn rows_are_those_of_the_last_day_and_no_more() {
+        let mut rows = LastDay::default();
+        rows.add(Timestamp(0), 5);
+        rows.add(Timestamp(HOUR), 7);
+        assert_eq!(rows.total(Timestamp(HOUR)), 12);
+        assert_eq!(rows.total(Timestamp(23 * HOUR + HOUR - 1)), 12);
+        assert_eq!(rows.total(Timestamp(24 * HOUR)), 7);
+        rows.add(Timestamp(25 * HOUR), 1);
+        assert_eq!(rows.total(Timestamp(25 * HOUR)), 1);
+        assert_eq!(rows.total(Timestamp(1_000 * HOUR)), 0);
+        rows.add(Timestamp(24 * HOUR), 1);
+        assert_eq!(rows.total(Timestamp(25 * HOUR)), 2, "a clock that went back adds to now");
+    }
 }

@@ -13,16 +13,18 @@ use crate::{
     api::Client,
     config::model::{self, Connection, Deletions, Following, Selection},
     domain::ids::{EntityKey, Stream},
+    log_event,
     mapping::PrivacyRules,
     publish::encode::Encoder,
     state::changelog::EntityState,
+    telemetry::events::Event,
 };
 
 use super::{
     digest::Target,
     discovery::Discovered,
     entity::{Entity, Shared},
-    feed::{Accounts, Feed},
+    feed::{Accounts, Feed, Served},
     fetch::{Fetcher, Origin},
     plan::Schedule,
     snapshot::{Mentioned, Snapshot},
@@ -30,7 +32,7 @@ use super::{
 };
 
 /// How often entities are looked up where no reference stream is configured.
-const DISCOVERY_INTERVAL: Duration = Duration::from_secs(3600);
+pub(super) const DISCOVERY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// What the connection's pollers are made of.
 #[derive(Debug, Clone)]
@@ -54,6 +56,7 @@ pub async fn run(parts: Parts, states: HashMap<EntityKey, EntityState>, stop: Ca
     let mut running = Running {
         tasks: JoinSet::new(),
         accounts: Accounts::default(),
+        served: Served::default(),
         followed: HashMap::new(),
         parts,
         states,
@@ -68,6 +71,7 @@ struct Running {
     parts: Parts,
     states: HashMap<EntityKey, EntityState>,
     accounts: Accounts,
+    served: Served,
     /// Every started entity and the token that tells it the source closed it.
     followed: HashMap<(Stream, i64), CancellationToken>,
     tasks: JoinSet<()>,
@@ -157,7 +161,7 @@ impl Running {
                 stream.following.deletions,
                 stream.following.max_bad_ratio,
             );
-            self.start_follow(entity, stream.following, origin, false);
+            self.start_follow(entity, stream.following, origin);
         }
     }
 
@@ -177,7 +181,7 @@ impl Running {
                 ended = self.tasks.join_next() => match ended {
                     Some(Ok(())) => {}
                     Some(Err(error)) => {
-                        tracing::error!(code = "VOM-SRC-008", connection = %self.parts.config.id, %error, "a poller broke off, the connection starts again");
+                        log_event!(Event::PollerBroke, connection = %self.parts.config.id, %error, "a poller broke off, the connection starts again");
                         break;
                     }
                     None => break,
@@ -194,12 +198,19 @@ impl Running {
         let wanted: Vec<&Discovered> =
             found.iter().filter(|account| stream.accounts.contains(account.id)).collect();
         self.warn_about_missing(Stream::BankTransactions, &stream.accounts, found);
-        let by_feed = serves_by_feed(stream, &config.quota, wanted.len());
-        self.start_feed(stream, by_feed);
+        let start_feed = serves_by_feed(stream, &config.quota, wanted.len()) && !self.served.live();
+        if start_feed {
+            self.served.start(self.followed_accounts() == 0);
+        }
+        let before = self.followed.len();
         for account in &wanted {
             let origin = Origin::Account { id: account.id, date_type: stream.date_type };
-            self.follow(Stream::BankTransactions, account, stream.following, origin, by_feed);
+            self.follow(Stream::BankTransactions, account, stream.following, origin);
         }
+        if start_feed {
+            self.start_feed(stream);
+        }
+        self.report_appeared(Stream::BankTransactions, before);
         self.close_missing(Stream::BankTransactions, &wanted);
     }
 
@@ -209,20 +220,20 @@ impl Running {
         let wanted: Vec<&Discovered> =
             found.iter().filter(|terminal| stream.terminals.contains(terminal.id)).collect();
         self.warn_about_missing(Stream::PosTransactions, &stream.terminals, found);
+        let before = self.followed.len();
         for terminal in &wanted {
             let origin = Origin::Station { id: terminal.id };
-            self.follow(Stream::PosTransactions, terminal, stream.following, origin, false);
+            self.follow(Stream::PosTransactions, terminal, stream.following, origin);
         }
+        self.report_appeared(Stream::PosTransactions, before);
         self.close_missing(Stream::PosTransactions, &wanted);
     }
 
-    fn start_feed(&mut self, stream: &model::BankStream, by_feed: bool) {
-        let key = (Stream::BankTransactions, i64::MIN);
-        if !by_feed || self.followed.contains_key(&key) {
-            return;
-        }
-        let token = self.stop.child_token();
-        self.followed.insert(key, token.clone());
+    fn followed_accounts(&self) -> usize {
+        self.accounts.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn start_feed(&mut self, stream: &model::BankStream) {
         let following = stream.following;
         let entity = self.entity(
             Stream::BankTransactions,
@@ -230,25 +241,20 @@ impl Running {
             Deletions::Ignore,
             following.max_bad_ratio,
         );
+        let origin = Origin::Connection { date_type: stream.date_type };
         let feed = Feed {
             entity,
             accounts: Arc::clone(&self.accounts),
             api: self.parts.api.clone(),
-            date_type: stream.date_type,
-            poll_interval: following.poll_interval,
-            stop: token,
+            fetcher: Fetcher::new(self.parts.api.clone(), origin),
+            schedule: schedule(Stream::BankTransactions, following),
+            served: self.served.clone(),
+            stop: self.stop.clone(),
         };
         self.tasks.spawn(feed.run());
     }
 
-    fn follow(
-        &mut self,
-        stream: Stream,
-        found: &Discovered,
-        following: Following,
-        origin: Origin,
-        by_feed: bool,
-    ) {
+    fn follow(&mut self, stream: Stream, found: &Discovered, following: Following, origin: Origin) {
         if let Some(closing) = self.followed.get(&(stream, found.id)) {
             if !found.active {
                 closing.cancel();
@@ -274,7 +280,7 @@ impl Running {
             let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
             accounts.insert(found.id, Arc::clone(&entity));
         }
-        let closing = self.start_follow(entity, following, origin, by_feed);
+        let closing = self.start_follow(entity, following, origin);
         if !found.active {
             closing.cancel();
         }
@@ -286,14 +292,18 @@ impl Running {
         entity: Arc<Entity>,
         following: Following,
         origin: Origin,
-        live_by_feed: bool,
     ) -> CancellationToken {
         let closing = CancellationToken::new();
+        let stream = entity.target.key.stream;
         let follow = Follow {
-            schedule: schedule(entity.target.key.stream, following),
+            schedule: schedule(stream, following),
             fetcher: Fetcher::new(self.parts.api.clone(), origin),
             api: self.parts.api.clone(),
-            live_by_feed,
+            served: if stream == Stream::BankTransactions {
+                self.served.clone()
+            } else {
+                Served::default()
+            },
             closing: closing.clone(),
             stop: self.stop.clone(),
             entity,
@@ -305,21 +315,30 @@ impl Running {
     /// What the reference data no longer lists is read to its end and then left alone.
     fn close_missing(&mut self, stream: Stream, listed: &[&Discovered]) {
         let listed: std::collections::HashSet<i64> = listed.iter().map(|found| found.id).collect();
-        let missing = self.followed.iter().filter(|((followed, id), _)| {
-            *followed == stream && *id != i64::MIN && !listed.contains(id)
-        });
+        let missing = self
+            .followed
+            .iter()
+            .filter(|((followed, id), _)| *followed == stream && !listed.contains(id));
         for ((_, id), closing) in missing {
             if !closing.is_cancelled() {
-                tracing::info!(code = "VOM-SRC-009", connection = %self.parts.config.id, %stream, entity = id, "no longer listed by the api, reading it to its end");
+                log_event!(Event::EntityClosed, connection = %self.parts.config.id, %stream, entity = id, "no longer listed by the api, reading it to its end");
                 closing.cancel();
             }
+        }
+    }
+
+    /// One line for all: at the start there may be thousands.
+    fn report_appeared(&self, stream: Stream, followed_before: usize) {
+        let entities = self.followed.len().saturating_sub(followed_before);
+        if entities > 0 {
+            log_event!(Event::EntityAppeared, connection = %self.parts.config.id, %stream, entities, "polled from now on");
         }
     }
 
     fn warn_about_missing(&self, stream: Stream, selection: &Selection, found: &[Discovered]) {
         let Selection::Ids(ids) = selection else { return };
         for id in ids.iter().filter(|id| found.iter().all(|entity| entity.id != **id)) {
-            tracing::warn!(code = "VOM-SRC-010", connection = %self.parts.config.id, %stream, entity = id, "configured but not listed by the api: check the id");
+            log_event!(Event::EntityNotListed, connection = %self.parts.config.id, %stream, entity = id, "configured but not listed by the api: check the id");
         }
     }
 

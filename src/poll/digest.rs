@@ -110,8 +110,12 @@ impl<'a> Answer<'a> {
         entity_currency: Option<&'a str>,
         now: Timestamp,
     ) -> Self {
-        let mut rows: Vec<&str> = answers.iter().flat_map(Rows::iter).collect();
-        put_in_order(&mut rows);
+        let mut rows: Vec<&str> = Vec::new();
+        for answer in answers {
+            let start = rows.len();
+            rows.extend(answer.iter());
+            put_in_order(rows.get_mut(start..).unwrap_or_default());
+        }
         Self {
             rows,
             reason,
@@ -203,12 +207,11 @@ pub fn digest(
     answer: &Answer<'_>,
 ) -> Result<Digest, Refusal> {
     let context = RowContext {
-        entity: &target.key.entity,
-        date_type: target.date_type,
         entity_currency: answer.entity_currency,
         carry_extras: target.carry_extras,
         replaced_text: answer.replaced_text,
         gateway_object_id: answer.gateway_object_id,
+        ..plain_context(target)
     };
     let mut work = Working::new(target, state, answer);
     let mut rejections = Vec::new();
@@ -225,7 +228,8 @@ pub fn digest(
             }
         }
     }
-    judge(target, answer, outside, &rejections)?;
+    judge_window(target, answer.window, outside, answer.rows.len())?;
+    judge_rejections(target, answer.rows.len(), &rejections)?;
     for (json, rejection) in rejections {
         work.take_rejection(json, rejection)?;
     }
@@ -260,24 +264,29 @@ fn is_inside(window: Option<Window>, days: &[Option<Day>]) -> bool {
     readable.peek().is_none() || readable.any(|day| window.contains(*day))
 }
 
-fn judge(
+fn judge_window(
     target: &Target,
-    answer: &Answer<'_>,
+    window: Option<Window>,
     outside: usize,
-    rejections: &[(&str, Rejection)],
+    rows: usize,
 ) -> Result<(), Refusal> {
-    let rows = answer.rows.len();
-    if let Some(window) = answer.window
-        && outside > 0
-    {
-        return Err(Refusal::OutsideWindow {
+    match window {
+        Some(window) if outside > 0 => Err(Refusal::OutsideWindow {
             entity: target.key.to_string(),
             outside,
             rows,
             from: window.from.to_date(),
             to: window.to.to_date(),
-        });
+        }),
+        _ => Ok(()),
     }
+}
+
+fn judge_rejections(
+    target: &Target,
+    rows: usize,
+    rejections: &[(&str, Rejection)],
+) -> Result<(), Refusal> {
     let bad = rejections.len();
     #[expect(clippy::cast_precision_loss, reason = "a ratio of row counts")]
     let ratio = bad as f64 / rows.max(1) as f64;
@@ -288,9 +297,42 @@ fn judge(
     Ok(())
 }
 
+/// Refuses answers that hold rows outside the window asked for, before the rows are shared out.
+///
+/// # Errors
+/// [`Refusal::OutsideWindow`].
+pub fn check_window(
+    target: &Target,
+    answers: &[Rows],
+    window: Option<Window>,
+) -> Result<(), Refusal> {
+    if window.is_none() {
+        return Ok(());
+    }
+    let context = plain_context(target);
+    let days = |json| match map_any(target.key.stream, json, &context) {
+        Ok(mapped) => mapped.window_days,
+        Err(rejection) => rejection.window_days,
+    };
+    let rows = answers.iter().flat_map(Rows::iter);
+    let outside = rows.filter(|json| !is_inside(window, &days(json))).count();
+    judge_window(target, window, outside, answers.iter().map(Rows::len).sum())
+}
+
+fn plain_context(target: &Target) -> RowContext<'_> {
+    RowContext {
+        entity: &target.key.entity,
+        date_type: target.date_type,
+        entity_currency: None,
+        carry_extras: false,
+        replaced_text: false,
+        gateway_object_id: None,
+    }
+}
+
 /// Decision order is id order where the API lists the newest first, so that consumers read each
 /// key from old to new; any other order is kept.
-fn put_in_order(rows: &mut [&str]) {
+pub fn put_in_order(rows: &mut [&str]) {
     #[derive(serde::Deserialize)]
     struct Id {
         id: i64,

@@ -1,6 +1,10 @@
 //! One entity's memory and the steps that change it: digest, publish, apply, in this order.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::Utc;
 use tokio::sync::{Mutex, Notify};
@@ -10,14 +14,17 @@ use crate::{
     config::model::Deletions,
     domain::{
         ids::SourceId,
+        quarantine::QuarantinedRow,
         time::{Day, Timestamp},
+        vocabulary::RejectionReason,
     },
+    log_event,
     publish::{
         batch::{Batch, StateRecord},
         group::{Gone, Publisher},
     },
     state::{changelog::EntityState, codec, position::Checkpoint},
-    telemetry::metrics::Metrics,
+    telemetry::{events::Event, metrics::Metrics},
 };
 
 use super::{
@@ -43,14 +50,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A stable code for logs and the status page.
-    pub fn code(&self) -> &'static str {
+    /// What it is logged as, and called on the status page.
+    pub const fn event(&self) -> Event {
         match self {
-            Self::Api(error) => error.code(),
-            Self::Refused(Refusal::OutsideWindow { .. }) => "VOM-SRC-003",
-            Self::Refused(Refusal::TooManyBad { .. }) => "VOM-SRC-004",
-            Self::Refused(Refusal::Encode(_)) => "VOM-SRC-005",
-            Self::Gone(_) => "VOM-SHD-009",
+            Self::Api(error) => error.event(),
+            Self::Refused(Refusal::OutsideWindow { .. }) => Event::DatesIgnored,
+            Self::Refused(Refusal::TooManyBad { .. }) => Event::TooManyBadRows,
+            Self::Refused(Refusal::Encode(_)) => Event::NotEncodable,
+            Self::Gone(_) => Event::TransactionUnknown,
         }
     }
 
@@ -131,6 +138,8 @@ pub struct Reading<'a> {
 impl Entity {
     /// An entity with what was restored of it.
     pub fn new(target: Target, deletions: Deletions, state: EntityState, shared: Shared) -> Self {
+        let today = now().local_day();
+        shared.board.adopt(&target.key, state.checkpoint.as_ref(), today);
         let memory = Mutex::new(Memory { state, ..Memory::default() });
         let currency = std::sync::RwLock::new(None);
         Self { target, deletions, currency, ask_alone: Notify::new(), shared, memory }
@@ -162,7 +171,8 @@ impl Entity {
         memory.state.checkpoint = Some(checkpoint);
         memory.state.seen.apply(std::mem::take(&mut digest.staging));
         drop(memory);
-        self.count(&digest);
+        let operation = reading.answers.first().map_or("", |rows| rows.operation);
+        self.count(&digest, operation);
         Ok(digest)
     }
 
@@ -229,6 +239,7 @@ impl Entity {
         drop(memory);
         let deleted = gone.len() as u64;
         self.records("deleted").inc_by(deleted);
+        self.count_published(deleted);
         Ok(deleted)
     }
 
@@ -276,6 +287,8 @@ impl Entity {
         let moved = state.checkpoint.as_ref().is_none_or(|old| {
             (old.cursor, old.backfill_next, old.seen_from)
                 != (checkpoint.cursor, checkpoint.backfill_next, checkpoint.seen_from)
+                // A quiet entity that was polled all the time must not look silent after a restart.
+                || old.covered_at.local_day() < checkpoint.covered_at.local_day()
         });
         if !moved && digest.parts.is_empty() {
             return;
@@ -297,7 +310,12 @@ impl Entity {
         self.shared.metrics.source_records.with_label_values(&labels)
     }
 
-    fn count(&self, digest: &Digest) {
+    fn count_published(&self, rows: u64) {
+        let at = now();
+        self.shared.board.update(&self.target.key, |standing| standing.rows.add(at, rows));
+    }
+
+    fn count(&self, digest: &Digest, operation: &str) {
         let key = &self.target.key;
         let counts = digest.counts;
         for (kind, n) in
@@ -307,13 +325,37 @@ impl Entity {
                 self.records(kind).inc_by(n);
             }
         }
+        self.count_published(counts.new + counts.changed);
+        let mut quarantined: BTreeMap<RejectionReason, u64> = BTreeMap::new();
         for reason in &digest.quarantined {
-            let labels = [key.connection.as_str(), key.stream.name(), reason.as_str()];
-            self.shared.metrics.dlq_records.with_label_values(&labels).inc();
+            *quarantined.entry(*reason).or_default() += 1;
+        }
+        // An unknown topic would have failed the digest already.
+        let quarantine = self.target.encoder.topic(QuarantinedRow::NAME).unwrap_or_default();
+        for (reason, rows) in quarantined {
+            let labels = [key.connection.as_str(), key.stream.name(), &quarantine, reason.as_str()];
+            self.shared.metrics.dlq_records.with_label_values(&labels).inc_by(rows);
+            log_event!(
+                Event::RowQuarantined,
+                connection = %key.connection,
+                stream = %key.stream,
+                entity = %key.entity,
+                reason = reason.as_str(),
+                rows,
+                "rows that cannot be mapped went to quarantine"
+            );
         }
         if counts.unknown_fields > 0 {
-            let labels = [key.connection.as_str(), key.stream.name()];
+            let labels = [key.connection.as_str(), operation];
             let counter = self.shared.metrics.api_unknown_fields.with_label_values(&labels);
+            if counter.get() == 0 {
+                log_event!(
+                    Event::UnknownFields,
+                    connection = %key.connection,
+                    operation,
+                    "the first fields since the start that the model does not know"
+                );
+            }
             counter.inc_by(counts.unknown_fields);
         }
     }
@@ -321,7 +363,9 @@ impl Entity {
     /// Notes a poll that went well.
     pub fn report_success(&self, checkpoint: &Checkpoint, today: Day, published: u64) {
         let at = now();
+        let mut recovered_from = None;
         self.shared.board.update(&self.target.key, |standing| {
+            recovered_from = standing.last_error.take().map(|error| error.code);
             standing.phase = if checkpoint.backfill_next.is_some() {
                 Phase::Backfilling
             } else {
@@ -333,11 +377,20 @@ impl Entity {
             standing.backfill_ratio = checkpoint.backfill_ratio(today);
             standing.read_through = match checkpoint.backfill_next {
                 None => Some(at),
-                Some(next) => Some(Timestamp(i64::from(next.0) * 86_400_000)),
+                Some(next) => Some(next.start()),
             };
-            standing.last_error = None;
-            standing.rows += published;
         });
+        if let Some(after) = recovered_from {
+            let key = &self.target.key;
+            log_event!(
+                Event::PollRecovered,
+                connection = %key.connection,
+                stream = %key.stream,
+                entity = %key.entity,
+                after,
+                "polling works again"
+            );
+        }
         let outcome = if published > 0 { "success" } else { "empty" };
         self.count_poll(outcome);
     }
@@ -356,11 +409,11 @@ impl Entity {
 
     /// Notes a poll that failed, and says so.
     pub fn report_failure(&self, failure: &Failure, retry_in: Option<Duration>) {
-        let code = failure.code();
+        let code = failure.event().code();
         let message = failure.to_string();
         let key = &self.target.key;
-        tracing::warn!(
-            code,
+        log_event!(
+            failure.event(),
             connection = %key.connection,
             stream = %key.stream,
             entity = %key.entity,

@@ -1,38 +1,84 @@
-//! The connection-wide bank feed: one call a poll for all accounts.
+//! The connection-wide bank feed: one call for all accounts, so that ten thousand accounts cost
+//! about as many calls as ten.
+//!
+//! | work | asks for | each account |
+//! |---|---|---|
+//! | history | the oldest window that many accounts have still to read | moves its backfill on |
+//! | live | rows above the feed's own cursor | raises its cursor |
+//! | look-back | every window of the look-back | finds late rows, edits and deletions |
 //!
 //! Each row goes to its account's memory and batch, so an account knows its rows whichever way
-//! they came. The feed's own cursor moves last: rows of accounts that were committed before a
-//! crash are found known, because their accounts' cursors moved with them.
+//! they came, and its own poller still checks it alone now and then. The feed's own cursor moves
+//! last: rows of accounts that were committed before a crash are found known.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, RwLock},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{BankQuery, Client, Error, Purpose, RetryClass, Rows},
-    config::model::DateType,
-    domain::time::Day,
+    api::{Client, Purpose, RetryClass, Rows},
+    config::model::Deletions,
+    domain::{ids::SourceId, time::Day},
 };
 
 use super::{
-    digest::Reason,
+    backoff::{Backoff, wait_or_change},
+    digest::{self, Digest, Reason, put_in_order},
     discovery::account_of,
     entity::{Advance, Entity, Failure, Reading, now},
-    plan::{Window, is_suspicious_count},
-    task::{published, wait_or_change},
+    fetch::Fetcher,
+    plan::{Agenda, Schedule, Window, is_suspicious_count},
+    task::published,
 };
 
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
-const REFUSED_INTERVAL: Duration = Duration::from_secs(15 * 60);
+/// Accounts whose batches are under way at once: enough to fill a transaction.
+const DELIVERIES: usize = 64;
+/// Fewer accounts than one in so many are asked for their history one by one: an answer for all
+/// of them would be mostly known rows.
+const HISTORY_SHARE: usize = 10;
+/// Days of a live poll that has no cursor yet; the history reaches up to today.
+const RECENT_DAYS: i32 = 2;
 
-/// The accounts that are followed, by id; the connection adds and removes them.
+/// The accounts that are followed, by id; the connection adds them.
 pub type Accounts = Arc<RwLock<HashMap<i64, Arc<Entity>>>>;
+
+/// What the accounts' own pollers know of the feed.
+#[derive(Debug, Clone, Default)]
+pub struct Served {
+    live: Arc<AtomicBool>,
+    history_read: CancellationToken,
+}
+
+impl Served {
+    /// Whether the feed asks for new rows, so that an account need not.
+    pub fn live(&self) -> bool {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Completes once the feed has read what history it can; at once where there is no feed.
+    pub async fn history_read(&self) {
+        if self.live() {
+            self.history_read.cancelled().await;
+        }
+    }
+
+    /// The feed starts: with the accounts, or later, when each of them reads its own history.
+    pub fn start(&self, with_history: bool) {
+        self.live.store(true, Ordering::Relaxed);
+        if !with_history {
+            self.history_read.cancel();
+        }
+    }
+}
 
 /// The feed of one connection.
 #[derive(Debug)]
@@ -43,72 +89,176 @@ pub struct Feed {
     pub accounts: Accounts,
     /// The way to the API.
     pub api: Client,
-    /// Which date the windows are about.
-    pub date_type: DateType,
-    /// Between two polls.
-    pub poll_interval: Duration,
+    /// Asks for its windows.
+    pub fetcher: Fetcher,
+    /// Windows and intervals.
+    pub schedule: Schedule,
+    /// What it tells the accounts' own pollers.
+    pub served: Served,
     /// The process or the shard ends.
     pub stop: CancellationToken,
 }
 
+/// The loop's own memory.
+struct Pace {
+    agenda: Agenda,
+    backoff: Backoff,
+    /// Accounts whose history their own pollers read: the feed could not.
+    alone: HashSet<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    History,
+    Live,
+    LookBack,
+    Wait(Duration),
+}
+
+/// A read for all accounts; each account's [`Reading`] is made from it.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    reason: Reason,
+    window: Option<Window>,
+    advance: Advance,
+    first_kept: Option<Day>,
+    start: Day,
+}
+
+type Delivered = (i64, Arc<Entity>, Result<Digest, Failure>);
+
 impl Feed {
     /// Runs until it is stopped or the shard is gone.
-    pub async fn run(self) {
-        let mut backoff = BACKOFF_MIN;
-        let mut dates_required = false;
+    pub async fn run(mut self) {
+        let start = Instant::now();
+        let agenda = Agenda { live_at: start, lookback_at: start };
+        let mut pace = Pace { agenda, backoff: Backoff::new(), alone: HashSet::new() };
         while !self.stop.is_cancelled() {
+            let work = self.next(&pace);
+            if let Work::Wait(wait) = work {
+                self.entity.report_next(wait);
+                tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    () = sleep(wait) => continue,
+                }
+            }
             let started = Instant::now();
-            let outcome = Box::pin(self.poll(dates_required)).await;
+            let outcome = Box::pin(self.step(work, &mut pace)).await;
             self.entity.observe_poll(started.elapsed());
-            let wait = match outcome {
-                Ok(again) => {
-                    backoff = BACKOFF_MIN;
-                    let wait = if again { Duration::ZERO } else { self.poll_interval };
-                    self.entity.report_next(wait);
-                    tokio::select! {
-                        () = self.stop.cancelled() => return,
-                        () = sleep(wait) => continue,
-                    }
+            match outcome {
+                Ok(rows) => {
+                    pace.backoff.reset();
+                    self.report(rows).await;
                 }
                 Err(Failure::Gone(_)) => return,
-                Err(failure) => {
-                    let wait = match failure.retry_class() {
-                        RetryClass::DatesRequired => {
-                            dates_required = true;
-                            continue;
-                        }
-                        RetryClass::Retry { after } => {
-                            let wait = after.unwrap_or_default().max(backoff);
-                            backoff = (backoff * 2).min(BACKOFF_MAX);
-                            Some(wait)
-                        }
-                        RetryClass::Refused => Some(REFUSED_INTERVAL),
-                        RetryClass::LockedOut => None,
-                        RetryClass::Permanent => Some(self.poll_interval),
-                    };
-                    self.entity.report_failure(&failure, wait);
-                    wait
-                }
-            };
-            wait_or_change(&self.api, wait, &self.stop).await;
+                Err(failure) => self.recover(work, &failure, &mut pace).await,
+            }
         }
     }
 
-    /// One call, its rows to their accounts, then the feed's cursor. True: ask again at once.
-    async fn poll(&self, dates_required: bool) -> Result<bool, Failure> {
+    fn next(&self, pace: &Pace) -> Work {
+        let now_at = Instant::now();
+        let Agenda { live_at, lookback_at } = pace.agenda;
+        if !self.served.history_read.is_cancelled() {
+            return Work::History;
+        }
+        if live_at <= now_at {
+            return Work::Live;
+        }
+        if lookback_at <= now_at {
+            return Work::LookBack;
+        }
+        Work::Wait(live_at.min(lookback_at).saturating_duration_since(now_at))
+    }
+
+    async fn step(&mut self, work: Work, pace: &mut Pace) -> Result<u64, Failure> {
+        match work {
+            Work::History => self.read_history(pace).await,
+            Work::Live => self.live(pace).await,
+            Work::LookBack | Work::Wait(_) => self.look_back(pace).await,
+        }
+    }
+
+    /// One window for the accounts that are furthest behind; ends where few are left.
+    async fn read_history(&mut self, pace: &mut Pace) -> Result<u64, Failure> {
+        let today = now().local_day();
+        let start = today.plus(-self.schedule.start_days);
+        let Some((from, group)) = self.furthest_behind(&pace.alone, start, today).await else {
+            self.served.history_read.cancel();
+            return Ok(0);
+        };
+        let window = self.schedule.window_at(from, today);
+        let Some(answers) = self.window(Purpose::Backfill, window).await? else { return Ok(0) };
+        let next = self.schedule.after(window, today);
+        let round = Round {
+            reason: Reason::Backfill,
+            window: Some(window),
+            advance: Advance::Backfill(next),
+            first_kept: Some(self.schedule.first_kept(next, today)),
+            start,
+        };
+        let mut rows = 0;
+        for (id, entity, outcome) in self.deliver(group, &answers, round).await {
+            match outcome {
+                Ok(digest) => {
+                    rows += published(&digest);
+                    let checkpoint = entity.checkpoint(start).await;
+                    entity.report_success(&checkpoint, today, published(&digest));
+                }
+                Err(Failure::Gone(gone)) => return Err(gone.into()),
+                Err(failure) => {
+                    entity.report_failure(&failure, None);
+                    pace.alone.insert(id);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The accounts that have the oldest day still to read, if they are many.
+    async fn furthest_behind(
+        &self,
+        alone: &HashSet<i64>,
+        start: Day,
+        today: Day,
+    ) -> Option<(Day, Vec<(i64, Arc<Entity>)>)> {
+        let accounts = self.accounts();
+        let all = accounts.len();
+        let mut behind: BTreeMap<Day, Vec<(i64, Arc<Entity>)>> = BTreeMap::new();
+        for (id, entity) in accounts {
+            let checkpoint = entity.checkpoint(start).await;
+            let read_through = checkpoint.covered_at.local_day();
+            let from = self.schedule.history_from(&checkpoint, read_through, today);
+            if let Some(from) = from.filter(|_| !alone.contains(&id)) {
+                behind.entry(from).or_default().push((id, entity));
+            }
+        }
+        let (from, group) = behind.pop_first()?;
+        (group.len() * HISTORY_SHARE >= all).then_some((from, group))
+    }
+
+    async fn live(&mut self, pace: &mut Pace) -> Result<u64, Failure> {
         let today = now().local_day();
         let cursor = self.entity.checkpoint(today).await.cursor;
-        let (rows, window) = tokio::select! {
-            () = self.stop.cancelled() => return Ok(false),
-            fetched = self.fetch(cursor, dates_required, today) => fetched?,
+        let recent = Window { from: today.plus(1 - RECENT_DAYS), to: today };
+        let fetched = tokio::select! {
+            () = self.stop.cancelled() => return Ok(0),
+            fetched = self.fetcher.above(cursor, recent) => fetched,
         };
-        let by_account = group_by_account(&rows);
-        let highest = rows.iter().filter_map(id_of).max();
-        let mut new_rows = 0;
-        for (account, rows) in by_account {
-            let Some(entity) = self.account(account) else { continue };
-            match self.take_in(&entity, rows, window, today).await {
-                Ok(published) => new_rows += published,
+        let (answers, window) = fetched?;
+        self.check(&answers, window)?;
+        let highest = answers.iter().flat_map(Rows::iter).filter_map(id_of).max();
+        let round = Round {
+            reason: Reason::Live,
+            window,
+            advance: Advance::Cursor,
+            first_kept: None,
+            start: today,
+        };
+        let mut rows = 0;
+        for (_, entity, outcome) in self.deliver(self.accounts(), &answers, round).await {
+            match outcome {
+                Ok(digest) => rows += published(&digest),
                 Err(Failure::Gone(gone)) => return Err(gone.into()),
                 // One account's bad rows do not stop the others: its cursor stays, and its own
                 // poller asks for them again until the answer is good.
@@ -119,87 +269,197 @@ impl Feed {
             }
         }
         self.entity.raise_cursor(highest, today).await?;
-        self.report(today, new_rows).await;
-        Ok(is_suspicious_count(rows.len()) && new_rows > 0)
-    }
-
-    async fn fetch(
-        &self,
-        cursor: Option<i64>,
-        dates_required: bool,
-        today: Day,
-    ) -> Result<(Rows, Option<Window>), Error> {
-        // Without a cursor the accounts' own backfills read everything up to today.
-        let recent = Window { from: today.plus(-1), to: today };
-        let window = (cursor.is_none() || dates_required).then_some(recent);
-        let query = BankQuery {
-            window: window.map(|window| (window.from, window.to)),
-            last_id: cursor,
-            date_type: self.date_type,
-        };
-        let rows = self.api.connection_transactions(Purpose::Live, &query).await?;
-        Ok((rows, window))
-    }
-
-    async fn take_in(
-        &self,
-        entity: &Entity,
-        rows: Rows,
-        window: Option<Window>,
-        today: Day,
-    ) -> Result<u64, Failure> {
-        // An account that was never read starts with its backfill, which shows these rows too.
-        if entity.is_new().await {
-            return Ok(0);
-        }
-        let answers = [rows];
-        let reading = Reading {
-            answers: &answers,
-            reason: Reason::Live,
-            window,
-            advance: Advance::Cursor,
-            first_kept: None,
-            start: today,
-        };
-        let digest = entity.take_in(&reading).await?;
-        Ok(published(&digest))
-    }
-
-    async fn report(&self, today: Day, new_rows: u64) {
-        let mut checkpoint = self.entity.checkpoint(today).await;
-        checkpoint.backfill_next = None;
-        self.entity.report_success(&checkpoint, today, new_rows);
-        let accounts: Vec<Arc<Entity>> = match self.accounts.read() {
-            Ok(accounts) => accounts.values().cloned().collect(),
-            Err(_) => Vec::new(),
-        };
-        for account in accounts {
+        for (_, account) in self.accounts() {
             account.report_served();
         }
+        let now_at = Instant::now();
+        let count: usize = answers.iter().map(Rows::len).sum();
+        pace.agenda.live_at = if is_suspicious_count(count) && rows > 0 {
+            // A row limit may have cut the answer at either end: ask on, and look back.
+            pace.agenda.lookback_at = now_at;
+            now_at
+        } else {
+            now_at + self.schedule.poll_interval
+        };
+        Ok(rows)
     }
 
-    fn account(&self, id: i64) -> Option<Arc<Entity>> {
-        self.accounts.read().ok()?.get(&id).cloned()
+    async fn look_back(&mut self, pace: &mut Pace) -> Result<u64, Failure> {
+        let today = now().local_day();
+        let windows = self.schedule.lookback_windows(Day(i32::MIN), today);
+        let mut present: HashMap<i64, HashSet<SourceId>> = HashMap::new();
+        let mut rows = 0;
+        for (i, window) in windows.iter().enumerate() {
+            let Some(answers) = self.window(Purpose::Repair, *window).await? else {
+                return Ok(rows);
+            };
+            let last = i + 1 == windows.len();
+            let round = Round {
+                reason: Reason::LookBack,
+                window: Some(*window),
+                advance: Advance::Nothing,
+                first_kept: last.then(|| self.schedule.first_kept(None, today)),
+                start: today,
+            };
+            for (id, entity, outcome) in self.deliver(self.accounts(), &answers, round).await {
+                match outcome {
+                    Ok(digest) => {
+                        rows += published(&digest);
+                        if entity.deletions == Deletions::Emit {
+                            present.entry(id).or_default().extend(digest.present);
+                        }
+                    }
+                    Err(Failure::Gone(gone)) => return Err(gone.into()),
+                    Err(failure) => {
+                        entity.report_failure(&failure, None);
+                        entity.ask_alone.notify_one();
+                        // What it lacks in this round proves nothing.
+                        pace.alone.insert(id);
+                    }
+                }
+            }
+        }
+        if let (Some(first), Some(last)) = (windows.first(), windows.last()) {
+            let days = Window { from: first.from, to: last.to };
+            rows += self.take_absences(&present, &pace.alone, days).await?;
+        }
+        pace.alone.clear();
+        pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
+        Ok(rows)
+    }
+
+    async fn take_absences(
+        &self,
+        present: &HashMap<i64, HashSet<SourceId>>,
+        failed: &HashSet<i64>,
+        days: Window,
+    ) -> Result<u64, Failure> {
+        let mut rows = 0;
+        for (id, entity) in self.accounts() {
+            if let Some(present) = present.get(&id).filter(|_| !failed.contains(&id)) {
+                rows += entity.take_absences(present, days, now()).await?;
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn window(
+        &mut self,
+        purpose: Purpose,
+        window: Window,
+    ) -> Result<Option<Vec<Rows>>, Failure> {
+        let answers = tokio::select! {
+            () = self.stop.cancelled() => return Ok(None),
+            fetched = self.fetcher.window(purpose, window) => fetched?,
+        };
+        self.check(&answers, Some(window))?;
+        Ok(Some(answers))
+    }
+
+    /// Dates that the API ignored must fail the whole answer: an account without a row in it would
+    /// otherwise count as read.
+    fn check(&self, answers: &[Rows], window: Option<Window>) -> Result<(), Failure> {
+        Ok(digest::check_window(&self.entity.target, answers, window)?)
+    }
+
+    /// Hands every account its rows. Accounts that are still to be read for the first time, or
+    /// whose history is being read, take part in a history round only.
+    async fn deliver(
+        &self,
+        accounts: Vec<(i64, Arc<Entity>)>,
+        answers: &[Rows],
+        round: Round,
+    ) -> Vec<Delivered> {
+        let mut by_account = group_by_account(answers);
+        let fetched_at = answers.last().map_or_else(now, |rows| rows.fetched_at);
+        let replaced_text = answers.iter().any(|rows| rows.replaced_text);
+        let operation = answers.last().map(|rows| rows.operation);
+        let shares = accounts.into_iter().filter_map(|(id, entity)| {
+            let texts = by_account.remove(&id).unwrap_or_default();
+            // A live poll says nothing about accounts that are not in it.
+            if round.reason == Reason::Live && texts.is_empty() {
+                return None;
+            }
+            let mut rows = Rows::from_texts(texts, fetched_at);
+            rows.replaced_text = replaced_text;
+            rows.operation = operation.unwrap_or(rows.operation);
+            Some(take_in(id, entity, rows, round))
+        });
+        let shares: Vec<_> = shares.collect();
+        stream::iter(shares).buffer_unordered(DELIVERIES).collect().await
+    }
+
+    async fn recover(&mut self, work: Work, failure: &Failure, pace: &mut Pace) {
+        let class = failure.retry_class();
+        if class == RetryClass::DatesRequired {
+            self.fetcher.require_dates();
+            return;
+        }
+        if class == RetryClass::Permanent {
+            // What cannot be had for all is asked for one by one.
+            match work {
+                Work::History => self.served.history_read.cancel(),
+                Work::Live => {
+                    self.accounts().iter().for_each(|(_, account)| account.ask_alone.notify_one());
+                }
+                Work::LookBack | Work::Wait(_) => {
+                    pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
+                }
+            }
+        }
+        let wait = pace.backoff.wait(class, self.schedule.poll_interval);
+        self.entity.report_failure(failure, wait);
+        wait_or_change(&self.api, wait, &self.stop).await;
+    }
+
+    async fn report(&self, rows: u64) {
+        let today = now().local_day();
+        let mut checkpoint = self.entity.checkpoint(today).await;
+        checkpoint.backfill_next = None;
+        self.entity.report_success(&checkpoint, today, rows);
+    }
+
+    fn accounts(&self) -> Vec<(i64, Arc<Entity>)> {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        accounts.iter().map(|(id, entity)| (*id, Arc::clone(entity))).collect()
     }
 }
 
-fn group_by_account(rows: &Rows) -> BTreeMap<i64, Rows> {
-    let mut texts: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
-    for row in rows.iter() {
-        // A row that names no account belongs to nobody here; its account's look-back, where the
-        // path names the account, brings it to quarantine.
-        if let Some(account) = account_of(row) {
-            texts.entry(account).or_default().push(row);
+async fn take_in(id: i64, entity: Arc<Entity>, rows: Rows, round: Round) -> Delivered {
+    let backfilling = entity.checkpoint(round.start).await.backfill_next.is_some();
+    if backfilling && round.reason != Reason::Backfill {
+        // Its backfill shows these rows too, unless it has just passed them: then the live poll
+        // that it makes for itself afterwards does.
+        entity.ask_alone.notify_one();
+        return (id, entity, Ok(Digest::default()));
+    }
+    let answers = [rows];
+    let reading = Reading {
+        answers: &answers,
+        reason: round.reason,
+        window: round.window,
+        advance: round.advance,
+        first_kept: round.first_kept,
+        start: round.start,
+    };
+    let outcome = entity.take_in(&reading).await;
+    (id, entity, outcome)
+}
+
+/// A row that names no account belongs to nobody here; its account's own poller, whose path names
+/// the account, brings it to quarantine.
+fn group_by_account(answers: &[Rows]) -> HashMap<i64, Vec<&str>> {
+    let mut by_account: HashMap<i64, Vec<&str>> = HashMap::new();
+    for rows in answers {
+        let mut rows: Vec<&str> = rows.iter().collect();
+        put_in_order(&mut rows);
+        for row in rows {
+            if let Some(account) = account_of(row) {
+                by_account.entry(account).or_default().push(row);
+            }
         }
     }
-    texts
-        .into_iter()
-        .map(|(account, texts)| {
-            let mut own = Rows::from_texts(texts, rows.fetched_at);
-            own.replaced_text = rows.replaced_text;
-            (account, own)
-        })
-        .collect()
+    by_account
 }
 
 fn id_of(row: &str) -> Option<i64> {

@@ -3,6 +3,8 @@
 use crate::{
     api::{BankQuery, Client, Error, Purpose, Rows},
     config::model::DateType,
+    log_event,
+    telemetry::events::Event,
 };
 
 use super::plan::{Window, is_suspicious_count};
@@ -14,6 +16,11 @@ pub enum Origin {
     Account {
         /// Its id.
         id: i64,
+        /// Which date the windows are about.
+        date_type: DateType,
+    },
+    /// All bank accounts of the connection at once.
+    Connection {
         /// Which date the windows are about.
         date_type: DateType,
     },
@@ -49,20 +56,26 @@ impl Fetcher {
     }
 
     /// The rows of a window. An undocumented row limit shows as a round count: such a window is
-    /// read again in halves, and the halves are believed where they hold more.
+    /// read again in halves, and the halves are believed where they hold more. A window whose
+    /// answer is too large is read in halves too.
     pub async fn window(&mut self, purpose: Purpose, window: Window) -> Result<Vec<Rows>, Error> {
-        let whole = self.ask(purpose, window, None).await?;
+        let whole = match self.ask(purpose, window, None).await {
+            Err(error @ Error::TooLarge { .. }) => {
+                let halves = window.halves().ok_or(error)?;
+                return self.halves(purpose, halves).await;
+            }
+            answered => answered?,
+        };
         let count: usize = whole.iter().map(Rows::len).sum();
         let suspicious = is_suspicious_count(count) && count > self.proven_rows;
-        let Some((first, second)) = window.halves().filter(|_| suspicious) else {
+        let Some(halves) = window.halves().filter(|_| suspicious) else {
             return Ok(whole);
         };
-        let mut halves = Box::pin(self.window(purpose, first)).await?;
-        halves.extend(Box::pin(self.window(purpose, second)).await?);
+        let halves = self.halves(purpose, halves).await?;
         let count_of_halves: usize = halves.iter().map(Rows::len).sum();
         if count_of_halves > count {
-            tracing::warn!(
-                code = "VOM-SRC-006",
+            log_event!(
+                Event::RowsLimited,
                 origin = ?self.origin,
                 rows = count,
                 rows_of_halves = count_of_halves,
@@ -74,6 +87,16 @@ impl Fetcher {
         Ok(whole)
     }
 
+    async fn halves(
+        &mut self,
+        purpose: Purpose,
+        (first, second): (Window, Window),
+    ) -> Result<Vec<Rows>, Error> {
+        let mut rows = Box::pin(self.window(purpose, first)).await?;
+        rows.extend(Box::pin(self.window(purpose, second)).await?);
+        Ok(rows)
+    }
+
     /// Rows above the cursor. `recent` are the days to send where dates are needed: always for
     /// POS, for bank rows where there is no cursor or the API insists, and TOS knows days only.
     pub async fn above(
@@ -82,18 +105,25 @@ impl Fetcher {
         recent: Window,
     ) -> Result<(Vec<Rows>, Option<Window>), Error> {
         let with_dates = match self.origin {
-            Origin::Account { .. } => cursor.is_none() || self.dates_required,
+            Origin::Account { .. } | Origin::Connection { .. } => {
+                cursor.is_none() || self.dates_required
+            }
             Origin::Station { .. } | Origin::Institution { .. } => true,
         };
         if with_dates {
             let rows = self.ask(Purpose::Live, recent, cursor).await?;
             return Ok((rows, Some(recent)));
         }
-        let Origin::Account { id, date_type } = self.origin else {
-            return Ok((Vec::new(), None));
+        let query = |date_type| BankQuery { window: None, last_id: cursor, date_type };
+        let rows = match self.origin {
+            Origin::Account { id, date_type } => {
+                self.api.account_transactions(Purpose::Live, id, &query(date_type)).await?
+            }
+            Origin::Connection { date_type } => {
+                self.api.connection_transactions(Purpose::Live, &query(date_type)).await?
+            }
+            Origin::Station { .. } | Origin::Institution { .. } => return Ok((Vec::new(), None)),
         };
-        let query = BankQuery { window: None, last_id: cursor, date_type };
-        let rows = self.api.account_transactions(Purpose::Live, id, &query).await?;
         Ok((vec![rows], None))
     }
 
@@ -113,6 +143,10 @@ impl Fetcher {
             Origin::Account { id, date_type } => {
                 let query = BankQuery { window: Some(days), last_id, date_type: *date_type };
                 Ok(vec![self.api.account_transactions(purpose, *id, &query).await?])
+            }
+            Origin::Connection { date_type } => {
+                let query = BankQuery { window: Some(days), last_id, date_type: *date_type };
+                Ok(vec![self.api.connection_transactions(purpose, &query).await?])
             }
             Origin::Station { id } => {
                 Ok(vec![self.api.station_transactions(purpose, *id, days, last_id).await?])

@@ -7,6 +7,7 @@
 //! what they would publish.
 
 mod absence;
+mod backoff;
 pub mod board;
 pub mod connection;
 pub mod digest;
@@ -16,6 +17,7 @@ pub mod feed;
 pub mod fetch;
 pub mod plan;
 pub mod preview;
+pub mod series;
 pub mod snapshot;
 pub mod task;
 mod working;

@@ -86,6 +86,19 @@ impl Schedule {
         today.plus(1 - self.lookback_days)
     }
 
+    /// First day of history that is still to be read: where the backfill stands, or, after a
+    /// longer silence than the look-back spans, where reading ended.
+    pub fn history_from(
+        &self,
+        checkpoint: &Checkpoint,
+        read_through: Day,
+        today: Day,
+    ) -> Option<Day> {
+        let silent = read_through < self.lookback_from(today);
+        let gap = || silent.then(|| read_through.max(checkpoint.seen_from));
+        checkpoint.backfill_next.or_else(gap)
+    }
+
     /// The windows of a look-back, oldest first; never before `seen_from`, where old rows would
     /// look new.
     pub fn lookback_windows(&self, seen_from: Day, today: Day) -> Vec<Window> {

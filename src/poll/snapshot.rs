@@ -11,22 +11,19 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Client, Error, ListStatus, Purpose, RetryClass, Rows},
+    api::{Client, Error, ListStatus, Purpose, Rows},
     config::model::Deletions,
     domain::{ids::Stream, time::Day},
 };
 
 use super::{
+    backoff::{Backoff, wait_or_change},
     digest::{MENTION_START, Reason},
     discovery::{Discovered, discover},
     entity::{Advance, Entity, Failure, Reading, now},
     plan::Window,
-    task::{published, wait_or_change},
+    task::published,
 };
-
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
-const REFUSED_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
 /// Customers that stand inside virtual-POS rows, by id, as the JSON of `musteri`.
 pub type Mentioned = Arc<Mutex<BTreeMap<i64, String>>>;
@@ -53,14 +50,14 @@ pub struct Snapshot {
 impl Snapshot {
     /// Runs until it is stopped or the shard is gone.
     pub async fn run(self) {
-        let mut backoff = BACKOFF_MIN;
+        let mut backoff = Backoff::new();
         while !self.stop.is_cancelled() {
             let started = Instant::now();
             let outcome = Box::pin(self.read()).await;
             self.entity.observe_poll(started.elapsed());
             let wait = match outcome {
                 Ok(rows) => {
-                    backoff = BACKOFF_MIN;
+                    backoff.reset();
                     let today = now().local_day();
                     let mut checkpoint = self.entity.checkpoint(today).await;
                     checkpoint.backfill_next = None;
@@ -73,25 +70,12 @@ impl Snapshot {
                 }
                 Err(Failure::Gone(_)) => return,
                 Err(failure) => {
-                    let wait = self.wait_after(&failure, &mut backoff);
+                    let wait = backoff.wait(failure.retry_class(), self.poll_interval);
                     self.entity.report_failure(&failure, wait);
                     wait
                 }
             };
             wait_or_change(&self.api, wait, &self.stop).await;
-        }
-    }
-
-    fn wait_after(&self, failure: &Failure, backoff: &mut Duration) -> Option<Duration> {
-        match failure.retry_class() {
-            RetryClass::Retry { after } => {
-                let wait = after.unwrap_or_default().max(*backoff);
-                *backoff = (*backoff * 2).min(BACKOFF_MAX);
-                Some(wait)
-            }
-            RetryClass::Refused => Some(REFUSED_INTERVAL),
-            RetryClass::LockedOut => None,
-            RetryClass::Permanent | RetryClass::DatesRequired => Some(self.poll_interval),
         }
     }
 
@@ -184,6 +168,7 @@ fn newest_of_each(lists: &[Rows]) -> Vec<Rows> {
             });
             let mut rows = Rows::from_texts(kept.map(|(_, row)| row), list.fetched_at);
             rows.replaced_text = list.replaced_text;
+            rows.operation = list.operation;
             rows
         })
         .collect()

@@ -2,29 +2,31 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     api::{Client, Purpose, RetryClass, Rows},
     config::model::Deletions,
     domain::time::Day,
+    log_event,
+    telemetry::events::Event,
 };
 
 use super::{
+    backoff::{Backoff, wait_or_change},
     digest::Reason,
     entity::{Advance, Entity, Failure, Reading, now},
+    feed::Served,
     fetch::Fetcher,
     plan::{Agenda, Schedule, Window, Work, is_suspicious_count, next_work},
 };
 
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
-/// Back-off ends here (design §6).
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// A connection whose access is refused tries again this often (design §6).
-const REFUSED_INTERVAL: Duration = Duration::from_secs(15 * 60);
 /// Far enough to never come due: entities that the feed serves have no live polls of their own.
 const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// How often an account that the feed serves is looked at alone.
+const CHECK_INTERVAL: Duration = Duration::from_secs(86_400);
 
 /// How an entity is followed.
 #[derive(Debug)]
@@ -37,8 +39,8 @@ pub struct Follow {
     pub api: Client,
     /// Asks for its windows.
     pub fetcher: Fetcher,
-    /// New rows come by the connection-wide feed.
-    pub live_by_feed: bool,
+    /// The connection-wide feed, which may ask for this entity's rows.
+    pub served: Served,
     /// The source closed it: one last look-back, then the end.
     pub closing: CancellationToken,
     /// The process or the shard ends.
@@ -48,7 +50,7 @@ pub struct Follow {
 /// The loop's own memory.
 struct Pace {
     agenda: Agenda,
-    backoff: Duration,
+    backoff: Backoff,
     first_day: Day,
     /// Last day that a backfill or look-back has read through to.
     read_through: Day,
@@ -59,16 +61,20 @@ struct Pace {
 impl Follow {
     /// Runs until it is stopped, closed at the source, or the shard is gone.
     pub async fn run(mut self) {
+        tokio::select! {
+            () = self.stop.cancelled() => return,
+            () = self.served.history_read() => {}
+        }
         let today = now().local_day();
         let first_day = today.plus(-self.schedule.start_days);
         let checkpoint = self.entity.checkpoint(first_day).await;
         let start = Instant::now();
         let mut pace = Pace {
             agenda: Agenda {
-                live_at: if self.live_by_feed { start + NEVER } else { start },
-                lookback_at: start,
+                live_at: start + self.wait_for_live(Duration::ZERO),
+                lookback_at: start + self.wait_for_lookback(),
             },
-            backoff: BACKOFF_MIN,
+            backoff: Backoff::new(),
             first_day,
             read_through: checkpoint.covered_at.local_day(),
             closed: false,
@@ -92,11 +98,8 @@ impl Follow {
     async fn next(&self, pace: &Pace) -> Work {
         let (now_at, today) = (Instant::now(), now().local_day());
         let mut checkpoint = self.entity.checkpoint(pace.first_day).await;
-        let lookback_from = self.schedule.lookback_from(today);
-        // After a longer silence than the look-back spans, the days between are read first.
-        if checkpoint.backfill_next.is_none() && pace.read_through < lookback_from {
-            checkpoint.backfill_next = Some(pace.read_through.max(checkpoint.seen_from));
-        }
+        checkpoint.backfill_next =
+            self.schedule.history_from(&checkpoint, pace.read_through, today);
         next_work(&checkpoint, &self.schedule, &pace.agenda, now_at, today)
     }
 
@@ -123,7 +126,7 @@ impl Follow {
         self.entity.observe_poll(started.elapsed());
         match outcome {
             Ok(published) => {
-                pace.backoff = BACKOFF_MIN;
+                pace.backoff.reset();
                 let checkpoint = self.entity.checkpoint(pace.first_day).await;
                 self.entity.report_success(&checkpoint, now().local_day(), published);
                 std::ops::ControlFlow::Continue(())
@@ -153,9 +156,7 @@ impl Follow {
         if next.is_none() {
             // What the last window showed need not be asked for again at once.
             let now_at = Instant::now();
-            if !self.live_by_feed {
-                pace.agenda.live_at = now_at + self.schedule.poll_interval;
-            }
+            pace.agenda.live_at = now_at + self.wait_for_live(self.schedule.poll_interval);
             pace.agenda.lookback_at = now_at + self.schedule.lookback_interval;
         }
         Ok(published(&digest))
@@ -191,7 +192,9 @@ impl Follow {
             rows += self.entity.take_absences(&present, days, now()).await?;
         }
         pace.read_through = today;
-        pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
+        let interval = self.schedule.lookback_interval;
+        let interval = if self.served.live() { interval.max(CHECK_INTERVAL) } else { interval };
+        pace.agenda.lookback_at = Instant::now() + interval;
         Ok(rows)
     }
 
@@ -219,10 +222,24 @@ impl Follow {
             // A row limit may have cut the answer at either end: ask on, and look back.
             pace.agenda = Agenda { live_at: now_at, lookback_at: now_at };
         } else {
-            let interval = if self.live_by_feed { NEVER } else { self.schedule.poll_interval };
-            pace.agenda.live_at = now_at + interval;
+            pace.agenda.live_at = now_at + self.wait_for_live(self.schedule.poll_interval);
         }
         Ok(published(&digest))
+    }
+
+    /// Until the next live poll of its own.
+    fn wait_for_live(&self, otherwise: Duration) -> Duration {
+        if self.served.live() { NEVER } else { otherwise }
+    }
+
+    /// Until the first look-back: at once, or, where the feed looks back for everybody, some time
+    /// within the day, so that ten thousand accounts do not ask together.
+    fn wait_for_lookback(&self) -> Duration {
+        if !self.served.live() {
+            return Duration::ZERO;
+        }
+        let spread = xxh3_64(self.entity.target.key.entity.as_bytes()) % CHECK_INTERVAL.as_secs();
+        Duration::from_secs(spread)
     }
 
     async fn fetch(
@@ -237,42 +254,19 @@ impl Follow {
     }
 
     async fn recover(&mut self, failure: &Failure, pace: &mut Pace) {
-        let wait = match failure.retry_class() {
-            RetryClass::DatesRequired => {
-                tracing::info!(
-                    code = "VOM-SRC-007",
-                    entity = %self.entity.target.key,
-                    "the api wants dates beside lastId, sending both from now on"
-                );
-                self.fetcher.require_dates();
-                return;
-            }
-            RetryClass::Retry { after } => {
-                let wait = after.unwrap_or_default().max(pace.backoff);
-                pace.backoff = (pace.backoff * 2).min(BACKOFF_MAX);
-                Some(wait)
-            }
-            RetryClass::Refused => Some(REFUSED_INTERVAL),
-            RetryClass::LockedOut => None,
-            RetryClass::Permanent => Some(self.schedule.poll_interval),
-        };
+        let class = failure.retry_class();
+        if class == RetryClass::DatesRequired {
+            log_event!(
+                Event::DatesRequired,
+                entity = %self.entity.target.key,
+                "the api wants dates beside lastId, sending both from now on"
+            );
+            self.fetcher.require_dates();
+            return;
+        }
+        let wait = pace.backoff.wait(class, self.schedule.poll_interval);
         self.entity.report_failure(failure, wait);
         wait_or_change(&self.api, wait, &self.stop).await;
-    }
-}
-
-/// Waits, but no longer than until a secret file changes; `None` waits for that alone.
-pub(super) async fn wait_or_change(api: &Client, wait: Option<Duration>, stop: &CancellationToken) {
-    let over = async {
-        match wait {
-            Some(wait) => sleep(wait).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = api.wait_for_change() => {}
-        () = over => {}
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         meta::EventMeta,
         quarantine::QuarantinedRow,
         record::Op,
-        time::{Day, LocalTime, Timestamp, resolve_local},
+        time::{Day, Timestamp},
         vocabulary::Source,
         warnings::{Warning, Warnings},
     },
@@ -368,13 +368,7 @@ fn kept_under(days: &[Option<Day>], day: Option<Day>, fetched_at: Timestamp) -> 
 }
 
 fn window_instants(window: Option<Window>) -> (Option<Timestamp>, Option<Timestamp>) {
-    let start_of = |day: Day| {
-        let midnight = day.to_date().and_hms_opt(0, 0, 0)?;
-        match resolve_local(midnight) {
-            LocalTime::Exact(t) | LocalTime::Ambiguous(t) | LocalTime::Shifted(t) => Some(t),
-        }
-    };
     let Some(window) = window else { return (None, None) };
-    let end = start_of(window.to.plus(1)).map(|t| Timestamp(t.0 - 1000));
-    (start_of(window.from), end)
+    let end = Timestamp(window.to.plus(1).start().0 - 1000);
+    (Some(window.from.start()), Some(end))
 }

@@ -12,7 +12,12 @@ use std::{
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{domain::time::Timestamp, state::store::ShardStore, telemetry::metrics::Metrics};
+use crate::{
+    domain::time::Timestamp,
+    log_event,
+    state::store::ShardStore,
+    telemetry::{events::Event, metrics::Metrics},
+};
 
 use super::{
     batch::Batch,
@@ -94,7 +99,8 @@ pub fn run(
         metrics.kafka_producer_queue.add(i64::try_from(queued).unwrap_or(0));
         let outcome = writer.commit(&batches);
         metrics.kafka_producer_queue.sub(i64::try_from(queued).unwrap_or(0));
-        count(metrics, &batches, started.elapsed(), outcome.as_ref().err());
+        let failure = outcome.as_ref().err();
+        count(metrics, writer.state_topic(), &batches, started.elapsed(), failure);
         let state_end = outcome?;
         cache = cache.and_then(|cache| write_cache(cache, &batches, state_end, metrics));
         observer.committed(state_end);
@@ -140,7 +146,7 @@ fn write_cache(
         Ok(()) => Some(cache),
         Err(error) => {
             metrics.state_flush_errors.inc();
-            tracing::error!(code = "VOM-STA-002", %error, "the local cache cannot be written, going on without it until the next restore: check the disk");
+            log_event!(Event::CacheWriteFailed, %error, "the local cache cannot be written, going on without it until the next restore: check the disk");
             None
         }
     }
@@ -149,15 +155,26 @@ fn write_cache(
 fn flush(cache: Option<&ShardStore>, metrics: &Metrics) {
     if let Some(Err(error)) = cache.map(ShardStore::flush) {
         metrics.state_flush_errors.inc();
-        tracing::warn!(code = "VOM-STA-003", %error, "the local cache cannot be flushed");
+        log_event!(Event::CacheWriteFailed, %error, "the local cache cannot be flushed");
     }
 }
 
-fn count(metrics: &Metrics, batches: &[&Batch], took: Duration, lost: Option<&Lost>) {
+fn count(
+    metrics: &Metrics,
+    state_topic: &str,
+    batches: &[&Batch],
+    took: Duration,
+    lost: Option<&Lost>,
+) {
     metrics.transaction_duration.observe(took.as_secs_f64());
     let mut by_topic: std::collections::BTreeMap<&str, u64> = Default::default();
-    for event in batches.iter().flat_map(|batch| &batch.events) {
-        *by_topic.entry(&event.topic).or_default() += 1;
+    for batch in batches {
+        for event in &batch.events {
+            *by_topic.entry(&event.topic).or_default() += 1;
+        }
+        if !batch.state.is_empty() {
+            *by_topic.entry(state_topic).or_default() += batch.state.len() as u64;
+        }
     }
     for (topic, records) in by_topic {
         match lost {

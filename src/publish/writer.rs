@@ -130,6 +130,11 @@ impl Writer {
         Ok(self.producer.context().state_next_offset())
     }
 
+    /// The state topic, whole.
+    pub fn state_topic(&self) -> &str {
+        &self.state_topic
+    }
+
     /// Records handed over and not yet acknowledged.
     pub fn in_flight(&self) -> i32 {
         self.producer.in_flight_count()

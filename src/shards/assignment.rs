@@ -23,6 +23,8 @@ use crate::{
         context::Logging,
         settings::{Role, client_config},
     },
+    log_event,
+    telemetry::events::Event,
 };
 
 use super::note::Note;
@@ -87,7 +89,7 @@ pub fn join(
         };
         while !*membership.stop.borrow() {
             if let Err(error) = membership.run() {
-                tracing::warn!(code = "VOM-SHD-001", %error, "the shard assignment failed, joining the group again");
+                log_event!(Event::AssignmentFailed, %error, "the shard assignment failed, joining the group again");
                 membership.give_back(&BTreeSet::new());
                 thread::sleep(RETRY_PAUSE);
             }
@@ -212,8 +214,8 @@ fn check_shard_count(
     let metadata = consumer.fetch_metadata(Some(topic), CALL_TIMEOUT)?;
     let partitions = metadata.topics().first().map_or(0, |t| t.partitions().len());
     if i32::try_from(partitions) != Ok(shards) {
-        tracing::error!(
-            code = "VOM-SHD-002",
+        log_event!(
+            Event::ShardCountChanged,
             topic,
             partitions,
             shards,

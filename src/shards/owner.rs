@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::model::Kafka,
     kafka::verdict::Verdict,
+    log_event,
     publish::{
         group::{self, CommitObserver, Publisher},
         writer::Lost,
     },
     state::{changelog::ShardState, store::Store},
-    telemetry::metrics::Metrics,
+    telemetry::{events::Event, metrics::Metrics},
 };
 
 use super::{
@@ -117,13 +118,13 @@ impl<W: Work> Context<W> {
                 }
                 Ok(None) => break,
                 Err(error) if error.needs_operator() => {
-                    tracing::error!(code = "VOM-SHD-003", shard, %error, "shard stopped");
+                    log_event!(Event::StateRegressed, shard, %error, "shard stopped");
                     self.enter(shard, Phase::Stopped);
                     stop.cancelled().await;
                     break;
                 }
                 Err(error) => {
-                    tracing::warn!(code = "VOM-SHD-004", shard, %error, retry_in_s = backoff.as_secs(), "shard not ready");
+                    log_event!(Event::RestoreFailed, shard, %error, retry_in_s = backoff.as_secs(), "shard not ready");
                 }
             }
             if started.elapsed() > BACKOFF_MAX {
@@ -161,13 +162,13 @@ impl<W: Work> Context<W> {
                     Ok(result) => break result?,
                     // A panic in there is a bug; the shard is tried again like any other failure.
                     Err(error) => {
-                        tracing::error!(code = "VOM-SHD-005", shard, %error, "restore broke off");
+                        log_event!(Event::ShardBroke, shard, %error, "restore broke off");
                         return Ok(None);
                     }
                 },
                 () = stop.cancelled() => return Ok(None),
-                () = sleep(PROGRESS_INTERVAL) => tracing::info!(
-                    code = "VOM-SHD-006",
+                () = sleep(PROGRESS_INTERVAL) => log_event!(
+                    Event::RestoreProgress,
                     shard,
                     records = progress.records.load(Ordering::Relaxed),
                     offset = progress.offset.load(Ordering::Relaxed),
@@ -179,8 +180,8 @@ impl<W: Work> Context<W> {
         let label = shard.to_string();
         let seconds = locked.took.as_secs_f64();
         self.metrics.shard_restore_duration.with_label_values(&[&label]).set(seconds);
-        tracing::info!(
-            code = "VOM-SHD-007",
+        log_event!(
+            Event::ShardRestored,
             shard,
             seconds,
             records = locked.records_read,
@@ -205,7 +206,7 @@ impl<W: Work> Context<W> {
             drop(ended.send(outcome));
         });
         if let Err(error) = thread {
-            tracing::error!(code = "VOM-SHD-005", shard, %error, "the shard's thread cannot start");
+            log_event!(Event::ShardBroke, shard, %error, "the shard's thread cannot start");
             return None;
         }
         self.enter(shard, Phase::Owned);
@@ -218,11 +219,7 @@ impl<W: Work> Context<W> {
         };
         pollers_stop.cancel();
         if lost.is_some() && timeout(POLLERS_GRACE, &mut work).await.is_err() {
-            tracing::warn!(
-                code = "VOM-SHD-008",
-                shard,
-                "pollers did not end in time, dropping them"
-            );
+            log_event!(Event::PollersSlow, shard, "pollers did not end in time, dropping them");
         }
         drop(work);
         let outcome = match lost {
@@ -238,7 +235,12 @@ impl<W: Work> Context<W> {
             self.metrics.shard_fenced.with_label_values(&[&shard.to_string()]).inc();
             self.enter(shard, Phase::Fenced);
         }
-        tracing::warn!(code = "VOM-SHD-009", shard, verdict = lost.verdict.as_str(), reason = %lost, "shard lost, its state is read again before anything is written");
+        let event = match lost.verdict {
+            Verdict::Fenced => Event::ShardFenced,
+            Verdict::Unknown => Event::TransactionUnknown,
+            Verdict::Failed => Event::TransactionFailed,
+        };
+        log_event!(event, shard, verdict = lost.verdict.as_str(), reason = %lost, "shard lost, its state is read again before anything is written");
     }
 
     fn enter(&self, shard: i32, phase: Phase) {

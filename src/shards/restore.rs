@@ -24,6 +24,7 @@ use crate::{
         reading::{self, Stretch, read_committed},
         settings::shard_transactional_id,
     },
+    log_event,
     publish::{
         batch::{Batch, StateRecord},
         writer::{Lost, Writer},
@@ -33,6 +34,7 @@ use crate::{
         codec,
         store::{self, ShardStore, Store},
     },
+    telemetry::events::Event,
 };
 
 use super::note::{Found, Note, Regression, check_regression};
@@ -281,7 +283,7 @@ fn open_cache(
     match fill() {
         Ok(shard) => Some(shard),
         Err(error) => {
-            tracing::warn!(shard = request.shard, %error, "going on without the local cache");
+            log_event!(Event::CacheUnusable, shard = request.shard, %error, "going on without the local cache");
             None
         }
     }

@@ -45,52 +45,72 @@ events! {
     Stopping "VOM-APP-002" INFO "the connector drains and stops" "nothing; it ends within its drain budget";
     Stopped "VOM-APP-003" INFO "the connector has stopped" "nothing";
     DrainTimedOut "VOM-APP-004" WARN "draining took longer than its budget" "nothing is lost, the next owner restores; look for a broker that does not answer";
+    LeaveTimedOut "VOM-APP-005" WARN "leaving the consumer group took too long; the process ends without it" "nothing; the group notices when the session times out";
     ConfigWarning "VOM-CFG-001" WARN "a setting is accepted and still worth a look" "read the line; change the key it names or live with it";
-    ConfigReloaded "VOM-CFG-002" INFO "a secret file changed and was read again" "nothing";
-    PollFailed "VOM-SRC-001" WARN "a poll failed; its cursor has not moved" "nothing while it is rare, the next poll asks again; else read the API code in the line";
+    SecretChanged "VOM-CFG-002" INFO "a secret file changed and was read again" "nothing";
     PollRecovered "VOM-SRC-002" INFO "polling works again" "nothing";
     TooManyBadRows "VOM-SRC-003" ERROR "more bad rows than max_bad_ratio; nothing of the entity was published" "look into vomsis.quarantine and the API's documents: its format may have changed";
     DatesIgnored "VOM-SRC-004" ERROR "rows outside the window that was asked for; the window failed" "the API ignored the dates: tell its operator; the cursor has not moved";
-    RowQuarantined "VOM-SRC-005" WARN "a row could not be mapped and went to quarantine" "look it up in vomsis.quarantine by the id in the line";
-    BackfillProgress "VOM-SRC-006" INFO "the backfill goes on" "nothing; it resumes by itself after a restart";
-    BackfillDone "VOM-SRC-007" INFO "the backfill is done" "nothing";
-    EntityAppeared "VOM-SRC-008" INFO "a new account or terminal is polled from now on" "nothing";
-    EntityClosed "VOM-SRC-009" INFO "a closed account or terminal is polled no more" "nothing";
+    RowQuarantined "VOM-SRC-005" WARN "rows could not be mapped and went to quarantine" "look them up in vomsis.quarantine by connection and entity; the reason stands in the line";
+    BackfillProgress "VOM-SRC-006" INFO "the backfill of a stream goes on" "nothing; it resumes by itself after a restart";
+    BackfillDone "VOM-SRC-007" INFO "the backfill of a stream is done" "nothing";
+    EntityAppeared "VOM-SRC-008" INFO "new accounts or terminals are polled from now on" "nothing";
+    EntityClosed "VOM-SRC-009" INFO "an account or terminal is no longer listed; it is read to its end" "nothing";
     DatesRequired "VOM-SRC-010" WARN "the API wants dates beside lastId; both are sent from now on" "nothing";
-    StreamRefused "VOM-SRC-011" ERROR "access is refused; the connection's streams are failing" "run check: it names the refused IP or key; it is tried again every 15 minutes and when a secret file changes";
-    ApiTimeout "VOM-API-001" WARN "the API did not answer in time" "nothing while it is rare; else raise timeouts.request";
-    ApiUnreachable "VOM-API-002" WARN "the API cannot be reached" "check DNS, egress rules and the API's status";
-    ApiServerError "VOM-API-003" WARN "the API answered with a server error" "nothing while it is rare; it is asked again with growing pauses";
-    ApiRateLimited "VOM-API-004" WARN "the API limits the calls" "lower quota.requests_per_minute, or find out who else uses the key";
-    ApiUnauthorized "VOM-API-005" ERROR "the API refused the credentials" "replace the secret files; they are read again when they change";
-    ApiIpRefused "VOM-API-006" ERROR "the API refused the address that the calls come from" "register the address that check names with Vomsis";
-    ApiUnexpectedAnswer "VOM-API-007" ERROR "the answer is not what the documents promise" "keep the line, tell the API's operator; the cursor has not moved";
-    ApiBodyTooLarge "VOM-API-008" ERROR "the answer is larger than the limit" "shorten lookback or start, or ask the API's operator";
-    ApiRedirected "VOM-API-009" ERROR "the API redirected to a login page" "check base_url and the account with Vomsis";
-    ApiLockedOut "VOM-API-010" ERROR "the TOS token was refused twice; no further try is made" "replace the client secret file; five wrong ones lock the key";
-    UnknownFields "VOM-API-011" INFO "the API sent fields that the model does not know" "nothing; extras: true carries them in meta.extras";
-    SecretUnreadable "VOM-API-012" ERROR "a secret file cannot be read" "check the path in the line, its owner and its mode";
+    RowsLimited "VOM-SRC-012" WARN "the API limits the rows of an answer; smaller windows are read" "nothing; no row is lost";
+    PollerBroke "VOM-SRC-013" ERROR "a poller broke off: a mistake of this program" "report the line; restart the process, its state is committed";
+    EntityNotListed "VOM-SRC-014" WARN "a configured account or terminal is not listed by the API" "check the id in accounts or terminals";
+    NotEncodable "VOM-SRC-015" ERROR "a row could not be encoded: a mistake of this program" "report the line; the cursor has not moved";
+    UnknownFields "VOM-SRC-016" INFO "the API sent fields that the model does not know" "nothing; extras: true carries them in meta.extras";
+    ApiNotConfigured "VOM-API-001" ERROR "a call needs an API that the connection does not have" "add the section that the line names to the connection";
+    ApiSetup "VOM-API-002" ERROR "the HTTP client cannot be made from the configuration" "check the setting that the line names";
+    ApiSecretUnreadable "VOM-API-003" ERROR "a secret file cannot be used" "check the path in the line, its owner, mode and content; it is read again at once when it changes";
+    ApiUnreachable "VOM-API-010" WARN "no connection to the API could be made" "check network, DNS, proxy, egress rules and base_url";
+    ApiTimeout "VOM-API-011" WARN "the API did not answer in time" "nothing while it is rare; else raise timeouts.request";
+    ApiBroken "VOM-API-012" WARN "the answer broke off" "nothing while it is rare; it is asked for again";
+    ApiServerError "VOM-API-013" WARN "the API answered with an error of its own" "nothing while it is rare; it is asked again with growing pauses";
+    ApiRateLimited "VOM-API-014" WARN "the API limits the calls" "lower quota.requests_per_minute, or find out who else uses the key";
+    ApiInterrupted "VOM-API-015" WARN "a call was interrupted because the program ends" "nothing; nothing was taken over";
+    ApiUnauthorized "VOM-API-020" ERROR "the API refused a fresh token" "check that the application is active and may use this API; it is tried again every 15 minutes and when a secret file changes";
+    ApiTokenRefused "VOM-API-021" ERROR "the API refused the credentials" "replace the secret files; they are read again when they change";
+    ApiForbidden "VOM-API-022" ERROR "the API forbids the call" "check the rights of the application and the allowed IP addresses";
+    ApiIpRefused "VOM-API-023" ERROR "the API refused the address that the calls come from" "register the address in the line with the API";
+    ApiRedirected "VOM-API-024" ERROR "the API redirected, usually to its login page" "check base_url and the credentials";
+    ApiLockedOut "VOM-API-025" ERROR "TOS refused tokens and is not asked for more, because five lock the key" "correct the client secret file; it is read again when it changes";
+    ApiDatesRequired "VOM-API-030" WARN "the API refused lastId without dates" "nothing; dates are sent from then on";
+    ApiRejected "VOM-API-031" ERROR "the API understood the call and refused it" "compare the call with the API's manual; the cursor has not moved";
+    ApiNotFound "VOM-API-032" ERROR "what was asked for does not exist" "check the id in the line and base_url";
+    ApiNotJson "VOM-API-033" ERROR "the answer is no JSON" "check base_url and any proxy in between";
+    ApiUnexpectedAnswer "VOM-API-034" ERROR "the answer is not what the documents promise" "keep the line, tell the API's operator; the cursor has not moved";
+    ApiTooLarge "VOM-API-035" ERROR "the answer is larger than the limit" "shorten lookback or start, or ask the API's operator";
     KafkaUnavailable "VOM-KFK-001" WARN "Kafka does not answer; nothing is lost, polling waits" "check the brokers and kafka.bootstrap_servers";
-    TransactionFailed "VOM-KFK-002" WARN "a transaction did not commit; its rows are sent again" "nothing while it is rare; else look at the broker's log";
+    TransactionFailed "VOM-KFK-002" WARN "a transaction did not commit; the shard restores and its rows are sent again" "nothing while it is rare; else look at the broker's log";
     TransactionUnknown "VOM-KFK-003" WARN "the outcome of a transaction is unknown; the shard restores" "nothing; the state is read again before anything is written";
-    TopicMismatch "VOM-KFK-004" ERROR "a topic is not as it must be" "run topics plan; it names both values";
+    TopicMismatch "VOM-KFK-004" ERROR "topics are not as they must be" "run topics plan; it names both values";
     TopicCreated "VOM-KFK-005" INFO "a topic was created" "nothing";
+    KafkaClient "VOM-KFK-006" WARN "the Kafka client reports something critical" "read the line; the call that fails because of it is logged too";
+    AssignmentFailed "VOM-KFK-007" WARN "the consumer group that shares the shards was lost; it is joined again" "nothing while it is rare; else look at the broker's log";
     RegistryUnavailable "VOM-REG-001" WARN "the schema registry does not answer" "check schema_registry.url";
-    SchemaIncompatible "VOM-REG-002" ERROR "the registry refuses a schema" "run schemas check; somebody registered another one under the subject";
+    SchemaRefused "VOM-REG-002" ERROR "the registry refuses a schema" "run schemas check; somebody registered another one under the subject";
     SchemaMissing "VOM-REG-003" ERROR "a schema is not registered and mode is verify" "run schemas register, or set schema_registry.mode: register";
     ShardAssigned "VOM-SHD-001" INFO "a shard was assigned" "nothing";
     ShardRestored "VOM-SHD-002" INFO "a shard is restored and polls" "nothing";
     ShardRevoked "VOM-SHD-003" INFO "a shard was handed back" "nothing";
     ShardFenced "VOM-SHD-004" WARN "another process has taken the shard" "nothing after a rollout; else look for a second deployment with the same env, topic_prefix and group";
-    RestoreFailed "VOM-SHD-005" ERROR "the state cannot be read to its end; the shard has stopped" "check the state topic; empty is never assumed";
+    RestoreFailed "VOM-SHD-005" WARN "the shard could not be locked, or its state not be read to the end; it is tried again" "nothing while it is rare; else check the state topic; empty is never assumed";
     StateRegressed "VOM-SHD-006" ERROR "the state topic was recreated, emptied or cut; the shard has stopped" "restore it, or decide with checkpoint import or checkpoint reset --yes";
-    CacheUnusable "VOM-STA-001" WARN "the local cache is unusable; the state is restored from Kafka" "nothing; if it repeats, check the volume";
-    CacheLocked "VOM-STA-002" WARN "another process holds the local cache; going on without it" "give each process its own state.dir";
+    RestoreProgress "VOM-SHD-007" INFO "a shard is being restored" "nothing; the line says how far it is";
+    ShardCountChanged "VOM-SHD-008" ERROR "the assignment topic no longer has kafka.shards partitions" "recreate the topic or change kafka.shards, then restart";
+    ShardBroke "VOM-SHD-009" ERROR "a shard's task broke off: a mistake of this program, or no thread to be had" "report the line; the shard is tried again";
+    PollersSlow "VOM-SHD-010" WARN "pollers of a lost shard did not end in time and were dropped" "nothing; nothing of theirs can be committed any more";
+    CacheUnusable "VOM-STA-001" WARN "the local cache is unusable; the state is restored from Kafka" "nothing; if it repeats, check the volume and that each process has its own state.dir";
     CacheWriteFailed "VOM-STA-003" WARN "the local cache could not be written" "check free space and permissions of state.dir; the truth is in Kafka";
     HttpStarted "VOM-HTP-001" INFO "health, metrics and status are served" "nothing; the line names the address";
+    HttpEnded "VOM-HTP-002" ERROR "the listener of health, metrics and status has ended" "restart the process; it does not come back by itself";
+    SandboxBroke "VOM-SBX-001" ERROR "a part of the sandbox broke off" "start the sandbox again; nothing real depends on it";
 }
 
-/// Logs one event at its level: `log_event!(Event::PollFailed, connection = %id, "text")`.
+/// Logs one event at its level: `log_event!(Event::PollRecovered, connection = %id, "text")`.
 #[macro_export]
 macro_rules! log_event {
     ($event:expr, $($rest:tt)+) => {{
@@ -106,9 +126,10 @@ macro_rules! log_event {
 
 /// The page that lists all codes, as it is committed in `docs/errors.md`.
 pub fn page() -> String {
-    let mut page = "# Log codes\n\nMade from `src/telemetry/events.rs`; `UPDATE=1 cargo test \
-                    --lib` writes it.\n\n| Code | Level | What happened | What to do |\n\
-                    |---|---|---|---|\n"
+    let mut page = "# Codes of log lines and errors\n\nThe `code` of a log line, and of \
+                    `last_error` in `/api/v1/status`. Made from `src/telemetry/events.rs`; \
+                    `UPDATE=1 cargo test --lib` writes it.\n\n\
+                    | Code | Level | What happened | What to do |\n|---|---|---|---|\n"
         .to_owned();
     for event in Event::ALL {
         let (code, level) = (event.code(), event.level().as_str().to_ascii_lowercase());

@@ -3,9 +3,10 @@
 use std::{
     fmt,
     io::{self, IsTerminal},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use super::limit::{Admission, Kind, Limiter};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use tracing::{Event, Level, Subscriber, field};
@@ -15,9 +16,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::limit::{Admission, Limiter};
+/// Fields that tell one failing thing from another; the rest (an entity, an error's text, a pause)
+/// differs from line to line of the same trouble.
+const WHOSE: [&str; 5] = ["connection", "stream", "shard", "topic", "facility"];
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -76,36 +78,51 @@ where
         event.record(&mut fields);
         let (level, target) = (*event.metadata().level(), event.metadata().target());
         let now = (self.now)();
-        if let Some(suppressed) = self.admit(level, target, &fields, now) {
+        for (kind, suppressed) in self.lock().overdue(now.timestamp_millis()) {
+            let mut fields = Fields { message: kind.message, ..Fields::default() };
+            if !kind.code.is_empty() {
+                fields.rest.insert("code".to_owned(), kind.code.into());
+            }
+            fields.rest.insert("suppressed".to_owned(), suppressed.into());
+            fields.rest.insert("of".to_owned(), kind.whose.into());
+            self.write(&mut writer, now, (kind.level, target), fields)?;
+        }
+        if let Some(suppressed) = self.admit(level, &fields, now) {
             if suppressed > 0 {
                 fields.rest.insert("suppressed".to_owned(), suppressed.into());
             }
-            let line = if self.json {
-                json_line(now, level, target, fields)
-            } else {
-                pretty_line(now, level, &fields, self.color)
-            };
-            writeln!(writer, "{line}")?;
+            self.write(&mut writer, now, (level, target), fields)?;
         }
         Ok(())
     }
 }
 
 impl Lines {
-    /// How many equal lines were left out before this one; nothing where this one is left out too.
-    fn admit(
+    fn lock(&self) -> MutexGuard<'_, Limiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(
         &self,
-        level: Level,
-        target: &str,
-        fields: &Fields,
+        writer: &mut Writer<'_>,
         now: DateTime<Utc>,
-    ) -> Option<u64> {
+        (level, target): (Level, &str),
+        fields: Fields,
+    ) -> fmt::Result {
+        let line = if self.json {
+            json_line(now, level, target, fields)
+        } else {
+            pretty_line(now, level, &fields, self.color)
+        };
+        writeln!(writer, "{line}")
+    }
+
+    /// How many lines like this one were left out before it; nothing where it is left out too.
+    fn admit(&self, level: Level, fields: &Fields, now: DateTime<Utc>) -> Option<u64> {
         if level > Level::INFO {
             return Some(0);
         }
-        let said = format!("{level}{target}{}{:?}", fields.message, fields.rest);
-        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
-        match limiter.admit(xxh3_64(said.as_bytes()), now.timestamp_millis()) {
+        match self.lock().admit(fields.kind(level), now.timestamp_millis()) {
             Admission::Show { suppressed } => Some(suppressed),
             Admission::Count => None,
         }
@@ -153,6 +170,20 @@ struct Fields {
 }
 
 impl Fields {
+    fn kind(&self, level: Level) -> Kind {
+        let text = |name: &&str| {
+            let value = self.rest.get(*name)?;
+            Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        };
+        let whose: Vec<_> = WHOSE.iter().filter_map(text).collect();
+        Kind {
+            level,
+            code: text(&"code").unwrap_or_default(),
+            message: self.message.clone(),
+            whose: whose.join("/"),
+        }
+    }
+
     fn put(&mut self, field: &field::Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
@@ -224,8 +255,12 @@ mod tests {
     }
 
     fn written(json: bool, log: impl FnOnce()) -> String {
-        let buffer = Buffer::default();
         let now = || DateTime::from_timestamp_millis(1_700_000_000_123).unwrap();
+        written_at(json, now, log)
+    }
+
+    fn written_at(json: bool, now: fn() -> DateTime<Utc>, log: impl FnOnce()) -> String {
+        let buffer = Buffer::default();
         let lines = Lines { json, color: false, limiter: Mutex::default(), now };
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(Level::TRACE)
@@ -240,13 +275,13 @@ mod tests {
     #[test]
     fn a_json_line_has_time_level_target_code_message_and_fields() {
         let text = written(true, || {
-            let event = crate::telemetry::events::Event::PollFailed;
+            let event = crate::telemetry::events::Event::ApiServerError;
             crate::log_event!(event, connection = "acme", attempt = 2, "a poll failed");
         });
         assert_eq!(
             text,
             "{\"time\":\"2023-11-14T22:13:20.123Z\",\"level\":\"warn\",\"target\":\
-             \"vomsis_connect::telemetry::logs::tests\",\"code\":\"VOM-SRC-001\",\"message\":\
+             \"vomsis_connect::telemetry::logs::tests\",\"code\":\"VOM-API-013\",\"message\":\
              \"a poll failed\",\"connection\":\"acme\",\"attempt\":2}\n"
         );
     }
@@ -265,13 +300,31 @@ mod tests {
     }
 
     #[test]
-    fn repeated_lines_are_left_out() {
+    fn lines_of_one_trouble_are_left_out_whatever_else_they_say() {
         let text = written(true, || {
-            for _ in 0..50 {
-                tracing::warn!("again");
+            for entity in 0..50 {
+                tracing::warn!(connection = "a", entity, error = entity * 7, "poll failed");
             }
-            tracing::warn!("another");
+            tracing::warn!(connection = "b", "poll failed");
         });
         assert_eq!(text.lines().count(), 6);
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_even_if_no_such_line_follows() {
+        use std::sync::atomic::{AtomicI64, Ordering};
+        static CLOCK: AtomicI64 = AtomicI64::new(1_700_000_000_000);
+        let now = || DateTime::from_timestamp_millis(CLOCK.load(Ordering::SeqCst)).unwrap();
+        let text = written_at(true, now, || {
+            for _ in 0..50 {
+                tracing::warn!(code = "VOM-X", connection = "a", "poll failed");
+            }
+            CLOCK.fetch_add(61_000, Ordering::SeqCst);
+            tracing::info!("something else");
+        });
+        let told = text.lines().nth(5).unwrap();
+        assert!(told.contains("\"code\":\"VOM-X\"") && told.contains("\"suppressed\":45"));
+        assert!(told.contains("\"of\":\"a\""), "{told}");
+        assert_eq!(text.lines().count(), 7);
     }
 }

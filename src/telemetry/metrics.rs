@@ -3,14 +3,15 @@
 //! Names and labels are the contract of `docs/monitoring.md`; no label is unbounded. Series exist
 //! from start: counters at 0, timestamps at process start until something better is known.
 
+use chrono::{DateTime, Utc};
 use prometheus::{
     CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
 /// Buckets of everything that a person waits for, in seconds.
-const LATENCY_BUCKETS: [f64; 12] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+const LATENCY_BUCKETS: [f64; 13] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The metrics of the process; cheap to share behind an `Arc`.
 #[derive(Debug)]
@@ -116,7 +117,7 @@ impl Metrics {
             ),
             config_reload_success_timestamp: t.gauges(
                 "vomsis_config_reload_success_timestamp_seconds",
-                "When the configuration was last read.",
+                "When the configuration, or a secret file of it, was last read.",
                 &[],
             ),
             source_polls: t.counters(
@@ -136,12 +137,12 @@ impl Metrics {
             ),
             source_last_success: t.gauges(
                 "vomsis_source_last_success_timestamp_seconds",
-                "Last successful poll of the entity that is furthest behind.",
+                "Last successful poll of the entity that is furthest behind; before its first one here, when the replica took the stream over.",
                 &stream,
             ),
             source_newest_record: t.gauges(
                 "vomsis_source_newest_record_timestamp_seconds",
-                "Business time of the newest row seen.",
+                "Business time of the newest row seen; where none was ever seen, when the replica took the stream over.",
                 &stream,
             ),
             source_checkpoint_position: t.gauges(
@@ -151,7 +152,7 @@ impl Metrics {
             ),
             source_checkpoint_commit: t.gauges(
                 "vomsis_source_checkpoint_commit_timestamp_seconds",
-                "Last time a poll left the checkpoints true: committed, or nothing to commit.",
+                "Last time a poll left the checkpoint true (committed, or nothing to commit), of the entity that is furthest behind; before its first one here, when the replica took the stream over.",
                 &stream,
             ),
             source_freshness_slo: t.gauges(
@@ -166,7 +167,7 @@ impl Metrics {
             ),
             source_state: t.int_gauges(
                 "vomsis_source_state",
-                "1 for the state the stream is in.",
+                "1 for the state the stream is in; all are 0 while nothing is known yet.",
                 &["connection", "stream", "state"],
             ),
             source_backfill_progress: t.gauges(
@@ -191,12 +192,12 @@ impl Metrics {
             ),
             api_rate_limit_remaining: t.gauges(
                 "vomsis_api_rate_limit_remaining",
-                "X-RateLimit-Remaining of the last answer.",
+                "X-RateLimit-Remaining of the last answer; before it, the limit.",
                 &["connection"],
             ),
             api_rate_limit_limit: t.gauges(
                 "vomsis_api_rate_limit_limit",
-                "X-RateLimit-Limit of the last answer.",
+                "X-RateLimit-Limit of the last answer; before it, quota.requests_per_minute.",
                 &["connection"],
             ),
             api_rate_limit_wait: t.add(CounterVec::new(
@@ -213,7 +214,7 @@ impl Metrics {
             ),
             api_token_expiry: t.gauges(
                 "vomsis_api_token_expiry_timestamp_seconds",
-                "When the token in use ends.",
+                "When the token in use ends, of several the first; the start of the process where there is none.",
                 &["connection"],
             ),
             api_unknown_fields: t.counters(
@@ -243,7 +244,7 @@ impl Metrics {
             dlq_records: t.counters(
                 "vomsis_dlq_records_total",
                 "Rows sent to quarantine.",
-                &["connection", "stream", "reason"],
+                &["connection", "stream", "topic", "reason"],
             ),
             state_size_bytes: t.add(IntGauge::with_opts(Opts::new(
                 "vomsis_state_size_bytes",
@@ -278,6 +279,15 @@ impl Metrics {
             ),
             registry: t.registry,
         }
+    }
+}
+
+impl Metrics {
+    /// Notes that the configuration, or a secret file of it, was read and is in use.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of seconds")]
+    pub fn config_read(&self, at: DateTime<Utc>) {
+        let seconds = at.timestamp_millis() as f64 / 1000.0;
+        self.config_reload_success_timestamp.with_label_values(&[] as &[&str]).set(seconds);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The arrows between the rooms of `src/`, as one table: who may know whom, and which crate lives
 //! where. Production code counts; `#[cfg(test)]` modules at the end of a file do not.
 
+mod codes;
 mod source;
 
 use std::fmt::Write as _;

@@ -14,6 +14,8 @@ mod golden;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod stream;

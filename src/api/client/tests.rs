@@ -221,9 +221,15 @@ async fn a_missing_secret_file_is_named_and_nothing_is_sent() {
     let file = fake.dir.path().join("secret");
     assert!(error.to_string().contains(&file.display().to_string()), "{error}");
     assert!(fake.seen.lock().unwrap().is_empty());
+    let read_at = || {
+        let none: [&str; 0] = [];
+        fake.metrics.config_reload_success_timestamp.with_label_values(&none).get()
+    };
+    assert!(read_at() < 1.0);
     fake.write_secret("here");
     skip(Duration::from_secs(4)).await;
     assert!(poll(&client).await.is_ok());
+    assert!(read_at() > 1.0, "a secret was read again");
 }
 
 #[tokio::test]

@@ -54,6 +54,12 @@ pub struct BankTransactions {
     /// Share of bad rows, among at least 20 of one account, above which nothing is published.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
+    /// Age of the last successful poll above which the stream is stale (the gauge
+    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute.
+    pub freshness_slo: Option<Span>,
+    /// Age of the newest row above which the stream is too quiet (the gauge
+    /// `vomsis_source_quiet_slo_seconds`); 0s is off.
+    pub quiet_slo: Span,
 }
 
 impl Default for BankTransactions {
@@ -69,6 +75,8 @@ impl Default for BankTransactions {
             feed: Feed::Auto,
             deletions: Deletions::Ignore,
             max_bad_ratio: MAX_BAD_RATIO,
+            freshness_slo: None,
+            quiet_slo: Span::seconds(0),
         }
     }
 }
@@ -97,6 +105,12 @@ pub struct PosTransactions {
     /// Share of bad rows, among at least 20 of one terminal, above which nothing is published.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
+    /// Age of the last successful poll above which the stream is stale (the gauge
+    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute.
+    pub freshness_slo: Option<Span>,
+    /// Age of the newest row above which the stream is too quiet (the gauge
+    /// `vomsis_source_quiet_slo_seconds`); 0s is off.
+    pub quiet_slo: Span,
 }
 
 impl Default for PosTransactions {
@@ -110,6 +124,8 @@ impl Default for PosTransactions {
             terminals: Selection::All,
             deletions: Deletions::Ignore,
             max_bad_ratio: MAX_BAD_RATIO,
+            freshness_slo: None,
+            quiet_slo: Span::seconds(0),
         }
     }
 }
@@ -128,6 +144,12 @@ pub struct VirtualPosTransactions {
     /// Share of bad rows, among at least 20, above which nothing is published.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
+    /// Age of the last successful poll above which the stream is stale (the gauge
+    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute.
+    pub freshness_slo: Option<Span>,
+    /// Age of the newest row above which the stream is too quiet (the gauge
+    /// `vomsis_source_quiet_slo_seconds`); 0s is off.
+    pub quiet_slo: Span,
 }
 
 impl Default for VirtualPosTransactions {
@@ -137,6 +159,8 @@ impl Default for VirtualPosTransactions {
             poll_interval: Span::minutes(15),
             deletions: Deletions::Ignore,
             max_bad_ratio: MAX_BAD_RATIO,
+            freshness_slo: None,
+            quiet_slo: Span::seconds(0),
         }
     }
 }
@@ -161,6 +185,12 @@ pub struct TosPayments {
     /// Share of bad rows, among at least 20 of one institution, above which nothing is published.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
+    /// Age of the last successful poll above which the stream is stale (the gauge
+    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute.
+    pub freshness_slo: Option<Span>,
+    /// Age of the newest row above which the stream is too quiet (the gauge
+    /// `vomsis_source_quiet_slo_seconds`); 0s is off.
+    pub quiet_slo: Span,
 }
 
 impl Default for TosPayments {
@@ -173,6 +203,8 @@ impl Default for TosPayments {
             lookback_interval: Span::hours(6),
             deletions: Deletions::Ignore,
             max_bad_ratio: MAX_BAD_RATIO,
+            freshness_slo: None,
+            quiet_slo: Span::seconds(0),
         }
     }
 }
@@ -185,11 +217,22 @@ pub struct Reference {
     pub enabled: bool,
     /// Between two reads of each list.
     pub poll_interval: Span,
+    /// Age of the last successful poll above which the stream is stale (the gauge
+    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute.
+    pub freshness_slo: Option<Span>,
+    /// Age of the newest row above which the stream is too quiet (the gauge
+    /// `vomsis_source_quiet_slo_seconds`); 0s is off.
+    pub quiet_slo: Span,
 }
 
 impl Default for Reference {
     fn default() -> Self {
-        Self { enabled: true, poll_interval: Span::hours(1) }
+        Self {
+            enabled: true,
+            poll_interval: Span::hours(1),
+            freshness_slo: None,
+            quiet_slo: Span::seconds(0),
+        }
     }
 }
 

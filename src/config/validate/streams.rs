@@ -25,6 +25,8 @@ struct Dated {
     lookback_interval: Span,
     deletions: shape::Deletions,
     max_bad_ratio: f64,
+    freshness_slo: Option<Span>,
+    quiet_slo: Span,
 }
 
 macro_rules! dated {
@@ -36,7 +38,15 @@ macro_rules! dated {
             lookback_interval: $section.lookback_interval,
             deletions: $section.deletions,
             max_bad_ratio: $section.max_bad_ratio,
+            freshness_slo: $section.freshness_slo,
+            quiet_slo: $section.quiet_slo,
         }
+    };
+}
+
+macro_rules! slo {
+    ($review:expr, $path:expr, $section:expr) => {
+        slo($review, $path, $section.poll_interval, ($section.freshness_slo, $section.quiet_slo))
     };
 }
 
@@ -77,6 +87,7 @@ pub(crate) fn streams(
                 poll_interval: poll_interval(review, &path, section.poll_interval),
                 deletions: deletions(section.deletions),
                 max_bad_ratio: ratio(review, &path, section.max_bad_ratio),
+                slo: slo!(review, &path, section),
             }
         }),
         tos_payments: on(&shape.tos_payments).map(|section| {
@@ -87,6 +98,7 @@ pub(crate) fn streams(
             let path = below("reference");
             model::ReferenceStream {
                 poll_interval: poll_interval(review, &path, section.poll_interval),
+                slo: slo!(review, &path, section),
             }
         }),
     }
@@ -108,6 +120,7 @@ fn following(review: &mut Review<'_>, path: &[Step<'_>], dated: &Dated) -> model
         lookback_interval: review.above_zero(&below("lookback_interval"), dated.lookback_interval),
         deletions: deletions(dated.deletions),
         max_bad_ratio: ratio(review, path, dated.max_bad_ratio),
+        slo: slo!(review, path, dated),
     }
 }
 
@@ -118,6 +131,27 @@ fn poll_interval(review: &mut Review<'_>, path: &[Step<'_>], span: Span) -> Dura
         review.warn(&path, format!("{span} is below the 5m between calls that Vomsis documents"));
     }
     interval
+}
+
+fn slo(
+    review: &mut Review<'_>,
+    path: &[Step<'_>],
+    poll_interval: Span,
+    (freshness, quiet): (Option<Span>, Span),
+) -> model::Slo {
+    let default = model::Slo::of_interval(poll_interval.0);
+    let freshness = match freshness {
+        None => default.freshness,
+        Some(span) => {
+            let path = [path, &[Step::Key("freshness_slo")]].concat();
+            let freshness = review.above_zero(&path, span);
+            if !freshness.is_zero() && freshness <= poll_interval.0 {
+                review.warn(&path, format!("{span} is no longer than poll_interval: the stream will be stale between two polls"));
+            }
+            freshness
+        }
+    };
+    model::Slo { freshness, quiet: quiet.0 }
 }
 
 fn ratio(review: &mut Review<'_>, path: &[Step<'_>], ratio: f64) -> f64 {

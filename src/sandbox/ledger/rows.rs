@@ -14,10 +14,12 @@ use super::{
 };
 use crate::{
     domain::{ids::Stream, time::SOURCE_ZONE},
+    log_event,
     sandbox::{
         generator::{bank, bank::Book, entities::Fields, people, pos, tos, virtual_pos},
         random::Random,
     },
+    telemetry::events::Event,
 };
 
 /// The rows and entities of the simulated source.
@@ -100,7 +102,7 @@ impl Ledger {
                 let made = Made { json: row.to_string(), facts };
                 // A sample that stands there already is a broken build; the tests would show it.
                 if let Err(error) = ledger.put(stream, entity, id, made) {
-                    tracing::error!(%error, "sample row could not be loaded");
+                    log_event!(Event::SandboxBroke, %error, "sample row could not be loaded");
                 }
             }
         }

@@ -14,6 +14,8 @@ use std::{
 
 use tokio::{net::TcpListener, task::JoinHandle};
 
+use crate::{log_event, telemetry::events::Event};
+
 pub use store::Level;
 use store::Store;
 
@@ -43,7 +45,7 @@ impl Registry {
         let router = serve::router(store);
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "schema registry stopped serving");
+                log_event!(Event::SandboxBroke, %error, "schema registry stopped serving");
             }
         });
         Ok(Self { addr, server })

@@ -16,7 +16,11 @@ use super::{
     serve::serve,
     world::{Requests, RowOrder, Settings, World},
 };
-use crate::sandbox::ledger::{Ledger, LedgerError, Load};
+use crate::{
+    log_event,
+    sandbox::ledger::{Ledger, LedgerError, Load},
+    telemetry::events::Event,
+};
 
 /// How a simulator begins.
 #[derive(Debug, Clone)]
@@ -119,7 +123,7 @@ impl Simulator {
         let server = tokio::spawn(async move {
             tokio::select! {
                 result = served.into_future() => if let Err(error) = result {
-                    tracing::error!(%error, "sandbox source stopped serving");
+                    log_event!(Event::SandboxBroke, %error, "sandbox source stopped serving");
                 },
                 () = arriving => {}
                 () = async {
@@ -160,7 +164,7 @@ impl Simulator {
     pub async fn stop(mut self) {
         self.stop.cancel();
         if let Err(error) = (&mut self.server).await {
-            tracing::error!(%error, "sandbox source ended badly");
+            log_event!(Event::SandboxBroke, %error, "sandbox source ended badly");
         }
     }
 }
@@ -202,7 +206,7 @@ async fn arrive(world: Arc<World>) {
         due -= f64::from(count);
         let ticked = world.ledger().tick(count);
         if let Err(error) = ticked {
-            tracing::error!(%error, "sandbox rows stopped arriving");
+            log_event!(Event::SandboxBroke, %error, "sandbox rows stopped arriving");
             return std::future::pending().await;
         }
     }

@@ -8,14 +8,21 @@ pub(super) struct Source {
     /// Below its folder, with `/`.
     pub(super) path: String,
     pub(super) whole: String,
-    code: String,
+    /// Without its test module.
+    pub(super) production: String,
+    pub(super) code: String,
 }
 
 impl Source {
     pub(super) fn new(path: &str, text: &str) -> Self {
         let is_test = path.ends_with("tests.rs") || path.contains("tests/");
-        let code = if is_test { String::new() } else { production(&blank(text)) };
-        Self { path: path.to_owned(), whole: blank(text), code }
+        let own = |text: &str| if is_test { String::new() } else { production(text) };
+        Self {
+            path: path.to_owned(),
+            whole: blank(text),
+            production: own(text),
+            code: own(&blank(text)),
+        }
     }
 
     /// The first part of the path: `api` for `api/quota.rs` and for `api.rs`.

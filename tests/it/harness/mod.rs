@@ -11,6 +11,8 @@ pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod registry;
+pub(crate) mod scrape;
+pub(crate) mod source;
 pub(crate) mod topics;
 pub(crate) mod wait;
 pub(crate) mod watched;

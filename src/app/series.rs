@@ -1,0 +1,46 @@
+//! Makes every series exist before the first scrape, so that a rate never misses its first step.
+
+use std::sync::Arc;
+
+use crate::{
+    api,
+    config::model::{Config, Kafka},
+    domain::time::Timestamp,
+    kafka::{topics, verdict::Verdict},
+    poll::series::Series,
+    shards::owner::Phase,
+    telemetry::metrics::Metrics,
+};
+
+/// Seeds what is known from the configuration; the streams' gauges follow the board from then on.
+pub(super) fn seed(config: &Config, metrics: &Arc<Metrics>, started_at: Timestamp) -> Series {
+    for connection in &config.connections {
+        api::series::seed(connection, metrics, started_at.seconds());
+    }
+    seed_kafka(&config.kafka, metrics);
+    seed_shards(config.kafka.shards, metrics);
+    let quarantine = config.kafka.topic(topics::QUARANTINE);
+    Series::new(&config.connections, &quarantine, Arc::clone(metrics))
+}
+
+fn seed_kafka(kafka: &Kafka, metrics: &Metrics) {
+    let written = topics::desired(kafka).into_iter().filter(|topic| topic.cleanup.is_some());
+    for topic in written {
+        metrics.kafka_produced_records.with_label_values(&[&topic.name]);
+        metrics.kafka_produce_duration.with_label_values(&[&topic.name]);
+        for verdict in Verdict::ALL {
+            metrics.kafka_produce_errors.with_label_values(&[&*topic.name, verdict.as_str()]);
+        }
+    }
+}
+
+fn seed_shards(shards: i32, metrics: &Metrics) {
+    for shard in 0..shards {
+        let label = shard.to_string();
+        for phase in Phase::SHOWN {
+            metrics.shard_state.with_label_values(&[&*label, phase.as_str()]);
+        }
+        metrics.shard_fenced.with_label_values(&[&label]);
+        metrics.shard_restore_duration.with_label_values(&[&label]);
+    }
+}

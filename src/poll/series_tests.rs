@@ -1,0 +1,149 @@
+use prometheus::{TextEncoder, proto::MetricFamily};
+
+use super::*;
+use crate::{domain::time::Day, state::position::Checkpoint};
+
+const YAML: &str = "
+connections:
+  - id: a
+    bank_pos: {app_key_file: /k, app_secret_file: /s}
+    streams:
+      bank_transactions: {poll_interval: 5m, quiet_slo: 26h}
+      reference: null
+  - id: b
+    tos: {base_url: 'https://h', token_url: 'https://h/t', client_id_file: /k, client_secret_file: /s, consent_id: '1', institutions: [{code: '1'}]}
+";
+const START: Timestamp = Timestamp(1_000_000);
+const LATER: Timestamp = Timestamp(2_000_000);
+
+struct Fixture {
+    board: Board,
+    series: Series,
+    metrics: Arc<Metrics>,
+}
+
+fn fixture() -> Fixture {
+    let config = crate::config::parse("c.yaml", YAML, std::iter::empty()).unwrap().config;
+    let metrics = Arc::new(Metrics::new());
+    let board = Board::new(config.connections.iter().map(|c| &c.id), START);
+    let mut series = Series::new(&config.connections, "v.quarantine", Arc::clone(&metrics));
+    series.export(&board, START);
+    Fixture { board, series, metrics }
+}
+
+impl Fixture {
+    fn text(&self) -> String {
+        let families: Vec<MetricFamily> = self.metrics.registry.gather();
+        TextEncoder::new().encode_to_string(&families).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_has(&self, line: &str) {
+        let text = self.text();
+        assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
+    }
+}
+
+fn key(connection: &str, stream: Stream, entity: &str) -> EntityKey {
+    let connection = ConnectionId::try_new(connection).unwrap();
+    EntityKey { connection, stream, entity: entity.into() }
+}
+
+#[test]
+fn every_polled_stream_has_its_series_before_anything_is_known() {
+    let all = fixture();
+    for (connection, stream) in [
+        ("a", "bank_transactions"),
+        ("a", "pos_transactions"),
+        ("a", "accounts"),
+        ("a", "terminals"),
+        ("b", "tos_payments"),
+    ] {
+        let labels = format!("connection=\"{connection}\",stream=\"{stream}\"");
+        all.assert_has(&format!("vomsis_source_last_success_timestamp_seconds{{{labels}}} 1000"));
+        all.assert_has(&format!("vomsis_source_newest_record_timestamp_seconds{{{labels}}} 1000"));
+        all.assert_has(&format!("vomsis_source_state{{connection=\"{connection}\",state=\"running\",stream=\"{stream}\"}} 0"));
+        all.assert_has(&format!("vomsis_source_poll_duration_seconds_count{{{labels}}} 0"));
+    }
+    let bank = "connection=\"a\",stream=\"bank_transactions\"";
+    all.assert_has(&format!("vomsis_source_freshness_slo_seconds{{{bank}}} 960"));
+    all.assert_has(&format!("vomsis_source_quiet_slo_seconds{{{bank}}} 93600"));
+    assert!(!all.text().contains("stream=\"banks\""), "reference: null polls no banks");
+}
+
+#[test]
+fn a_restored_position_speaks_until_the_first_poll() {
+    let mut all = fixture();
+    let mut checkpoint = Checkpoint::initial(Day(0), Timestamp(500_000));
+    checkpoint.backfill_next = None;
+    checkpoint.newest_at = Some(Timestamp(400_000));
+    all.board.adopt(&key("a", Stream::BankTransactions, "1"), Some(&checkpoint), Day(1));
+    all.series.export(&all.board, LATER);
+    let bank = "connection=\"a\",stream=\"bank_transactions\"";
+    all.assert_has(&format!("vomsis_source_newest_record_timestamp_seconds{{{bank}}} 400"));
+    all.assert_has(&format!("vomsis_source_checkpoint_position_timestamp_seconds{{{bank}}} 500"));
+    all.assert_has(&format!("vomsis_source_last_success_timestamp_seconds{{{bank}}} 1000"));
+    all.assert_has(
+        "vomsis_source_state{connection=\"a\",state=\"running\",stream=\"bank_transactions\"} 1",
+    );
+    all.assert_has(&format!("vomsis_source_backfill_progress_ratio{{{bank}}} 1"));
+}
+
+#[test]
+fn a_stream_without_entities_is_as_fresh_as_the_list_that_says_so() {
+    let mut all = fixture();
+    all.board.update(&key("a", Stream::Terminals, EntityKey::WHOLE), |standing| {
+        standing.last_success = Some(LATER);
+    });
+    all.series.export(&all.board, LATER);
+    let pos = "connection=\"a\",stream=\"pos_transactions\"";
+    all.assert_has(&format!("vomsis_source_last_success_timestamp_seconds{{{pos}}} 2000"));
+    all.assert_has(
+        "vomsis_source_state{connection=\"a\",state=\"running\",stream=\"pos_transactions\"} 1",
+    );
+}
+
+#[test]
+fn one_failing_entity_shows_and_the_oldest_success_counts() {
+    let mut all = fixture();
+    for (entity, phase, at) in [
+        ("1", Phase::Running, LATER),
+        ("2", Phase::Failed, Timestamp(1_500_000)),
+        ("3", Phase::Stopped, Timestamp(1)),
+    ] {
+        all.board.update(&key("a", Stream::BankTransactions, entity), |standing| {
+            standing.phase = phase;
+            standing.last_success = Some(at);
+        });
+    }
+    all.series.export(&all.board, LATER);
+    let bank = "connection=\"a\",stream=\"bank_transactions\"";
+    all.assert_has(&format!("vomsis_source_last_success_timestamp_seconds{{{bank}}} 1500"));
+    all.assert_has(
+        "vomsis_source_state{connection=\"a\",state=\"failed\",stream=\"bank_transactions\"} 1",
+    );
+    all.assert_has(
+        "vomsis_source_state{connection=\"a\",state=\"running\",stream=\"bank_transactions\"} 0",
+    );
+}
+
+#[test]
+fn another_replicas_connections_go_once_this_one_has_its_shards() {
+    let mut all = fixture();
+    let (a, b) = (ConnectionId::try_new("a").unwrap(), ConnectionId::try_new("b").unwrap());
+    all.board.answer_for(&a, LATER);
+    all.series.export(&all.board, LATER);
+    assert!(all.text().contains("last_success_timestamp_seconds{connection=\"b\""), "not yet");
+    let settled = Timestamp(LATER.0 + 30_000);
+    all.series.export(&all.board, settled);
+    assert!(!all.text().contains("last_success_timestamp_seconds{connection=\"b\""));
+    assert!(!all.text().contains("source_state{connection=\"b\""));
+    let bank = "connection=\"a\",stream=\"bank_transactions\"";
+    all.assert_has(&format!("vomsis_source_last_success_timestamp_seconds{{{bank}}} 1000"));
+    all.board.forget(&a);
+    all.board.answer_for(&b, settled);
+    all.series.export(&all.board, settled);
+    assert!(!all.text().contains("last_success_timestamp_seconds{connection=\"a\""));
+    let tos = "connection=\"b\",stream=\"tos_payments\"";
+    all.assert_has(&format!("vomsis_source_last_success_timestamp_seconds{{{tos}}} 2030"));
+}
