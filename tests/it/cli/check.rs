@@ -1,0 +1,162 @@
+//! `check` and `preview` against healthy and unhealthy systems.
+
+use serde_json::{Map, Value, json};
+use vomsis_connect::{
+    domain::ids::Stream,
+    sandbox::simulator::{FaultSpec, Operation},
+};
+
+use super::stage::{NOWHERE, Outcome, Stage};
+
+/// `status` of each step.
+fn statuses(outcome: &Outcome) -> Map<String, Value> {
+    let name = |step: &Value| {
+        format!("{} {}", step["target"].as_str().unwrap(), step["step"].as_str().unwrap())
+    };
+    let steps = outcome.json();
+    steps.as_array().unwrap().iter().map(|s| (name(s), s["status"].clone())).collect()
+}
+
+fn faults(specs: &[&str]) -> Vec<FaultSpec> {
+    specs.iter().map(|spec| spec.parse().unwrap()).collect()
+}
+
+fn count(stage: &Stage, operation: Operation) -> u64 {
+    stage.simulator.requests().count(operation)
+}
+
+#[test]
+fn a_healthy_deployment_is_ok_step_by_step() {
+    let stage = Stage::new("check");
+    stage.expect(0, &["topics", "apply"]);
+    stage.expect(0, &["schemas", "register"]);
+    let outcome = stage.expect(0, &["check", "-o", "json"]);
+    let found = statuses(&outcome);
+    for step in [
+        "vomsis acme bank_pos app_key_file",
+        "vomsis acme bank_pos token",
+        "vomsis acme bank_pos read",
+        "vomsis acme virtual_pos read",
+        "vomsis acme tos client_secret_file",
+        "vomsis acme tos read",
+        "kafka reachable",
+        "kafka topics",
+        "registry reachable",
+        "registry subjects",
+        "state writable",
+        "state not in use",
+    ] {
+        assert_eq!(found.get(step), Some(&json!("ok")), "{step}: {outcome:?}");
+    }
+    let table = stage.expect(0, &["check", "--only", "kafka,registry"]);
+    assert!(table.stdout.contains("14 of 14 as they must be"), "{table:?}");
+    assert!(table.stdout.contains("12 of 12 registered"), "{table:?}");
+    assert!(!table.stdout.contains("vomsis ") && !table.stdout.contains('\u{1b}'), "{table:?}");
+}
+
+#[test]
+fn a_refused_address_is_named_and_exits_with_77() {
+    let stage = Stage::offline("refused");
+    stage.simulator.set_faults(faults(&["ip_not_found:banks", "ip_not_found:accounts"]));
+    let outcome = stage.expect(77, &["check", "--only", "vomsis", "-o", "json"]);
+    let steps = outcome.json();
+    let refused: Vec<_> =
+        steps.as_array().unwrap().iter().filter(|s| s["status"] == "failed").collect();
+    assert_eq!(refused.len(), 1, "the other APIs are checked all the same: {outcome:?}");
+    assert!(refused[0]["hint"].as_str().unwrap().contains("203.0.113.7"), "{outcome:?}");
+    let preview = stage.expect(77, &["preview", "bank_transactions"]);
+    assert!(preview.stdout.is_empty() && preview.stderr.contains("203.0.113.7"), "{preview:?}");
+}
+
+#[test]
+fn wrong_secrets_are_refused_once_and_tos_is_never_locked() {
+    let stage = Stage::offline("secret");
+    stage.home.write("secret", "wrong-secret");
+    let outcome = stage.expect(77, &["check", "--only", "vomsis", "-o", "json"]);
+    let found = statuses(&outcome);
+    for api in ["bank_pos", "virtual_pos", "tos"] {
+        assert_eq!(found[&format!("vomsis acme {api} token")], "failed", "{outcome:?}");
+    }
+    assert_eq!(count(&stage, Operation::TosToken), 1, "five refusals lock the key");
+    std::fs::remove_file(stage.home.path().join("secret")).unwrap();
+    let outcome = stage.expect(78, &["check", "--only", "vomsis"]);
+    assert!(outcome.stdout.contains("secret cannot be read"), "{outcome:?}");
+    assert_eq!(count(&stage, Operation::TosToken), 1, "without a secret nobody is asked");
+}
+
+#[test]
+fn every_step_runs_whatever_is_down() {
+    let stage = Stage::offline("down");
+    let outcome = stage.expect(69, &["check", "-o", "json"]);
+    let found = statuses(&outcome);
+    for (step, status) in [
+        ("vomsis acme tos read", "ok"),
+        ("kafka reachable", "failed"),
+        ("registry reachable", "failed"),
+        ("state writable", "ok"),
+    ] {
+        assert_eq!(found[step], status, "{outcome:?}");
+    }
+    let yaml = stage.expect(69, &["check", "--only", "registry", "-o", "yaml"]);
+    assert!(yaml.stdout.contains("status: failed") && yaml.stdout.contains(NOWHERE), "{yaml:?}");
+    for verb in [
+        ["topics", "plan"],
+        ["topics", "apply"],
+        ["checkpoint", "list"],
+        ["schemas", "check"],
+        ["schemas", "register"],
+    ] {
+        let outcome = stage.expect(69, &verb);
+        assert!(outcome.stdout.is_empty(), "{verb:?}: {outcome:?}");
+        assert!(outcome.stderr.contains("hint: "), "{verb:?}: {outcome:?}");
+    }
+    let listed = stage.expect(0, &["schemas", "list", "-o", "json"]);
+    assert_eq!(listed.json()[0]["id"], Value::Null);
+    assert!(listed.stderr.contains("ids are not known"), "{listed:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_a_matter_of_the_configuration() {
+    let stage = Stage::offline("folder");
+    stage.home.write("state", "a file stands in its place");
+    let outcome = stage.expect(78, &["check", "--only", "state"]);
+    assert!(outcome.stdout.contains("FAILED  state"), "{outcome:?}");
+}
+
+#[test]
+fn preview_shows_events_and_touches_neither_kafka_nor_registry_nor_state() {
+    let stage = Stage::offline("preview");
+    for stream in Stream::ALL {
+        let outcome = stage.expect(0, &["preview", stream.name(), "--since", "5d", "--limit", "3"]);
+        let events = outcome.lines();
+        assert_eq!(events.len(), 3, "{stream}: {outcome:?}");
+        for event in events {
+            assert_eq!(event["value"]["meta"]["connection_id"], "acme", "{event}");
+            assert!(event["key"].as_str().unwrap().starts_with("acme/"), "{event}");
+        }
+        assert!(outcome.stderr.contains("nothing was written"), "{outcome:?}");
+    }
+    let table = stage.expect(0, &["preview", "tos_payments", "--since", "5d", "-o", "table"]);
+    assert!(table.stdout.contains("TosPayment") && table.stdout.contains("TRY"), "{table:?}");
+    let yaml = stage.expect(0, &["preview", "banks", "--limit", "2", "-o", "yaml"]);
+    assert_eq!(yaml.stdout.matches("---\n").count(), 2, "{yaml:?}");
+    assert!(!stage.home.path().join("state").exists());
+    let wrong = stage.expect(2, &["preview", "bank_transactions", "--entity", "0"]);
+    assert!(wrong.stderr.contains("it lists 24, 25"), "{wrong:?}");
+    stage.expect(2, &["preview", "bank_transactions", "--connection", "other"]);
+    stage.expect(2, &["preview", "bank_transactions", "--since", "5h"]);
+}
+
+#[test]
+fn a_row_for_quarantine_is_marked_in_a_preview() {
+    let stage = Stage::offline("quarantine");
+    let bad = json!({"amount": "twelve"}).as_object().unwrap().clone();
+    stage.simulator.ledger().add_rows(Stream::BankTransactions, "24", vec![bad]).unwrap();
+    let arguments = ["preview", "bank_transactions", "--entity", "24", "--since", "5d"];
+    let outcome = stage.expect(0, &[&arguments[..], &["--limit", "1000"]].concat());
+    let marked: Vec<_> =
+        outcome.lines().into_iter().filter(|event| event["quarantined"] == true).collect();
+    assert_eq!(marked.len(), 1, "{outcome:?}");
+    assert_eq!(marked[0]["value"]["field"], "amount", "{outcome:?}");
+    assert!(outcome.stderr.contains("1 of them for quarantine"), "{outcome:?}");
+}

@@ -1,0 +1,167 @@
+//! `topics`, `schemas` and `checkpoint` against a real broker and registry.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::{Value, json};
+use vomsis_connect::domain::{ids::Stream, schemas};
+
+use super::stage::Stage;
+use crate::harness::{
+    avro::Decoder,
+    http,
+    kafka::shared_broker,
+    registry::{register, shared_registry},
+    topics::{create_topic, read_to_end},
+    wait::wait_until,
+};
+
+const DEADLINE: Duration = Duration::from_secs(120);
+
+fn states(rows: &Value) -> BTreeSet<&str> {
+    rows.as_array().unwrap().iter().map(|row| row["state"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn topics_are_planned_created_and_then_left_alone() {
+    let stage = Stage::new("topics");
+    let plan = stage.expect(0, &["topics", "plan", "-o", "json"]);
+    assert_eq!(states(&plan.json()), BTreeSet::from(["missing"]));
+    let warned = stage.expect(0, &["check", "--only", "kafka"]);
+    assert!(warned.stdout.contains("14 missing"), "{warned:?}");
+    let applied = stage.expect(0, &["topics", "apply", "-o", "json"]);
+    assert_eq!(states(&applied.json()), BTreeSet::from(["created"]));
+    assert!(applied.stderr.contains("14 topics created, 0 were there"), "{applied:?}");
+    let again = stage.expect(0, &["topics", "apply", "--yes"]);
+    assert!(again.stderr.contains("0 topics created, 14 were there"), "{again:?}");
+    let plan = stage.expect(0, &["topics", "plan", "-o", "json"]).json();
+    assert_eq!(states(&plan), BTreeSet::from(["ok"]));
+    let state = plan.as_array().unwrap().iter();
+    let state = state.last().unwrap();
+    assert_eq!(state["actual"], json!({"partitions": 2, "replication": 1, "cleanup": "compact"}));
+}
+
+#[test]
+fn a_topic_with_the_wrong_partitions_or_policy_is_an_error_that_names_both_values() {
+    let stage = Stage::new("mismatch");
+    let brokers = shared_broker().bootstrap();
+    let state = format!("{}.internal.state", stage.prefix);
+    create_topic(brokers, &state, 5, &[("cleanup.policy", "compact")]);
+    let bank = format!("{}.bank.transactions", stage.prefix);
+    create_topic(brokers, &bank, 2, &[("cleanup.policy", "compact")]);
+    let plan = stage.expect(1, &["topics", "plan"]);
+    assert!(plan.stdout.contains("5, wanted 2"), "{plan:?}");
+    assert!(plan.stdout.contains("compact, wanted delete"), "{plan:?}");
+    assert!(plan.stderr.contains("has 5 partitions, kafka.shards wants 2"), "{plan:?}");
+    assert!(plan.stderr.contains("hint: "), "{plan:?}");
+    let apply = stage.expect(1, &["topics", "apply", "--yes"]);
+    assert!(apply.stdout.is_empty(), "nothing is created beside a conflict: {apply:?}");
+    let plan = stage.expect(1, &["topics", "plan", "-o", "json"]).json();
+    assert_eq!(states(&plan), BTreeSet::from(["missing", "mismatch"]));
+    let check = stage.expect(1, &["check", "--only", "kafka"]);
+    assert!(check.stdout.contains("has 5 partitions"), "{check:?}");
+}
+
+#[test]
+fn schemas_are_checked_registered_and_listed_with_their_ids() {
+    let stage = Stage::new("schemas");
+    let checked = stage.expect(0, &["schemas", "check", "-o", "json"]);
+    assert_eq!(states(&checked.json()), BTreeSet::from(["new"]));
+    let config = std::fs::read_to_string(stage.home.path().join("config.yaml")).unwrap();
+    let verify = config.replace("schema_registry: {", "schema_registry: {mode: verify, ");
+    stage.home.write("verify.yaml", &verify);
+    let verify = || {
+        let mut process = stage.home.connector(&["schemas", "check", "--config", "verify.yaml"]);
+        (process.wait(DEADLINE), process.stderr())
+    };
+    let (code, stderr) = verify();
+    assert!(code == 1 && stderr.contains("schemas register adds them"), "{code}: {stderr}");
+    let registered = stage.expect(0, &["schemas", "register", "-o", "json"]).json();
+    assert_eq!(registered.as_array().unwrap().len(), 12);
+    assert_eq!(verify().0, 0);
+    let checked = stage.expect(0, &["schemas", "check", "-o", "json"]);
+    assert_eq!(states(&checked.json()), BTreeSet::from(["registered"]));
+    let listed = stage.expect(0, &["schemas", "list", "-o", "json"]).json();
+    let ids = |rows: &Value| -> Vec<Value> {
+        rows.as_array().unwrap().iter().map(|row| row["id"].clone()).collect()
+    };
+    assert_eq!(ids(&listed), ids(&registered));
+    assert_eq!(listed[0]["subject"], format!("{}.bank.transactions-value", stage.prefix));
+    assert_eq!(listed[0]["fields"], 37);
+}
+
+#[test]
+fn an_incompatible_schema_is_refused_and_its_differences_are_named() {
+    let stage = Stage::new("incompatible");
+    let registry = shared_registry().url();
+    let subject = format!("{}.tos.payments-value", stage.prefix);
+    let theirs = schemas::TOS_PAYMENT.json.replace("\"gateway_object_id\"", "\"gateway\"");
+    let mut theirs: Value = serde_json::from_str(&theirs).unwrap();
+    let fields = theirs["fields"].as_array_mut().unwrap();
+    let raw = fields.iter_mut().find(|field| field["name"] == "type_raw").unwrap();
+    *raw = json!({"name": "type_raw", "type": "long"});
+    register(registry, &subject, &theirs.to_string());
+    let (host, base) = registry.trim_start_matches("http://").split_once('/').unwrap();
+    let level = ("application/json", r#"{"compatibility": "BACKWARD_TRANSITIVE"}"#);
+    let path = format!("/{base}/config/{subject}");
+    let answer = http::request(host.parse().unwrap(), "PUT", &path, Some(level)).unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let check = stage.expect(1, &["schemas", "check"]);
+    assert!(check.stdout.contains("INCOMPATIBLE"), "{check:?}");
+    for difference in ["type_raw: registered as", "gateway_object_id: not in the registered"] {
+        assert!(check.stdout.contains(difference), "{difference}: {check:?}");
+    }
+    assert!(check.stderr.contains("hint: "), "{check:?}");
+    let all = stage.expect(1, &["check", "--only", "registry"]);
+    assert!(all.stdout.contains("would be refused"), "{all:?}");
+    let refused = stage.expect(1, &["schemas", "register", "--yes"]);
+    assert!(refused.stderr.contains(&subject) && refused.stdout.is_empty(), "{refused:?}");
+}
+
+#[test]
+fn checkpoints_are_listed_beside_a_running_connector_and_previews_foretell_its_events() {
+    let stage = Stage::new("checkpoint");
+    let missing = stage.expect(1, &["checkpoint", "list"]);
+    assert!(missing.stderr.contains("nothing was ever committed"), "{missing:?}");
+    let arguments = ["preview", "bank_transactions", "--since", "6d", "--limit", "100000"];
+    let foretold: BTreeSet<String> = stage
+        .expect(0, &arguments)
+        .lines()
+        .iter()
+        .map(|event| event["value"]["meta"]["event_id"].as_str().unwrap().to_owned())
+        .collect();
+    let mut connector = stage.start(&["run"]);
+    connector.wait_for_status("/readyz", 200, DEADLINE);
+    let listed = |more: &[&str]| {
+        let arguments = [&["checkpoint", "list", "-o", "json"], more].concat();
+        stage.expect(0, &arguments).json()
+    };
+    let bank = || listed(&["--stream", "bank_transactions", "--connection", "acme"]);
+    let is_done = |rows: &Value| {
+        let rows = rows.as_array().unwrap();
+        let done = |row: &Value| row["backfill_next"].is_null() && row["cursor"].is_i64();
+        rows.len() >= 3
+            && rows.iter().any(done)
+            && rows.iter().all(|r| r["backfill_next"].is_null())
+    };
+    wait_until("the backfill is done", DEADLINE, || is_done(&bank()));
+    let topic = format!("{}.{}", stage.prefix, Stream::BankTransactions.topic_suffix());
+    let decoder = Decoder::new(shared_registry().url());
+    let published: BTreeSet<String> = read_to_end(shared_broker().bootstrap(), &topic)
+        .iter()
+        .map(|record| decoder.decode(record.value.as_ref().unwrap()))
+        .map(|event| event["meta"]["event_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(!published.is_empty());
+    assert_eq!(published, foretold, "a preview shows the very events that run publishes");
+    let rows = bank();
+    let seen: u64 = rows.as_array().unwrap().iter().map(|r| r["seen_rows"].as_u64().unwrap()).sum();
+    assert_eq!(usize::try_from(seen).unwrap(), published.len());
+    assert_eq!(listed(&["--connection", "other"]), json!([]));
+    let table = stage.expect(0, &["checkpoint", "list", "--stream", "bank_transactions"]);
+    assert!(table.stdout.contains("done") && table.stdout.contains("COVERED AT"), "{table:?}");
+    let state = stage.expect(0, &["check", "--only", "state"]);
+    assert!(state.stdout.contains("another process holds it"), "{state:?}");
+    assert!(connector.is_running(), "nobody took its lock");
+    connector.sigterm();
+    assert_eq!(connector.wait(DEADLINE), 0);
+}
