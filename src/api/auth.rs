@@ -148,10 +148,8 @@ impl Access {
     pub(crate) async fn prepare(&self, at: &At) -> Result<TokenRequest, Error> {
         let pair = match self.files.read().await {
             Ok(pair) => Arc::new(pair),
-            Err(SecretProblem { file, problem }) => {
-                // What cannot be read is something else than what is read next.
-                let print = self.files.fingerprint().await;
-                self.lock().read = Some(print);
+            Err(SecretProblem { file, problem, fingerprint }) => {
+                self.lock().read = Some(fingerprint);
                 return Err(Error::Secret { at: at.clone(), file, problem });
             }
         };
@@ -212,10 +210,11 @@ impl Access {
     /// Notes that access is refused, and gives the error that callers should see: the same, or the
     /// stop where one more attempt could lock the key.
     pub(crate) async fn refuse(&self, error: Error, token_attempt: bool) -> Error {
-        let used = self.used();
-        let print = match used.map(|pair| pair.fingerprint) {
-            Some(print) if !matches!(error, Error::Secret { .. }) => print,
-            _ => self.files.fingerprint().await,
+        // Not a new look: a file that changed since it was read would never look changed again.
+        let read = self.lock().read;
+        let print = match read {
+            Some(print) => print,
+            None => self.files.fingerprint().await,
         };
         let mut state = self.lock();
         let counted = token_attempt && matches!(error, Error::TokenRefused { .. });
@@ -280,5 +279,51 @@ impl Grant {
                 ])
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::ConnectionId;
+
+    fn access(dir: &tempfile::TempDir) -> Access {
+        std::fs::write(dir.path().join("key"), "key").unwrap();
+        let files = SecretFiles::new(&dir.path().join("key"), &dir.path().join("secret"));
+        Access::new(Api::BankPos, String::new(), String::new(), Grant::Vomsis, files)
+    }
+
+    fn at() -> At {
+        At { connection: ConnectionId::try_new("acme").unwrap(), operation: "bank_token" }
+    }
+
+    fn refused() -> Error {
+        Error::TokenRefused { at: at(), status: 401, message: None }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_whole_before_its_refusal_is_noted_is_tried() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = access(&dir);
+        std::fs::write(dir.path().join("secret"), "").unwrap();
+        let error = access.prepare(&at()).await.unwrap_err();
+        std::fs::write(dir.path().join("secret"), "whole").unwrap();
+        tokio::time::pause();
+        tokio::time::advance(super::super::secrets::LOOK_INTERVAL).await;
+        access.refuse(error, false).await;
+        assert_eq!(access.check_refusal().await, Ok(()));
+        assert!(access.prepare(&at()).await.unwrap().changed);
+    }
+
+    #[tokio::test]
+    async fn an_old_look_at_the_files_does_not_lift_a_new_refusal() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = access(&dir);
+        std::fs::write(dir.path().join("secret"), "right").unwrap();
+        access.fingerprint().await;
+        std::fs::write(dir.path().join("secret"), "wrong").unwrap();
+        access.prepare(&at()).await.unwrap();
+        let error = access.refuse(refused(), true).await;
+        assert_eq!(access.check_refusal().await, Err(error));
     }
 }

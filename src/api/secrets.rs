@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -30,6 +30,8 @@ impl std::fmt::Debug for Fingerprint {
 pub(crate) struct SecretProblem {
     pub(crate) file: PathBuf,
     pub(crate) problem: String,
+    /// Of what was read: a file that is whole a moment later differs from it.
+    pub(crate) fingerprint: Fingerprint,
 }
 
 /// Two secrets read together, and the fingerprint of what was read.
@@ -65,9 +67,13 @@ impl SecretFiles {
     pub(crate) async fn read(&self) -> Result<Pair, SecretProblem> {
         let (key, secret) = (read(&self.key_file).await, read(&self.secret_file).await);
         let fingerprint = fingerprint(&[&key, &secret]);
+        // An older look must not pass for a change of what was just read.
+        self.note_look(fingerprint);
         let usable = |content: Content, file: &Path| match content {
             Content::Text(text) => Ok(SecretString::from(text)),
-            Content::Unusable(problem) => Err(SecretProblem { file: file.to_owned(), problem }),
+            Content::Unusable(problem) => {
+                Err(SecretProblem { file: file.to_owned(), problem, fingerprint })
+            }
         };
         Ok(Pair {
             key: usable(key, &self.key_file)?,
@@ -80,7 +86,7 @@ impl SecretFiles {
     /// their appearing is a change too.
     pub(crate) async fn fingerprint(&self) -> Fingerprint {
         let looked = |age_max| {
-            let looked = *self.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
             looked.filter(|(at, _)| at.elapsed() < age_max).map(|(_, print)| print)
         };
         if let Some(print) = looked(LOOK_INTERVAL) {
@@ -88,9 +94,12 @@ impl SecretFiles {
         }
         let (key, secret) = (read(&self.key_file).await, read(&self.secret_file).await);
         let print = fingerprint(&[&key, &secret]);
-        *self.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some((Instant::now(), print));
+        self.note_look(print);
         print
+    }
+
+    fn note_look(&self, print: Fingerprint) {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), print));
     }
 }
 
