@@ -258,10 +258,12 @@ impl App {
                 Err(error) => {
                     let event = match &error {
                         registry::Error::Missing { .. } => Event::SchemaMissing,
-                        registry::Error::Refused { .. }
-                        | registry::Error::Unavailable { .. }
-                        | registry::Error::Denied { .. }
-                        | registry::Error::Secret { .. } => Event::SchemaRefused,
+                        registry::Error::Denied { .. } | registry::Error::Secret { .. } => {
+                            Event::RegistryDenied
+                        }
+                        registry::Error::Refused { .. } | registry::Error::Unavailable { .. } => {
+                            Event::SchemaRefused
+                        }
                     };
                     log_event!(event, %error, "ending: without its schemas nothing can be written");
                     return Err(error.into());

@@ -67,12 +67,17 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 256];
-            let length = stream.read(&mut request).unwrap();
+            let mut request = Vec::new();
+            // Closing with unread bytes would reset the connection under the answer.
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut part = [0; 256];
+                let length = stream.read(&mut part).unwrap();
+                request.extend_from_slice(&part[..length]);
+            }
             stream
                 .write_all(b"HTTP/1.0 503 Service Unavailable\r\na: b\r\n\r\nnot\r\nready")
                 .unwrap();
-            String::from_utf8_lossy(&request[..length]).into_owned()
+            String::from_utf8(request).unwrap()
         });
         let answer = get(&format!("http://{address}/"), "/readyz?x").unwrap();
         assert_eq!(answer, Answer { status: 503, body: "not\r\nready".to_owned() });

@@ -245,6 +245,21 @@ fn what_is_shown_hides_accounts_and_consents() {
 }
 
 #[test]
+fn a_stream_is_stale_after_three_polls_and_a_minute_unless_something_else_is_said() {
+    let streams = |text: &str| {
+        let text = format!("{MINIMAL}    streams:\n      bank_transactions: {{{text}}}\n");
+        let loaded = parsed(&text).unwrap();
+        let connection = &loaded.config.connections[0];
+        let slo = connection.streams.bank_transactions.as_ref().unwrap().following.slo;
+        (slo.freshness.as_secs(), slo.quiet.as_secs(), loaded.warnings.len())
+    };
+    assert_eq!(streams(""), (960, 0, 0));
+    assert_eq!(streams("poll_interval: 10m, freshness_slo: null"), (1860, 0, 0));
+    assert_eq!(streams("freshness_slo: 30m, quiet_slo: 26h"), (1800, 93_600, 0));
+    assert_eq!(streams("freshness_slo: 5m").2, 1, "stale between two polls");
+}
+
+#[test]
 fn the_registry_takes_a_password_or_a_token_from_files_and_not_both() {
     use crate::config::model::RegistryAuth;
     let with = |auth: &str| format!("{MINIMAL}schema_registry: {{url: 'https://h', {auth}}}\n");
@@ -267,19 +282,4 @@ fn the_registry_takes_a_password_or_a_token_from_files_and_not_both() {
     );
     let plain = format!("{MINIMAL}schema_registry: {{url: 'http://h', {bearer}}}\n");
     assert!(parsed(&plain).unwrap().warnings.iter().any(|w| w.contains("travel readable")));
-}
-
-#[test]
-fn a_stream_is_stale_after_three_polls_and_a_minute_unless_something_else_is_said() {
-    let streams = |text: &str| {
-        let text = format!("{MINIMAL}    streams:\n      bank_transactions: {{{text}}}\n");
-        let loaded = parsed(&text).unwrap();
-        let connection = &loaded.config.connections[0];
-        let slo = connection.streams.bank_transactions.as_ref().unwrap().following.slo;
-        (slo.freshness.as_secs(), slo.quiet.as_secs(), loaded.warnings.len())
-    };
-    assert_eq!(streams(""), (960, 0, 0));
-    assert_eq!(streams("poll_interval: 10m, freshness_slo: null"), (1860, 0, 0));
-    assert_eq!(streams("freshness_slo: 30m, quiet_slo: 26h"), (1800, 93_600, 0));
-    assert_eq!(streams("freshness_slo: 5m").2, 1, "stale between two polls");
 }

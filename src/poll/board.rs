@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     domain::{
-        ids::{ConnectionId, EntityKey},
+        ids::{ConnectionId, EntityKey, Stream},
         time::{Day, Timestamp},
     },
     state::position::Checkpoint,
@@ -166,11 +166,12 @@ impl Board {
     /// Takes over what was restored of an entity, or that it is new.
     pub fn adopt(&self, key: &EntityKey, checkpoint: Option<&Checkpoint>, today: Day) {
         self.update(key, |standing| {
-            standing.phase = Phase::Running;
+            let backfills = match checkpoint {
+                Some(checkpoint) => checkpoint.backfill_next.is_some(),
+                None => starts_with_history(key),
+            };
+            standing.phase = if backfills { Phase::Backfilling } else { Phase::Running };
             let Some(checkpoint) = checkpoint else { return };
-            if checkpoint.backfill_next.is_some() {
-                standing.phase = Phase::Backfilling;
-            }
             standing.backfill_ratio = checkpoint.backfill_ratio(today);
             standing.newest_at = standing.newest_at.max(checkpoint.newest_at);
             let read_through = checkpoint.backfill_next.map_or(checkpoint.covered_at, Day::start);
@@ -230,6 +231,15 @@ impl Board {
     fn standings(&self) -> MutexGuard<'_, BTreeMap<EntityKey, Standing>> {
         self.standings.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Accounts, terminals and institutions do; lists and the connection-wide feed do not.
+fn starts_with_history(key: &EntityKey) -> bool {
+    let by_window = matches!(
+        key.stream,
+        Stream::BankTransactions | Stream::PosTransactions | Stream::TosPayments
+    );
+    by_window && &*key.entity != EntityKey::WHOLE
 }
 
 #[cfg(test)]

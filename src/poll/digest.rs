@@ -110,7 +110,7 @@ impl<'a> Answer<'a> {
         entity_currency: Option<&'a str>,
         now: Timestamp,
     ) -> Self {
-        let mut rows: Vec<&str> = Vec::new();
+        let mut rows: Vec<&str> = Vec::with_capacity(answers.iter().map(Rows::len).sum());
         for answer in answers {
             let start = rows.len();
             rows.extend(answer.iter());

@@ -90,6 +90,20 @@ fn a_restored_position_speaks_until_the_first_poll() {
 }
 
 #[test]
+fn a_new_account_is_backfilling_and_a_new_list_is_not() {
+    let mut all = fixture();
+    all.board.adopt(&key("a", Stream::BankTransactions, "1"), None, Day(1));
+    all.board.adopt(&key("a", Stream::BankTransactions, EntityKey::WHOLE), None, Day(1));
+    all.board.adopt(&key("a", Stream::Accounts, EntityKey::WHOLE), None, Day(1));
+    all.series.export(&all.board, LATER);
+    let state = |state, stream| {
+        format!("vomsis_source_state{{connection=\"a\",state=\"{state}\",stream=\"{stream}\"}} 1")
+    };
+    all.assert_has(&state("backfilling", "bank_transactions"));
+    all.assert_has(&state("running", "accounts"));
+}
+
+#[test]
 fn a_stream_without_entities_is_as_fresh_as_the_list_that_says_so() {
     let mut all = fixture();
     all.board.update(&key("a", Stream::Terminals, EntityKey::WHOLE), |standing| {

@@ -93,6 +93,7 @@ events! {
     RegistryUnavailable "VOM-REG-001" WARN "the schema registry does not answer" "check schema_registry.url";
     SchemaRefused "VOM-REG-002" ERROR "the registry refuses a schema" "run schemas check; somebody registered another one under the subject";
     SchemaMissing "VOM-REG-003" ERROR "a schema is not registered and mode is verify" "run schemas register, or set schema_registry.mode: register";
+    RegistryDenied "VOM-REG-004" ERROR "the schema registry refuses access" "check schema_registry.basic_auth or bearer_token_file";
     ShardAssigned "VOM-SHD-001" INFO "a shard was assigned" "nothing";
     ShardRestored "VOM-SHD-002" INFO "a shard is restored and polls" "nothing";
     ShardRevoked "VOM-SHD-003" INFO "a shard was handed back" "nothing";

@@ -184,7 +184,8 @@ impl Run {
         self.wait("every stream runs", |scrape| {
             streams.iter().all(|stream| {
                 let labels = [("stream", stream.as_str()), ("state", "running")];
-                scrape.value("vomsis_source_state", &labels) > 0.5
+                let read = scrape.value("vomsis_source_backfill_progress_ratio", &labels[..1]);
+                scrape.value("vomsis_source_state", &labels) > 0.5 && read > 0.999
             })
         })
     }
@@ -196,6 +197,14 @@ impl Run {
 
     fn status(&self) -> serde_json::Value {
         http::get(self.address, "/api/v1/status").unwrap().json()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the connector's log:\n{}", self.connector.stderr());
+        }
     }
 }
 
@@ -243,7 +252,6 @@ fn assert_machinery(scrape: &Scrape) {
     }
     assert!(scrape.value("vomsis_transaction_duration_seconds_count", &[]) > 0.5);
     assert!(scrape.value("vomsis_state_flush_duration_seconds_count", &[]) > 0.5);
-    assert!(scrape.value("vomsis_state_size_bytes", &[]) > 0.5);
     let queue = scrape.value("vomsis_kafka_producer_queue_records", &[]);
     assert!((0.0..=10_000.0).contains(&queue), "{queue}");
     let limit = scrape.value("vomsis_api_rate_limit_limit", &[]);
@@ -255,6 +263,33 @@ fn assert_machinery(scrape: &Scrape) {
     assert!(scrape.value("vomsis_api_auth_attempts_total", &success) > 2.5, "three APIs");
     let waited = scrape.value("vomsis_api_rate_limit_wait_seconds_total", &[]);
     assert!(waited >= 0.0, "{waited}");
+}
+
+/// A row that cannot be mapped and one with a field that nobody knows are counted where they belong.
+fn go_through_bad_rows(run: &mut Run) {
+    let status = run.status();
+    let streams = status["streams"].as_array().unwrap();
+    let bank = streams.iter().find(|stream| stream["stream"] == "bank_transactions").unwrap();
+    let account = bank["entity"].as_str().unwrap();
+    let rows = r#"[{"amount": "many"}, {"invented_by_the_bank": 1}]"#;
+    let body =
+        format!(r#"{{"stream": "bank_transactions", "account": "{account}", "rows": {rows}}}"#);
+    let json = Some(("application/json", body.as_str()));
+    let simulator = run.source.simulator.addr;
+    let added = http::request(simulator, "POST", "/_ctl/rows", json).unwrap();
+    assert_eq!(added.status, 200, "{added:?}");
+    let topic = format!("{}.quarantine", run.prefix);
+    let scrape = run.wait("both rows are counted", |scrape| {
+        let unknown = [("operation", "account_transactions")];
+        scrape.sum("vomsis_dlq_records_total", &[]) > 0.5
+            && scrape.value("vomsis_api_unknown_fields_total", &unknown) > 0.5
+    });
+    let labels =
+        [("stream", "bank_transactions"), ("topic", topic.as_str()), ("reason", "INVALID_AMOUNT")];
+    let quarantined = scrape.value("vomsis_dlq_records_total", &labels);
+    assert!((quarantined - 1.0).abs() < 0.5, "{quarantined} rows in quarantine");
+    run.connector.wait_for_line("VOM-SRC-005", DEADLINE);
+    run.connector.wait_for_line("VOM-SRC-016", DEADLINE);
 }
 
 /// 429 is waited for and retried; a lasting 500 fails polls, shows its code, and is recovered from.
@@ -321,6 +356,10 @@ fn metrics_are_complete_at_once_and_true_after_rows_faults_and_secrets() {
     let scrape = run.wait_until_running();
     assert_counted(&run, &scrape);
     assert_machinery(&scrape);
+    run.wait("the cache is measured again", |scrape| {
+        scrape.value("vomsis_state_size_bytes", &[]) > 0.5
+    });
+    go_through_bad_rows(&mut run);
     go_through_faults(&mut run);
     go_through_secrets(&mut run);
 

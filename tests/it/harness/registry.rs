@@ -9,7 +9,7 @@ use super::{
     components::{component, environment},
     http::{self, Answer},
     ports::free_port,
-    wait::wait_until,
+    wait::{GENEROUS, wait_for, wait_until},
     watched::{Watched, tail},
 };
 
@@ -132,7 +132,8 @@ pub(crate) fn shared_registry() -> &'static SharedRegistry {
 #[track_caller]
 pub(crate) fn ask(url: &str, path: &str) -> Answer {
     let (address, base) = split(url);
-    http::get(address, &format!("{base}{path}")).expect("the registry answers")
+    // A busy registry may drop a connection; reading again changes nothing.
+    wait_for("the registry answers", GENEROUS, || http::get(address, &format!("{base}{path}")).ok())
 }
 
 /// Registers an Avro schema under a subject and returns its id.
