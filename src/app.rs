@@ -41,6 +41,7 @@ use crate::{
         assignment::{self, Change, Member},
         owner::{self, Phase, Work},
         placement::shard_of,
+        restore::Restores,
     },
     state::{changelog::ShardState, store::Store},
     telemetry::{events::Event, metrics::Metrics},
@@ -64,6 +65,8 @@ pub struct Shown {
     pub board: Arc<Board>,
     /// Where every shard of this replica stands.
     pub shards: watch::Receiver<HashMap<i32, Phase>>,
+    /// How far restores are.
+    pub restores: Arc<Restores>,
     /// When the process started.
     pub started_at: Timestamp,
 }
@@ -87,6 +90,7 @@ pub struct App {
     series: Series,
     phases: watch::Sender<HashMap<i32, Phase>>,
     health: Arc<Health>,
+    restores: Arc<Restores>,
     started_at: Timestamp,
 }
 
@@ -156,7 +160,8 @@ impl App {
         let board = Arc::new(Board::new(ids, started_at));
         let mut series = series::seed(&config, &metrics, started_at);
         series.export(&board, started_at);
-        Self { config, broker, metrics, board, series, phases, health, started_at }
+        let restores = Arc::default();
+        Self { config, broker, metrics, board, series, phases, health, restores, started_at }
     }
 
     /// What may be shown of it, from the start on.
@@ -165,6 +170,7 @@ impl App {
             metrics: Arc::clone(&self.metrics),
             board: Arc::clone(&self.board),
             shards: self.phases.subscribe(),
+            restores: Arc::clone(&self.restores),
             started_at: self.started_at,
         }
     }
@@ -301,6 +307,7 @@ impl App {
             kafka: self.config.kafka.clone(),
             store,
             metrics: Arc::clone(&self.metrics),
+            restores: Arc::clone(&self.restores),
             work,
             notes: member.notes.clone(),
             phases,

@@ -9,8 +9,8 @@ use std::{
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::{
-    Exit, Failure, check, checkpoint, completions, config, healthcheck, output, preview, run,
-    sandbox, schemas, status, tail, topics, version,
+    Exit, Failure, check, checkpoint, completions, config, healthcheck, output, preview, progress,
+    run, sandbox, schemas, status, tail, topics, version,
 };
 use crate::{
     config::{DEFAULT_PATH, Loaded},
@@ -119,7 +119,7 @@ pub fn main() -> ExitCode {
         color: wanted && io::stdout().is_terminal(),
         verbose: cli.verbose,
     };
-    let done = logs::init(cli.log_format, cli.verbose, log_color)
+    let done = logs::init(cli.log_format, cli.verbose, log_color, progress::beside_bars())
         .map_err(|message| Failure::new(Exit::Failed, message))
         .and_then(|()| runtime())
         .and_then(|runtime| runtime.block_on(dispatch(cli.command, &context)));

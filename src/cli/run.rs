@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, progress};
 use crate::{
     app::{App, Broker, standing::Source},
     config::model::Config,
@@ -62,6 +62,9 @@ pub(super) async fn serve(
         .await
         .map_err(|error| failed(error.to_string()))?;
     log_event!(Event::HttpStarted, address = %server.local_addr(), "listening for probes and metrics");
+    if broker == Broker::Real {
+        tokio::spawn(progress::follow(app.shown(), stop.clone()));
+    }
     let outcome = app.run(stop).await;
     server.stop().await;
     log_event!(Event::Stopped, "stopped");

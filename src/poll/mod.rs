@@ -15,6 +15,7 @@ pub mod discovery;
 pub mod entity;
 pub mod feed;
 pub mod fetch;
+pub mod history;
 pub mod plan;
 pub mod preview;
 pub mod series;

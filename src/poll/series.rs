@@ -19,10 +19,11 @@ use crate::{
 use super::{
     board::{Board, Phase, Standing},
     connection::DISCOVERY_INTERVAL,
+    history::{Begun, History},
 };
 
 /// Between two lines about the same backfill.
-const PROGRESS_INTERVAL_MS: i64 = 60_000;
+const PROGRESS_INTERVAL_MS: i64 = 10_000;
 const OUTCOMES: [&str; 4] = ["success", "empty", "error", "skipped"];
 const KINDS: [&str; 4] = ["new", "changed", "unchanged", "deleted"];
 
@@ -43,11 +44,11 @@ pub struct Series {
     backfills: BTreeMap<(ConnectionId, Stream), Backfill>,
 }
 
-/// What was last said of a backfill.
+/// A backfill, and when it was last spoken of.
 #[derive(Debug, Clone, Copy)]
 struct Backfill {
     said_at: Timestamp,
-    ratio: f64,
+    begun: Begun,
 }
 
 /// Where a whole stream stands.
@@ -58,6 +59,7 @@ struct Summary {
     read_through: Timestamp,
     committed_at: Timestamp,
     backfill_ratio: f64,
+    history: Option<History>,
 }
 
 /// What is polled for a connection, as `connection::run` starts it.
@@ -125,7 +127,7 @@ impl Series {
                     self.backfills.remove(&(connection.clone(), polled.stream));
                     continue;
                 };
-                let summary = summarize(&standings, connection, polled.stream, since);
+                let summary = summarize(&standings, connection, polled.stream, (since, now));
                 set(&self.metrics, labels, polled.slo, &summary);
                 let key = (connection.clone(), polled.stream);
                 tell(&mut self.backfills, key, &summary, now);
@@ -199,7 +201,7 @@ fn summarize(
     standings: &BTreeMap<EntityKey, Standing>,
     connection: &ConnectionId,
     stream: Stream,
-    since: Timestamp,
+    (since, now): (Timestamp, Timestamp),
 ) -> Summary {
     let mut all = of(standings, connection, stream);
     if let (true, Some(list)) = (all.is_empty(), list_of(stream)) {
@@ -218,6 +220,7 @@ fn summarize(
         read_through: oldest(|standing| standing.read_through),
         committed_at: oldest(|standing| standing.committed_at),
         backfill_ratio: all.iter().map(|standing| standing.backfill_ratio).sum::<f64>() / count,
+        history: History::of(all.iter().copied(), now),
     }
 }
 
@@ -238,18 +241,21 @@ fn tell(
 ) {
     let (connection, stream) = (key.0.clone(), key.1);
     let ratio = summary.backfill_ratio;
-    match (backfills.get(&key), summary.phase) {
-        (None, Some(Phase::Backfilling)) => {
-            backfills.insert(key, Backfill { said_at: now, ratio });
+    match (backfills.get_mut(&key), summary.history, summary.phase) {
+        (None, Some(_), _) => {
+            let begun = Begun { at: now, ratio };
+            backfills.insert(key, Backfill { said_at: now, begun });
         }
-        (Some(said), Some(Phase::Backfilling)) => {
-            let due = now.0 - said.said_at.0 >= PROGRESS_INTERVAL_MS;
-            if due && ratio > said.ratio {
-                log_event!(Event::BackfillProgress, %connection, %stream, ratio, "reading history");
-                backfills.insert(key, Backfill { said_at: now, ratio });
-            }
+        (Some(backfill), Some(history), _)
+            if now.0 - backfill.said_at.0 >= PROGRESS_INTERVAL_MS =>
+        {
+            backfill.said_at = now;
+            let History { entities, done, rows, .. } = history;
+            let eta_s = backfill.begun.eta(now, ratio).map(|eta| eta.as_secs());
+            let percent = history.percent();
+            log_event!(Event::BackfillProgress, %connection, %stream, percent, done, entities, rows, eta_s, "reading history");
         }
-        (Some(_), Some(Phase::Running)) => {
+        (Some(_), None, Some(Phase::Running)) => {
             backfills.remove(&key);
             log_event!(Event::BackfillDone, %connection, %stream, "history is read");
         }

@@ -259,3 +259,7 @@ impl Registry {
 pub fn subject(topic: &str) -> String {
     format!("{topic}-value")
 }
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -27,7 +27,7 @@ use crate::{
 use super::{
     assignment::{Granted, NoteUpdate},
     note::Note,
-    restore::{self, Locked, Progress, Request},
+    restore::{self, Locked, Request, Restores},
 };
 
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -93,6 +93,8 @@ pub struct Context<W> {
     pub store: Option<Store>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Where restores show how far they are.
+    pub restores: Arc<Restores>,
     /// The pollers.
     pub work: Arc<W>,
     /// To the group member.
@@ -110,7 +112,9 @@ impl<W: Work> Context<W> {
         while !stop.is_cancelled() {
             self.enter(shard, Phase::Restoring);
             let started = Instant::now();
-            match self.restore(shard, note.clone(), &stop).await {
+            let restored = self.restore(shard, note.clone(), &stop).await;
+            self.restores.end(shard);
+            match restored {
                 Ok(Some(locked)) => {
                     note = Some(locked.note.clone());
                     let lost = self.run(shard, locked, &stop).await;
@@ -145,7 +149,7 @@ impl<W: Work> Context<W> {
         note: Option<Note>,
         stop: &CancellationToken,
     ) -> Result<Option<Locked>, restore::Error> {
-        let progress = Arc::new(Progress::default());
+        let progress = self.restores.begin(shard);
         let request = Request {
             env: self.env.clone(),
             kafka: self.kafka.clone(),

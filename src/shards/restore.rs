@@ -5,10 +5,10 @@
 //! be read to that end, the shard is not run: empty is never assumed.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ops::ControlFlow,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -87,6 +87,37 @@ pub struct Progress {
     pub offset: AtomicU64,
     /// The offset to reach.
     pub end: AtomicU64,
+}
+
+/// The restores that run in this process.
+#[derive(Debug, Default)]
+pub struct Restores(Mutex<BTreeMap<i32, Arc<Progress>>>);
+
+impl Restores {
+    /// Notes that a shard's restore begins.
+    pub(super) fn begin(&self, shard: i32) -> Arc<Progress> {
+        let progress = Arc::new(Progress::default());
+        self.lock().insert(shard, Arc::clone(&progress));
+        progress
+    }
+
+    /// Notes that it has ended, well or not.
+    pub(super) fn end(&self, shard: i32) {
+        self.lock().remove(&shard);
+    }
+
+    /// Offsets read and to read, over all shards that are being restored.
+    pub fn offsets(&self) -> Option<(u64, u64)> {
+        let running = self.lock();
+        let sum = |of: fn(&Progress) -> &AtomicU64| -> u64 {
+            running.values().map(|progress| of(progress).load(Ordering::Relaxed)).sum()
+        };
+        (!running.is_empty()).then(|| (sum(|p| &p.offset), sum(|p| &p.end)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<i32, Arc<Progress>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A locked shard and what it remembers.

@@ -33,8 +33,12 @@ pub enum Format {
     Pretty,
 }
 
-/// Sets the log up for the whole process; `verbose` counts `-v`, `RUST_LOG` wins over it.
-pub fn init(format: Format, verbose: u8, color: bool) -> Result<(), String> {
+/// Runs its argument while no progress bar stands in the way of a line.
+pub type Around = fn(&mut dyn FnMut());
+
+/// Sets the log up for the whole process; `verbose` counts `-v`, `RUST_LOG` wins over it. Where
+/// bars show progress, `bars` makes room for each line, and lines that say the same are left out.
+pub fn init(format: Format, verbose: u8, color: bool, bars: Option<Around>) -> Result<(), String> {
     let default = match verbose {
         0 => "warn,vomsis_connect=info",
         1 => "info,vomsis_connect=debug",
@@ -46,19 +50,45 @@ pub fn init(format: Format, verbose: u8, color: bool) -> Result<(), String> {
         Format::Json => true,
         Format::Pretty => false,
     };
-    let lines = Lines { json, color, limiter: Mutex::default(), now: Utc::now };
+    let bars = bars.filter(|_| !json);
+    let shown = bars.is_some();
+    let lines = Lines { json, color, bars: shown, limiter: Mutex::default(), now: Utc::now };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(move || Stderr { bars })
         .event_format(lines)
         .finish()
         .try_init()
         .map_err(|error| format!("cannot start logging: {error}"))
 }
 
+/// stderr, beside bars.
+struct Stderr {
+    bars: Option<Around>,
+}
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A line comes in one piece, so no bar is drawn into it.
+        let mut written = Ok(0);
+        let mut write = || written = io::stderr().write_all(bytes).map(|()| bytes.len());
+        match self.bars {
+            Some(around) => around(&mut write),
+            None => write(),
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
 struct Lines {
     json: bool,
     color: bool,
+    /// Bars show the progress, so lines need not.
+    bars: bool,
     limiter: Mutex<Limiter>,
     now: fn() -> DateTime<Utc>,
 }
@@ -78,6 +108,9 @@ where
         event.record(&mut fields);
         let (level, target) = (*event.metadata().level(), event.metadata().target());
         let now = (self.now)();
+        if self.bars && fields.is_progress() {
+            return Ok(());
+        }
         for (kind, suppressed) in self.lock().overdue(now.timestamp_millis()) {
             let mut fields = Fields { message: kind.message, ..Fields::default() };
             if !kind.code.is_empty() {
@@ -170,6 +203,12 @@ struct Fields {
 }
 
 impl Fields {
+    fn is_progress(&self) -> bool {
+        use super::events::Event::{BackfillProgress, RestoreProgress};
+        let code = self.rest.get("code").and_then(Value::as_str);
+        [BackfillProgress, RestoreProgress].iter().any(|event| code == Some(event.code()))
+    }
+
     fn kind(&self, level: Level) -> Kind {
         let text = |name: &&str| {
             let value = self.rest.get(*name)?;
@@ -261,7 +300,7 @@ mod tests {
 
     fn written_at(json: bool, now: fn() -> DateTime<Utc>, log: impl FnOnce()) -> String {
         let buffer = Buffer::default();
-        let lines = Lines { json, color: false, limiter: Mutex::default(), now };
+        let lines = Lines { json, color: false, bars: false, limiter: Mutex::default(), now };
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(Level::TRACE)
             .with_writer(buffer.clone())

@@ -122,13 +122,11 @@ fn checkpoints_are_listed_beside_a_running_connector_and_previews_foretell_its_e
     let stage = Stage::new("checkpoint");
     let missing = stage.expect(1, &["checkpoint", "list"]);
     assert!(missing.stderr.contains("nothing was ever committed"), "{missing:?}");
-    let arguments = ["preview", "bank_transactions", "--since", "6d", "--limit", "100000"];
-    let foretold: BTreeSet<String> = stage
-        .expect(0, &arguments)
-        .lines()
-        .iter()
-        .map(|event| event["value"]["meta"]["event_id"].as_str().unwrap().to_owned())
-        .collect();
+    let arguments = ["preview", "bank_transactions", "--since", "9d", "--limit", "100000"];
+    let events = stage.expect(0, &arguments).lines();
+    let id = |event: &Value| event["meta"]["event_id"].as_str().unwrap().to_owned();
+    let foretold: BTreeSet<String> = events.iter().map(|event| id(&event["value"])).collect();
+    assert_eq!(foretold.len(), events.len(), "windows share a day, and no event stands twice");
     let mut connector = stage.start(&["run"]);
     connector.wait_for_status("/readyz", 200, DEADLINE);
     let listed = |more: &[&str]| {
@@ -149,7 +147,7 @@ fn checkpoints_are_listed_beside_a_running_connector_and_previews_foretell_its_e
     let published: BTreeSet<String> = read_to_end(shared_broker().bootstrap(), &topic)
         .iter()
         .map(|record| decoder.decode(record.value.as_ref().unwrap()))
-        .map(|event| event["meta"]["event_id"].as_str().unwrap().to_owned())
+        .map(|event| id(&event))
         .collect();
     assert!(!published.is_empty());
     assert_eq!(published, foretold, "a preview shows the very events that run publishes");
@@ -164,4 +162,23 @@ fn checkpoints_are_listed_beside_a_running_connector_and_previews_foretell_its_e
     assert!(connector.is_running(), "nobody took its lock");
     connector.sigterm();
     assert_eq!(connector.wait(DEADLINE), 0);
+}
+
+#[test]
+fn a_long_backfill_says_every_ten_seconds_how_far_it_is() {
+    let stage = Stage::new("progress");
+    let slow = "slow=300ms:account_transactions".parse().unwrap();
+    stage.simulator.set_faults(vec![slow]);
+    let config = stage.home.path().join("config.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replace("concurrency: 8", "concurrency: 1").replace("start: 5d", "start: 300d");
+    std::fs::write(&config, text).unwrap();
+    let mut connector = stage.start(&["run"]);
+    let line = connector.wait_for_line("VOM-SRC-006", DEADLINE);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    for field in ["percent", "done", "entities", "rows", "eta_s"] {
+        assert!(line[field].is_u64(), "{field}: {line}");
+    }
+    assert_eq!(line["stream"], "bank_transactions");
+    assert!(connector.stdout().is_empty(), "a log is no data");
 }
