@@ -59,6 +59,16 @@ pub(super) fn is_card(text: &str) -> bool {
 
 /// Masks every card-like run of a free text; nothing where there is none.
 pub(super) fn mask_runs(text: &str) -> Option<String> {
+    let mut masked = mask_runs_once(text)?;
+    // What a mask leaves of one run may be the end of another: each pass hides at least three
+    // digits more, so this ends.
+    while let Some(again) = mask_runs_once(&masked) {
+        masked = again;
+    }
+    Some(masked)
+}
+
+fn mask_runs_once(text: &str) -> Option<String> {
     let mut hidden: Vec<usize> = Vec::new();
     let bytes = text.as_bytes();
     card_runs(bytes, |from, to| {

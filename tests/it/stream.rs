@@ -13,7 +13,7 @@ use crate::harness::{
     wait::wait_until,
 };
 
-const DEADLINE: Duration = Duration::from_secs(180);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 const STREAMS: [Stream; 4] = [
     Stream::BankTransactions,
     Stream::PosTransactions,
@@ -35,7 +35,7 @@ fn load() -> Load {
     }
 }
 
-fn published(prefix: &str, stream: Stream) -> Vec<Record> {
+pub(crate) fn published(prefix: &str, stream: Stream) -> Vec<Record> {
     read_to_end(shared_broker().bootstrap(), &format!("{prefix}.{}", stream.topic_suffix()))
 }
 
@@ -53,7 +53,7 @@ fn count_of(prefix: &str, expected: &BTreeMap<Stream, Vec<String>>) -> usize {
     expected.keys().map(|stream| published(prefix, *stream).len()).sum()
 }
 
-fn assert_each_exactly_once(prefix: &str, expected: &BTreeMap<Stream, Vec<String>>) {
+pub(crate) fn assert_each_exactly_once(prefix: &str, expected: &BTreeMap<Stream, Vec<String>>) {
     let decoder = Decoder::new(shared_registry().url());
     for (stream, ids) in expected {
         let records = published(prefix, *stream);

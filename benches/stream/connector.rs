@@ -1,0 +1,71 @@
+//! The connector as a process, and what it costs.
+
+use std::{fs, time::Duration};
+
+use crate::{
+    harness::{
+        http,
+        kafka::shared_broker,
+        process::{Home, Process},
+        registry::shared_registry,
+    },
+    source::Source,
+};
+
+/// Long enough for a machine that is busy with something else.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(900);
+/// Kernel ticks a second: `sysconf(_SC_CLK_TCK)` is 100 on every Linux.
+const TICKS: f64 = 100.0;
+
+/// A configuration that follows all accounts of the source; `start_days` before today.
+pub(crate) fn home(source: &Source, prefix: &str, start_days: u32) -> Home {
+    let (brokers, registry) = (shared_broker().bootstrap(), shared_registry().url());
+    let api = source.base_url();
+    let home = Home::new(&format!(
+        r#"env: bench
+connections:
+  - id: acme
+    bank_pos: {{base_url: "{api}", app_key_file: "{{home}}/key", app_secret_file: "{{home}}/secret"}}
+    quota: {{requests_per_minute: 6000000, concurrency: 8, reserved_for_payments: 0}}
+    streams:
+      bank_transactions: {{poll_interval: 60s, start: {start_days}d, lookback: 14d, lookback_interval: 1d, feed: account}}
+      pos_transactions: null
+kafka: {{bootstrap_servers: "{brokers}", group: "{prefix}", topic_prefix: "{prefix}", shards: 1, replication_factor: 1}}
+schema_registry: {{url: "{registry}"}}
+state: {{dir: "{{home}}/state"}}
+http: {{listen: "127.0.0.1:0"}}
+"#
+    ));
+    home.write("key", "benchmark");
+    home.write("secret", "benchmark");
+    home
+}
+
+/// The sum of all series of a metric that have these words among their labels.
+pub(crate) fn metric(process: &mut Process, name: &str, labels: &str) -> f64 {
+    let address = process.address(DEADLINE);
+    let body = http::get(address, "/metrics").map(|answer| answer.body).unwrap_or_default();
+    body.lines()
+        .filter(|line| line.starts_with(name) && line.contains(labels))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+/// CPU seconds of all its threads so far, user and system.
+pub(crate) fn cpu_seconds(process: &Process) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap();
+    // The name in brackets may hold spaces; utime and stime are the 12th and 13th field behind it.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks = |i: usize| fields.get(i).unwrap().parse::<f64>().unwrap();
+    (ticks(11) + ticks(12)) / TICKS
+}
+
+/// Resident memory in MB, now and at its highest.
+pub(crate) fn resident_mb(process: &Process) -> (f64, f64) {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+    let value = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1000.0
+    };
+    (value("VmRSS"), value("VmHWM"))
+}
