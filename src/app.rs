@@ -141,7 +141,11 @@ impl Work for Pollers {
             // Nothing to do, but the lock is held: the shard is this replica's until it is not.
             stop.cancelled().await;
         }
-        while connections.join_next().await.is_some() {}
+        while connections.join_next().await.is_some() {
+            // A connection ends by itself only when a poller broke off: its memory cannot be
+            // trusted, so the owner restores the shard and starts all of it again.
+            stop.cancel();
+        }
         drop(publisher);
     }
 }

@@ -181,10 +181,11 @@ impl Running {
                 ended = self.tasks.join_next() => match ended {
                     Some(Ok(())) => {}
                     Some(Err(error)) => {
-                        log_event!(Event::PollerBroke, connection = %self.parts.config.id, %error, "a poller broke off, the connection starts again");
+                        log_event!(Event::PollerBroke, connection = %self.parts.config.id, %error, "a poller broke off, the shard starts again from what is committed");
                         break;
                     }
-                    None => break,
+                    // Nothing to follow, or the shard is gone: its owner says when it is over.
+                    None => self.stop.cancelled().await,
                 },
             }
         }
