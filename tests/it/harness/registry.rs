@@ -142,8 +142,10 @@ pub(crate) fn register(url: &str, subject: &str, schema: &str) -> u32 {
     let (address, base) = split(url);
     let body = json!({ "schema": schema }).to_string();
     let path = format!("{base}/subjects/{subject}/versions");
-    let answer = http::request(address, "POST", &path, Some((CONTENT_TYPE, &body)))
-        .expect("the registry answers");
+    // As above: the same schema under the same subject keeps its id.
+    let answer = wait_for("the registry answers", GENEROUS, || {
+        http::request(address, "POST", &path, Some((CONTENT_TYPE, &body))).ok()
+    });
     let id = answer.json().get("id").and_then(Value::as_u64);
     id.and_then(|id| id.try_into().ok()).unwrap_or_else(|| panic!("not registered: {answer:?}"))
 }
