@@ -18,6 +18,7 @@ use crate::{
         time::{Day, Timestamp},
         vocabulary::RejectionReason,
     },
+    failpoints::{self, Point},
     log_event,
     publish::{
         batch::{Batch, StateRecord},
@@ -161,6 +162,7 @@ impl Entity {
     /// Must not be cancelled between a commit and the memory of it, so callers never `select!`
     /// over it.
     pub async fn take_in(&self, reading: &Reading<'_>) -> Result<Digest, Failure> {
+        failpoints::reach(Point::Fetched);
         let mut memory = self.memory.lock().await;
         let mut digest = self.digest(&memory.state, reading)?;
         let checkpoint = self.advance(&memory.state, reading, &mut digest);
@@ -168,6 +170,7 @@ impl Entity {
         for part in std::mem::take(&mut digest.parts) {
             self.shared.publisher.publish(part).await?;
         }
+        failpoints::reach(Point::BeforeMemory);
         memory.state.checkpoint = Some(checkpoint);
         memory.state.seen.apply(std::mem::take(&mut digest.staging));
         drop(memory);

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     domain::time::Timestamp,
+    failpoints::{self, Point},
     log_event,
     state::store::ShardStore,
     telemetry::{events::Event, metrics::Metrics},
@@ -103,6 +104,7 @@ pub fn run(
         count(metrics, writer.state_topic(), &batches, started.elapsed(), failure);
         let state_end = outcome?;
         cache = cache.and_then(|cache| write_cache(cache, &batches, state_end, metrics));
+        failpoints::reach(Point::Cached);
         observer.committed(state_end);
         for request in requests {
             // A poller that was cancelled meanwhile no longer waits; the commit stands.

@@ -19,6 +19,7 @@ use rdkafka::{
 
 use crate::{
     config::model::Kafka,
+    failpoints::{self, Point},
     kafka::{
         context::{Deliveries, Sent},
         settings::{Role, client_config},
@@ -106,11 +107,13 @@ impl Writer {
     pub fn commit(&mut self, batches: &[&Batch]) -> Result<i64, Lost> {
         self.producer.context().begin();
         self.producer.begin_transaction().map_err(|e| self.lost("begin_transaction", &e))?;
+        failpoints::reach(Point::Begun);
         for batch in batches {
             for event in &batch.events {
                 self.send_event(event)?;
             }
         }
+        failpoints::reach(Point::BeforeState);
         for batch in batches {
             for record in &batch.state {
                 let mut message =
@@ -124,9 +127,11 @@ impl Writer {
             }
         }
         self.drain()?;
+        failpoints::reach(Point::BeforeCommit);
         self.producer
             .commit_transaction(COMMIT_TIMEOUT)
             .map_err(|e| self.lost("commit_transaction", &e))?;
+        failpoints::reach(Point::Committed);
         Ok(self.producer.context().state_next_offset())
     }
 
@@ -156,7 +161,10 @@ impl Writer {
         let started = Instant::now();
         loop {
             match self.producer.send(message) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    failpoints::reach(Point::Sent);
+                    return Ok(());
+                }
                 // A full queue is the usual backpressure of a large transaction.
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if started.elapsed() < DRAIN_TIMEOUT =>

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     config::model::Kafka,
     domain::time::Timestamp,
+    failpoints::{self, Point},
     kafka::{
         reading::{self, Stretch, read_committed},
         settings::shard_transactional_id,
@@ -161,6 +162,7 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     let started = Instant::now();
     let id = shard_transactional_id(&request.env, &request.kafka, request.shard);
     let mut writer = Writer::lock(&request.kafka, id, request.shard)?;
+    failpoints::reach(Point::Locked);
     let (start, end) = writer.state_watermarks(METADATA_TIMEOUT)?;
     let cluster = writer.cluster_id(METADATA_TIMEOUT).unwrap_or_default();
     let now = Timestamp::from_utc(Utc::now());
@@ -307,6 +309,7 @@ fn open_cache(
             let part = part.iter().map(|(k, v)| (k.as_str(), v.as_deref()));
             shard.write(part, store::INCOMPLETE, now)?;
         }
+        failpoints::reach(Point::CacheFilling);
         // Only now may the tree say how far it goes: a crash before this line leaves it unread.
         shard.write(std::iter::empty(), end, now)?;
         Ok(shard)

@@ -11,15 +11,32 @@ use self::source::{Source, mentions, rooms_of, sources};
 /// Room → rooms that it may know beside itself.
 const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("failpoints", &[]),
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
     ("mapping", &["domain", "config"]),
     ("api", &["domain", "config", "telemetry"]),
     ("kafka", &["domain", "config", "telemetry"]),
     ("state", &["domain", "config", "telemetry", "mapping"]),
-    ("publish", &["domain", "config", "telemetry", "mapping", "state", "kafka"]),
-    ("poll", &["domain", "config", "telemetry", "mapping", "api", "state", "publish"]),
-    ("shards", &["domain", "config", "telemetry", "mapping", "state", "kafka", "publish", "poll"]),
+    ("publish", &["domain", "failpoints", "config", "telemetry", "mapping", "state", "kafka"]),
+    (
+        "poll",
+        &["domain", "failpoints", "config", "telemetry", "mapping", "api", "state", "publish"],
+    ),
+    (
+        "shards",
+        &[
+            "domain",
+            "failpoints",
+            "config",
+            "telemetry",
+            "mapping",
+            "state",
+            "kafka",
+            "publish",
+            "poll",
+        ],
+    ),
     ("http", &["domain", "config", "telemetry", "state"]),
     ("sandbox", &["domain", "config", "telemetry", "mapping", "kafka"]),
     (
