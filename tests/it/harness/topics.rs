@@ -113,6 +113,17 @@ pub(crate) fn read_to_end(bootstrap: &str, topic: &str) -> Vec<Record> {
     records
 }
 
+/// How many partitions a topic has.
+#[track_caller]
+pub(crate) fn partition_count(bootstrap: &str, topic: &str) -> u32 {
+    let client: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    let metadata = client.fetch_metadata(Some(topic), CALL).expect("the broker answers");
+    let found = metadata.topics().first().expect("metadata of the topic");
+    assert!(found.error().is_none(), "{topic}: {:?}", found.error());
+    u32::try_from(found.partitions().len()).unwrap()
+}
+
 /// Log start and true end (not the last stable offset) of each partition.
 fn high_watermarks(config: &mut ClientConfig, topic: &str) -> BTreeMap<i32, (i64, i64)> {
     let uncommitted: BaseConsumer =
@@ -132,7 +143,8 @@ fn position(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
     }
 }
 
-fn record(message: &impl Message) -> Record {
+/// A message of any consumer.
+pub(crate) fn record(message: &impl Message) -> Record {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let headers = message.headers().map(|headers| {
         let pair = |h: rdkafka::message::Header<'_, &[u8]>| {
