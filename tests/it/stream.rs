@@ -5,18 +5,27 @@
 //! ledger of the simulated source, by the tables in `truth`.
 
 pub(crate) mod checker;
+mod churn;
+mod killed;
+mod lost_reply;
 mod once;
+mod steps;
+mod storm;
+mod tail;
+mod takeover;
 mod truth;
 
 use std::time::Duration;
 
-use vomsis_connect::domain::ids::Stream;
+use vomsis_connect::{domain::ids::Stream, sandbox::simulator::Operation};
 
-use self::checker::STREAMS;
+use self::{checker::STREAMS, churn::Churn, tail::Tail};
 use crate::harness::{
     kafka::shared_broker,
     registry::shared_registry,
+    source::Source,
     topics::{Record, read_to_end},
+    wait::wait_until,
 };
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
@@ -29,4 +38,32 @@ pub(crate) fn published(prefix: &str, stream: Stream) -> Vec<Record> {
 pub(crate) fn topics(prefix: &str) -> checker::Topics<'_> {
     let (brokers, registry) = (shared_broker().bootstrap(), shared_registry().url());
     checker::Topics { brokers, registry, prefix }
+}
+
+/// Waits until every content is visible, and then until the source was read all over again twice:
+/// what memory had lost would be published anew.
+fn settle(source: &Source, churn: &Churn<'_>, tail: &mut Tail<'_>) {
+    let wanted = churn.wanted();
+    wait_until("every content is visible", DEADLINE, || {
+        tail.catch_up();
+        tail.total() >= wanted
+    });
+    let requests = || source.simulator.requests();
+    // A look-back of an account asks for three windows, one of a terminal for one or two.
+    let (accounts, terminals) = churn.entity_counts();
+    let rounds = [
+        (Operation::AccountTransactions, 8 * accounts),
+        (Operation::StationTransactions, 6 * terminals),
+        (Operation::TransactionsList, 2),
+        (Operation::TosQuery, 16),
+    ];
+    let before = rounds.map(|(operation, _)| requests().count(operation));
+    wait_until("the source is read all over again", DEADLINE, || {
+        let now = requests();
+        rounds
+            .iter()
+            .zip(before)
+            .all(|((operation, more), old)| now.count(*operation) >= old + more)
+    });
+    tail.catch_up();
 }
