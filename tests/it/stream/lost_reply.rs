@@ -21,6 +21,18 @@ const RESTORED: &str = "VOM-SHD-002";
 const UNKNOWN: &str = "VOM-KFK-003";
 const CONNECTIONS: [&str; 1] = ["acme"];
 
+/// What happens to the commits, and how many unknown outcomes the connector has met after it.
+///
+/// The client asks again after some ten seconds (its `socket.timeout.ms` ends before
+/// `transaction.timeout.ms`), so everything is dropped until the connector gives up. A connection
+/// that is cut is made again inside the client, and the commit asked for again.
+const LOSSES: [(Direction, Action, usize); 4] = [
+    (Direction::Replies, Action::Cut, 0),
+    (Direction::Requests, Action::Cut, 0),
+    (Direction::Replies, Action::Drop, 1),
+    (Direction::Requests, Action::Drop, 2),
+];
+
 fn proxied() -> Broker {
     Broker::start(BrokerOptions { proxied: true, ..BrokerOptions::default() })
 }
@@ -40,19 +52,14 @@ fn a_commit_with_an_unknown_outcome_loses_and_repeats_nothing_either_way() {
     let home = source.home_of(&setup);
     let mut connector = home.run();
     let proxy = broker.proxy();
-    for (direction, action, unknown) in [
-        (Direction::Replies, Action::Drop, 1),
-        (Direction::Requests, Action::Drop, 2),
-        // A cut connection is made again inside the client, and the commit asked for again.
-        (Direction::Replies, Action::Cut, 2),
-        (Direction::Requests, Action::Cut, 2),
-    ] {
+    for (direction, action, unknown) in LOSSES {
         wait_until("all is published before", DEADLINE, || {
             tail.catch_up();
             tail.total() == churn.wanted()
         });
         let (hits, before) = (proxy.hits(), tail.total());
-        proxy.apply(Rule::new(direction, action).of(END_TXN).times(1));
+        let rule = Rule::new(direction, action).of(END_TXN);
+        proxy.apply(if action == Action::Drop { rule } else { rule.times(1) });
         churn.flood(3);
         wait_until("a commit is hit", DEADLINE, || proxy.hits() > hits);
         if (direction, action) == (Direction::Requests, Action::Drop) {
@@ -64,10 +71,10 @@ fn a_commit_with_an_unknown_outcome_loses_and_repeats_nothing_either_way() {
             });
         }
         connector.wait_for_lines(UNKNOWN, unknown, DEADLINE);
+        proxy.clear();
     }
     settle(&source, &churn, &mut tail);
     topics.assert_exactly_once(&source, &CONNECTIONS, Late::Never);
-    assert_eq!(connector.stderr().matches(UNKNOWN).count(), 2, "each lost answer is one unknown");
     drop(connector);
 }
 
