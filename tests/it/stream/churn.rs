@@ -57,11 +57,30 @@ impl<'a> Churn<'a> {
         match self.random.below(10) {
             0..=4 => {
                 let (stream, entity) = self.random.pick(&self.entities).clone();
-                self.add(stream, &entity, json!({}));
+                let days = self.random.below(4);
+                if stream == Stream::BankTransactions && days > 0 {
+                    self.add_backdated(&entity, i64::try_from(days).unwrap());
+                } else {
+                    self.add(stream, &entity, json!({}));
+                }
             }
             5..=6 => self.add_late(),
             _ => self.edit(tail),
         }
+    }
+
+    /// A new row of an account, booked that many days ago.
+    fn add_backdated(&self, account: &str, days: i64) {
+        let day = self.source.simulator.ledger().now() - chrono::TimeDelta::days(days);
+        let date = day.format("%Y-%m-%d 10:00:00").to_string();
+        self.add(Stream::BankTransactions, account, json!({"system_date": date}));
+    }
+
+    /// A new row of each account, booked that many days ago: in the order of their dates the rows'
+    /// ids go up and down.
+    pub(super) fn backdate(&self, days: i64) {
+        let banks = self.entities.iter().filter(|(s, _)| *s == Stream::BankTransactions);
+        banks.for_each(|(_, account)| self.add_backdated(account, days));
     }
 
     /// That many new rows for each account.

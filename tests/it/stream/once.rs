@@ -2,8 +2,8 @@
 
 use vomsis_connect::sandbox::ledger::Load;
 
-use super::{DEADLINE, STREAMS, checker::Late, topics};
-use crate::harness::{source::Source, topics::unique_prefix, wait::wait_until};
+use super::{DEADLINE, checker::Late, churn::Churn, topics};
+use crate::harness::{random::Random, source::Source, topics::unique_prefix, wait::wait_until};
 
 #[test]
 fn every_row_of_every_source_arrives_exactly_once() {
@@ -18,9 +18,11 @@ fn every_row_of_every_source_arrives_exactly_once() {
         days: 20,
         seed: Some(7),
     });
+    let churn = Churn::new(&source, &["acme"], Random::seeded("once"));
+    [18, 12, 6].into_iter().for_each(|days| churn.backdate(days));
     let prefix = unique_prefix("once");
     let topics = topics(&prefix);
-    let wanted: usize = STREAMS.iter().map(|stream| source.expected(*stream).len()).sum();
+    let wanted = churn.wanted();
     let home = source.home(&prefix);
     let mut connector = home.run();
     connector.wait_for_status("/readyz", 200, DEADLINE);

@@ -23,6 +23,8 @@ use crate::harness::{
 const RESTORED: &str = "VOM-SHD-002";
 const FENCED: &str = "VOM-SHD-004";
 const CONNECTIONS: [&str; 1] = ["acme"];
+/// How often the shard goes from one replica to the other.
+const ROUNDS: usize = 3;
 /// Longer than a commit that is on its way to the broker takes.
 const ARRIVED: Duration = Duration::from_millis(300);
 
@@ -61,6 +63,42 @@ fn a_replica_that_wakes_up_after_a_takeover_publishes_nothing_more() {
     assert_eq!(published_by(&mut heir, &topics), tail.total() - committed);
     assert!(fenced(&mut sleeper) >= 1.0, "it says that it was fenced");
     assert!(sleeper.is_running() && heir.is_running(), "both go on");
+}
+
+#[test]
+fn a_replica_that_slept_between_two_transactions_does_not_write_what_it_missed() {
+    let mut random = Random::seeded("slept");
+    let source = Source::loaded(&SMALL);
+    let prefix = unique_prefix("slept");
+    let topics = topics(&prefix);
+    let mut tail = Tail::new(&topics);
+    let churn = Churn::new(&source, &CONNECTIONS, random.fork());
+    let setup = Setup { session_ms: 1500, shards: 1, ..Setup::new(&prefix) };
+    let homes = [source.home_of(&setup), source.home_of(&setup)];
+    let mut owner = homes[0].run();
+    owner.wait_for_line(RESTORED, DEADLINE);
+    let mut heir = homes[1].run();
+    for _ in 0..ROUNDS {
+        wait_until("all is published, nothing is under way", DEADLINE, || {
+            tail.catch_up();
+            tail.total() == churn.wanted() && !tail.is_transaction_open()
+        });
+        let restores = heir.stderr().matches(RESTORED).count();
+        owner.sigstop();
+        churn.flood(20);
+        heir.wait_for_lines(RESTORED, restores + 1, DEADLINE);
+        wait_until("the heir publishes it", DEADLINE, || {
+            tail.catch_up();
+            tail.total() == churn.wanted()
+        });
+        // Its polls are all due now, and for it these rows are new.
+        owner.sigcont();
+        std::mem::swap(&mut owner, &mut heir);
+    }
+    settle(&source, &churn, &mut tail);
+    topics.assert_exactly_once(&source, &CONNECTIONS, Late::Never);
+    let counted = published_by(&mut owner, &topics) + published_by(&mut heir, &topics);
+    assert_eq!(counted, tail.total(), "each event stands in one confirmed commit");
 }
 
 #[test]
