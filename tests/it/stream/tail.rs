@@ -80,17 +80,15 @@ impl<'a> Tail<'a> {
         self.versions.get(&key).copied().unwrap_or_default()
     }
 
-    /// Whether records lie behind the last stable offset of a topic of rows.
+    /// Whether bank rows lie behind the last stable offset of their topic.
     pub(super) fn is_transaction_open(&self) -> bool {
-        self.partitions.iter().any(|(stream, count)| {
-            let topic = self.topics.name(*stream);
-            (0..*count).any(|partition| {
-                let end =
-                    |of: &BaseConsumer| of.fetch_watermarks(&topic, partition, CALL).unwrap().1;
-                // In this order: a transaction that ends in between is none.
-                let all = end(&self.uncommitted);
-                end(&self.committed) < all
-            })
+        let topic = self.topics.name(Stream::BankTransactions);
+        let count = self.partitions.get(&Stream::BankTransactions).copied().unwrap_or_default();
+        (0..count).any(|partition| {
+            let end = |of: &BaseConsumer| of.fetch_watermarks(&topic, partition, CALL).unwrap().1;
+            // In this order: a transaction that ends in between is none.
+            let all = end(&self.uncommitted);
+            end(&self.committed) < all
         })
     }
 

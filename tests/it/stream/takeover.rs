@@ -42,7 +42,7 @@ fn a_replica_that_wakes_up_after_a_takeover_publishes_nothing_more() {
     sleeper.wait_for_line(RESTORED, DEADLINE);
     let mut heir = homes[1].run();
 
-    stop_in_a_transaction(&mut sleeper, &churn, &mut tail);
+    stop_in_a_transaction(&mut sleeper, &mut random, &churn, &mut tail);
     tail.catch_up();
     let committed = tail.total();
     heir.wait_for_line(RESTORED, DEADLINE);
@@ -81,7 +81,7 @@ fn a_replica_that_slept_between_two_transactions_does_not_write_what_it_missed()
     for _ in 0..ROUNDS {
         wait_until("all is published, nothing is under way", DEADLINE, || {
             tail.catch_up();
-            tail.total() == churn.wanted() && !tail.is_transaction_open()
+            tail.total() >= churn.wanted() && !tail.is_transaction_open()
         });
         let restores = heir.stderr().matches(RESTORED).count();
         owner.sigstop();
@@ -89,7 +89,7 @@ fn a_replica_that_slept_between_two_transactions_does_not_write_what_it_missed()
         heir.wait_for_lines(RESTORED, restores + 1, DEADLINE);
         wait_until("the heir publishes it", DEADLINE, || {
             tail.catch_up();
-            tail.total() == churn.wanted()
+            tail.total() >= churn.wanted()
         });
         // Its polls are all due now, and for it these rows are new.
         owner.sigcont();
@@ -113,7 +113,7 @@ fn a_transaction_that_the_broker_timed_out_is_written_once_more_and_seen_once() 
     let mut connector = home.run();
     connector.wait_for_line(RESTORED, DEADLINE);
 
-    stop_in_a_transaction(&mut connector, &churn, &mut tail);
+    stop_in_a_transaction(&mut connector, &mut random, &churn, &mut tail);
     wait_until("the broker aborts it", DEADLINE, || !tail.is_transaction_open());
     connector.sigcont();
     // The code of a takeover, though nobody took over: the broker says no more than that.
@@ -124,10 +124,17 @@ fn a_transaction_that_the_broker_timed_out_is_written_once_more_and_seen_once() 
 }
 
 /// Rows come until a stop finds a transaction begun and not ended.
-fn stop_in_a_transaction(connector: &mut Process, churn: &Churn<'_>, tail: &mut Tail<'_>) {
+fn stop_in_a_transaction(
+    connector: &mut Process,
+    random: &mut Random,
+    churn: &Churn<'_>,
+    tail: &mut Tail<'_>,
+) {
     wait_until("it is stopped in an open transaction", DEADLINE, || {
         churn.flood(60);
         tail.catch_up();
+        // How long it takes from its poll to its transaction depends on the machine: any moment.
+        thread::sleep(Duration::from_millis(random.below(200)));
         connector.sigstop();
         let caught = tail.is_transaction_open() && {
             thread::sleep(ARRIVED);
