@@ -199,11 +199,15 @@ impl Writer {
     }
 
     fn lost(&self, step: &'static str, error: &KafkaError) -> Lost {
+        let fatal = self.producer.client().fatal_error();
         Lost {
             step,
             transactional_id: self.transactional_id.clone(),
-            verdict: Verdict::of(error),
-            reason: error.to_string(),
+            verdict: Verdict::with_fatal(fatal.as_ref().map(|(code, _)| *code), error),
+            reason: fatal.map_or_else(
+                || error.to_string(),
+                |(_, cause)| format!("{error}, because of a fatal error: {cause}"),
+            ),
         }
     }
 }
