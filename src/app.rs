@@ -232,7 +232,7 @@ impl App {
         loop {
             match topics::ensure(&self.config.kafka).await {
                 Ok(()) => return Ok(Some(())),
-                Err(error @ topics::Error::Kafka { .. }) => {
+                Err(error) if error.is_transient() => {
                     log_event!(Event::KafkaUnavailable, %error, retry_in_s = pause.as_secs(), "kafka is not there yet");
                 }
                 Err(error) => {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     allow::{Api, Operation},
@@ -41,6 +41,8 @@ pub(crate) struct Caller {
     pub(crate) accesses: Vec<Arc<Access>>,
     /// Stretches the back-off; 1 outside tests.
     pub(crate) pace: f64,
+    /// Counts how often access that was refused was found open again.
+    pub(crate) lifted: watch::Sender<u64>,
 }
 
 /// A try that failed, and with which token.
@@ -115,7 +117,12 @@ impl Caller {
         let asked = Asked { at, last_id_alone: call.last_id_alone, secrets: &secrets };
         let judged = answer.and_then(|answer| judge(asked, answer, read));
         match judged {
-            Ok(done) => Ok(done),
+            Ok(done) => {
+                if access.note_success() {
+                    self.lifted.send_modify(|times| *times += 1);
+                }
+                Ok(done)
+            }
             Err(error) => {
                 self.note(access, &error);
                 let error =

@@ -122,7 +122,13 @@ pub fn main() -> ExitCode {
     let done = logs::init(cli.log_format, cli.verbose, log_color, progress::beside_bars())
         .map_err(|message| Failure::new(Exit::Failed, message))
         .and_then(|()| runtime())
-        .and_then(|runtime| runtime.block_on(dispatch(cli.command, &context)));
+        .and_then(|runtime| {
+            let done = runtime.block_on(dispatch(cli.command, &context));
+            // A call into a broker that hangs may still hold a thread, and dropping the runtime
+            // would wait for it: the grace period ends whatever the brokers do.
+            runtime.shutdown_background();
+            done
+        });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -11,6 +11,7 @@ pub mod money;
 pub mod quarantine;
 pub mod record;
 pub mod reference;
+pub mod refusals;
 pub mod schemas;
 pub mod time;
 pub mod transactions;

@@ -131,6 +131,27 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether waiting may help: brokers that have just started know neither their controller nor
+    /// each other yet.
+    pub fn is_transient(&self) -> bool {
+        use RDKafkaErrorCode as Code;
+        match self {
+            Self::Kafka { .. } => true,
+            Self::Create { code, .. } => matches!(
+                code,
+                Code::RequestTimedOut
+                    | Code::OperationTimedOut
+                    | Code::NotController
+                    | Code::CoordinatorNotAvailable
+                    | Code::BrokerNotAvailable
+                    | Code::LeaderNotAvailable
+                    | Code::NetworkException
+                    | Code::ThrottlingQuotaExceeded
+            ),
+            Self::Missing(_) | Self::Conflict(_) => false,
+        }
+    }
+
     /// Whether the brokers know the client and say no.
     pub fn is_refused(&self) -> bool {
         let code = match self {

@@ -267,7 +267,13 @@ impl Entity {
                 digest.highest_id.into_iter().for_each(|id| checkpoint.raise_cursor(id));
                 checkpoint.backfill_next = next;
             }
-            Advance::Nothing => {}
+            Advance::Nothing => {
+                // Only the connection-wide feed is read like this before its first commit, and it
+                // has no history of its own.
+                if state.checkpoint.is_none() {
+                    checkpoint.backfill_next = None;
+                }
+            }
         }
         digest.newest_at.into_iter().for_each(|at| checkpoint.raise_newest(at));
         if let Some(first_kept) = reading.first_kept

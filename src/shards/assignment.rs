@@ -98,6 +98,26 @@ pub fn join(
     Ok((Member { changes: changed, notes }, handle))
 }
 
+/// What the group has noted of every shard, without joining it. Blocks.
+///
+/// # Errors
+/// Whatever the brokers say; no answer is not an empty note.
+pub fn notes(kafka: &Kafka) -> Result<BTreeMap<i32, Note>, KafkaError> {
+    let topic = kafka.topic("internal.assignment");
+    let consumer: BaseConsumer<Logging> =
+        client_config(kafka, &Role::GroupMember)?.create_with_context(Logging)?;
+    let mut asked = TopicPartitionList::new();
+    for shard in 0..kafka.shards {
+        asked.add_partition(&topic, shard);
+    }
+    let committed = consumer.committed_offsets(asked, CALL_TIMEOUT)?;
+    let noted = (0..kafka.shards).filter_map(|shard| {
+        let element = committed.find_partition(&topic, shard)?;
+        Note::from_metadata(element.metadata()).map(|note| (shard, note))
+    });
+    Ok(noted.collect())
+}
+
 struct Membership {
     kafka: Kafka,
     stop: watch::Receiver<bool>,

@@ -56,7 +56,7 @@ pub enum Error {
     Read(#[from] reading::Error),
     /// The state topic lost something.
     #[error(
-        "STATE_REGRESSION: state topic {topic}[{shard}]: {regression}; stopped, because going on would publish rows again. restore the topic from a backup, or accept the loss with `checkpoint reset --yes` once the consumers are ready for repeated rows"
+        "STATE_REGRESSION: state topic {topic}[{shard}]: {regression}; stopped, because going on would publish rows again. restore the topic from a backup, or, once the consumers are ready for repeated rows, accept the loss: `checkpoint reset --why TEXT` shows what it would do, and does it with --yes; the shard then goes on by itself within a minute"
     )]
     Regression {
         /// The state topic.
@@ -165,20 +165,22 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     let cluster = writer.cluster_id(METADATA_TIMEOUT).unwrap_or_default();
     let now = Timestamp::from_utc(Utc::now());
     let mut cached = load_cache(request, &cluster, now, start, end)?;
-    let mut restored = match read_state(request, end, cached.as_ref()) {
+    let mut restored = match read_state(request, (start, end), cached.as_ref()) {
         // What the cache and Kafka say together cannot be understood: Kafka alone decides.
         Err(reading::Error::Record { .. }) if cached.is_some() => {
             cached = None;
-            read_state(request, end, None)?
+            read_state(request, (start, end), None)?
         }
         other => other?,
     };
     let found = Found { identity: restored.state.identity(), start, end };
-    check_regression(request.note.as_ref(), found).map_err(|regression| Error::Regression {
-        topic: request.kafka.topic("internal.state"),
-        shard: request.shard,
-        regression,
-    })?;
+    check_regression(request.note.as_ref(), found, restored.state.reset()).map_err(
+        |regression| Error::Regression {
+            topic: request.kafka.topic("internal.state"),
+            shard: request.shard,
+            regression,
+        },
+    )?;
     let (identity, end) = match restored.state.identity() {
         Some(identity) => (identity.to_owned(), end),
         None => write_identity(&mut writer, &mut restored)?,
@@ -217,14 +219,19 @@ fn load_cache(
         return Ok(None);
     }
     // A cache of another life of the partition would hide that the topic was recreated.
-    let identity = first_identity(request, end)?;
+    let identity = first_identity(request, start, end)?;
     Ok((identity.as_deref() == Some(cached.tag.identity.as_str())).then_some(cached))
 }
 
-/// The identity is the first record that is ever written, and compaction keeps it in its place.
-fn first_identity(request: &Request, end: i64) -> Result<Option<String>, reading::Error> {
+/// The identity is the first record that is ever written, and compaction keeps it in its place; a
+/// partition that was cut has lost it, and is read without the cache.
+fn first_identity(
+    request: &Request,
+    start: i64,
+    end: i64,
+) -> Result<Option<String>, reading::Error> {
     let topic = request.kafka.topic("internal.state");
-    let stretch = Stretch { topic, partition: request.shard, from: 0, end };
+    let stretch = Stretch { topic, partition: request.shard, from: start, end };
     let mut first = ShardState::default();
     read_committed(&request.kafka, &stretch, READ_DEADLINE, |_, key, value| {
         // Anything but an identity leaves `first` without one, which is an answer too.
@@ -238,12 +245,14 @@ fn first_identity(request: &Request, end: i64) -> Result<Option<String>, reading
 
 fn read_state(
     request: &Request,
-    end: i64,
+    (start, end): (i64, i64),
     cached: Option<&store::Cached>,
 ) -> Result<Restored, reading::Error> {
     let topic = request.kafka.topic("internal.state");
     let mut state = ShardState::default();
-    let mut from = 0;
+    // Offsets before it cannot be asked for: the broker would refuse, and nobody would be told
+    // that they are missing.
+    let mut from = start;
     if let Some(cached) = cached {
         for (key, value) in &cached.entries {
             state.apply(key, Some(value)).map_err(|error| reading::Error::Record {
@@ -277,13 +286,19 @@ fn read_state(
 
 /// Gives the partition an identity: the first record that a new shard commits.
 fn write_identity(writer: &mut Writer, restored: &mut Restored) -> Result<(String, i64), Error> {
-    let identity = Uuid::new_v4().to_string();
-    let value = codec::encode_identity(&identity);
-    let record = StateRecord { key: codec::IDENTITY_KEY.to_owned(), value: Some(value.clone()) };
+    let (identity, record) = new_identity();
+    let value = record.value.clone();
     let batch = Batch { events: Vec::new(), state: vec![record] };
     let end = writer.commit(&[&batch])?;
-    restored.fill.insert(codec::IDENTITY_KEY.to_owned(), Some(value));
+    restored.fill.insert(codec::IDENTITY_KEY.to_owned(), value);
     Ok((identity, end))
+}
+
+/// An identity that no partition ever had, and the record that gives it to one.
+pub(super) fn new_identity() -> (String, StateRecord) {
+    let identity = Uuid::new_v4().to_string();
+    let value = Some(codec::encode_identity(&identity));
+    (identity, StateRecord { key: codec::IDENTITY_KEY.to_owned(), value })
 }
 
 /// Opens the shard's tree for writing: as it was where it was believed, filled anew otherwise.

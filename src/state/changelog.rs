@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::domain::ids::{ConnectionId, EntityKey};
+use crate::domain::{
+    ids::{ConnectionId, EntityKey},
+    refusals::TosRefusals,
+};
 
 use super::{
     codec::{self, StateKey, StateValue},
     position::Checkpoint,
+    reset::Reset,
     seen::SeenRows,
 };
 
@@ -23,7 +27,18 @@ pub struct EntityState {
 #[derive(Debug, Clone, Default)]
 pub struct ShardState {
     entities: HashMap<EntityKey, EntityState>,
+    refusals: HashMap<ConnectionId, TosRefusals>,
     identity: Option<String>,
+    reset: Option<Reset>,
+}
+
+/// What belongs to one connection.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionState {
+    /// Its entities.
+    pub entities: HashMap<EntityKey, EntityState>,
+    /// Its TOS tokens that were refused.
+    pub refusals: Option<TosRefusals>,
 }
 
 impl ShardState {
@@ -34,6 +49,14 @@ impl ShardState {
         match (key, value) {
             (StateKey::Identity, Some(StateValue::Identity(uuid))) => self.identity = Some(uuid),
             (StateKey::Identity, None) => self.identity = None,
+            (StateKey::Reset, Some(StateValue::Reset(reset))) => self.reset = Some(reset),
+            (StateKey::Reset, None) => self.reset = None,
+            (StateKey::Refusals(connection), Some(StateValue::Refusals(refusals))) => {
+                self.refusals.insert(connection, refusals);
+            }
+            (StateKey::Refusals(connection), None) => {
+                self.refusals.remove(&connection);
+            }
             (StateKey::Checkpoint(entity), Some(StateValue::Checkpoint(checkpoint))) => {
                 self.entities.entry(entity).or_default().checkpoint = Some(checkpoint);
             }
@@ -60,16 +83,18 @@ impl ShardState {
         self.identity.as_deref()
     }
 
-    /// Takes the entities of one connection out; they belong to its pollers from then on.
-    pub fn take_connection(
-        &mut self,
-        connection: &ConnectionId,
-    ) -> HashMap<EntityKey, EntityState> {
+    /// What an operator has accepted, where anybody ever did.
+    pub const fn reset(&self) -> Option<&Reset> {
+        self.reset.as_ref()
+    }
+
+    /// Takes what belongs to one connection out; it belongs to its pollers from then on.
+    pub fn take_connection(&mut self, connection: &ConnectionId) -> ConnectionState {
         let (taken, kept) = std::mem::take(&mut self.entities)
             .into_iter()
             .partition(|(key, _)| key.connection == *connection);
         self.entities = kept;
-        taken
+        ConnectionState { entities: taken, refusals: self.refusals.remove(connection) }
     }
 
     /// Entities in no particular order.
@@ -126,7 +151,7 @@ mod tests {
         state.apply(&codec::chunk_key(&entity(), id), None).unwrap();
         assert_eq!(state.seen_rows(), 0);
         let taken = state.take_connection(&entity().connection);
-        assert_eq!(taken[&entity()].checkpoint, Some(checkpoint));
+        assert_eq!(taken.entities[&entity()].checkpoint, Some(checkpoint));
         assert_eq!(state.entities().count(), 0);
     }
 

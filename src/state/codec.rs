@@ -5,23 +5,29 @@
 //! | checkpoint | `connection/stream/entity` | `0x01`, then JSON |
 //! | chunk of seen rows | `connection/stream/entity/day/chunk` | `0x02`, then rows |
 //! | identity of the partition | `_identity` | `0x03`, then a uuid |
+//! | an operator's acceptance of a loss | `_reset` | `0x04`, then JSON |
+//! | refused TOS tokens | `connection/tos_payments/_access/refusals` | `0x05`, then JSON |
 //!
 //! The first byte is the kind, the second the version of its format. A newer version than this
 //! program knows stops the shard: guessing would repeat or lose rows.
 
 use crate::domain::{
     ids::{ConnectionId, EntityKey, SourceId, Stream},
+    refusals::TosRefusals,
     time::Day,
 };
 
 use super::{
     position::Checkpoint,
+    reset::Reset,
     seen::{Chunk, ChunkId, SeenRow},
 };
 
 const KIND_CHECKPOINT: u8 = 1;
 const KIND_CHUNK: u8 = 2;
 const KIND_IDENTITY: u8 = 3;
+const KIND_RESET: u8 = 4;
+const KIND_REFUSALS: u8 = 5;
 const VERSION: u8 = 1;
 
 const FLAG_TEXT_ID: u8 = 1;
@@ -32,6 +38,10 @@ const FLAG_KEY: u8 = 16;
 
 /// The key under which a partition's identity lies.
 pub const IDENTITY_KEY: &str = "_identity";
+/// The key under which an operator's acceptance of a loss lies.
+pub const RESET_KEY: &str = "_reset";
+/// What follows the stream in the key of refused tokens; no entity has a key of four parts.
+const REFUSALS_KEY: [&str; 2] = ["_access", "refusals"];
 
 /// What a key of the state topic names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +52,10 @@ pub enum StateKey {
     Chunk(EntityKey, ChunkId),
     /// The partition's own identity.
     Identity,
+    /// An operator's acceptance of a loss.
+    Reset,
+    /// How many TOS tokens of a connection were refused.
+    Refusals(ConnectionId),
 }
 
 /// A record of the state topic, decoded.
@@ -53,6 +67,10 @@ pub enum StateValue {
     Chunk(Chunk),
     /// A uuid made when the partition was first written.
     Identity(String),
+    /// An operator's acceptance of a loss.
+    Reset(Reset),
+    /// How many TOS tokens were refused.
+    Refusals(TosRefusals),
 }
 
 /// Why bytes of the state topic cannot be read.
@@ -79,11 +97,19 @@ pub enum Error {
 impl StateKey {
     /// Reads a key.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        if text == IDENTITY_KEY {
-            return Ok(Self::Identity);
+        match text {
+            IDENTITY_KEY => return Ok(Self::Identity),
+            RESET_KEY => return Ok(Self::Reset),
+            _ => {}
         }
         let wrong = || Error::Key(text.to_owned());
         let parts: Vec<&str> = text.split('/').collect();
+        if let [connection, stream, rest @ ..] = parts.as_slice()
+            && *stream == Stream::TosPayments.name()
+            && rest == REFUSALS_KEY
+        {
+            return Ok(Self::Refusals(ConnectionId::try_new(connection).map_err(|_| wrong())?));
+        }
         let (connection, stream, entity) = match parts.as_slice() {
             [c, s, e] | [c, s, e, _, _] => (*c, *s, *e),
             _ => return Err(wrong()),
@@ -114,11 +140,31 @@ pub fn chunk_key(entity: &EntityKey, chunk: ChunkId) -> String {
     format!("{entity}/{}/{}", chunk.day.0, chunk.index)
 }
 
+/// The key of a connection's refused TOS tokens.
+pub fn refusals_key(connection: &ConnectionId) -> String {
+    let [access, refusals] = REFUSALS_KEY;
+    format!("{connection}/{}/{access}/{refusals}", Stream::TosPayments)
+}
+
 /// A checkpoint as bytes.
 pub fn encode_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
-    let mut bytes = vec![KIND_CHECKPOINT, VERSION];
-    // Writing plain numbers to a Vec as JSON cannot fail; an empty value would be refused on read.
-    if serde_json::to_writer(&mut bytes, checkpoint).is_err() {
+    as_json(KIND_CHECKPOINT, checkpoint)
+}
+
+/// An operator's acceptance of a loss as bytes.
+pub fn encode_reset(reset: &Reset) -> Vec<u8> {
+    as_json(KIND_RESET, reset)
+}
+
+/// A connection's refused TOS tokens as bytes.
+pub fn encode_refusals(refusals: &TosRefusals) -> Vec<u8> {
+    as_json(KIND_REFUSALS, refusals)
+}
+
+fn as_json(kind: u8, value: &impl serde::Serialize) -> Vec<u8> {
+    let mut bytes = vec![kind, VERSION];
+    // Writing plain values to a Vec as JSON cannot fail; an empty value would be refused on read.
+    if serde_json::to_writer(&mut bytes, value).is_err() {
         bytes.truncate(2);
     }
     bytes
@@ -184,6 +230,12 @@ pub fn decode(bytes: &[u8]) -> Result<StateValue, Error> {
         KIND_IDENTITY => String::from_utf8(rest.to_vec())
             .map(StateValue::Identity)
             .map_err(|_| Error::Damaged("identity is not text")),
+        KIND_RESET => serde_json::from_slice(rest)
+            .map(StateValue::Reset)
+            .map_err(|_| Error::Damaged("reset is not the JSON of this version")),
+        KIND_REFUSALS => serde_json::from_slice(rest)
+            .map(StateValue::Refusals)
+            .map_err(|_| Error::Damaged("refusals are not the JSON of this version")),
         _ => Err(Error::Damaged("unknown kind")),
     }
 }
@@ -309,6 +361,31 @@ mod tests {
             Ok(StateKey::Checkpoint(entity()))
         );
         assert!(StateKey::parse("acme/nothing/38").is_err());
+        let connection = entity().connection;
+        assert_eq!(
+            StateKey::parse(&refusals_key(&connection)),
+            Ok(StateKey::Refusals(connection))
+        );
+        assert!(StateKey::parse("acme/bank_transactions/_access/refusals").is_err());
+    }
+
+    #[test]
+    fn operator_records_and_refusals_of_version_1_still_load() {
+        let bytes = b"\x04\x01{\"by\":\"ops\",\"why\":\"w\",\"at\":7,\"noted_identity\":\"a\",\"noted_end\":9,\"start\":3}";
+        let reset = Reset {
+            by: "ops".into(),
+            why: "w".into(),
+            at: Timestamp(7),
+            noted_identity: Some("a".into()),
+            noted_end: 9,
+            start: 3,
+        };
+        assert_eq!(decode(bytes), Ok(StateValue::Reset(reset.clone())));
+        assert_eq!(encode_reset(&reset), bytes);
+        let bytes = b"\x05\x01{\"refused\":2,\"salt\":\"s\",\"digest\":\"0a0b0c0d\"}";
+        let refusals = TosRefusals { refused: 2, salt: "s".into(), digest: "0a0b0c0d".into() };
+        assert_eq!(decode(bytes), Ok(StateValue::Refusals(refusals.clone())));
+        assert_eq!(encode_refusals(&refusals), bytes);
     }
 
     #[test]

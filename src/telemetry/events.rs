@@ -99,7 +99,7 @@ events! {
     ShardRevoked "VOM-SHD-003" INFO "a shard was handed back" "nothing";
     ShardFenced "VOM-SHD-004" WARN "another process has taken the shard" "nothing after a rollout; else look for a second deployment with the same env, topic_prefix and group";
     RestoreFailed "VOM-SHD-005" WARN "the shard could not be locked, or its state not be read to the end; it is tried again" "nothing while it is rare; else check the state topic; empty is never assumed";
-    StateRegressed "VOM-SHD-006" ERROR "the state topic was recreated, emptied or cut; the shard has stopped" "restore it, or decide with checkpoint import or checkpoint reset --yes";
+    StateRegressed "VOM-SHD-006" ERROR "the state topic was recreated, emptied or cut; the shard has stopped" "restore it from a backup, or accept the loss with checkpoint reset; the shard then goes on by itself";
     RestoreProgress "VOM-SHD-007" INFO "a shard is being restored" "nothing; the line says how far it is";
     ShardCountChanged "VOM-SHD-008" ERROR "the assignment topic no longer has kafka.shards partitions" "recreate the topic or change kafka.shards, then restart";
     ShardBroke "VOM-SHD-009" ERROR "a shard's task broke off: a mistake of this program, or no thread to be had" "report the line; the shard is tried again";
