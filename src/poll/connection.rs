@@ -446,3 +446,31 @@ pub(super) fn schedule(stream: Stream, following: Following) -> Schedule {
         lookback_interval: following.lookback_interval,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::poll::tests::Stage;
+
+    #[tokio::test]
+    async fn a_poller_that_breaks_off_ends_all_of_the_connections_so_that_the_shard_starts_anew() {
+        let stage = Stage::new().await;
+        let stop = stage.stop.child_token();
+        let mut running = Running {
+            parts: stage.parts.clone(),
+            states: HashMap::new(),
+            accounts: Accounts::default(),
+            served: Served::default(),
+            followed: HashMap::new(),
+            tasks: JoinSet::new(),
+            stop: stop.clone(),
+        };
+        let other = stop.clone();
+        running.tasks.spawn(async move { other.cancelled().await });
+        running.tasks.spawn(async { panic!("a mistake of this program") });
+        let ended = running.supervise(None, None);
+        tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it ends by itself");
+        assert!(stop.is_cancelled() && running.tasks.is_empty());
+        assert!(!stage.stop.is_cancelled(), "the shard itself goes on");
+    }
+}

@@ -22,3 +22,6 @@ pub mod series;
 pub mod snapshot;
 pub mod task;
 mod working;
+
+#[cfg(test)]
+mod tests;

@@ -190,3 +190,17 @@ fn count(
         }
     }
 }
+
+/// A shard's thread that writes nowhere.
+#[cfg(test)]
+impl Inbox {
+    /// Hands out batches in order; one that `confirms` refuses is lost with all that follow.
+    pub(crate) async fn serve(mut self, mut confirms: impl FnMut(Batch) -> bool) {
+        while let Some(request) = self.requests.recv().await {
+            if !confirms(request.batch) {
+                return;
+            }
+            request.committed.send(()).unwrap_or_default();
+        }
+    }
+}

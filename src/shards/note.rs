@@ -105,7 +105,10 @@ mod tests {
     fn a_partition_that_grew_is_fine() {
         let found = Found { identity: Some("a"), start: 0, end: 12 };
         assert_eq!(check_regression(Some(&note()), found, None), Ok(()));
-        assert_eq!(check_regression(None, Found { identity: None, start: 0, end: 0 }, None), Ok(()));
+        assert_eq!(
+            check_regression(None, Found { identity: None, start: 0, end: 0 }, None),
+            Ok(())
+        );
     }
 
     #[test]

@@ -362,10 +362,7 @@ mod tests {
         );
         assert!(StateKey::parse("acme/nothing/38").is_err());
         let connection = entity().connection;
-        assert_eq!(
-            StateKey::parse(&refusals_key(&connection)),
-            Ok(StateKey::Refusals(connection))
-        );
+        assert_eq!(StateKey::parse(&refusals_key(&connection)), Ok(StateKey::Refusals(connection)));
         assert!(StateKey::parse("acme/bank_transactions/_access/refusals").is_err());
     }
 

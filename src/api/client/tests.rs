@@ -1,6 +1,7 @@
 //! The client against a real HTTP server on loopback.
 
 mod fake;
+mod lifted;
 
 use std::sync::atomic::AtomicUsize;
 

@@ -25,7 +25,10 @@ pub(super) async fn run(
     }
     if let Some(shard) = shard.filter(|shard| !(0..config.kafka.shards).contains(shard)) {
         let shards = config.kafka.shards;
-        return Err(Failure::new(Exit::Usage, format!("no shard {shard}: kafka.shards is {shards}")));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("no shard {shard}: kafka.shards is {shards}"),
+        ));
     }
     let (env, kafka) = (config.env.clone(), config.kafka.clone());
     let mut standings = blocking(move || reset::look(&kafka)).await?;
