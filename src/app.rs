@@ -207,7 +207,7 @@ impl App {
         if self.broker == Broker::Real && self.ensure_topics(stop).await?.is_none() {
             return Ok(None);
         }
-        self.health.set_kafka_known();
+        self.health.set_kafka_answers(true);
         let Some(ids) = self.schema_ids(stop).await? else { return Ok(None) };
         self.health.set_schemas_known();
         let encoder = Encoder::new(&ids, |suffix| self.config.kafka.topic(suffix))?;
@@ -346,6 +346,7 @@ impl App {
                             shard
                         });
                     }
+                    Some(Change::Kafka(answers)) => self.health.set_kafka_answers(answers),
                     Some(Change::Revoked(shard)) => {
                         log_event!(Event::ShardRevoked, shard, "shard revoked");
                         if let Some(token) = tokens.remove(&shard) {

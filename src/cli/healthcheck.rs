@@ -105,7 +105,7 @@ mod tests {
         assert!(failure.message.contains("kafka: Kafka has not answered yet"), "{failure:?}");
         health.set_config_valid();
         health.set_state_open();
-        health.set_kafka_known();
+        health.set_kafka_answers(true);
         health.set_schemas_known();
         run(Args { url: Some(url.clone()) }, &context).await.unwrap();
         let args = crate::cli::status::Args { url: Some(url), watch: false };

@@ -22,7 +22,7 @@ pub struct Health {
     beat_ms: AtomicU64,
     config_valid: AtomicBool,
     state_open: AtomicBool,
-    kafka_known: AtomicBool,
+    kafka_answers: AtomicBool,
     schemas_known: AtomicBool,
     /// Assigned shards, and whether each is restored.
     shards: Mutex<BTreeMap<i32, bool>>,
@@ -47,7 +47,7 @@ impl Health {
             beat_ms: AtomicU64::new(0),
             config_valid: AtomicBool::new(false),
             state_open: AtomicBool::new(false),
-            kafka_known: AtomicBool::new(false),
+            kafka_answers: AtomicBool::new(false),
             schemas_known: AtomicBool::new(false),
             shards: Mutex::default(),
         }
@@ -69,9 +69,9 @@ impl Health {
         self.state_open.store(true, Ordering::Release);
     }
 
-    /// Kafka has answered with its metadata once.
-    pub fn set_kafka_known(&self) {
-        self.kafka_known.store(true, Ordering::Release);
+    /// Kafka answers, or has ceased to: without it no shard can be run, nor be handed over.
+    pub fn set_kafka_answers(&self, answers: bool) {
+        self.kafka_answers.store(answers, Ordering::Release);
     }
 
     /// All schema ids are known.
@@ -127,7 +127,7 @@ impl Health {
         vec![
             flag("config", &self.config_valid, "the configuration is not valid yet"),
             flag("state", &self.state_open, "the local cache is being opened"),
-            flag("kafka", &self.kafka_known, "Kafka has not answered yet"),
+            flag("kafka", &self.kafka_answers, "Kafka does not answer"),
             flag("schemas", &self.schemas_known, "the schema registry has not answered yet"),
             Check {
                 name: "shards",
@@ -156,7 +156,7 @@ mod tests {
         let health = Health::new();
         health.set_config_valid();
         health.set_state_open();
-        health.set_kafka_known();
+        health.set_kafka_answers(true);
         health.set_schemas_known();
         health
     }
@@ -172,6 +172,15 @@ mod tests {
         health.shard_assigned(4);
         health.shard_revoked(4);
         health.shard_restored(4);
+        assert!(health.is_ready());
+    }
+
+    #[test]
+    fn a_kafka_that_ceases_to_answer_takes_the_readiness_away() {
+        let health = ready();
+        health.set_kafka_answers(false);
+        assert!(!health.is_ready());
+        health.set_kafka_answers(true);
         assert!(health.is_ready());
     }
 

@@ -2,8 +2,6 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use crate::{
     domain::{
         ids::{SourceId, Stream},
@@ -14,7 +12,7 @@ use crate::{
         vocabulary::Source,
         warnings::{Warning, Warnings},
     },
-    mapping::{HASH_RULE, Mapped, Rejection, content_hash, event_id},
+    mapping::{HASH_RULE, Mapped, Rejection, content_hash, event_id, rejected_hash},
     publish::{
         batch::{Batch, EventHeaders, EventRecord, StateRecord},
         encode,
@@ -203,7 +201,7 @@ impl<'a> Working<'a> {
         rejection: Rejection,
     ) -> Result<(), encode::Error> {
         let target = self.target;
-        let hash = xxh3_128(json.as_bytes());
+        let hash = rejected_hash(target.key.stream, json);
         let known_id = rejection.source_id.clone();
         let id = known_id.clone().unwrap_or_else(|| SourceId::Text(format!("?{hash:032x}").into()));
         self.note(&id, None);

@@ -90,6 +90,7 @@ events! {
     TopicCreated "VOM-KFK-005" INFO "a topic was created" "nothing";
     KafkaClient "VOM-KFK-006" WARN "the Kafka client reports something critical" "read the line; the call that fails because of it is logged too";
     AssignmentFailed "VOM-KFK-007" WARN "the consumer group that shares the shards was lost; it is joined again" "nothing while it is rare; else look at the broker's log";
+    KafkaAnswers "VOM-KFK-008" INFO "Kafka answers again" "nothing";
     RegistryUnavailable "VOM-REG-001" WARN "the schema registry does not answer" "check schema_registry.url";
     SchemaRefused "VOM-REG-002" ERROR "the registry refuses a schema" "run schemas check; somebody registered another one under the subject";
     SchemaMissing "VOM-REG-003" ERROR "a schema is not registered and mode is verify" "run schemas register, or set schema_registry.mode: register";

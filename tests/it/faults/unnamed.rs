@@ -40,6 +40,7 @@ fn a_row_that_names_no_account_goes_to_quarantine_with_the_next_poll_and_only_on
         .map(|record: &Record| decoder.decode(record.value.as_ref().unwrap()))
         .collect();
     let found: Vec<_> = rows.iter().map(|row| row["meta"]["source_id"].as_str().unwrap()).collect();
+    assert_eq!(found.len(), 2, "{rows:#?}");
     assert_eq!(found, [ids[0].to_string(), more[0].to_string()]);
     for row in &rows {
         assert_eq!((&row["entity"], &row["reason"]), (&json!("all"), &json!("MISSING_FIELD")));

@@ -13,7 +13,10 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     message::Headers,
+    metadata::MetadataPartition,
 };
+
+use super::wait::{GENEROUS, wait_for};
 
 const CALL: Duration = Duration::from_secs(30);
 const READ: Duration = Duration::from_secs(120);
@@ -113,15 +116,20 @@ pub(crate) fn read_to_end(bootstrap: &str, topic: &str) -> Vec<Record> {
     records
 }
 
-/// Log start and true end (not the last stable offset) of each partition.
+/// Log start and true end (not the last stable offset) of each partition. A topic that was created
+/// a moment ago is waited for: its broker may not know it yet.
 fn high_watermarks(config: &mut ClientConfig, topic: &str) -> BTreeMap<i32, (i64, i64)> {
     let uncommitted: BaseConsumer =
         config.set("isolation.level", "read_uncommitted").create().unwrap();
-    let metadata = uncommitted.fetch_metadata(Some(topic), CALL).expect("the broker answers");
-    let topic = metadata.topics().first().expect("metadata of the topic");
-    assert!(topic.error().is_none(), "{}: {:?}", topic.name(), topic.error());
-    let watermarks = |p: i32| uncommitted.fetch_watermarks(topic.name(), p, CALL).unwrap();
-    topic.partitions().iter().map(|p| (p.id(), watermarks(p.id()))).collect()
+    wait_for(&format!("the watermarks of {topic}"), GENEROUS, || {
+        let metadata = uncommitted.fetch_metadata(Some(topic), CALL).expect("the broker answers");
+        let topic = metadata.topics().first().filter(|topic| topic.error().is_none())?;
+        let watermarks = |p: &MetadataPartition| {
+            let found = uncommitted.fetch_watermarks(topic.name(), p.id(), CALL).ok()?;
+            Some((p.id(), found))
+        };
+        topic.partitions().iter().map(watermarks).collect()
+    })
 }
 
 fn position(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
