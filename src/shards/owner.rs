@@ -33,7 +33,7 @@ use super::{
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// How often a shard that waits for an operator looks whether one has decided.
-const RECHECK: Duration = Duration::from_secs(30);
+const RECHECK: Duration = Duration::from_secs(15);
 /// How long pollers may take to end once they are told to.
 const POLLERS_GRACE: Duration = Duration::from_secs(15);
 /// How long the writer's thread may take for what is queued.

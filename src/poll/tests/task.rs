@@ -54,10 +54,11 @@ fn add_row(stage: &Stage) -> i64 {
 async fn a_backfill_window_that_fails_is_asked_for_again() {
     let stage = Stage::new().await;
     add_row(&stage);
-    stage.set_faults(&["html:x2:account_transactions"]);
+    stage.set_faults(&["missing_key:x2:account_transactions"]);
     let entity = account(&stage);
     let poller = follow(&stage, &entity);
     until("the history is read", || stage.kinds().len() == 1).await;
+    until("it is polled", || stage.asked(ROWS).len() > 3).await;
     stage.stop.cancel();
     poller.await.unwrap();
     let asked = stage.asked(ROWS);
@@ -79,7 +80,7 @@ async fn a_failed_poll_moves_no_cursor_and_the_next_asks_above_the_same_one() {
         stage.asked(ROWS).iter().filter(|request| request.target.contains(&above(id))).count()
     };
     until("the history is read and polled above", || polls_above(known) > 0).await;
-    stage.set_faults(&["html:account_transactions"]);
+    stage.set_faults(&["missing_key:account_transactions"]);
     let commits = stage.commits();
     let next = add_row(&stage);
     let before = polls_above(known);

@@ -26,6 +26,8 @@ use crate::harness::{
 
 const NAME: &str = "Kanarya Çıtkuşu";
 const MAIL: &str = "kanarya.citkusu@example.com";
+/// How often a call is tried before it fails, for both terminals.
+const TRIES: usize = 8;
 const TOPICS: [&str; 14] = [
     "bank.transactions",
     "pos.transactions",
@@ -185,22 +187,23 @@ fn lies(canaries: &Canaries) -> impl FnMut(&str) -> Way + Send + 'static {
     let junk = format!("{{\"status\":\"success\",\"transactions\":[{{\"id\":1}} {sentence}]}}");
     let to = format!("302 Found\r\nLocation: /{0}/x?iban={0}&s={APP_SECRET}", canaries.iban);
     let to: &'static str = Box::leak(to.into_boxed_str());
-    let mut stations = [
+    let stations = [
         ("200 OK\r\nContent-Type: text/html", page.clone()),
+        ("200 OK\r\nContent-Type: application/json", message.clone()),
         ("200 OK\r\nContent-Type: application/json", cut),
+        ("422 Unprocessable Content\r\nContent-Type: application/json", message.clone()),
         ("200 OK\r\nContent-Type: application/json", junk),
         ("502 Bad Gateway\r\nContent-Type: text/html", page.clone()),
-        ("200 OK\r\nContent-Type: application/json", message.clone()),
         ("429 Too Many Requests\r\nRetry-After: 1", sentence),
-        ("422 Unprocessable Content\r\nContent-Type: application/json", message.clone()),
-    ]
-    .into_iter()
-    .cycle();
+    ];
+    let mut asked = 0;
     move |request: &str| {
         let line = request.lines().next().unwrap_or_default();
         if line.contains("pos-rapor/stations/") {
-            let (start, body) = stations.next().unwrap();
-            Way::Answer(start, body)
+            // each of them for the tries of a whole call
+            let (start, body) = &stations[asked / TRIES % stations.len()];
+            asked += 1;
+            Way::Answer(start, body.clone())
         } else if line.contains("/tos/query") {
             Way::Answer(
                 "500 Internal Server Error\r\nContent-Type: application/json",
@@ -208,7 +211,7 @@ fn lies(canaries: &Canaries) -> impl FnMut(&str) -> Way + Send + 'static {
             )
         } else if line.contains("transactions-list") {
             Way::Answer("401 Unauthorized\r\nContent-Type: application/json", message.clone())
-        } else if line.contains("/customers") {
+        } else if line.contains("/transaction_types") {
             Way::Answer("403 Forbidden\r\nContent-Type: application/json", message.clone())
         } else if line.contains("/banks") {
             Way::Answer(to, page.clone())

@@ -10,6 +10,8 @@ use crate::harness::{
     wait::wait_until,
 };
 
+/// Kafka's API key of `Fetch`.
+const FETCH: i16 = 1;
 /// Kubernetes kills after 60 s; the drain budget is 45 s.
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -47,10 +49,11 @@ fn a_broker_that_hangs_does_not_hold_the_end_back() {
     let_go();
     stage.assert_none_twice();
 
-    // while the shards are being restored: their lock is waited for
+    // while the shards are being restored: their records do not come
+    std::fs::remove_dir_all(stage.home.path().join("state")).unwrap();
+    hold(requests().of(FETCH));
     let mut connector = stage.home.run();
-    connector.wait_for_line("VOM-SHD-001", DEADLINE);
-    hold(requests());
+    connector.wait_for_line("VOM-SHD-007", DEADLINE);
     assert_ends(&mut connector, "in a restore");
     let_go();
 
