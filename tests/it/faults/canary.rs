@@ -232,15 +232,28 @@ fn assert_clean(place: &str, text: &str, canaries: &[String]) {
     }
 }
 
+/// Fields that are shown as they came, so that a person sees what is wrong with them.
+const SHOWN: [&str; 5] = ["amount", "fec_name", "gross_amount", "tutar", "Amount"];
+
+/// What quarantine shows of a row beside the fields that stand there as they came.
+fn masked_part(record: &Record, decoder: &Decoder) -> String {
+    let mut row = decoder.decode(record.value.as_ref().unwrap());
+    let mut raw: Value = serde_json::from_str(row["raw"].as_str().unwrap()).unwrap();
+    raw.as_object_mut().unwrap().retain(|name, _| !SHOWN.contains(&name.as_str()));
+    row["raw"] = raw;
+    row.to_string()
+}
+
 /// Whatever stands around the values of a topic, and the values where they must be clean too.
 fn sweep(suffix: &str, records: &[Record], pan: &str, canaries: &[String]) {
+    let decoder = Decoder::new(shared_registry().url());
     for record in records {
         let around = format!("{:?} {:?}", record.key, record.headers);
         assert_clean(&format!("key or header in {suffix}"), &around, canaries);
         let value =
             String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned();
         match suffix {
-            "quarantine" => assert_clean(suffix, &value, canaries),
+            "quarantine" => assert_clean(suffix, &masked_part(record, &decoder), canaries),
             other if other.starts_with("internal.") => assert_clean(suffix, &value, canaries),
             // Reconciliation needs the rest in the events; a card number nobody needs.
             _ => assert_clean(suffix, &value, &[pan.to_owned()]),

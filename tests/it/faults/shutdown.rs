@@ -47,7 +47,7 @@ fn a_broker_that_hangs_does_not_hold_the_end_back() {
     hold(requests());
     assert_ends(&mut connector, "in a transaction");
     let_go();
-    stage.assert_none_twice();
+    assert_eq!(stage.most_repeated(), 1);
 
     // while the shards are being restored: their records do not come
     std::fs::remove_dir_all(stage.home.path().join("state")).unwrap();
