@@ -94,7 +94,8 @@ impl Canaries {
 
     /// Fields of a bank row, each of them full of what it may hold.
     fn bank_fields(&self) -> Map<String, Value> {
-        let text = format!("{NAME} {} {} {} {MAIL}", self.pan, self.national_id, self.iban);
+        // A name among other words cannot be told from them, so free text holds none here.
+        let text = format!("SN {} {} {}", self.pan, self.national_id, self.iban);
         let fields = json!({
             "sender_name": NAME, "sender_title": NAME, "opponent_title": NAME,
             "sender_iban": self.iban, "reciever_iban": self.iban, "opponent_iban": self.iban,
@@ -117,7 +118,7 @@ impl Canaries {
             json!({"amount": self.iban}),
             json!({"fec_name": self.iban}),
             json!({"fec_name": NAME}),
-            json!({"_omit": ["amount"], "description": self.sentence()}),
+            json!({"_omit": ["amount"]}),
         ];
         let with = |wrong: Value| {
             let mut row = self.bank_fields();
@@ -135,7 +136,7 @@ fn plant(stage: &Stage, canaries: &Canaries) -> usize {
     let bad = canaries.bad_bank_rows();
     let mut count = bad.len();
     stage.add(bad);
-    let free = format!("{NAME} {pan}");
+    let free = format!("SN {pan} {iban} {national_id}");
     let rows = [
         (Stream::PosTransactions, json!({"card_number": pan, "description": free})),
         (
