@@ -62,6 +62,13 @@ pub(crate) fn create_topic(
     for result in results {
         result.unwrap_or_else(|(topic, code)| panic!("creating {topic}: {code}"));
     }
+    // The controller has made it; the broker may learn of it a moment later.
+    wait_for(&format!("the broker knows {topic}"), GENEROUS, || {
+        let metadata = admin.inner().fetch_metadata(Some(topic), CALL).ok()?;
+        let known = metadata.topics().first()?;
+        let count = i32::try_from(known.partitions().len()).ok()?;
+        (known.error().is_none() && count == partitions).then_some(())
+    });
 }
 
 /// Runs a future of an async client in a test that is not async.
