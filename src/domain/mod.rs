@@ -8,6 +8,7 @@ pub mod fields;
 pub mod ids;
 pub mod meta;
 pub mod money;
+pub mod payment;
 pub mod quarantine;
 pub mod record;
 pub mod reference;
