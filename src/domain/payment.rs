@@ -62,7 +62,6 @@ pub mod amounts {
     use crate::domain::money::Money;
 
     /// Writes `"12.50"`, or null.
-    #[expect(clippy::ref_option, reason = "serde's `with` hands over a reference to the field")]
     pub fn serialize<S: Serializer>(
         amount: &Option<Money>,
         serializer: S,
