@@ -10,8 +10,9 @@ use super::{
     call::{Call, Caller},
     envelope::{self, Found, Shape},
     error::Error,
-    http::{Answer, Http, Payload, Secretive},
+    http::{Answer, Http, Once, Payload, Secretive},
     installments,
+    payments::Payments,
     quota::{Purpose, Quota},
     rows::Rows,
     secrets::SecretFiles,
@@ -30,7 +31,8 @@ const TRANSACTIONS: Shape = Shape::List(&["transactions", "data"]);
 /// The source systems of one connection; cloning shares its tokens and its quota.
 #[derive(Clone)]
 pub struct Client {
-    caller: Arc<Caller>,
+    pub(super) caller: Arc<Caller>,
+    pub(super) payments: Arc<Payments>,
 }
 
 impl fmt::Debug for Client {
@@ -104,6 +106,8 @@ impl Client {
             |detail, setting| Error::Setup { connection: connection.id.clone(), detail, setting };
         let http = Http::new(connection.timeouts)
             .map_err(|detail| setup(detail, "timeouts and the system's certificates"))?;
+        let once = Once::new(connection.timeouts.connect)
+            .map_err(|detail| setup(detail, "timeouts and the system's certificates"))?;
         let accesses: Vec<_> = accesses(connection).into_iter().map(Arc::new).collect();
         for access in &accesses {
             for url in [&access.url, &access.token_url] {
@@ -116,6 +120,7 @@ impl Client {
         let connection = Arc::clone(connection);
         Ok(Self {
             caller: Arc::new(Caller { connection, metrics, http, quota, accesses, pace: 1.0 }),
+            payments: Arc::new(Payments::new(once)),
         })
     }
 
@@ -323,4 +328,4 @@ fn date_of(day: Day) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -59,7 +59,10 @@ keys! {
 /// Why a payment's state cannot be told from what the API sent; names fields, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unreadable(String);
+pub struct Unreadable(
+    /// The field, and what is wrong with it.
+    pub String,
+);
 
 impl From<Problem> for Unreadable {
     fn from(problem: Problem) -> Self {

@@ -14,7 +14,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
     ("mapping", &["domain", "config"]),
-    ("api", &["domain", "config", "telemetry"]),
+    // mapping: a payment's state is put together from two answers, the first of which tells which
+    // list to ask for the second.
+    ("api", &["domain", "config", "telemetry", "mapping"]),
     ("kafka", &["domain", "config", "telemetry"]),
     ("state", &["domain", "config", "telemetry", "mapping"]),
     ("publish", &["domain", "config", "telemetry", "mapping", "state", "kafka"]),
