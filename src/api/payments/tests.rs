@@ -10,10 +10,12 @@ use self::wire::{Act, Wire};
 use super::*;
 use crate::{
     api::{
-        client::tests::fake::{Fake, json},
+        client::tests::fake::{Fake, connection, json},
         error::RetryClass,
     },
-    domain::vocabulary::VirtualPosStatus,
+    domain::{payment::Verdict, vocabulary::VirtualPosStatus},
+    sandbox::{Simulator, SimulatorOptions, ledger::NewPayment},
+    telemetry::metrics::Metrics,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -270,6 +272,86 @@ async fn readiness_waits_for_the_quota_and_gives_its_place_back() {
     assert!(tokio::time::timeout(Duration::from_millis(50), &mut ninth).await.is_err());
     drop(held);
     assert!(ninth.await.is_ok());
+}
+
+/// A payment of 100.00 in the simulator, which tells afterwards what arrived and what was done.
+async fn sandboxed() -> (Simulator, Client, tempfile::TempDir) {
+    let options = SimulatorOptions { history_days: 0, ..SimulatorOptions::default() };
+    let simulator = Simulator::start(options).await.unwrap();
+    simulator.ledger().add_payment(&NewPayment::new("169VP\"1", "100.00")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("key"), "sandbox-key").unwrap();
+    std::fs::write(dir.path().join("secret"), "sandbox-secret").unwrap();
+    let base = format!("{}/api/vpos/v3", simulator.base_url());
+    let settings = Arc::new(connection(&base, dir.path()));
+    let client = Client::new(&settings, Arc::new(Metrics::new())).unwrap();
+    (simulator, client, dir)
+}
+
+#[tokio::test]
+async fn each_fault_of_a_payment_server_becomes_what_it_is() {
+    for (fault, is, applied) in [
+        ("slow=1ms:x1:change_payment", "approved", true),
+        ("declined=51:x1", "declined", false),
+        ("contradictory:x1", "unclear", true),
+        ("applied_504:x1", "unclear", true),
+        ("applied_html:x1", "unclear", true),
+        ("504:x1:change_payment", "unclear", false),
+        ("401:x1:change_payment", "unclear", false),
+        ("429:x1:change_payment", "unclear", false),
+        ("truncated:x1:change_payment", "unclear", true),
+        ("cut:x1:change_payment", "unknown", true),
+        ("closed:x1:change_payment", "unknown", false),
+        ("applied_closed:x1", "unknown", true),
+        ("applied_late=1h:x1", "unknown", false),
+        ("reset:x1", "unknown", false),
+        ("deaf=1h:x1:transactions_list", "not sent", false),
+    ] {
+        let (simulator, client, _dir) = sandboxed().await;
+        let order = refund("12.50");
+        let ready = client.ready_to_pay().await.unwrap();
+        let connected = client.find_payment(order.reference_no).await;
+        assert!(connected.is_ok());
+        simulator.set_faults(vec![fault.parse().unwrap()]);
+        let before = match fault.starts_with("reset") {
+            // The next connection is to be the send's.
+            true => None,
+            false => client.payment_state(order.reference_no).await.unwrap(),
+        };
+        assert_eq!(before.and_then(|state| state.refunded), None, "{fault}");
+        let sent = ready.send_once(&order, within(TIMEOUT)).await;
+        let seen = match sent {
+            Sent::NotSent { .. } => "not sent",
+            Sent::Unknown { .. } => "unknown",
+            Sent::Answered { status, body, .. } => {
+                match payment::answer(order.change, status, &body) {
+                    Verdict::Approved(_) => "approved",
+                    Verdict::Declined(_) => "declined",
+                    Verdict::Unclear { .. } => "unclear",
+                }
+            }
+        };
+        assert_eq!(seen, is, "{fault}");
+        let posts = simulator.posts();
+        let arrived = usize::from(!fault.starts_with("reset") && is != "not sent");
+        assert_eq!(posts.iter().count(), arrived, "{fault}: {posts:?}");
+        simulator.refuse_connections(Duration::ZERO).await;
+        let after = until_open(&client, order.reference_no).await;
+        assert_eq!(after.refunded, applied.then(|| Money::parse("12.5").unwrap()), "{fault}");
+    }
+}
+
+/// The state, as soon as the port takes connections again.
+async fn until_open(client: &Client, reference_no: &str) -> PaymentState {
+    for _ in 0..100 {
+        match client.payment_state(reference_no).await {
+            Ok(state) => return state.unwrap(),
+            Err(error) => {
+                assert!(matches!(error.retry_class(), RetryClass::Retry { .. }), "{error}")
+            }
+        }
+    }
+    panic!("the port stays shut")
 }
 
 fn found(status: &str, amount: &str) -> String {
