@@ -102,10 +102,7 @@ async fn whatever_breaks_after_the_connection_stands_is_unknown_and_sent_once() 
             "chunks cut short",
             Act::reply("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"),
         ),
-        (
-            "too large",
-            Act::reply(&format!("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n{{")),
-        ),
+        ("too large", Act::reply("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n{")),
         (
             "too large without a length",
             Act::reply(&format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(70_000))),
@@ -284,7 +281,8 @@ async fn sandboxed() -> (Simulator, Client, tempfile::TempDir) {
     std::fs::write(dir.path().join("secret"), "sandbox-secret").unwrap();
     let base = format!("{}/api/vpos/v3", simulator.base_url());
     let settings = Arc::new(connection(&base, dir.path()));
-    let client = Client::new(&settings, Arc::new(Metrics::new())).unwrap();
+    let mut client = Client::new(&settings, Arc::new(Metrics::new())).unwrap();
+    Arc::get_mut(&mut client.caller).unwrap().pace = 0.0;
     (simulator, client, dir)
 }
 
@@ -298,7 +296,7 @@ async fn each_fault_of_a_payment_server_becomes_what_it_is() {
         ("applied_html:x1", "unclear", true),
         ("504:x1:change_payment", "unclear", false),
         ("401:x1:change_payment", "unclear", false),
-        ("429:x1:change_payment", "unclear", false),
+        ("429=1:x1:change_payment", "unclear", false),
         ("truncated:x1:change_payment", "unclear", true),
         ("cut:x1:change_payment", "unknown", true),
         ("closed:x1:change_payment", "unknown", false),
@@ -343,11 +341,12 @@ async fn each_fault_of_a_payment_server_becomes_what_it_is() {
 
 /// The state, as soon as the port takes connections again.
 async fn until_open(client: &Client, reference_no: &str) -> PaymentState {
-    for _ in 0..100 {
+    for _ in 0..2_000 {
         match client.payment_state(reference_no).await {
             Ok(state) => return state.unwrap(),
             Err(error) => {
-                assert!(matches!(error.retry_class(), RetryClass::Retry { .. }), "{error}")
+                assert!(matches!(error.retry_class(), RetryClass::Retry { .. }), "{error}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
     }
