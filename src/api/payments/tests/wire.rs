@@ -22,6 +22,8 @@ pub(super) enum Act {
     Close { after_bytes: usize },
     /// Reads so many bytes and resets the connection.
     Reset { after_bytes: usize },
+    /// Answers every request of the connection with these bytes, as long as the client keeps it.
+    Keep(String),
     /// Reads the request, writes these bytes and closes.
     Reply(String),
     /// Reads the request, writes these bytes and keeps silent.
@@ -126,6 +128,11 @@ async fn serve(mut stream: TcpStream, act: Act, keep: impl Fn(&[u8])) {
             while !read_request(&mut stream, &keep).await.is_empty() {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", TOKEN.len());
                 write(&mut stream, &format!("{head}{TOKEN}")).await;
+            }
+        }
+        Act::Keep(bytes) => {
+            while !read_request(&mut stream, &keep).await.is_empty() {
+                write(&mut stream, &bytes).await;
             }
         }
         Act::Close { after_bytes } => read_bytes(&mut stream, after_bytes, &keep).await,
