@@ -14,5 +14,6 @@ pub mod poll;
 pub mod publish;
 pub mod sandbox;
 pub mod shards;
+pub mod sink;
 pub mod state;
 pub mod telemetry;

@@ -20,6 +20,7 @@ mod tos;
 mod virtual_pos;
 mod words;
 
+pub use card::mask_cards;
 pub use hash::{EVENT_NAMESPACE, HASH_RULE, content_hash, event_id};
 pub use map::{ROW_BYTES_MAX, map_row};
 pub use privacy::PrivacyRules;
