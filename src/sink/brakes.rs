@@ -304,3 +304,7 @@ fn weigh(entry: &Entry) -> Weight {
     };
     Weight { spent, doubt }
 }
+
+#[cfg(test)]
+#[path = "brakes_tests.rs"]
+mod tests;

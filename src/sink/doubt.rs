@@ -56,9 +56,11 @@ fn judge_refund(amount: Money, before: &PaymentState, after: &PaymentState) -> R
 }
 
 fn judge_cancel(before: &PaymentState, after: &PaymentState) -> Result<(), String> {
-    match (before.status, after.status) {
-        (VirtualPosStatus::Successful, VirtualPosStatus::Cancelled) => Ok(()),
-        (was, is) => Err(format!("the payment was {was} and is {is}")),
+    let (was, is) = (before.status, after.status);
+    if was == VirtualPosStatus::Successful && is == VirtualPosStatus::Cancelled {
+        Ok(())
+    } else {
+        Err(format!("the payment was {was} and is {is}"))
     }
 }
 
@@ -85,3 +87,7 @@ pub(super) fn refunded(state: &PaymentState) -> Option<Money> {
         ) => None,
     }
 }
+
+#[cfg(test)]
+#[path = "doubt_tests.rs"]
+mod tests;

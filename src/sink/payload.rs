@@ -19,7 +19,7 @@ use crate::domain::{
     commands::PaymentCommand, money::Money, time::Timestamp, vocabulary::CommandType,
 };
 
-use super::command::{RejectedBecause, Rejection};
+use super::admission::{RejectedBecause, Rejection};
 
 /// The decoded fields, not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -279,3 +279,7 @@ fn name_of(value: &Value) -> &'static str {
         _ => "of another type",
     }
 }
+
+#[cfg(test)]
+#[path = "payload_tests.rs"]
+mod tests;

@@ -24,11 +24,7 @@ pub(super) fn clean_option(text: Option<&str>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A number whose check digit is right, never written out in full.
-    fn card() -> String {
-        ["4111", "1111", "1111", "1111"].concat()
-    }
+    use crate::sink::tests::card;
 
     #[test]
     fn cards_are_masked_and_long_texts_cut() {

@@ -89,12 +89,19 @@ const HOMES: &[(&str, &[&str], &str)] = &[
 const PURE: &[&str] = &["domain", "mapping"];
 /// Files that decide, in rooms that also act; as paths below `src/` begin.
 const PURE_PATHS: &[&str] = &[
+    "sink/admission",
+    "sink/answer",
     "sink/brakes",
     "sink/command",
     "sink/doubt",
+    "sink/finished",
     "sink/journal/",
+    "sink/look",
     "sink/payload",
     "sink/plan",
+    "sink/queue",
+    "sink/result",
+    "sink/retention",
     "sink/text",
 ];
 const IMPURE: &[&str] = &[

@@ -208,3 +208,7 @@ fn read<T: DeserializeOwned>(key: &str, wanted: u8, bytes: &[u8]) -> Result<T, E
 fn shape_only(error: &serde_json::Error) -> String {
     format!("its JSON is wrong at column {} ({:?})", error.column(), error.classify())
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

@@ -229,3 +229,7 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -273,3 +273,7 @@ const fn resolved(event: &JournalEvent) -> Option<Status> {
         | JournalEvent::Parked { .. } => None,
     }
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;
