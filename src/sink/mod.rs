@@ -28,4 +28,6 @@ pub mod retention;
 mod text;
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
