@@ -186,7 +186,6 @@ fn every_field_counts_for_the_digest() {
     digests.sort_by_key(|digest| digest.0);
     digests.dedup();
     assert_eq!(digests.len(), count);
-    assert_eq!(payload().digest(), payload().clone().digest());
 }
 
 #[test]

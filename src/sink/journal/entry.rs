@@ -62,8 +62,8 @@ impl Entry {
     fn begin(key: CommandKey, first: JournalEvent) -> Result<Self, IllegalTransition> {
         let status = next_status(None, &first)?;
         let outline = match &first {
-            JournalEvent::Received { order, .. } => Some(order.outline()),
-            JournalEvent::Refused { outline, .. } => Some(outline.clone()),
+            JournalEvent::Received { order, .. } => order.outline(),
+            JournalEvent::Refused { outline, .. } => outline.clone(),
             JournalEvent::Rejected { .. }
             | JournalEvent::Expired { .. }
             | JournalEvent::Intended { .. }
@@ -73,13 +73,11 @@ impl Entry {
             | JournalEvent::Doubted { .. }
             | JournalEvent::Inferred { .. }
             | JournalEvent::Parked { .. }
-            | JournalEvent::Resolved { .. } => None,
+            | JournalEvent::Resolved { .. } => {
+                let why = "a story begins with its command";
+                return Err(IllegalTransition { status: None, event: first.name(), why });
+            }
         };
-        let outline = outline.ok_or(IllegalTransition {
-            status: None,
-            event: first.name(),
-            why: "a story begins with its command",
-        })?;
         Ok(Self { key, outline, events: vec![first.cleaned()], status })
     }
 

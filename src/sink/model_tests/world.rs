@@ -271,7 +271,7 @@ fn command(n: u128, submission: &Submission) -> Command {
     let amount = money(&format!("{}0.00", submission.tens));
     let order = Order {
         kind: if submission.cancel { Kind::Cancel } else { Kind::Refund { amount } },
-        expires_at: submission.expires.then(|| Timestamp(NOON.0 + 60_000)),
+        expires_at: submission.expires.then_some(Timestamp(NOON.0 + 60_000)),
         digest: Digest(n),
         ..refund("1.00")
     };
