@@ -89,20 +89,20 @@ const HOMES: &[(&str, &[&str], &str)] = &[
 const PURE: &[&str] = &["domain", "mapping"];
 /// Files that decide, in rooms that also act; as paths below `src/` begin.
 const PURE_PATHS: &[&str] = &[
-    "sink/admission",
-    "sink/answer",
-    "sink/brakes",
-    "sink/command",
-    "sink/doubt",
-    "sink/finished",
+    "sink/admission.rs",
+    "sink/answer.rs",
+    "sink/brakes.rs",
+    "sink/command.rs",
+    "sink/doubt.rs",
+    "sink/finished.rs",
     "sink/journal/",
-    "sink/look",
-    "sink/payload",
-    "sink/plan",
-    "sink/queue",
-    "sink/result",
-    "sink/retention",
-    "sink/text",
+    "sink/look.rs",
+    "sink/payload.rs",
+    "sink/plan.rs",
+    "sink/queue.rs",
+    "sink/result.rs",
+    "sink/retention.rs",
+    "sink/text.rs",
 ];
 const IMPURE: &[&str] = &[
     "tokio",
