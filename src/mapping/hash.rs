@@ -1,5 +1,7 @@
 //! The hash that tells one content of a row from another, and the id made from it.
 
+use std::fmt::Write as _;
+
 use serde::{Serialize, Serializer, ser};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
@@ -59,7 +61,10 @@ pub fn event_id(
     version: i32,
     hash: u128,
 ) -> Uuid {
-    let name = format!("{connection}/{stream_name}/{source_id}/{version}/{hash:032x}");
+    let mut name = String::with_capacity(128);
+    // Writing to a string cannot fail.
+    let written = write!(name, "{connection}/{stream_name}/{source_id}/{version}/{hash:032x}");
+    debug_assert!(written.is_ok());
     Uuid::new_v5(&EVENT_NAMESPACE, name.as_bytes())
 }
 

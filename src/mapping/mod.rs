@@ -15,6 +15,7 @@ mod raw;
 mod reader;
 mod reference;
 mod row;
+mod scan;
 mod text;
 mod tos;
 mod virtual_pos;
