@@ -44,6 +44,8 @@ pub(super) struct Working<'a> {
     part: Batch,
     part_bytes: usize,
     scratch: Vec<u8>,
+    /// `ce_type` texts that were needed so far: one or two.
+    kinds: Vec<(&'static str, Op, Arc<str>)>,
 }
 
 /// Warnings and unknown fields of a row.
@@ -68,6 +70,7 @@ impl<'a> Working<'a> {
             part: Batch::default(),
             part_bytes: 0,
             scratch: Vec::with_capacity(1024),
+            kinds: Vec::new(),
         }
     }
 
@@ -176,12 +179,8 @@ impl<'a> Working<'a> {
         let value = target.encoder.encode(record, &mapped.record)?;
         let key = format!("{}/{}", target.key.connection, mapped.key);
         let topic = target.encoder.topic(record)?;
-        self.push(EventRecord {
-            topic,
-            key,
-            value: Some(value),
-            headers: Some(self.headers(id, record, op)),
-        });
+        let headers = Some(self.headers(id, record, op));
+        self.push(EventRecord { topic, key, value: Some(value), headers });
         let row = SeenRow {
             id: mapped.source_id,
             version,
@@ -209,9 +208,10 @@ impl<'a> Working<'a> {
         self.note(&id, None);
         let day = kept_under(&rejection.window_days, rejection.day, self.answer.fetched_at);
         let seen = self.digest.staging.get(&self.state.seen, &id);
+        let is_new = seen.is_none();
         let (published, known) =
             seen.map_or((0, false), |(row, _)| (row.version, row.quarantined && row.hash == hash));
-        if known || (seen.is_none() && self.is_known_territory(&id, day)) {
+        if known || (is_new && self.is_known_territory(&id, day)) {
             self.digest.counts.unchanged += 1;
             return Ok(());
         }
@@ -254,7 +254,7 @@ impl<'a> Working<'a> {
     }
 
     fn note(&mut self, id: &SourceId, at: Option<Timestamp>) {
-        self.digest.present.insert(id.clone());
+        self.digest.present.push(id.clone());
         self.digest.highest_id = self.digest.highest_id.max(id.number());
         self.digest.newest_at = self.digest.newest_at.max(at);
     }
@@ -285,13 +285,23 @@ impl<'a> Working<'a> {
         }
     }
 
-    fn headers(&self, id: uuid::Uuid, record: &'static str, op: Op) -> EventHeaders {
+    fn headers(&mut self, id: uuid::Uuid, record: &'static str, op: Op) -> EventHeaders {
         EventHeaders {
             id,
             source: Arc::clone(&self.target.ce_source),
-            kind: event_type(record, op).into(),
+            kind: self.kind(record, op),
             time: self.answer.fetched_at,
         }
+    }
+
+    fn kind(&mut self, record: &'static str, op: Op) -> Arc<str> {
+        let known = self.kinds.iter().find(|(r, o, _)| (*r, *o) == (record, op));
+        if let Some((_, _, kind)) = known {
+            return Arc::clone(kind);
+        }
+        let kind: Arc<str> = event_type(record, op).into();
+        self.kinds.push((record, op, Arc::clone(&kind)));
+        kind
     }
 
     fn push(&mut self, event: EventRecord) {

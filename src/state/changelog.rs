@@ -43,7 +43,7 @@ impl ShardState {
                 }
             }
             (StateKey::Chunk(entity, id), Some(StateValue::Chunk(chunk))) => {
-                self.entities.entry(entity).or_default().seen.put_chunk(id, chunk);
+                self.entities.entry(entity).or_default().seen.put_chunk(id, &chunk);
             }
             (StateKey::Chunk(entity, id), None) => {
                 if let Some(state) = self.entities.get_mut(&entity) {
@@ -70,6 +70,23 @@ impl ShardState {
             .partition(|(key, _)| key.connection == *connection);
         self.entities = kept;
         taken
+    }
+
+    /// Everything in it as keys and values of the state topic, in no particular order.
+    pub fn records(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        let identity = self
+            .identity
+            .as_deref()
+            .map(|uuid| (codec::IDENTITY_KEY.to_owned(), codec::encode_identity(uuid)));
+        let entities = self.entities.iter().flat_map(|(entity, state)| {
+            let checkpoint = state.checkpoint.as_ref().map(|checkpoint| {
+                (codec::checkpoint_key(entity), codec::encode_checkpoint(checkpoint))
+            });
+            let chunk =
+                move |(id, bytes): (_, &[u8])| (codec::chunk_key(entity, id), bytes.to_vec());
+            checkpoint.into_iter().chain(state.seen.chunks().map(chunk))
+        });
+        identity.into_iter().chain(entities)
     }
 
     /// Entities in no particular order.
@@ -128,6 +145,40 @@ mod tests {
         let taken = state.take_connection(&entity().connection);
         assert_eq!(taken[&entity()].checkpoint, Some(checkpoint));
         assert_eq!(state.entities().count(), 0);
+    }
+
+    #[test]
+    fn a_state_is_made_again_from_its_records() {
+        let mut state = ShardState::default();
+        let row = |id| SeenRow {
+            id: SourceId::Number(id),
+            version: 2,
+            hash: 3,
+            hash_rule: 1,
+            deleted: false,
+            quarantined: false,
+            source_key: Some(4),
+            key: Some("5".into()),
+        };
+        for day in 1..4 {
+            let chunk = codec::encode_chunk(&Chunk { rows: vec![row(day), row(day + 10)] });
+            let id = ChunkId { day: Day(i32::try_from(day).unwrap()), index: 0 };
+            state.apply(&codec::chunk_key(&entity(), id), Some(&chunk)).unwrap();
+        }
+        let checkpoint = codec::encode_checkpoint(&Checkpoint::initial(Day(0), Timestamp(0)));
+        state.apply(&codec::checkpoint_key(&entity()), Some(&checkpoint)).unwrap();
+        state.apply(codec::IDENTITY_KEY, Some(&codec::encode_identity("u"))).unwrap();
+        let mut again = ShardState::default();
+        for (key, value) in state.records() {
+            again.apply(&key, Some(&value)).unwrap();
+        }
+        let sorted = |state: &ShardState| {
+            let mut records: Vec<_> = state.records().collect();
+            records.sort();
+            records
+        };
+        assert_eq!(sorted(&again), sorted(&state));
+        assert_eq!((again.identity(), again.seen_rows()), (Some("u"), 6));
     }
 
     #[test]

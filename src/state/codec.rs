@@ -190,30 +190,10 @@ pub fn decode(bytes: &[u8]) -> Result<StateValue, Error> {
 
 fn decode_chunk(bytes: &[u8]) -> Result<Chunk, Error> {
     let mut reader = Reader { bytes };
-    let count = reader.varint()?;
-    if count > 255 {
-        return Err(Error::Damaged("a chunk holds at most 255 rows"));
-    }
-    let mut rows = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    let count = reader.count()?;
+    let mut rows = Vec::with_capacity(count);
     for _ in 0..count {
-        let flags = reader.byte()?;
-        let hash_rule = reader.byte()?;
-        let version = u32::try_from(reader.varint()?).map_err(|_| Error::Damaged("version"))?;
-        let id = if flags & FLAG_TEXT_ID == 0 {
-            SourceId::Number(unzigzag(reader.varint()?))
-        } else {
-            SourceId::Text(reader.text()?.into())
-        };
-        let hash = u128::from_be_bytes(reader.array()?);
-        let source_key = if flags & FLAG_SOURCE_KEY == 0 {
-            None
-        } else {
-            Some(u64::from_be_bytes(reader.array()?))
-        };
-        let key = if flags & FLAG_KEY == 0 { None } else { Some(reader.text()?.into()) };
-        let deleted = flags & FLAG_DELETED != 0;
-        let quarantined = flags & FLAG_QUARANTINED != 0;
-        rows.push(SeenRow { id, version, hash, hash_rule, deleted, quarantined, source_key, key });
+        rows.push(reader.row()?.to_owned());
     }
     if reader.bytes.is_empty() {
         Ok(Chunk { rows })
@@ -221,6 +201,80 @@ fn decode_chunk(bytes: &[u8]) -> Result<Chunk, Error> {
         Err(Error::Damaged("bytes left over"))
     }
 }
+
+/// A row as it stands in the bytes of its chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SeenRowRef<'a> {
+    flags: u8,
+    hash_rule: u8,
+    version: u32,
+    id: IdRef<'a>,
+    hash: u128,
+    source_key: Option<u64>,
+    key: Option<&'a str>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum IdRef<'a> {
+    Number(i64),
+    Text(&'a str),
+}
+
+impl SeenRowRef<'_> {
+    /// Whether it is the row with this id.
+    pub(super) fn is(&self, id: &SourceId) -> bool {
+        match (self.id, id) {
+            (IdRef::Number(this), SourceId::Number(other)) => this == *other,
+            (IdRef::Text(this), SourceId::Text(other)) => *this == **other,
+            (IdRef::Number(_), SourceId::Text(_)) | (IdRef::Text(_), SourceId::Number(_)) => false,
+        }
+    }
+
+    /// The row as a value of its own.
+    pub(super) fn to_owned(self) -> SeenRow {
+        SeenRow {
+            id: match self.id {
+                IdRef::Number(id) => SourceId::Number(id),
+                IdRef::Text(id) => SourceId::Text(id.into()),
+            },
+            version: self.version,
+            hash: self.hash,
+            hash_rule: self.hash_rule,
+            deleted: self.flags & FLAG_DELETED != 0,
+            quarantined: self.flags & FLAG_QUARANTINED != 0,
+            source_key: self.source_key,
+            key: self.key.map(Into::into),
+        }
+    }
+}
+
+/// The rows in the bytes that [`encode_chunk`] made, one after the other.
+pub(super) fn rows(chunk: &[u8]) -> Rows<'_> {
+    let mut reader = Reader { bytes: chunk.get(2..).unwrap_or_default() };
+    let left = reader.count().unwrap_or(0);
+    Rows { reader, left }
+}
+
+/// See [`rows`].
+pub(super) struct Rows<'a> {
+    reader: Reader<'a>,
+    left: usize,
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = SeenRowRef<'a>;
+
+    fn next(&mut self) -> Option<SeenRowRef<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        self.reader.row().ok()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Rows<'_> {}
 
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -245,6 +299,32 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Result<&'a str, Error> {
         let length = usize::try_from(self.varint()?).map_err(|_| Error::Damaged("length"))?;
         std::str::from_utf8(self.take(length)?).map_err(|_| Error::Damaged("not text"))
+    }
+
+    fn count(&mut self) -> Result<usize, Error> {
+        match self.varint()? {
+            count @ 0..=255 => Ok(count as usize),
+            _ => Err(Error::Damaged("a chunk holds at most 255 rows")),
+        }
+    }
+
+    fn row(&mut self) -> Result<SeenRowRef<'a>, Error> {
+        let flags = self.byte()?;
+        let hash_rule = self.byte()?;
+        let version = u32::try_from(self.varint()?).map_err(|_| Error::Damaged("version"))?;
+        let id = if flags & FLAG_TEXT_ID == 0 {
+            IdRef::Number(unzigzag(self.varint()?))
+        } else {
+            IdRef::Text(self.text()?)
+        };
+        let hash = u128::from_be_bytes(self.array()?);
+        let source_key = if flags & FLAG_SOURCE_KEY == 0 {
+            None
+        } else {
+            Some(u64::from_be_bytes(self.array()?))
+        };
+        let key = if flags & FLAG_KEY == 0 { None } else { Some(self.text()?) };
+        Ok(SeenRowRef { flags, hash_rule, version, id, hash, source_key, key })
     }
 
     fn varint(&mut self) -> Result<u64, Error> {

@@ -7,6 +7,7 @@
 pub mod changelog;
 pub mod codec;
 pub mod folder;
+mod places;
 pub mod position;
 pub mod seen;
 pub mod store;

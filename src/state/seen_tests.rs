@@ -76,7 +76,7 @@ proptest! {
             seen.apply(staging);
         }
         let mut restored = SeenRows::default();
-        changelog.into_iter().for_each(|(id, chunk)| restored.put_chunk(id, chunk));
+        changelog.into_iter().for_each(|(id, chunk)| restored.put_chunk(id, &chunk));
         for source in [&seen, &restored] {
             prop_assert_eq!(source.len(), model.len());
             for (id, (version, day)) in &model {
