@@ -197,8 +197,8 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
 
 struct Restored {
     state: ShardState,
-    /// The newest value of every key read, for filling the cache; empty without a cache.
-    fill: HashMap<String, Option<Vec<u8>>>,
+    /// The newest value of every key read on top of a cache, to be written to it.
+    news: HashMap<String, Option<Vec<u8>>>,
     records_read: u64,
 }
 
@@ -256,23 +256,22 @@ fn read_state(
         from = cached.tag.next_offset;
     }
     let stretch = Stretch { topic, partition: request.shard, from, end };
-    let keep = request.store.is_some();
     let progress = &request.progress;
     progress.end.store(end.unsigned_abs(), Ordering::Relaxed);
-    let mut fill = HashMap::new();
+    let mut news = HashMap::new();
     let mut records_read = 0;
     read_committed(&request.kafka, &stretch, READ_DEADLINE, |offset, key, value| {
         let key = std::str::from_utf8(key).map_err(|_| "the key is not text".to_owned())?;
         state.apply(key, value).map_err(|error| error.to_string())?;
-        if keep {
-            fill.insert(key.to_owned(), value.map(<[u8]>::to_vec));
+        if cached.is_some() {
+            news.insert(key.to_owned(), value.map(<[u8]>::to_vec));
         }
         records_read += 1;
         progress.records.store(records_read, Ordering::Relaxed);
         progress.offset.store(offset.unsigned_abs(), Ordering::Relaxed);
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(Restored { state, fill, records_read })
+    Ok(Restored { state, news, records_read })
 }
 
 /// Gives the partition an identity: the first record that a new shard commits.
@@ -282,7 +281,7 @@ fn write_identity(writer: &mut Writer, restored: &mut Restored) -> Result<(Strin
     let record = StateRecord { key: codec::IDENTITY_KEY.to_owned(), value: Some(value.clone()) };
     let batch = Batch { events: Vec::new(), state: vec![record] };
     let end = writer.commit(&[&batch])?;
-    restored.fill.insert(codec::IDENTITY_KEY.to_owned(), Some(value));
+    restored.news.insert(codec::IDENTITY_KEY.to_owned(), Some(value));
     Ok((identity, end))
 }
 
@@ -300,13 +299,13 @@ fn open_cache(
         let mut shard = store.shard(request.shard)?;
         match cached {
             Some(cached) => shard.resume(cached.tag.clone()),
-            None => shard.reset(cluster.to_owned(), identity.to_owned(), now)?,
+            None => {
+                shard.reset(cluster.to_owned(), identity.to_owned(), now)?;
+                write_all(&mut shard, &restored.state, now)?;
+            }
         }
-        let records: Vec<_> = restored.fill.iter().collect();
-        for part in records.chunks(CACHE_FILL_RECORDS) {
-            let part = part.iter().map(|(k, v)| (k.as_str(), v.as_deref()));
-            shard.write(part, store::INCOMPLETE, now)?;
-        }
+        let news = restored.news.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
+        shard.write(news, store::INCOMPLETE, now)?;
         // Only now may the tree say how far it goes: a crash before this line leaves it unread.
         shard.write(std::iter::empty(), end, now)?;
         Ok(shard)
@@ -317,5 +316,22 @@ fn open_cache(
             log_event!(Event::CacheUnusable, shard = request.shard, %error, "going on without the local cache");
             None
         }
+    }
+}
+
+/// Writes a whole state to an empty tree, part by part: it may hold millions of rows.
+fn write_all(
+    shard: &mut ShardStore,
+    state: &ShardState,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let mut records = state.records();
+    loop {
+        let part: Vec<_> = records.by_ref().take(CACHE_FILL_RECORDS).collect();
+        if part.is_empty() {
+            return Ok(());
+        }
+        let part = part.iter().map(|(key, value)| (key.as_str(), Some(value.as_slice())));
+        shard.write(part, store::INCOMPLETE, now)?;
     }
 }
