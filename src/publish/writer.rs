@@ -19,6 +19,7 @@ use rdkafka::{
 
 use crate::{
     config::model::Kafka,
+    domain::time::Timestamp,
     kafka::{
         context::{Deliveries, Sent},
         settings::{Role, client_config},
@@ -106,9 +107,10 @@ impl Writer {
     pub fn commit(&mut self, batches: &[&Batch]) -> Result<i64, Lost> {
         self.producer.context().begin();
         self.producer.begin_transaction().map_err(|e| self.lost("begin_transaction", &e))?;
+        let mut times = Times::default();
         for batch in batches {
             for event in &batch.events {
-                self.send_event(event)?;
+                self.send_event(event, &mut times)?;
             }
         }
         for batch in batches {
@@ -140,26 +142,26 @@ impl Writer {
         self.producer.in_flight_count()
     }
 
-    fn send_event(&self, event: &EventRecord) -> Result<(), Lost> {
+    fn send_event(&self, event: &EventRecord, times: &mut Times) -> Result<(), Lost> {
         let mut message =
             BaseRecord::with_opaque_to(&event.topic, Sent::Event.opaque()).key(event.key.as_str());
         if let Some(value) = &event.value {
             message = message.payload(value.as_slice());
         }
         if let Some(headers) = &event.headers {
-            message = message.headers(cloud_event_headers(headers));
+            message = message.headers(cloud_event_headers(headers, times.text(headers.time)));
         }
         self.send(message)
     }
 
     fn send(&self, mut message: BaseRecord<'_, str, [u8], usize>) -> Result<(), Lost> {
-        let started = Instant::now();
+        let mut full_since = None;
         loop {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
                 // A full queue is the usual backpressure of a large transaction.
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if started.elapsed() < DRAIN_TIMEOUT =>
+                    if full_since.get_or_insert_with(Instant::now).elapsed() < DRAIN_TIMEOUT =>
                 {
                     message = back;
                     self.producer.poll(Duration::ZERO);
@@ -200,15 +202,29 @@ impl Writer {
     }
 }
 
-fn cloud_event_headers(headers: &EventHeaders) -> OwnedHeaders {
+/// `ce_time` as text: the rows of an answer share theirs, so the last one usually serves.
+#[derive(Default)]
+struct Times {
+    last: Option<(Timestamp, String)>,
+}
+
+impl Times {
+    fn text(&mut self, time: Timestamp) -> &str {
+        if self.last.as_ref().is_none_or(|(known, _)| *known != time) {
+            self.last = Some((time, time.to_rfc3339()));
+        }
+        self.last.as_ref().map_or("", |(_, text)| text)
+    }
+}
+
+fn cloud_event_headers(headers: &EventHeaders, time: &str) -> OwnedHeaders {
     let mut id = [0_u8; uuid::fmt::Hyphenated::LENGTH];
     let id: &str = headers.id.as_hyphenated().encode_lower(&mut id);
-    let time = headers.time.to_rfc3339();
     OwnedHeaders::new_with_capacity(6)
         .insert(Header { key: "ce_specversion", value: Some("1.0") })
         .insert(Header { key: "ce_id", value: Some(id) })
         .insert(Header { key: "ce_source", value: Some(headers.source.as_ref()) })
         .insert(Header { key: "ce_type", value: Some(headers.kind.as_ref()) })
-        .insert(Header { key: "ce_time", value: Some(time.as_str()) })
+        .insert(Header { key: "ce_time", value: Some(time) })
         .insert(Header { key: "content-type", value: Some("application/avro") })
 }
