@@ -30,6 +30,7 @@ use crate::{
         board::Board,
         connection::{self, Parts},
         entity::{Shared, now},
+        rooms::Rooms,
         series::Series,
     },
     publish::{
@@ -130,6 +131,7 @@ impl Work for Pollers {
                     publisher: publisher.clone(),
                     board: Arc::clone(&self.board),
                     metrics: Arc::clone(&self.metrics),
+                    rooms: Rooms::default(),
                 },
             };
             let own = state.take_connection(&config.id);

@@ -32,6 +32,7 @@ use super::{
     board::{Board, LastError, Phase},
     digest::{self, Answer, Digest, Reason, Refusal, Target},
     plan::Window,
+    rooms::{Room, Rooms},
     working::chunk_records,
 };
 
@@ -71,7 +72,7 @@ impl Failure {
     }
 }
 
-/// What all pollers of a shard share.
+/// What all pollers of a connection share.
 #[derive(Debug, Clone)]
 pub struct Shared {
     /// The way to Kafka.
@@ -80,6 +81,9 @@ pub struct Shared {
     pub board: Arc<Board>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// History on its way; those of one connection only, for one whose API stands still must not
+    /// hold up the others.
+    pub rooms: Rooms,
 }
 
 /// One entity, shared between its own poller and the connection-wide feed.
@@ -154,6 +158,11 @@ impl Entity {
     /// Whether anything was ever committed for it.
     pub async fn is_new(&self) -> bool {
         self.memory.lock().await.state.checkpoint.is_none()
+    }
+
+    /// Waits for room for a window of its history.
+    pub async fn room(&self) -> Room {
+        self.shared.rooms.take().await
     }
 
     /// Digests a read, commits it part by part, and remembers it after the last commit.

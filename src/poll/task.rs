@@ -21,6 +21,7 @@ use super::{
     feed::Served,
     fetch::Fetcher,
     plan::{Agenda, Schedule, Window, Work, is_suspicious_count, next_work},
+    rooms::Room,
 };
 
 /// Far enough to never come due: entities that the feed serves have no live polls of their own.
@@ -140,7 +141,8 @@ impl Follow {
     }
 
     async fn backfill(&mut self, window: Window, pace: &mut Pace) -> Result<u64, Failure> {
-        let Some(answers) = self.fetch(Purpose::Backfill, window).await? else { return Ok(0) };
+        let fetched = self.fetch(Purpose::Backfill, window).await?;
+        let Some((answers, _room)) = fetched else { return Ok(0) };
         let today = now().local_day();
         let next = self.schedule.after(window, today);
         let reading = Reading {
@@ -167,9 +169,8 @@ impl Follow {
         let mut rows = 0;
         let today = now().local_day();
         for (i, window) in windows.iter().enumerate() {
-            let Some(answers) = self.fetch(Purpose::Repair, *window).await? else {
-                return Ok(rows);
-            };
+            let fetched = self.fetch(Purpose::Repair, *window).await?;
+            let Some((answers, _room)) = fetched else { return Ok(rows) };
             let last = i + 1 == windows.len();
             let reading = Reading {
                 answers: &answers,
@@ -242,14 +243,20 @@ impl Follow {
         Duration::from_secs(spread)
     }
 
+    /// The rows of a window, and the room that they take until they are committed.
     async fn fetch(
         &mut self,
         purpose: Purpose,
         window: Window,
-    ) -> Result<Option<Vec<Rows>>, Failure> {
+    ) -> Result<Option<(Vec<Rows>, Room)>, Failure> {
+        let (entity, fetcher) = (&self.entity, &mut self.fetcher);
+        let fetched = async {
+            let room = entity.room().await;
+            Ok::<_, Failure>((fetcher.window(purpose, window).await?, room))
+        };
         tokio::select! {
             () = self.stop.cancelled() => Ok(None),
-            fetched = self.fetcher.window(purpose, window) => Ok(Some(fetched?)),
+            fetched = fetched => fetched.map(Some),
         }
     }
 

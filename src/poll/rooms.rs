@@ -1,0 +1,54 @@
+//! How much history of a connection may be on its way at once.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Windows on their way, from their request to their commit.
+const WINDOWS: usize = 16;
+
+/// Rooms for windows of history; clones share them.
+///
+/// Thousands of pollers that read faster than their shard commits would hold all of their answers
+/// at once. Live polls need no room: they must not wait for history.
+#[derive(Debug, Clone)]
+pub struct Rooms(Arc<Semaphore>);
+
+/// Room for one window; it ends with the value.
+#[derive(Debug)]
+pub struct Room {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Rooms {
+    /// Waits for a room.
+    pub async fn take(&self) -> Room {
+        // The semaphore is never closed; without a permit the window would be read all the same.
+        Room { _permit: Arc::clone(&self.0).acquire_owned().await.ok() }
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(WINDOWS)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Duration, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_more_window_waits_until_another_is_done() {
+        let rooms = Rooms::default();
+        let mut taken = Vec::new();
+        for _ in 0..WINDOWS {
+            taken.push(rooms.clone().take().await);
+        }
+        assert!(timeout(Duration::from_secs(1), rooms.take()).await.is_err());
+        taken.pop();
+        assert!(timeout(Duration::from_secs(1), rooms.take()).await.is_ok());
+    }
+}
