@@ -107,7 +107,9 @@ impl Caller {
         // The wait may have been long: take what is in use now, and see whether that is still so.
         access.check_refusal().await?;
         let token = access.current().unwrap_or(token);
-        let answer = self.send(call.operation, at, &access.url, &call.payload, Some(&token)).await;
+        // Boxed: thousands of calls may wait for their turn, and few are under way.
+        let sending = self.send(call.operation, at, &access.url, &call.payload, Some(&token));
+        let answer = Box::pin(sending).await;
         drop(permit);
         let pair = access.used();
         let [key, secret] = pair.as_deref().map(Pair::expose).unwrap_or_default();

@@ -14,8 +14,8 @@ const WINDOWS: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Rooms(Arc<Semaphore>);
 
-/// Room for one window; it ends with the value.
-#[derive(Debug)]
+/// Room for one window, until the value ends; the default is none at all.
+#[derive(Debug, Default)]
 pub struct Room {
     _permit: Option<OwnedSemaphorePermit>,
 }

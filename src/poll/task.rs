@@ -86,8 +86,14 @@ impl Follow {
             if self.stop.is_cancelled() || finished {
                 break;
             }
-            // Boxed: ten thousand waiting tasks should not each hold the space of a request.
-            if Box::pin(self.step(work, &mut pace)).await.is_break() {
+            if let Work::WaitUntil(at) = work {
+                self.wait_until(at, &mut pace).await;
+                continue;
+            }
+            let Some(room) = self.room(&work).await else { break };
+            // Boxed, and made only now: ten thousand waiting tasks should not each hold the space
+            // of a request.
+            if Box::pin(self.step(work, room, &mut pace)).await.is_break() {
                 return;
             }
         }
@@ -104,26 +110,39 @@ impl Follow {
         next_work(&checkpoint, &self.schedule, &pace.agenda, now_at, today)
     }
 
-    async fn step(&mut self, work: Work, pace: &mut Pace) -> std::ops::ControlFlow<()> {
-        if let Work::WaitUntil(at) = work {
-            self.entity.report_next(at.saturating_duration_since(Instant::now()));
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = self.closing.cancelled(), if !pace.closed => {
-                    pace.closed = true;
-                    pace.agenda.lookback_at = Instant::now();
-                }
-                () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
-                () = sleep_until(at) => {}
+    async fn wait_until(&self, at: Instant, pace: &mut Pace) {
+        self.entity.report_next(at.saturating_duration_since(Instant::now()));
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.closing.cancelled(), if !pace.closed => {
+                pace.closed = true;
+                pace.agenda.lookback_at = Instant::now();
             }
-            return std::ops::ControlFlow::Continue(());
+            () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
+            () = sleep_until(at) => {}
         }
+    }
+
+    /// Room for the windows of this work until they are committed; `None` when stopped meanwhile.
+    async fn room(&self, work: &Work) -> Option<Room> {
+        match work {
+            Work::Live | Work::WaitUntil(_) => Some(Room::default()),
+            Work::Backfill(_) | Work::LookBack(_) => tokio::select! {
+                () = self.stop.cancelled() => None,
+                room = self.entity.room() => Some(room),
+            },
+        }
+    }
+
+    async fn step(&mut self, work: Work, room: Room, pace: &mut Pace) -> std::ops::ControlFlow<()> {
         let started = Instant::now();
         let outcome = match work {
             Work::Backfill(window) => self.backfill(window, pace).await,
             Work::LookBack(windows) => self.look_back(&windows, pace).await,
             Work::Live | Work::WaitUntil(_) => self.live(pace).await,
         };
+        // Whoever waits after a failure must not keep others from their history.
+        drop(room);
         self.entity.observe_poll(started.elapsed());
         match outcome {
             Ok(published) => {
@@ -141,8 +160,7 @@ impl Follow {
     }
 
     async fn backfill(&mut self, window: Window, pace: &mut Pace) -> Result<u64, Failure> {
-        let fetched = self.fetch(Purpose::Backfill, window).await?;
-        let Some((answers, _room)) = fetched else { return Ok(0) };
+        let Some(answers) = self.fetch(Purpose::Backfill, window).await? else { return Ok(0) };
         let today = now().local_day();
         let next = self.schedule.after(window, today);
         let reading = Reading {
@@ -153,7 +171,7 @@ impl Follow {
             first_kept: Some(self.schedule.first_kept(next, today)),
             start: pace.first_day,
         };
-        let digest = self.entity.take_in(&reading).await?;
+        let digest = Box::pin(self.entity.take_in(&reading)).await?;
         pace.read_through = pace.read_through.max(window.to);
         if next.is_none() {
             // What the last window showed need not be asked for again at once.
@@ -169,8 +187,9 @@ impl Follow {
         let mut rows = 0;
         let today = now().local_day();
         for (i, window) in windows.iter().enumerate() {
-            let fetched = self.fetch(Purpose::Repair, *window).await?;
-            let Some((answers, _room)) = fetched else { return Ok(rows) };
+            let Some(answers) = self.fetch(Purpose::Repair, *window).await? else {
+                return Ok(rows);
+            };
             let last = i + 1 == windows.len();
             let reading = Reading {
                 answers: &answers,
@@ -180,7 +199,7 @@ impl Follow {
                 first_kept: last.then(|| self.schedule.first_kept(None, today)),
                 start: pace.first_day,
             };
-            let digest = self.entity.take_in(&reading).await?;
+            let digest = Box::pin(self.entity.take_in(&reading)).await?;
             rows += published(&digest);
             if self.entity.deletions == Deletions::Emit {
                 present.extend(digest.present);
@@ -216,7 +235,7 @@ impl Follow {
             first_kept: None,
             start: pace.first_day,
         };
-        let digest = self.entity.take_in(&reading).await?;
+        let digest = Box::pin(self.entity.take_in(&reading)).await?;
         let now_at = Instant::now();
         let count: usize = answers.iter().map(Rows::len).sum();
         if is_suspicious_count(count) && digest.counts.new > 0 {
@@ -243,20 +262,14 @@ impl Follow {
         Duration::from_secs(spread)
     }
 
-    /// The rows of a window, and the room that they take until they are committed.
     async fn fetch(
         &mut self,
         purpose: Purpose,
         window: Window,
-    ) -> Result<Option<(Vec<Rows>, Room)>, Failure> {
-        let (entity, fetcher) = (&self.entity, &mut self.fetcher);
-        let fetched = async {
-            let room = entity.room().await;
-            Ok::<_, Failure>((fetcher.window(purpose, window).await?, room))
-        };
+    ) -> Result<Option<Vec<Rows>>, Failure> {
         tokio::select! {
             () = self.stop.cancelled() => Ok(None),
-            fetched = fetched => fetched.map(Some),
+            fetched = self.fetcher.window(purpose, window) => Ok(Some(fetched?)),
         }
     }
 
