@@ -9,7 +9,7 @@ help: ## lists the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 test: components ## fetches the components, then runs every test against a real broker and registry
-	$(CARGO) test --locked
+	$(CARGO) test --locked --features failpoints
 
 components: ## fetches broker, registry and Java into the cache, once (VOMSIS_COMPONENTS moves it)
 	@tests/components/fetch.sh
@@ -20,6 +20,7 @@ fmt: ## formats the sources
 lint: ## format and clippy, warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) clippy --all-targets --locked --features failpoints -- -D warnings
 
 arch: ## who may know whom in src/, and which crate lives where
 	$(CARGO) test --locked --test it arch::

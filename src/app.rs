@@ -5,6 +5,7 @@
 //! their writers, then the group, within [`DRAIN`].
 
 mod series;
+mod sink;
 pub mod standing;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -13,7 +14,7 @@ use anyhow::Context as _;
 use secrecy::SecretSlice;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,7 @@ use crate::{
         board::Board,
         connection::{self, Parts},
         entity::{Shared, now},
+        rooms::Rooms,
         series::Series,
     },
     publish::{
@@ -43,6 +45,7 @@ use crate::{
         placement::shard_of,
         restore::Restores,
     },
+    sink::tally::Tally,
     state::{changelog::ShardState, store::Store},
     telemetry::{events::Event, metrics::Metrics},
 };
@@ -88,6 +91,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     board: Arc<Board>,
     series: Series,
+    tally: Tally,
     phases: watch::Sender<HashMap<i32, Phase>>,
     health: Arc<Health>,
     restores: Arc<Restores>,
@@ -130,6 +134,7 @@ impl Work for Pollers {
                     publisher: publisher.clone(),
                     board: Arc::clone(&self.board),
                     metrics: Arc::clone(&self.metrics),
+                    rooms: Rooms::default(),
                 },
             };
             let own = state.take_connection(&config.id);
@@ -164,8 +169,9 @@ impl App {
         let board = Arc::new(Board::new(ids, started_at));
         let mut series = series::seed(&config, &metrics, started_at);
         series.export(&board, started_at);
+        let tally = Tally::new(Arc::clone(&metrics), &config.kafka);
         let restores = Arc::default();
-        Self { config, broker, metrics, board, series, phases, health, restores, started_at }
+        Self { config, broker, metrics, board, series, tally, phases, health, restores, started_at }
     }
 
     /// What may be shown of it, from the start on.
@@ -189,6 +195,7 @@ impl App {
         }
         self.health.set_state_open();
         let Some(work) = self.prepare(&stop).await? else { return Ok(()) };
+        let sink = self.start_sink(&work, &stop);
         let (leave, leaving) = watch::channel(false);
         let (member, thread) = assignment::join(self.config.kafka.clone(), leaving)
             .context("starting the assignment thread")?;
@@ -199,6 +206,12 @@ impl App {
         if timeout(Duration::from_secs(5), left).await.is_err() {
             log_event!(Event::LeaveTimedOut, "leaving the group takes too long, ending without it");
         }
+        // It drains by itself at the same time as the shards, within its own bounds.
+        if let Some(sink) = sink {
+            sink.await
+                .context("the payment sink broke off")?
+                .context("starting the payment sink")?;
+        }
         Ok(())
     }
 
@@ -207,7 +220,7 @@ impl App {
         if self.broker == Broker::Real && self.ensure_topics(stop).await?.is_none() {
             return Ok(None);
         }
-        self.health.set_kafka_known();
+        self.health.set_kafka_answers(true);
         let Some(ids) = self.schema_ids(stop).await? else { return Ok(None) };
         self.health.set_schemas_known();
         let encoder = Encoder::new(&ids, |suffix| self.config.kafka.topic(suffix))?;
@@ -230,9 +243,9 @@ impl App {
     async fn ensure_topics(&self, stop: &CancellationToken) -> anyhow::Result<Option<()>> {
         let mut pause = RETRY_MIN;
         loop {
-            match topics::ensure(&self.config.kafka).await {
+            match topics::ensure(&self.config.kafka, self.config.sink.enabled).await {
                 Ok(()) => return Ok(Some(())),
-                Err(error @ topics::Error::Kafka { .. }) => {
+                Err(error) if error.is_transient() => {
                     log_event!(Event::KafkaUnavailable, %error, retry_in_s = pause.as_secs(), "kafka is not there yet");
                 }
                 Err(error) => {
@@ -280,7 +293,7 @@ impl App {
     }
 
     /// Opens the local cache off the main path; without it everything still works.
-    fn open_store(&self) -> tokio::task::JoinHandle<Option<Store>> {
+    fn open_store(&self) -> JoinHandle<Option<Store>> {
         let dir = self.config.state_dir.clone();
         tokio::task::spawn_blocking(move || {
             // sled creates its own folder, but not the one above it.
@@ -346,6 +359,7 @@ impl App {
                             shard
                         });
                     }
+                    Some(Change::Kafka(answers)) => self.health.set_kafka_answers(answers),
                     Some(Change::Revoked(shard)) => {
                         log_event!(Event::ShardRevoked, shard, "shard revoked");
                         if let Some(token) = tokens.remove(&shard) {

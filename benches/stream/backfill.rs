@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     bare,
-    connector::{DEADLINE, cpu_seconds, home, metric, resident_mb},
+    connector::{DEADLINE, cpu_seconds, home, judged, metric, resident_mb},
     harness::{
         kafka::shared_broker,
         topics::{create_topic, read_to_end, unique_prefix},
@@ -14,6 +14,8 @@ use crate::{
 
 const SIZE: Size = Size { accounts: 40, days: 28, rows_a_day: 893 };
 const PAUSE: Duration = Duration::from_millis(20);
+const CPU_SECONDS_MAX: f64 = 10.0;
+const RATIO_MIN: f64 = 0.5;
 
 /// Runs it and says what came out.
 pub(crate) fn run() -> String {
@@ -57,11 +59,13 @@ fn report(took: Duration, cpu: f64, peak_mb: f64, bare: Duration, bytes: f64) ->
     let rows = SIZE.rows() as f64;
     format!(
         "backfill of {rows} rows ({bytes:.0} B of Avro each)\n  \
-         connector      {ours:6.2} s  {:8.0} rows/s  {cpu:.2} CPU s  {peak_mb:.0} MB at most\n  \
+         connector      {ours:6.2} s  {:8.0} rows/s  {cpu:.2} CPU s ({})  {peak_mb:.0} MB at most\n  \
          bare producer  {theirs:6.2} s  {:8.0} rows/s\n  \
-         ratio          {:.2}",
+         ratio          {:.2} (goal {RATIO_MIN}: {})",
         rows / ours,
+        judged(cpu, CPU_SECONDS_MAX),
         rows / theirs,
         theirs / ours,
+        if theirs / ours >= RATIO_MIN { "met" } else { "NOT MET" },
     )
 }

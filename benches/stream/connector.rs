@@ -60,6 +60,12 @@ pub(crate) fn cpu_seconds(process: &Process) -> f64 {
     (ticks(11) + ticks(12)) / TICKS
 }
 
+/// Whether a figure is within its goal, in words.
+pub(crate) fn judged(seen: f64, at_most: f64) -> String {
+    let word = if seen <= at_most { "met" } else { "NOT MET" };
+    format!("goal {at_most}: {word}")
+}
+
 /// Resident memory in MB, now and at its highest.
 pub(crate) fn resident_mb(process: &Process) -> (f64, f64) {
     let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();

@@ -6,13 +6,15 @@ use std::{
 };
 
 use crate::{
-    connector::{DEADLINE, cpu_seconds, home, metric, resident_mb},
+    connector::{DEADLINE, cpu_seconds, home, judged, metric, resident_mb},
     harness::{process::Process, topics::unique_prefix},
     source::{Size, Source},
 };
 
 const SIZE: Size = Size { accounts: 10_000, days: 15, rows_a_day: 7 };
 const PAUSE: Duration = Duration::from_millis(100);
+const RESIDENT_MB_MAX: f64 = 250.0;
+const RESTORE_SECONDS_MAX: f64 = 10.0;
 
 /// Runs it and says what came out.
 pub(crate) fn run() -> String {
@@ -44,12 +46,16 @@ pub(crate) fn run() -> String {
     connector.kill9();
     format!(
         "{} accounts with {} seen rows\n  \
-         resident after the backfill  {after_backfill:.0} MB (at most {backfill_peak:.0} MB)\n  \
-         resident after a restore     {restored:.0} MB (at most {restored_peak:.0} MB)\n  \
-         restore without the folder   {restore:.2} s ({restore_cpu:.2} CPU s from the process start)\n  \
-         a round of idle polls        {:.0} µs of CPU each, {idle:.0} transactions",
+         resident after the backfill  {after_backfill:.0} MB ({}), at most {backfill_peak:.0} MB\n  \
+         resident after a restore     {restored:.0} MB ({}), at most {restored_peak:.0} MB\n  \
+         restore without the folder   {restore:.2} s ({}), {restore_cpu:.2} CPU s from the process start\n  \
+         a round of idle polls        {idle:.0} transactions ({}), {:.0} µs of CPU a poll",
         SIZE.accounts,
         SIZE.rows(),
+        judged(after_backfill, RESIDENT_MB_MAX),
+        judged(restored, RESIDENT_MB_MAX),
+        judged(restore, RESTORE_SECONDS_MAX),
+        judged(idle, 0.0),
         round_cpu / f64::from(SIZE.accounts) * 1e6,
     )
 }

@@ -36,7 +36,9 @@ impl fmt::Display for Api {
     }
 }
 
-/// A call that the connector may make. All of them read; the token calls change nothing but tokens.
+/// A call that the connector may make. All of them read, and the token calls change nothing but
+/// tokens, with one exception: [`Operation::ChangePayment`] cancels and refunds, and is made by the
+/// payment sink alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     BankToken,
@@ -45,14 +47,20 @@ pub(crate) enum Operation {
     Banks,
     Accounts,
     TransactionTypes,
-    AccountTransactions { account: i64 },
+    AccountTransactions {
+        account: i64,
+    },
     ConnectionTransactions,
     Terminals,
-    StationTransactions { station: i64 },
+    StationTransactions {
+        station: i64,
+    },
     VirtualPosList,
     Installments,
     Customers,
     FindPayment,
+    /// The only one that writes.
+    ChangePayment,
     TosQuery,
 }
 
@@ -81,8 +89,31 @@ impl Operation {
             | Self::VirtualPosList
             | Self::Installments
             | Self::Customers
-            | Self::FindPayment => Api::VirtualPos,
+            | Self::FindPayment
+            | Self::ChangePayment => Api::VirtualPos,
             Self::TosToken | Self::TosQuery => Api::Tos,
+        }
+    }
+
+    /// Whether it moves money, so that sending it twice could move it twice.
+    pub(crate) const fn writes(self) -> bool {
+        match self {
+            Self::ChangePayment => true,
+            Self::BankToken
+            | Self::VirtualPosToken
+            | Self::TosToken
+            | Self::Banks
+            | Self::Accounts
+            | Self::TransactionTypes
+            | Self::AccountTransactions { .. }
+            | Self::ConnectionTransactions
+            | Self::Terminals
+            | Self::StationTransactions { .. }
+            | Self::VirtualPosList
+            | Self::Installments
+            | Self::Customers
+            | Self::FindPayment
+            | Self::TosQuery => false,
         }
     }
 
@@ -103,6 +134,7 @@ impl Operation {
             Self::Installments => "installments",
             Self::Customers => "customers",
             Self::FindPayment => "find_payment",
+            Self::ChangePayment => "change_payment",
             Self::TosQuery => "tos_payments",
         }
     }
@@ -129,6 +161,7 @@ impl Operation {
             Self::Installments => (Method::POST, fixed("/installments")),
             Self::Customers => (Method::GET, fixed("/customers")),
             Self::FindPayment => (Method::GET, fixed("/transaction/find")),
+            Self::ChangePayment => (Method::POST, fixed("/transaction")),
             Self::TosQuery => (Method::POST, fixed("/tos/query")),
         }
     }
@@ -138,7 +171,7 @@ impl Operation {
 mod tests {
     use super::*;
 
-    const ALL: [Operation; 15] = [
+    const ALL: [Operation; 16] = [
         Operation::BankToken,
         Operation::VirtualPosToken,
         Operation::TosToken,
@@ -153,16 +186,18 @@ mod tests {
         Operation::Installments,
         Operation::Customers,
         Operation::FindPayment,
+        Operation::ChangePayment,
         Operation::TosQuery,
     ];
 
     #[test]
-    fn the_whole_list_is_known_and_nothing_in_it_writes() {
+    fn the_whole_list_is_known_and_one_of_it_writes() {
         let listed: Vec<String> = ALL
             .iter()
             .map(|operation| {
                 let (method, path) = operation.endpoint();
-                format!("{} {method} {path}", operation.api())
+                let writes = if operation.writes() { " WRITES" } else { "" };
+                format!("{} {method} {path}{writes}", operation.api())
             })
             .collect();
         assert_eq!(
@@ -182,6 +217,7 @@ mod tests {
                 "virtual_pos POST /installments",
                 "virtual_pos GET /customers",
                 "virtual_pos GET /transaction/find",
+                "virtual_pos POST /transaction WRITES",
                 "tos POST /tos/query",
             ]
         );

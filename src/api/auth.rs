@@ -7,8 +7,14 @@ use std::{
     time::Duration,
 };
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+use sha2::Sha256;
+use tokio::{
+    sync::{Mutex as AsyncMutex, watch},
+    time::Instant,
+};
+use uuid::Uuid;
 
 use self::token::TokenShape;
 use super::{
@@ -17,6 +23,7 @@ use super::{
     http::{Payload, Secretive},
     secrets::{Fingerprint, Pair, SecretFiles, SecretProblem},
 };
+use crate::domain::refusals::TosRefusals;
 
 /// A refusal is remembered that long: thousands of pollers then make one attempt, not thousands.
 /// Shorter than the pollers' own 15 minutes, so that each of their rounds asks once.
@@ -52,6 +59,8 @@ pub(crate) struct Access {
     /// Held during a renewal: the others wait for its outcome.
     pub(crate) renewal: Arc<AsyncMutex<()>>,
     state: Mutex<State>,
+    /// Refused TOS tokens, for whoever keeps them over restarts.
+    refusals: watch::Sender<Option<TosRefusals>>,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +69,10 @@ struct State {
     next_generation: u64,
     refusal: Option<Refusal>,
     tos_refusals: u32,
+    /// What was kept of an earlier run, until the secrets are read that it may be about.
+    kept: Option<TosRefusals>,
+    /// Access was refused, and no call has succeeded since.
+    was_refused: bool,
     /// The credentials that were last sent: what is refused, and what messages must not repeat.
     used: Option<Arc<Pair>>,
     /// Of the files when they were last read for a token.
@@ -104,7 +117,8 @@ impl Access {
         files: SecretFiles,
     ) -> Self {
         let renewal = Arc::new(AsyncMutex::new(()));
-        Self { api, url, token_url, grant, files, renewal, state: Mutex::default() }
+        let (refusals, _) = watch::channel(None);
+        Self { api, url, token_url, grant, files, renewal, state: Mutex::default(), refusals }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -156,6 +170,14 @@ impl Access {
         let mut state = self.lock();
         let before = state.read.replace(pair.fingerprint);
         state.used = Some(Arc::clone(&pair));
+        if let Some(kept) = state.kept.take()
+            && kept.digest == digest(&kept.salt, &pair)
+        {
+            state.tos_refusals = state.tos_refusals.max(kept.refused);
+            if state.tos_refusals >= TOS_REFUSALS_MAX {
+                return Err(Error::LockedOut { at: at.clone(), refused: state.tos_refusals });
+            }
+        }
         drop(state);
         let changed = before.is_some_and(|before| before != pair.fingerprint);
         Ok(TokenRequest { payload: self.grant.payload(&pair), pair, changed })
@@ -180,7 +202,33 @@ impl Access {
         state.tos_refusals = 0;
         let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
         state.ends_epoch = Some(now_epoch.saturating_add(seconds));
+        drop(state);
+        self.tell_refusals(None);
         Ok(token)
+    }
+
+    /// Notes a call that went well; true where access was refused until now.
+    pub(crate) fn note_success(&self) -> bool {
+        std::mem::take(&mut self.lock().was_refused)
+    }
+
+    /// Takes over what was kept of an earlier run; it counts if the secrets are still the same.
+    pub(crate) fn recall(&self, kept: TosRefusals) {
+        self.tell_refusals(Some(kept.clone()));
+        self.lock().kept = Some(kept);
+    }
+
+    /// Refused tokens as they are to be kept.
+    pub(crate) fn refusals(&self) -> watch::Receiver<Option<TosRefusals>> {
+        self.refusals.subscribe()
+    }
+
+    fn tell_refusals(&self, now: Option<TosRefusals>) {
+        self.refusals.send_if_modified(|told| {
+            let differs = *told != now;
+            *told = now;
+            differs
+        });
     }
 
     /// When the token in use ends, in seconds since 1970.
@@ -230,7 +278,15 @@ impl Access {
         };
         state.tos_refusals += u32::from(counted);
         state.token = None;
+        state.was_refused = true;
         state.refusal = Some(Refusal { error: error.clone(), at: Instant::now(), print });
+        let (refused, pair) = (state.tos_refusals, state.used.clone());
+        drop(state);
+        if let (Api::Tos, true, Some(pair)) = (self.api, counted, pair) {
+            let salt = Uuid::new_v4().simple().to_string();
+            let digest = digest(&salt, &pair);
+            self.tell_refusals(Some(TosRefusals { refused, salt, digest }));
+        }
         error
     }
 
@@ -239,6 +295,9 @@ impl Access {
         let mut state = self.lock();
         state.refusal = None;
         state.tos_refusals = 0;
+        state.kept = None;
+        drop(state);
+        self.tell_refusals(None);
     }
 
     /// What to compare with while waiting for another secret: the files as they were when access
@@ -255,6 +314,21 @@ impl Access {
     pub(crate) async fn fingerprint(&self) -> Fingerprint {
         self.files.fingerprint().await
     }
+}
+
+/// Tells one pair of secrets from another and nothing more: four bytes of a keyed hash fit too many
+/// secrets to prove a guess.
+fn digest(salt: &str, pair: &Pair) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt.as_bytes()) else {
+        // A key of any length will do; an empty digest would only fit itself.
+        return String::new();
+    };
+    for secret in pair.expose() {
+        mac.update(&(secret.len() as u64).to_be_bytes());
+        mac.update(secret.as_bytes());
+    }
+    let hash = mac.finalize().into_bytes();
+    hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Grant {
@@ -313,6 +387,55 @@ mod tests {
         access.refuse(error, false).await;
         assert_eq!(access.check_refusal().await, Ok(()));
         assert!(access.prepare(&at()).await.unwrap().changed);
+    }
+
+    fn tos_access(dir: &tempfile::TempDir) -> Access {
+        std::fs::write(dir.path().join("secret"), "wrong").unwrap();
+        Access { api: Api::Tos, ..access(dir) }
+    }
+
+    async fn refused_again(access: &Access) -> Error {
+        access.prepare(&at()).await.unwrap();
+        access.refuse(refused(), true).await
+    }
+
+    #[tokio::test]
+    async fn refused_tos_tokens_are_counted_over_restarts_and_forgotten_with_the_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = tos_access(&dir);
+        refused_again(&first).await;
+        let kept = first.refusals().borrow().clone().unwrap();
+        assert_eq!((kept.refused, kept.digest.len()), (1, 8));
+        assert!(!format!("{kept:?}").contains("wrong"));
+
+        let second = tos_access(&dir);
+        second.recall(kept.clone());
+        let error = refused_again(&second).await;
+        assert!(matches!(error, Error::LockedOut { refused: 2, .. }), "{error}");
+        let kept = second.refusals().borrow().clone().unwrap();
+        assert_eq!(kept.refused, 2);
+
+        let third = tos_access(&dir);
+        third.recall(kept.clone());
+        let error = third.prepare(&at()).await.unwrap_err();
+        assert!(matches!(error, Error::LockedOut { refused: 2, .. }), "nothing is sent: {error}");
+
+        let fourth = tos_access(&dir);
+        fourth.recall(kept);
+        std::fs::write(dir.path().join("secret"), "right").unwrap();
+        fourth.prepare(&at()).await.unwrap();
+        fourth.accept(r#"{"access_token":"t"}"#, 0).unwrap();
+        assert_eq!(*fourth.refusals().borrow(), None);
+    }
+
+    #[tokio::test]
+    async fn the_first_success_after_a_refusal_says_so_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = access(&dir);
+        std::fs::write(dir.path().join("secret"), "right").unwrap();
+        assert!(!access.note_success());
+        access.refuse(refused(), false).await;
+        assert_eq!((access.note_success(), access.note_success()), (true, false));
     }
 
     #[tokio::test]

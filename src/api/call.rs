@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     allow::{Api, Operation},
@@ -41,6 +41,8 @@ pub(crate) struct Caller {
     pub(crate) accesses: Vec<Arc<Access>>,
     /// Stretches the back-off; 1 outside tests.
     pub(crate) pace: f64,
+    /// Counts how often access that was refused was found open again.
+    pub(crate) lifted: watch::Sender<u64>,
 }
 
 /// A try that failed, and with which token.
@@ -107,7 +109,9 @@ impl Caller {
         // The wait may have been long: take what is in use now, and see whether that is still so.
         access.check_refusal().await?;
         let token = access.current().unwrap_or(token);
-        let answer = self.send(call.operation, at, &access.url, &call.payload, Some(&token)).await;
+        // Boxed: thousands of calls may wait for their turn, and few are under way.
+        let sending = self.send(call.operation, at, &access.url, &call.payload, Some(&token));
+        let answer = Box::pin(sending).await;
         drop(permit);
         let pair = access.used();
         let [key, secret] = pair.as_deref().map(Pair::expose).unwrap_or_default();
@@ -115,7 +119,12 @@ impl Caller {
         let asked = Asked { at, last_id_alone: call.last_id_alone, secrets: &secrets };
         let judged = answer.and_then(|answer| judge(asked, answer, read));
         match judged {
-            Ok(done) => Ok(done),
+            Ok(done) => {
+                if access.note_success() {
+                    self.lifted.send_modify(|times| *times += 1);
+                }
+                Ok(done)
+            }
             Err(error) => {
                 self.note(access, &error);
                 let error =
@@ -206,7 +215,12 @@ impl Caller {
         }
     }
 
-    async fn permit(&self, purpose: Purpose, api: Api, at: &At) -> Result<Permit, Error> {
+    pub(crate) async fn permit(
+        &self,
+        purpose: Purpose,
+        api: Api,
+        at: &At,
+    ) -> Result<Permit, Error> {
         self.quota
             .acquire(purpose, api)
             .await
@@ -222,26 +236,10 @@ impl Caller {
         payload: &Payload,
         token: Option<&Token>,
     ) -> Result<Answer, Error> {
-        let labels = [at.connection.as_str(), at.operation];
         let started = Instant::now();
         let token = token.map(|token| &token.value);
         let outcome = self.http.exchange(operation, url, payload, token).await;
-        let seconds = started.elapsed().as_secs_f64();
-        self.metrics.api_request_duration.with_label_values(&labels).observe(seconds);
-        let code = match &outcome {
-            Ok(answer) => answer.status.to_string(),
-            Err(_) => "error".to_owned(),
-        };
-        self.metrics.api_requests.with_label_values(&[labels[0], labels[1], &code]).inc();
-        if let Ok(Answer { limit: Some((limit, remaining)), .. }) = &outcome {
-            self.quota.learn(operation.api(), *limit, *remaining);
-            let label = &labels[..1];
-            self.metrics.api_rate_limit_limit.with_label_values(label).set(f64::from(*limit));
-            self.metrics
-                .api_rate_limit_remaining
-                .with_label_values(label)
-                .set(f64::from(*remaining));
-        }
+        self.count_exchange(operation.api(), at, started, outcome.as_ref().ok());
         let at = at.clone();
         outcome.map_err(|fault| match fault {
             SendFault::Connect(detail) => Error::Connect { at, detail },
@@ -254,6 +252,27 @@ impl Caller {
                 setting: "base_url and the secret files",
             },
         })
+    }
+
+    /// Counts an exchange and takes over what its answer told about the API's limit.
+    pub(crate) fn count_exchange(
+        &self,
+        api: Api,
+        at: &At,
+        started: Instant,
+        answer: Option<&Answer>,
+    ) {
+        let [id, operation] = [at.connection.as_str(), at.operation];
+        let metrics = &self.metrics;
+        let seconds = started.elapsed().as_secs_f64();
+        metrics.api_request_duration.with_label_values(&[id, operation]).observe(seconds);
+        let code = answer.map_or_else(|| "error".to_owned(), |answer| answer.status.to_string());
+        metrics.api_requests.with_label_values(&[id, operation, &code]).inc();
+        if let Some((limit, remaining)) = answer.and_then(|answer| answer.limit) {
+            self.quota.learn(api, limit, remaining);
+            metrics.api_rate_limit_limit.with_label_values(&[id]).set(f64::from(limit));
+            metrics.api_rate_limit_remaining.with_label_values(&[id]).set(f64::from(remaining));
+        }
     }
 
     /// Tells the quota when the API wants a rest.

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::{
     allow::{Api, Operation},
@@ -10,15 +11,16 @@ use super::{
     call::{Call, Caller},
     envelope::{self, Found, Shape},
     error::Error,
-    http::{Answer, Http, Payload, Secretive},
+    http::{Answer, Http, Once, Payload, Secretive},
     installments,
+    payments::Payments,
     quota::{Purpose, Quota},
     rows::Rows,
     secrets::SecretFiles,
 };
 use crate::{
     config::model::{Connection, DateType, TosApi, VomsisApi},
-    domain::{ids::Stream, time::Day},
+    domain::{ids::Stream, refusals::TosRefusals, time::Day},
     telemetry::metrics::Metrics,
 };
 
@@ -30,7 +32,8 @@ const TRANSACTIONS: Shape = Shape::List(&["transactions", "data"]);
 /// The source systems of one connection; cloning shares its tokens and its quota.
 #[derive(Clone)]
 pub struct Client {
-    caller: Arc<Caller>,
+    pub(super) caller: Arc<Caller>,
+    pub(super) payments: Arc<Payments>,
 }
 
 impl fmt::Debug for Client {
@@ -104,6 +107,8 @@ impl Client {
             |detail, setting| Error::Setup { connection: connection.id.clone(), detail, setting };
         let http = Http::new(connection.timeouts)
             .map_err(|detail| setup(detail, "timeouts and the system's certificates"))?;
+        let once = Once::new(connection.timeouts.connect)
+            .map_err(|detail| setup(detail, "timeouts and the system's certificates"))?;
         let accesses: Vec<_> = accesses(connection).into_iter().map(Arc::new).collect();
         for access in &accesses {
             for url in [&access.url, &access.token_url] {
@@ -114,9 +119,9 @@ impl Client {
         let waited = metrics.api_rate_limit_wait.with_label_values(&[connection.id.as_str()]);
         let quota = Quota::new(connection.quota, waited);
         let connection = Arc::clone(connection);
-        Ok(Self {
-            caller: Arc::new(Caller { connection, metrics, http, quota, accesses, pace: 1.0 }),
-        })
+        let (lifted, _) = watch::channel(0);
+        let caller = Caller { connection, metrics, http, quota, accesses, pace: 1.0, lifted };
+        Ok(Self { caller: Arc::new(caller), payments: Arc::new(Payments::new(once)) })
     }
 
     /// Rows of one bank account.
@@ -248,8 +253,10 @@ impl Client {
     }
 
     /// Completes when a secret file of this connection changes its content: compared with what was
-    /// refused, or, where nothing is refused, with what stands there now.
+    /// refused, or, where nothing is refused, with what stands there now. Also when another caller
+    /// finds access open again that was refused.
     pub async fn wait_for_change(&self) {
+        let mut lifted = self.caller.lifted.subscribe();
         let mut baselines = Vec::new();
         for access in &self.caller.accesses {
             baselines.push((access, access.baseline().await));
@@ -260,8 +267,24 @@ impl Client {
                     return;
                 }
             }
-            tokio::time::sleep(WATCH_INTERVAL).await;
+            tokio::select! {
+                _ = lifted.changed() => return,
+                () = tokio::time::sleep(WATCH_INTERVAL) => {}
+            }
         }
+    }
+
+    /// Takes over how many TOS tokens an earlier run was refused.
+    pub fn recall_tos_refusals(&self, kept: &TosRefusals) {
+        for access in self.caller.accesses.iter().filter(|access| access.api == Api::Tos) {
+            access.recall(kept.clone());
+        }
+    }
+
+    /// Refused TOS tokens as they are to be kept over restarts; `None` where there is no TOS.
+    pub fn tos_refusals(&self) -> Option<watch::Receiver<Option<TosRefusals>>> {
+        let tos = self.caller.accesses.iter().find(|access| access.api == Api::Tos)?;
+        Some(tos.refusals())
     }
 
     /// Lets TOS ask for tokens again after [`Error::LockedOut`]; an operator's decision.
@@ -323,4 +346,4 @@ fn date_of(day: Day) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

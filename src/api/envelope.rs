@@ -131,6 +131,22 @@ pub(crate) fn parse_body(body: &str) -> Result<&RawValue, Fault> {
     })
 }
 
+/// What a body is at its top.
+enum Root<'a> {
+    Object(Fields<'a>),
+    /// A list, a bare value, or an object with keys that are no text.
+    Other(&'a RawValue),
+}
+
+/// Reads an object's fields at once instead of looking at the whole body first: bodies are large.
+fn read_root(body: &str) -> Result<Root<'_>, Fault> {
+    let json = body.trim_start_matches('\u{feff}').trim_matches([' ', '\t', '\n', '\r']);
+    match parse_fields(json) {
+        Some(fields) => Ok(Root::Object(fields)),
+        None => parse_body(body).map(Root::Other),
+    }
+}
+
 /// Finds the rows of a successful answer.
 pub(crate) fn read_rows(body: &str, shape: Shape) -> Result<Found, Fault> {
     match shape {
@@ -171,13 +187,12 @@ pub(crate) fn check_token_envelope(body: &str) -> Result<(), Fault> {
 
 /// The value under the collection key of a successful answer; a bare list stands for itself.
 pub(crate) fn collection<'a>(body: &'a str, keys: &[&str]) -> Result<&'a RawValue, Fault> {
-    let root = parse_body(body)?;
-    let Some(fields) = parse_fields(root.get()) else {
-        return if root.get().starts_with('[') {
-            Ok(root)
-        } else {
-            Err(Fault::Protocol("neither an object nor a list".to_owned()))
-        };
+    let fields = match read_root(body)? {
+        Root::Object(fields) => fields,
+        Root::Other(list) if list.get().starts_with('[') => return Ok(list),
+        Root::Other(_) => {
+            return Err(Fault::Protocol("neither an object nor a list".to_owned()));
+        }
     };
     check_success(&fields)?;
     check_unpaged(&fields)?;
@@ -281,8 +296,7 @@ pub(crate) fn means_empty(code: &str) -> bool {
 }
 
 fn read_tos(body: &str) -> Result<Found, Fault> {
-    let root = parse_body(body)?;
-    let Some(fields) = parse_fields(root.get()) else {
+    let Root::Object(fields) = read_root(body)? else {
         return Err(Fault::Protocol("not an object".to_owned()));
     };
     let gateway_object_id = fields.object("Header").and_then(|header| header.text("ObjectID"));

@@ -1,6 +1,9 @@
 //! One HTTP exchange: send, read the whole body within its limit, tell what came.
 //!
-//! The reqwest client is private here, and requests are made from an [`Operation`] alone.
+//! The reqwest clients are private here, and requests are made from an [`Operation`] alone: those
+//! that read by [`Http`], the one that moves money by [`Once`].
+
+mod once;
 
 use std::{error::Error as _, fmt, sync::LazyLock, time::Duration};
 
@@ -12,6 +15,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+pub(crate) use self::once::{Once, OnceFault};
 use super::{allow::Operation, retry::WaitHeaders};
 use crate::{config::model::Timeouts, domain::time::Timestamp};
 
@@ -21,6 +25,8 @@ pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 const BODY_BYTES_AHEAD_MAX: u64 = 8 * 1024 * 1024;
 /// An answer that stands still for that long is given up even within the total deadline.
 const READ_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+
+const USER_AGENT: &str = concat!("vomsis-connect/", env!("CARGO_PKG_VERSION"));
 
 static RATE_LIMIT: LazyLock<[HeaderName; 3]> = LazyLock::new(|| {
     ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"].map(HeaderName::from_static)
@@ -95,7 +101,7 @@ impl Http {
         // Without it a Laravel API answers validation errors with a redirect or HTML.
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let client = reqwest::Client::builder()
-            .user_agent(concat!("vomsis-connect/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .default_headers(headers)
             .redirect(Policy::none())
             .referer(false)
@@ -123,6 +129,10 @@ impl Http {
         payload: &Payload,
         token: Option<&SecretString>,
     ) -> Result<Answer, SendFault> {
+        if operation.writes() {
+            // This client keeps connections, and may send again what it believes unsent.
+            return Err(SendFault::Unsendable(format!("{} is sent once only", operation.name())));
+        }
         let (method, path) = operation.endpoint();
         let mut request = self.client.request(method, format!("{base_url}{path}"));
         request = match payload {
@@ -141,54 +151,58 @@ impl Http {
             request = request.bearer_auth(token.expose_secret());
         }
         let response = request.send().await.map_err(send_fault)?;
-        self.read(response).await
+        receive(response, self.body_bytes_max).await
     }
+}
 
-    async fn read(&self, mut response: Response) -> Result<Answer, SendFault> {
-        let headers = response.headers();
-        let text = |name: &HeaderName| {
-            headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-        };
-        let [limit, remaining, reset] = &*RATE_LIMIT;
-        let number = |name| text(name).and_then(|text| text.trim().parse().ok());
-        let location = text(&LOCATION).unwrap_or_default();
-        let content_type = text(&CONTENT_TYPE).unwrap_or_else(|| "an unknown type".to_owned());
-        let wait = WaitHeaders { retry_after: text(&RETRY_AFTER), reset: text(reset) };
-        let limit = number(limit).zip(number(remaining));
-        let bytes = self.read_body(&mut response).await?;
-        let (body, replaced_text) = match String::from_utf8(bytes) {
-            Ok(body) => (body, false),
-            Err(invalid) => (String::from_utf8_lossy(invalid.as_bytes()).into_owned(), true),
-        };
-        let at = Utc::now();
-        Ok(Answer {
-            status: response.status().as_u16(),
-            content_type,
-            location,
-            wait,
-            limit,
-            body,
-            replaced_text,
-            fetched_at: Timestamp::from_utc(at),
-            at,
-        })
-    }
+/// Reads the rest of an answer whose head has come.
+async fn receive(mut response: Response, body_bytes_max: usize) -> Result<Answer, SendFault> {
+    let headers = response.headers();
+    let text = |name: &HeaderName| {
+        headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    let [limit, remaining, reset] = &*RATE_LIMIT;
+    let number = |name| text(name).and_then(|text| text.trim().parse().ok());
+    let location = text(&LOCATION).unwrap_or_default();
+    let content_type = text(&CONTENT_TYPE).unwrap_or_else(|| "an unknown type".to_owned());
+    let wait = WaitHeaders { retry_after: text(&RETRY_AFTER), reset: text(reset) };
+    let limit = number(limit).zip(number(remaining));
+    let bytes = receive_body(&mut response, body_bytes_max).await?;
+    let (body, replaced_text) = match String::from_utf8(bytes) {
+        Ok(body) => (body, false),
+        Err(invalid) => (String::from_utf8_lossy(invalid.as_bytes()).into_owned(), true),
+    };
+    let at = Utc::now();
+    Ok(Answer {
+        status: response.status().as_u16(),
+        content_type,
+        location,
+        wait,
+        limit,
+        body,
+        replaced_text,
+        fetched_at: Timestamp::from_utc(at),
+        at,
+    })
+}
 
-    async fn read_body(&self, response: &mut Response) -> Result<Vec<u8>, SendFault> {
-        let known = response.content_length().unwrap_or(0);
-        if known > self.body_bytes_max as u64 {
-            return Err(SendFault::TooLarge(self.body_bytes_max));
-        }
-        let ahead = usize::try_from(known.min(BODY_BYTES_AHEAD_MAX)).unwrap_or(0);
-        let mut bytes = Vec::with_capacity(ahead);
-        while let Some(chunk) = response.chunk().await.map_err(send_fault)? {
-            if bytes.len() + chunk.len() > self.body_bytes_max {
-                return Err(SendFault::TooLarge(self.body_bytes_max));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+async fn receive_body(
+    response: &mut Response,
+    body_bytes_max: usize,
+) -> Result<Vec<u8>, SendFault> {
+    let known = response.content_length().unwrap_or(0);
+    if known > body_bytes_max as u64 {
+        return Err(SendFault::TooLarge(body_bytes_max));
     }
+    let ahead = usize::try_from(known.min(BODY_BYTES_AHEAD_MAX)).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(ahead);
+    while let Some(chunk) = response.chunk().await.map_err(send_fault)? {
+        if bytes.len() + chunk.len() > body_bytes_max {
+            return Err(SendFault::TooLarge(body_bytes_max));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
 }
 
 fn send_fault(error: reqwest::Error) -> SendFault {

@@ -2,6 +2,7 @@
 //!
 //! `client` is the door. A call passes `allow` (what may be called at all), `auth` (tokens),
 //! `quota` (when), `http` (one exchange) and `envelope` (what the answer means), in that order.
+//! `payments` is the sink's side of the door: the one call that moves money, and a payment's state.
 
 mod allow;
 mod auth;
@@ -11,6 +12,7 @@ mod envelope;
 mod error;
 mod http;
 mod installments;
+mod payments;
 mod quota;
 mod retry;
 mod rows;
@@ -22,5 +24,6 @@ mod verdict;
 pub use allow::Api;
 pub use client::{BankQuery, Client, ListStatus};
 pub use error::{At, Error, RetryClass};
+pub use payments::{Order, Ready, SendWindow, Sent};
 pub use quota::Purpose;
 pub use rows::Rows;

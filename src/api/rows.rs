@@ -51,9 +51,16 @@ impl Rows {
 
     /// The JSON text of each row, in the order of the answer.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.spans
-            .iter()
-            .map(|span| self.body.get(span.start as usize..span.end as usize).unwrap_or_default())
+        self.spans.iter().map(|span| self.text(span))
+    }
+
+    /// The JSON text of the row at a place of the answer.
+    pub fn get(&self, place: usize) -> Option<&str> {
+        self.spans.get(place).map(|span| self.text(span))
+    }
+
+    fn text(&self, span: &Range<u32>) -> &str {
+        self.body.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
     /// The size of the whole body.

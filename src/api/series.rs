@@ -34,6 +34,13 @@ pub fn seed(connection: &Connection, metrics: &Metrics, started_at: f64) {
     }
 }
 
+/// Makes the series of the payment sink's own calls exist; the list and the token are polling's.
+pub fn seed_payments(connection: &Connection, metrics: &Metrics) {
+    for operation in [Operation::FindPayment, Operation::ChangePayment] {
+        seed_operation(metrics, connection.id.as_str(), operation);
+    }
+}
+
 /// What polling calls; the payment sink has calls of its own.
 const fn polled(api: Api) -> &'static [Operation] {
     match api {

@@ -17,14 +17,15 @@ pub(super) fn seed(config: &Config, metrics: &Arc<Metrics>, started_at: Timestam
     for connection in &config.connections {
         api::series::seed(connection, metrics, started_at.seconds());
     }
-    seed_kafka(&config.kafka, metrics);
+    seed_kafka(&config.kafka, config.sink.enabled, metrics);
     seed_shards(config.kafka.shards, metrics);
     let quarantine = config.kafka.topic(topics::QUARANTINE);
     Series::new(&config.connections, &quarantine, Arc::clone(metrics))
 }
 
-fn seed_kafka(kafka: &Kafka, metrics: &Metrics) {
-    let written = topics::desired(kafka).into_iter().filter(|topic| topic.cleanup.is_some());
+fn seed_kafka(kafka: &Kafka, payments: bool, metrics: &Metrics) {
+    let written =
+        topics::desired(kafka, payments).into_iter().filter(|topic| topic.cleanup.is_some());
     for topic in written {
         metrics.kafka_produced_records.with_label_values(&[&topic.name]);
         metrics.kafka_produce_duration.with_label_values(&[&topic.name]);

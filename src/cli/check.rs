@@ -108,7 +108,11 @@ async fn all(args: &Args, config: &Config) -> Vec<Step> {
         join_all(config.connections.iter().map(steps::connection)).await.concat()
     };
     let kafka = async {
-        if args.wants(Target::Kafka) { steps::kafka(&config.kafka).await } else { Vec::new() }
+        if args.wants(Target::Kafka) {
+            steps::kafka(&config.kafka, config.sink.enabled).await
+        } else {
+            Vec::new()
+        }
     };
     let registry = async {
         if args.wants(Target::Registry) { steps::registry(config).await } else { Vec::new() }

@@ -1,4 +1,7 @@
-//! `checkpoint`: how far each entity has come, as it is committed in Kafka.
+//! `checkpoint`: how far each entity has come, as it is committed in Kafka, and the way on where
+//! some of that was lost.
+
+mod reset;
 
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -13,7 +16,7 @@ use crate::{
         time::Timestamp,
     },
     poll::entity::now,
-    shards::inspect,
+    shards::{inspect, reset::Decision},
     state::changelog::EntityState,
 };
 
@@ -37,11 +40,41 @@ pub enum Command {
         #[arg(long, value_parser = crate::cli::stream)]
         stream: Option<Stream>,
     },
+    /// Accept that the state topic lost something (STATE_REGRESSION): its shards go on with what is
+    /// left, and what is missing is read and published again. Shows what it would do, and does it
+    /// with --yes.
+    Reset {
+        /// Only this shard, else every one that lost something.
+        #[arg(long, value_name = "N")]
+        shard: Option<i32>,
+        /// Why; it is written down in the state topic.
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+        /// Who; it is written down too.
+        #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown")]
+        by: String,
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
-/// Lists the checkpoints.
+/// Runs one of them.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let Command::List { connection, stream } = args.command;
+    match args.command {
+        Command::List { connection, stream } => list(connection, stream, context).await,
+        Command::Reset { shard, why, by, yes } => {
+            let decision = Decision { by, why, at: now() };
+            reset::run(shard, decision, yes, context).await
+        }
+    }
+}
+
+async fn list(
+    connection: Option<String>,
+    stream: Option<Stream>,
+    context: &Context,
+) -> Result<(), Failure> {
     let kafka = context.load()?.config.kafka;
     let mut rows = read(kafka).await?;
     rows.retain(|row| {

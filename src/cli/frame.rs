@@ -9,8 +9,8 @@ use std::{
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::{
-    Exit, Failure, check, checkpoint, completions, config, healthcheck, output, preview, progress,
-    run, sandbox, schemas, status, tail, topics, version,
+    Exit, Failure, check, checkpoint, commands, completions, config, healthcheck, output, preview,
+    progress, run, sandbox, schemas, status, tail, topics, version,
 };
 use crate::{
     config::{DEFAULT_PATH, Loaded},
@@ -65,6 +65,8 @@ pub enum Command {
     Schemas(schemas::Args),
     /// How far each account, terminal and list has been read.
     Checkpoint(checkpoint::Args),
+    /// Payment commands: list, show, decide, submit, halt.
+    Commands(commands::Args),
     /// How the running connector stands.
     Status(status::Args),
     /// Whether the running connector is ready; for container health checks.
@@ -122,7 +124,13 @@ pub fn main() -> ExitCode {
     let done = logs::init(cli.log_format, cli.verbose, log_color, progress::beside_bars())
         .map_err(|message| Failure::new(Exit::Failed, message))
         .and_then(|()| runtime())
-        .and_then(|runtime| runtime.block_on(dispatch(cli.command, &context)));
+        .and_then(|runtime| {
+            let done = runtime.block_on(dispatch(cli.command, &context));
+            // A call into a broker that hangs may still hold a thread, and dropping the runtime
+            // would wait for it: the grace period ends whatever the brokers do.
+            runtime.shutdown_background();
+            done
+        });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -148,6 +156,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Topics(args) => topics::run(args, context).await,
         Command::Schemas(args) => schemas::run(args, context).await,
         Command::Checkpoint(args) => checkpoint::run(args, context).await,
+        Command::Commands(args) => commands::run(args, context).await,
         Command::Tail(args) => tail::run(args, context).await,
         Command::Config(args) => config::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,

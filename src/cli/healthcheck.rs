@@ -102,10 +102,10 @@ mod tests {
         let context = Context::for_tests();
         let failure = run(Args { url: Some(url.clone()) }, &context).await.unwrap_err();
         assert_eq!(failure.exit, Exit::Failed);
-        assert!(failure.message.contains("kafka: Kafka has not answered yet"), "{failure:?}");
+        assert!(failure.message.contains("kafka: Kafka does not answer"), "{failure:?}");
         health.set_config_valid();
         health.set_state_open();
-        health.set_kafka_known();
+        health.set_kafka_answers(true);
         health.set_schemas_known();
         run(Args { url: Some(url.clone()) }, &context).await.unwrap();
         let args = crate::cli::status::Args { url: Some(url), watch: false };

@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod checkpoint;
+pub mod commands;
 pub mod completions;
 pub mod config;
 mod failure;

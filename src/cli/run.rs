@@ -24,11 +24,6 @@ pub async fn run(_args: Args, context: &Context) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         log_event!(Event::ConfigWarning, "{warning}");
     }
-    if loaded.config.sink.enabled {
-        let message = "sink.enabled is true, but this version has no payment sink";
-        let hint = "set sink.enabled: false; nothing was started, so nobody waits for a refund";
-        return Err(Failure::new(Exit::Config, message).hint(hint));
-    }
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     serve(Arc::new(loaded.config), loaded.hash, Broker::Real, stop).await

@@ -1,5 +1,7 @@
 //! `sandbox`: everything in one process, without an account or a broker.
 
+mod orders;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
@@ -77,12 +79,14 @@ async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(),
     let folder = std::env::temp_dir().join(format!("vomsis-sandbox-{}", std::process::id()));
     let embedded = Embedded::start(options, &folder).await.map_err(failed)?;
     let config = Arc::new(embedded.config.clone());
-    let shown: Vec<String> = topics::desired(&config.kafka)
+    let shown: Vec<String> = topics::desired(&config.kafka, true)
         .into_iter()
         .map(|topic| topic.name)
         .filter(|name| !name.contains(".internal."))
         .collect();
     legend(&embedded, &shown);
+    orders::add_payments(&embedded)?;
+    let orders = tokio::spawn(orders::submit(embedded.config.clone(), stop.clone()));
     let connector =
         serve(Arc::clone(&config), embedded.config_hash.clone(), Broker::Mock, stop.clone());
     let (kafka, registry) = (config.kafka.clone(), config.schema_registry.clone());
@@ -100,11 +104,12 @@ async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(),
     });
     let outcome = connector.await;
     stop.cancel();
+    let ordered = orders.await.map_err(failed)?;
     let (events, read) = reader.await.map_err(failed)?;
     // Secrets of the sandbox are no secrets, and its cache is of no use to anybody.
     drop(std::fs::remove_dir_all(&folder));
     eprintln!("{events} events; the sandbox ended cleanly");
-    outcome.and(read)
+    outcome.and(read).and(ordered)
 }
 
 fn legend(embedded: &Embedded, topics: &[String]) {
@@ -114,5 +119,8 @@ fn legend(embedded: &Embedded, topics: &[String]) {
     eprintln!("  kafka (mock)     {}", embedded.broker.bootstrap_servers());
     eprintln!("  topics           {}", topics.join(" "));
     eprintln!("each line on stdout is one event: topic, key, value; op CREATED is a new row,");
-    eprintln!("UPDATED an edited one, DELETED one that disappeared. Ctrl-C ends.");
+    eprintln!(
+        "UPDATED an edited one, DELETED one that disappeared. after three seconds a few payment"
+    );
+    eprintln!("commands are submitted; payment.results tells what became of each. Ctrl-C ends.");
 }

@@ -32,8 +32,10 @@ pub enum Command {
 
 /// Runs one of them.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let kafka = context.load()?.config.kafka;
-    let steps = topics::plan(&topics::desired(&kafka), &topics::actual(&kafka).await?);
+    let config = context.load()?.config;
+    let kafka = config.kafka;
+    let desired = topics::desired(&kafka, config.sink.enabled);
+    let steps = topics::plan(&desired, &topics::actual(&kafka, &desired).await?);
     let rows: Vec<Row> = steps.iter().map(|step| row(step, &kafka)).collect();
     match args.command {
         Command::Plan => {
@@ -110,10 +112,10 @@ pub(super) fn row(step: &Step, kafka: &Kafka) -> Row {
         (Some(_), None) => State::Ok,
         (Some(_), Some(_)) => State::Mismatch,
     };
-    let Desired { name, partitions, partitions_fixed, cleanup } = topic;
+    let Desired { name, partitions, partitions_fixed, partitions_like, cleanup } = topic;
     let desired = Wanted {
         partitions: *partitions,
-        any_partitions: !partitions_fixed,
+        any_partitions: !partitions_fixed && partitions_like.is_none(),
         replication: wanted,
         cleanup: cleanup.map(topics::Cleanup::as_str),
     };
@@ -197,7 +199,7 @@ mod tests {
     fn shown(partitions: i32, replication: i32, cleanup: &str) -> Row {
         let kafka = kafka();
         let found = Actual { partitions, replication, cleanup: cleanup.to_owned() };
-        let desired = topics::desired(&kafka);
+        let desired = topics::desired(&kafka, false);
         let state = desired.iter().find(|topic| topic.name.ends_with("internal.state")).unwrap();
         let actual = [(state.name.clone(), found)].into();
         row(&topics::plan(std::slice::from_ref(state), &actual)[0], &kafka)
@@ -220,7 +222,7 @@ mod tests {
     #[test]
     fn nothing_is_wrong_where_a_topic_is_only_missing() {
         let kafka = kafka();
-        let steps = topics::plan(&topics::desired(&kafka), &Default::default());
+        let steps = topics::plan(&topics::desired(&kafka, true), &Default::default());
         let rows: Vec<Row> = steps.iter().map(|step| row(step, &kafka)).collect();
         assert!(mismatch(&rows).is_none() && rows.iter().all(|row| row.state == State::Missing));
     }

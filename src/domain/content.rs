@@ -1,8 +1,9 @@
-//! One published row of any stream.
+//! One published record: a row of any stream, or the result of a payment command.
 
 use serde::{Serialize, Serializer};
 
 use crate::domain::{
+    commands::PaymentResult,
     fields::FieldMut,
     meta::EventMeta,
     reference::{Account, BankEntity, Customer, InstallmentOption, Terminal, TransactionType},
@@ -90,4 +91,6 @@ content! {
     InstallmentOption(InstallmentOption),
     /// A virtual-POS customer.
     Customer(Customer),
+    /// What became of a payment command.
+    PaymentResult(PaymentResult),
 }

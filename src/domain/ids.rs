@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 pub struct ConnectionId(Arc<str>);
 
 impl ConnectionId {
-    /// Accepts 1–64 characters of `[A-Za-z0-9._-]`; anything else would make keys ambiguous.
+    /// Accepts 1–64 characters of `[A-Za-z0-9._-]`, the first no `_`; anything else would make keys
+    /// ambiguous: those of the connector's own records begin with `_`.
     pub fn try_new(text: &str) -> Result<Self, InvalidId> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
+        if text.is_empty() || text.len() > 64 || text.starts_with('_') || !text.chars().all(allowed)
+        {
             return Err(InvalidId { text: text.to_owned() });
         }
         Ok(Self(text.into()))
@@ -32,7 +34,9 @@ impl fmt::Display for ConnectionId {
 
 /// A connection id with a character that keys cannot carry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("connection id {text:?} must be 1 to 64 characters of A-Z a-z 0-9 . _ -")]
+#[error(
+    "connection id {text:?} must be 1 to 64 characters of A-Z a-z 0-9 . _ - and not begin with _"
+)]
 pub struct InvalidId {
     text: String,
 }

@@ -12,6 +12,7 @@ pub mod payment;
 pub mod quarantine;
 pub mod record;
 pub mod reference;
+pub mod refusals;
 pub mod schemas;
 pub mod time;
 pub mod transactions;

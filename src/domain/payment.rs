@@ -4,6 +4,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{money::Money, vocabulary::VirtualPosStatus};
 
+/// What is to be done to a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Take it back whole, on the day it was made.
+    Cancel,
+    /// Give back so much of it.
+    Refund {
+        /// In units of the payment's currency.
+        amount: Money,
+    },
+}
+
 /// Where a payment stands: `/transaction/find` put together with its row of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentState {

@@ -22,10 +22,12 @@ pub struct Health {
     beat_ms: AtomicU64,
     config_valid: AtomicBool,
     state_open: AtomicBool,
-    kafka_known: AtomicBool,
+    kafka_answers: AtomicBool,
     schemas_known: AtomicBool,
     /// Assigned shards, and whether each is restored.
     shards: Mutex<BTreeMap<i32, bool>>,
+    /// Why the payment sink has stopped, where it has.
+    sink_stopped: Mutex<Option<String>>,
 }
 
 /// One condition of readiness.
@@ -47,9 +49,10 @@ impl Health {
             beat_ms: AtomicU64::new(0),
             config_valid: AtomicBool::new(false),
             state_open: AtomicBool::new(false),
-            kafka_known: AtomicBool::new(false),
+            kafka_answers: AtomicBool::new(false),
             schemas_known: AtomicBool::new(false),
             shards: Mutex::default(),
+            sink_stopped: Mutex::default(),
         }
     }
 
@@ -69,9 +72,9 @@ impl Health {
         self.state_open.store(true, Ordering::Release);
     }
 
-    /// Kafka has answered with its metadata once.
-    pub fn set_kafka_known(&self) {
-        self.kafka_known.store(true, Ordering::Release);
+    /// Kafka answers, or has ceased to: without it no shard can be run, nor be handed over.
+    pub fn set_kafka_answers(&self, answers: bool) {
+        self.kafka_answers.store(answers, Ordering::Release);
     }
 
     /// All schema ids are known.
@@ -94,6 +97,11 @@ impl Health {
     /// The shard was taken away.
     pub fn shard_revoked(&self, shard: i32) {
         self.shards().remove(&shard);
+    }
+
+    /// The payment sink has stopped and only an operator can help, or goes on again (`None`).
+    pub fn set_sink_stopped(&self, why: Option<String>) {
+        *self.sink_stopped.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// Whether the runtime still runs tasks.
@@ -124,16 +132,18 @@ impl Health {
             let open = shards.iter().filter(|(_, restored)| !**restored);
             open.map(|(shard, _)| shard.to_string()).collect()
         };
+        let stopped = self.sink_stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
         vec![
             flag("config", &self.config_valid, "the configuration is not valid yet"),
             flag("state", &self.state_open, "the local cache is being opened"),
-            flag("kafka", &self.kafka_known, "Kafka has not answered yet"),
+            flag("kafka", &self.kafka_answers, "Kafka does not answer"),
             flag("schemas", &self.schemas_known, "the schema registry has not answered yet"),
             Check {
                 name: "shards",
                 ok: waiting.is_empty(),
                 detail: format!("restoring {}", waiting.join(", ")),
             },
+            Check { name: "sink", ok: stopped.is_none(), detail: stopped.unwrap_or_default() },
         ]
     }
 
@@ -156,7 +166,7 @@ mod tests {
         let health = Health::new();
         health.set_config_valid();
         health.set_state_open();
-        health.set_kafka_known();
+        health.set_kafka_answers(true);
         health.set_schemas_known();
         health
     }
@@ -176,9 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn a_kafka_that_ceases_to_answer_takes_the_readiness_away() {
+        let health = ready();
+        health.set_kafka_answers(false);
+        assert!(!health.is_ready());
+        health.set_kafka_answers(true);
+        assert!(health.is_ready());
+    }
+
+    #[test]
     fn every_condition_counts() {
         assert!(!Health::new().is_ready());
-        assert_eq!(Health::new().checks().iter().filter(|check| check.ok).count(), 1);
+        assert_eq!(Health::new().checks().iter().filter(|check| check.ok).count(), 2);
     }
 
     #[test]

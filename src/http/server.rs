@@ -237,7 +237,7 @@ mod tests {
         assert!(asked(&server, "GET", "/startupz").await.starts_with("HTTP/1.1 200"));
         let answer = asked(&server, "GET", "/readyz").await;
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("[-] kafka"), "{answer}");
-        health.set_kafka_known();
+        health.set_kafka_answers(true);
         let answer = asked(&server, "GET", "/readyz?verbose").await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("[+] kafka ok"), "{answer}");
         server.stop().await;

@@ -1,8 +1,11 @@
 //! What librdkafka calls back: logs, and delivery reports of a shard's producer.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use rdkafka::{
@@ -55,6 +58,8 @@ pub enum Sent {
     Event,
     /// A record of the state topic: its offset tags the local cache.
     State,
+    /// The n-th record of the payment journal in this transaction: its place is remembered.
+    Journal(usize),
 }
 
 impl Sent {
@@ -63,6 +68,7 @@ impl Sent {
         match self {
             Self::Event => 0,
             Self::State => 1,
+            Self::Journal(index) => 2 + index,
         }
     }
 }
@@ -72,12 +78,14 @@ impl Sent {
 pub struct Deliveries {
     first_error: Mutex<Option<RDKafkaErrorCode>>,
     state_next_offset: AtomicI64,
+    journal: Mutex<BTreeMap<usize, (i32, i64)>>,
 }
 
 impl Deliveries {
     /// Forgets the last transaction's reports.
     pub fn begin(&self) {
         *self.first_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The first record that was not delivered.
@@ -88,6 +96,12 @@ impl Deliveries {
     /// The offset after the newest state record delivered so far.
     pub fn state_next_offset(&self) -> i64 {
         self.state_next_offset.load(Ordering::Acquire)
+    }
+
+    /// Partition and offset of this transaction's journal records, in the order in which they were
+    /// sent.
+    pub fn journal_places(&self) -> Vec<(i32, i64)> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
     }
 }
 
@@ -109,7 +123,13 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
             Ok(message) if opaque == Sent::State.opaque() => {
                 self.state_next_offset.fetch_max(message.offset() + 1, Ordering::AcqRel);
             }
-            Ok(_) => {}
+            Ok(message) => {
+                if let Some(index) = opaque.checked_sub(Sent::Journal(0).opaque()) {
+                    let place = (message.partition(), message.offset());
+                    let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+                    journal.insert(index, place);
+                }
+            }
             Err((error, _)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
                 let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 
 use std::{
     ops::ControlFlow,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,7 @@ use super::{
 };
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+const LEADER_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a partition could not be read to its end. Never taken for an empty partition.
 #[derive(Debug, thiserror::Error)]
@@ -93,14 +95,39 @@ pub fn stretches(kafka: &Kafka, topic: &str) -> Result<Vec<Stretch>, Error> {
             return Err(failed(0, KafkaError::MetadataFetch(code.into())));
         }
         for partition in topic.partitions().iter().map(MetadataPartition::id) {
-            let (from, end) = consumer
-                .fetch_watermarks(topic.name(), partition, METADATA_TIMEOUT)
-                .map_err(|e| failed(partition, e))?;
+            let (from, end) =
+                watermarks(&consumer, topic.name(), partition).map_err(|e| failed(partition, e))?;
             found.push(Stretch { topic: topic.name().to_owned(), partition, from, end });
         }
     }
     found.sort_by_key(|stretch| stretch.partition);
     Ok(found)
+}
+
+/// First offset and end of a partition. The leader of a topic that was just created may not know
+/// yet that it is the leader: that passes.
+fn watermarks(
+    consumer: &BaseConsumer<Logging>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), KafkaError> {
+    let started = Instant::now();
+    loop {
+        match consumer.fetch_watermarks(topic, partition, METADATA_TIMEOUT) {
+            Err(error) if is_without_leader(&error) && started.elapsed() < METADATA_TIMEOUT => {
+                thread::sleep(LEADER_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_without_leader(error: &KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable)
+    )
 }
 
 impl Error {

@@ -12,15 +12,22 @@ pub const TRANSACTION_TIMEOUT_MS: u64 = 10_000;
 /// A client's job; it decides the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// Writes one shard, exactly once, under this transactional id.
-    ShardWriter {
-        /// `<env>.<topic_prefix>.<group>.src.v1.<shard>`.
+    /// Writes a shard, or the payment journal, exactly once under this transactional id.
+    Writer {
+        /// As [`shard_transactional_id`] and [`sink_transactional_id`] make it.
         transactional_id: String,
     },
-    /// Reads a state partition to its end.
+    /// Reads a state or journal partition to its end.
     StateReader,
-    /// Takes part in the group that shares the shards.
-    GroupMember,
+    /// Takes part in a group that places work.
+    GroupMember {
+        /// The group's name.
+        group: String,
+    },
+    /// Reads payment commands from offsets that it is told; never commits.
+    CommandReader,
+    /// Writes what people say: single records, no transaction.
+    Speaker,
     /// Reads topics for people; never commits.
     Viewer,
     /// Creates and describes topics.
@@ -29,11 +36,14 @@ pub enum Role {
 
 impl Role {
     const fn is_producer(&self) -> bool {
-        matches!(self, Self::ShardWriter { .. })
+        matches!(self, Self::Writer { .. } | Self::Speaker)
     }
 
     const fn is_consumer(&self) -> bool {
-        matches!(self, Self::StateReader | Self::GroupMember | Self::Viewer)
+        matches!(
+            self,
+            Self::StateReader | Self::GroupMember { .. } | Self::CommandReader | Self::Viewer
+        )
     }
 }
 
@@ -64,17 +74,17 @@ pub fn client_config(kafka: &Kafka, role: &Role) -> Result<ClientConfig, KafkaEr
     }
     put(&mut config, protocol(role));
     match role {
-        Role::ShardWriter { transactional_id } => {
+        Role::Writer { transactional_id } => {
             config.set("transactional.id", transactional_id);
         }
-        Role::StateReader | Role::Viewer => {
+        Role::StateReader | Role::CommandReader | Role::Viewer => {
             // assign() wants a group id even though nothing is ever committed under it.
             config.set("group.id", format!("{}.reader", kafka.group));
         }
-        Role::GroupMember => {
-            config.set("group.id", &kafka.group);
+        Role::GroupMember { group } => {
+            config.set("group.id", group);
         }
-        Role::Admin => {}
+        Role::Speaker | Role::Admin => {}
     }
     Ok(config)
 }
@@ -94,7 +104,7 @@ fn put_all(config: &mut ClientConfig, settings: &BTreeMap<String, String>) {
 /// What an operator may change.
 const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
     match role {
-        Role::ShardWriter { .. } => &[
+        Role::Writer { .. } => &[
             ("compression.type", "lz4"),
             ("linger.ms", "2"),
             // librdkafka waits for the queue with poll(); 64 MB bound the memory of one shard.
@@ -105,12 +115,16 @@ const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
         Role::StateReader => {
             &[("fetch.wait.max.ms", "50"), ("queued.max.messages.kbytes", "16384")]
         }
-        Role::GroupMember => &[
+        Role::GroupMember { .. } => &[
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
             ("queued.max.messages.kbytes", "1024"),
         ],
+        Role::CommandReader => {
+            &[("fetch.wait.max.ms", "500"), ("queued.max.messages.kbytes", "8192")]
+        }
         Role::Viewer => &[("fetch.wait.max.ms", "100"), ("queued.max.messages.kbytes", "16384")],
+        Role::Speaker => &[("delivery.timeout.ms", "20000")],
         Role::Admin => &[],
     }
 }
@@ -118,7 +132,7 @@ const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
 /// What the protocol depends on.
 const fn protocol(role: &Role) -> &'static [(&'static str, &'static str)] {
     match role {
-        Role::ShardWriter { .. } => &[
+        Role::Writer { .. } => &[
             ("enable.idempotence", "true"),
             ("acks", "all"),
             ("transaction.timeout.ms", "10000"),
@@ -126,13 +140,23 @@ const fn protocol(role: &Role) -> &'static [(&'static str, &'static str)] {
             ("isolation.level", "read_uncommitted"),
             ("partitioner", "murmur2_random"),
         ],
+        Role::Speaker => {
+            &[("enable.idempotence", "true"), ("acks", "all"), ("partitioner", "murmur2_random")]
+        }
         Role::StateReader => &[
             ("isolation.level", "read_committed"),
             ("enable.partition.eof", "true"),
             ("auto.offset.reset", "error"),
             ("enable.auto.commit", "false"),
         ],
-        Role::GroupMember => &[
+        // What an upstream system did not commit is no command. Offsets are told or found out
+        // before; one that is gone by then must not silently become another.
+        Role::CommandReader => &[
+            ("isolation.level", "read_committed"),
+            ("auto.offset.reset", "error"),
+            ("enable.auto.commit", "false"),
+        ],
+        Role::GroupMember { .. } => &[
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("isolation.level", "read_committed"),
             ("auto.offset.reset", "earliest"),
@@ -151,6 +175,17 @@ const fn protocol(role: &Role) -> &'static [(&'static str, &'static str)] {
 /// The transactional id of a shard: the same for every replica, so the newest fences the others.
 pub fn shard_transactional_id(env: &str, kafka: &Kafka, shard: i32) -> String {
     format!("{env}.{}.{}.src.v1.{shard}", kafka.topic_prefix, kafka.group)
+}
+
+/// The transactional id of the payment sink: the same for every replica, so the newest owner
+/// fences the one before.
+pub fn sink_transactional_id(env: &str, kafka: &Kafka) -> String {
+    format!("{env}.{}.{}.sink.v1", kafka.topic_prefix, kafka.group)
+}
+
+/// The group that chooses the owner of the payment sink and remembers how far commands are taken.
+pub fn sink_group(kafka: &Kafka) -> String {
+    format!("{}.sink", kafka.group)
 }
 
 #[cfg(test)]
@@ -178,7 +213,7 @@ mod tests {
 
     #[test]
     fn operators_change_defaults_but_never_the_protocol() {
-        let role = Role::ShardWriter { transactional_id: "t".into() };
+        let role = Role::Writer { transactional_id: "t".into() };
         let config = client_config(&kafka(), &role).unwrap();
         assert_eq!(config.get("compression.type"), Some("zstd"));
         assert_eq!(config.get("acks"), Some("all"));
@@ -196,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_transaction_timeout_in_the_table_is_the_constant() {
-        let role = Role::ShardWriter { transactional_id: "t".into() };
+        let role = Role::Writer { transactional_id: "t".into() };
         let config = client_config(&kafka(), &role).unwrap();
         let expected = TRANSACTION_TIMEOUT_MS.to_string();
         assert_eq!(config.get("transaction.timeout.ms"), Some(expected.as_str()));

@@ -31,6 +31,14 @@ pub const STATE: &str = "internal.state";
 pub const QUARANTINE: &str = "quarantine";
 /// The topic of rows that disappeared, without its prefix.
 pub const DELETIONS: &str = "deletions";
+/// The topic that payment commands arrive on, without its prefix.
+pub const COMMANDS: &str = "payment.commands";
+/// The topic of what became of payment commands, without its prefix.
+pub const RESULTS: &str = "payment.results";
+/// The topic of records that are no payment commands, without its prefix.
+pub const REJECTED_COMMANDS: &str = "payment.commands.rejected";
+/// The topic of the payment journal, without its prefix.
+pub const JOURNAL: &str = "internal.payment-journal";
 
 /// How a topic keeps its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,6 +69,9 @@ pub struct Desired {
     pub partitions: i32,
     /// Whether another count than `partitions` breaks the protocol.
     pub partitions_fixed: bool,
+    /// The topic that must have exactly as many partitions, wherever that is there already.
+    #[serde(skip)]
+    pub partitions_like: Option<String>,
     /// Cleanup policy; `None` where the topic holds no data.
     pub cleanup: Option<Cleanup>,
 }
@@ -131,6 +142,27 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether waiting may help: brokers that have just started know neither their controller nor
+    /// each other yet.
+    pub fn is_transient(&self) -> bool {
+        use RDKafkaErrorCode as Code;
+        match self {
+            Self::Kafka { .. } => true,
+            Self::Create { code, .. } => matches!(
+                code,
+                Code::RequestTimedOut
+                    | Code::OperationTimedOut
+                    | Code::NotController
+                    | Code::CoordinatorNotAvailable
+                    | Code::BrokerNotAvailable
+                    | Code::LeaderNotAvailable
+                    | Code::NetworkException
+                    | Code::ThrottlingQuotaExceeded
+            ),
+            Self::Missing(_) | Self::Conflict(_) => false,
+        }
+    }
+
     /// Whether the brokers know the client and say no.
     pub fn is_refused(&self) -> bool {
         let code = match self {
@@ -150,12 +182,13 @@ impl Error {
     }
 }
 
-/// Every topic of the deployment.
-pub fn desired(kafka: &Kafka) -> Vec<Desired> {
+/// Every topic of the deployment; those of payments only with the sink.
+pub fn desired(kafka: &Kafka, payments: bool) -> Vec<Desired> {
     let topic = |suffix: &str, cleanup, partitions_fixed| Desired {
         name: kafka.topic(suffix),
         partitions: kafka.shards,
         partitions_fixed,
+        partitions_like: None,
         cleanup,
     };
     let mut topics: Vec<Desired> = Stream::ALL
@@ -169,6 +202,14 @@ pub fn desired(kafka: &Kafka) -> Vec<Desired> {
     topics.push(topic(QUARANTINE, Some(Cleanup::Delete), false));
     topics.push(topic(ASSIGNMENT, None, true));
     topics.push(topic(STATE, Some(Cleanup::Compact), true));
+    if payments {
+        topics.push(topic(COMMANDS, Some(Cleanup::Delete), false));
+        topics.push(topic(RESULTS, Some(Cleanup::Delete), false));
+        topics.push(topic(REJECTED_COMMANDS, Some(Cleanup::Delete), false));
+        let commands = Some(kafka.topic(COMMANDS));
+        let journal = topic(JOURNAL, Some(Cleanup::Compact), false);
+        topics.push(Desired { partitions_like: commands, ..journal });
+    }
     topics
 }
 
@@ -177,17 +218,30 @@ pub fn plan(desired: &[Desired], actual: &BTreeMap<String, Actual>) -> Vec<Step>
     desired
         .iter()
         .cloned()
-        .map(|topic| match actual.get(&topic.name) {
-            None => Step::Create { topic },
-            Some(found) => match conflict(&topic, found) {
-                None => Step::Keep { topic, found: found.clone() },
-                Some(reason) => Step::Conflict { topic, found: found.clone(), reason },
-            },
+        .map(|mut topic| {
+            let pattern = topic.partitions_like.as_ref();
+            let pattern = pattern.and_then(|name| Some((name, actual.get(name)?.partitions)));
+            topic.partitions = pattern.map_or(topic.partitions, |(_, partitions)| partitions);
+            match actual.get(&topic.name) {
+                None => Step::Create { topic },
+                Some(found) => match conflict(&topic, found, pattern) {
+                    None => Step::Keep { topic, found: found.clone() },
+                    Some(reason) => Step::Conflict { topic, found: found.clone(), reason },
+                },
+            }
         })
         .collect()
 }
 
-fn conflict(topic: &Desired, found: &Actual) -> Option<String> {
+fn conflict(topic: &Desired, found: &Actual, pattern: Option<(&String, i32)>) -> Option<String> {
+    if let Some((name, partitions)) = pattern
+        && partitions != found.partitions
+    {
+        return Some(format!(
+            "topic {} has {} partitions, {name} has {partitions}: both must have as many, because a command's journal lies in the partition of the same number",
+            topic.name, found.partitions
+        ));
+    }
     if topic.partitions_fixed && found.partitions != topic.partitions {
         return Some(format!(
             "topic {} has {} partitions, kafka.shards wants {}",
@@ -231,10 +285,10 @@ fn failed(kafka: &Kafka, source: KafkaError) -> Error {
     Error::Kafka { bootstrap_servers: kafka.bootstrap_servers.clone(), source }
 }
 
-/// The topics with the prefix that are there.
-pub async fn actual(kafka: &Kafka) -> Result<BTreeMap<String, Actual>, Error> {
+/// Those of the topics that are there.
+pub async fn actual(kafka: &Kafka, desired: &[Desired]) -> Result<BTreeMap<String, Actual>, Error> {
     let admin = admin(kafka)?;
-    let names: Vec<String> = desired(kafka).into_iter().map(|topic| topic.name).collect();
+    let names: Vec<String> = desired.iter().map(|topic| topic.name.clone()).collect();
     let (admin, sizes) = {
         let settings = kafka.clone();
         // Metadata is a blocking call of librdkafka.
@@ -310,8 +364,9 @@ pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
 }
 
 /// Brings the topics to what there should be, and checks what was there already.
-pub async fn ensure(kafka: &Kafka) -> Result<(), Error> {
-    let steps = plan(&desired(kafka), &actual(kafka).await?);
+pub async fn ensure(kafka: &Kafka, payments: bool) -> Result<(), Error> {
+    let desired = desired(kafka, payments);
+    let steps = plan(&desired, &actual(kafka, &desired).await?);
     create(kafka, &check(&steps, kafka.manage_topics)?).await
 }
 
@@ -324,6 +379,7 @@ mod tests {
             name: "vomsis.x".into(),
             partitions: 8,
             partitions_fixed,
+            partitions_like: None,
             cleanup: Some(Cleanup::Compact),
         }
     }
@@ -347,6 +403,19 @@ mod tests {
         assert!(wrong.to_string().contains("wants 8"), "{wrong}");
         let wrong = check(&plan(&[topic(true)], &found(8, "delete")), true).unwrap_err();
         assert!(wrong.to_string().contains("cleanup.policy=delete, wanted compact"), "{wrong}");
+    }
+
+    #[test]
+    fn the_journal_has_as_many_partitions_as_the_commands() {
+        let journal = Desired { partitions_like: Some("vomsis.c".into()), ..topic(false) };
+        let mut there = found(8, "compact");
+        let commands = Actual { partitions: 3, replication: 1, cleanup: "delete".into() };
+        there.insert("vomsis.c".into(), commands);
+        let wrong =
+            check(&plan(std::slice::from_ref(&journal), &there), true).unwrap_err().to_string();
+        assert!(wrong.contains("has 8 partitions") && wrong.contains("vomsis.c has 3"), "{wrong}");
+        there.remove("vomsis.x");
+        assert_eq!(check(&plan(&[journal], &there), true).unwrap()[0].partitions, 3);
     }
 
     #[test]

@@ -43,6 +43,12 @@ impl Verdict {
         }
     }
 
+    /// Judges an error of a producer that may have met a fatal one before: a fenced producer answers
+    /// whatever comes after with consequences (purged records, `Fatal`), which say nothing.
+    pub fn with_fatal(fatal: Option<RDKafkaErrorCode>, error: &KafkaError) -> Self {
+        fatal.map_or_else(|| Self::of(error), Self::of_code)
+    }
+
     /// Judges a delivery report's or call's code.
     pub const fn of_code(code: RDKafkaErrorCode) -> Self {
         match code {
@@ -67,6 +73,14 @@ mod tests {
         assert_eq!(Verdict::of(&flush), Verdict::Unknown);
         let global = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
         assert_eq!(Verdict::of(&global), Verdict::Unknown);
+    }
+
+    #[test]
+    fn what_follows_a_fence_is_fenced_too() {
+        let purged = KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue);
+        let fenced = Some(RDKafkaErrorCode::Fenced);
+        assert_eq!(Verdict::with_fatal(fenced, &purged), Verdict::Fenced);
+        assert_eq!(Verdict::with_fatal(None, &purged), Verdict::Failed);
     }
 
     #[test]

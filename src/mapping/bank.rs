@@ -256,5 +256,5 @@ pub(super) fn nested<K: Key>(raw: &str) -> Option<Fields<'_>> {
     if !raw.starts_with('{') {
         return None;
     }
-    Fields::read(raw, K::FIELDS, false).ok()
+    Fields::read(raw, K::FIELDS, false)
 }

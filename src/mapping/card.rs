@@ -57,6 +57,11 @@ pub(super) fn is_card(text: &str) -> bool {
     found
 }
 
+/// A free text with the middle of every card number in it hidden.
+pub fn mask_cards(text: &str) -> Cow<'_, str> {
+    mask_runs(text).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
 /// Masks every card-like run of a free text; nothing where there is none.
 pub(super) fn mask_runs(text: &str) -> Option<String> {
     let mut masked = mask_runs_once(text)?;

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, MapAccess, Visitor},
+    de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-use crate::mapping::text;
+use crate::mapping::{scan, text};
 
 /// More than any row kind has.
 pub(super) const FIELDS_MAX: usize = 48;
@@ -109,16 +109,33 @@ pub(super) enum Scalar<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads an object; anything else is an error.
+    /// Reads an object; anything else is nothing.
     pub(super) fn read(
         json: &'a str,
         known: &'static [SourceField],
         carry_extras: bool,
-    ) -> Result<Self, serde_json::Error> {
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        let fields = RowSeed { known, carry_extras }.deserialize(&mut deserializer)?;
-        deserializer.end()?;
-        Ok(fields)
+    ) -> Option<Self> {
+        let mut fields =
+            Self { values: [""; FIELDS_MAX], unknown: 0, duplicate: false, extras: Vec::new() };
+        let mut unknown_names: Vec<&str> = Vec::new();
+        let mut expected = 0;
+        // Keys are taken raw too: a lone surrogate in a key must not lose the row.
+        scan::members(json, |key, value| match find(known, key, expected) {
+            Some(position) => {
+                expected = position + 1;
+                fields.duplicate |= !fields.values[position].is_empty();
+                fields.values[position] = value;
+            }
+            None => {
+                fields.unknown += 1;
+                fields.duplicate |= unknown_names.contains(&key);
+                unknown_names.push(key);
+                if carry_extras {
+                    push_extra(&mut fields.extras, key, value);
+                }
+            }
+        })?;
+        Some(fields)
     }
 
     /// The raw JSON of a field; empty where it is absent.
@@ -142,54 +159,6 @@ impl<'a> Scalar<'a> {
             b'[' | b'{' => (Self::Other(raw), false),
             _ => (Self::Number(raw), false),
         }
-    }
-}
-
-struct RowSeed {
-    known: &'static [SourceField],
-    carry_extras: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for RowSeed {
-    type Value = Fields<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Fields<'de>, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for RowSeed {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields =
-            Fields { values: [""; FIELDS_MAX], unknown: 0, duplicate: false, extras: Vec::new() };
-        let mut unknown_names: Vec<&'de str> = Vec::new();
-        let mut expected = 0;
-        // Keys are taken raw too: a lone surrogate in a key must not lose the row.
-        while let Some(key) = map.next_key::<Raw<'de>>()? {
-            let value = map.next_value::<Raw<'de>>()?.0;
-            match find(self.known, key.0, expected) {
-                Some(position) => {
-                    expected = position + 1;
-                    fields.duplicate |= !fields.values[position].is_empty();
-                    fields.values[position] = value;
-                }
-                None => {
-                    fields.unknown += 1;
-                    fields.duplicate |= unknown_names.contains(&key.0);
-                    unknown_names.push(key.0);
-                    if self.carry_extras {
-                        push_extra(&mut fields.extras, key.0, value);
-                    }
-                }
-            }
-        }
-        Ok(fields)
     }
 }
 
@@ -243,21 +212,33 @@ pub(super) fn elements(raw: &str) -> Vec<&str> {
 
 /// The members of an object in their order, keys still quoted; nothing where it is no object.
 pub(super) fn members(raw: &str) -> Vec<(&str, &str)> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(&'de str, &'de str)>;
+    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    deserializer.deserialize_map(Members).unwrap_or_default()
+}
 
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
-        }
+/// The same, where the text is one object and nothing else.
+#[cfg(test)]
+pub(super) fn members_strictly(json: &str) -> Result<Vec<(&str, &str)>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let members = deserializer.deserialize_map(Members)?;
+    deserializer.end()?;
+    Ok(members)
+}
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(key) = map.next_key::<Raw<'de>>()? {
-                members.push((key.0, map.next_value::<Raw<'de>>()?.0));
-            }
-            Ok(members)
-        }
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(&'de str, &'de str)>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
     }
-    serde_json::Deserializer::from_str(raw).deserialize_map(Members).unwrap_or_default()
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(key) = map.next_key::<Raw<'de>>()? {
+            members.push((key.0, map.next_value::<Raw<'de>>()?.0));
+        }
+        Ok(members)
+    }
 }

@@ -34,9 +34,8 @@ pub fn map_row<'a>(
     json: &'a str,
     ctx: &RowContext<'_>,
 ) -> Result<Mapped<'a>, Rejection> {
-    let fields = match Fields::read(json, known_fields(stream), ctx.carry_extras) {
-        Ok(fields) => fields,
-        Err(_) => return Err(not_an_object(stream, json)),
+    let Some(fields) = Fields::read(json, known_fields(stream), ctx.carry_extras) else {
+        return Err(not_an_object(stream, json));
     };
     let mut reader = Reader::new(&fields);
     if ctx.replaced_text && json.contains(char::REPLACEMENT_CHARACTER) {

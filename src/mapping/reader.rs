@@ -81,7 +81,7 @@ impl<'r, 'a> Reader<'r, 'a> {
     pub(super) fn text<K: Key>(&mut self, key: K) -> Read<Cow<'a, str>> {
         match self.scalar(key) {
             Scalar::Absent | Scalar::Null => Ok(None),
-            Scalar::Text(text) if text.trim().is_empty() => Ok(None),
+            Scalar::Text(text) if text.chars().all(char::is_whitespace) => Ok(None),
             Scalar::Text(text) => Ok(Some(text)),
             Scalar::Number(digits) => Ok(Some(Cow::Borrowed(digits))),
             Scalar::Bool(flag) => Ok(Some(Cow::Borrowed(if flag { "true" } else { "false" }))),

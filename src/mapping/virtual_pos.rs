@@ -163,10 +163,11 @@ pub(super) fn map<'a>(
     Ok(Body { key, source_key: None, record: Content::VirtualPos(record), customer })
 }
 
-type Status<'a> = (VirtualPosStatus, Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+/// The status, and the two texts that may tell it.
+pub(super) type Status<'a> = (VirtualPosStatus, Option<Cow<'a, str>>, Option<Cow<'a, str>>);
 
 /// `status_detail.status` where it is there, else `durum`.
-fn status<'a>(reader: &mut Reader<'_, 'a>) -> Result<Status<'a>, Problem> {
+pub(super) fn status<'a>(reader: &mut Reader<'_, 'a>) -> Result<Status<'a>, Problem> {
     let durum_raw = reader.text(VirtualPosKey::Durum)?;
     let detail = nested::<StatusDetailKey>(reader.raw(VirtualPosKey::StatusDetail));
     let status_raw = match &detail {

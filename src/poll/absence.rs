@@ -37,7 +37,7 @@ pub(super) fn missing(
 ) -> HashSet<SourceId> {
     seen.rows_between(days.from, days.to)
         .filter(|(row, _)| !row.deleted && row.version > 0 && !present.contains(&row.id))
-        .map(|(row, _)| row.id.clone())
+        .map(|(row, _)| row.id)
         .collect()
 }
 
@@ -54,8 +54,8 @@ pub(super) fn deletion(
     let (key, stream) = (&target.key, target.key.stream);
     let version = row.version.saturating_add(1);
     let hash = row.hash;
-    let gone = SeenRow { deleted: true, version, ..row.clone() };
-    staging.put(seen, day, gone);
+    let row_key = row.key.clone().unwrap_or_else(|| (&*key.entity).into());
+    staging.put(seen, day, SeenRow { deleted: true, version, ..row });
     if stream.is_reference() {
         let record = crate::domain::schemas::RecordSchema::of(stream).name;
         let topic = target.encoder.topic(record)?;
@@ -87,7 +87,6 @@ pub(super) fn deletion(
     };
     let value = target.encoder.encode(RowDeletion::NAME, &deletion)?;
     let topic = target.encoder.topic(RowDeletion::NAME)?;
-    let row_key = row.key.as_deref().unwrap_or(&key.entity);
     let record_key = format!("{}/{row_key}", key.connection);
     let headers = EventHeaders {
         id: event,

@@ -12,11 +12,20 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::Client,
     config::model::{self, Connection, Deletions, Following, Selection},
-    domain::ids::{EntityKey, Stream},
+    domain::{
+        ids::{EntityKey, Stream},
+        refusals::TosRefusals,
+    },
     log_event,
     mapping::PrivacyRules,
-    publish::encode::Encoder,
-    state::changelog::EntityState,
+    publish::{
+        batch::{Batch, StateRecord},
+        encode::Encoder,
+    },
+    state::{
+        changelog::{ConnectionState, EntityState},
+        codec,
+    },
     telemetry::events::Event,
 };
 
@@ -52,9 +61,15 @@ pub struct Parts {
 type Watched = watch::Receiver<Option<Arc<Vec<Discovered>>>>;
 
 /// Runs all pollers of a connection until `stop`, or until the shard is gone.
-pub async fn run(parts: Parts, states: HashMap<EntityKey, EntityState>, stop: CancellationToken) {
+pub async fn run(parts: Parts, state: ConnectionState, stop: CancellationToken) {
+    let ConnectionState { entities: states, refusals } = state;
+    let mut tasks = JoinSet::new();
+    if let Some(kept) = &refusals {
+        parts.api.recall_tos_refusals(kept);
+    }
+    tasks.spawn(keep_refusals(parts.clone(), refusals, stop.clone()));
     let mut running = Running {
-        tasks: JoinSet::new(),
+        tasks,
         accounts: Accounts::default(),
         served: Served::default(),
         followed: HashMap::new(),
@@ -364,6 +379,28 @@ impl Running {
     }
 }
 
+/// Writes down how many TOS tokens were refused: a restart must not try as often again, for five
+/// refusals lock the bank's key.
+async fn keep_refusals(parts: Parts, mut kept: Option<TosRefusals>, stop: CancellationToken) {
+    let Some(mut told) = parts.api.tos_refusals() else { return };
+    loop {
+        let now = told.borrow_and_update().clone();
+        if now != kept {
+            let value = now.as_ref().map(codec::encode_refusals);
+            let record = StateRecord { key: codec::refusals_key(&parts.config.id), value };
+            let batch = Batch { events: Vec::new(), state: vec![record] };
+            if parts.shared.publisher.publish(batch).await.is_err() {
+                return;
+            }
+            kept = now;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = told.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
 async fn next(watched: &mut Option<Watched>) -> Option<Arc<Vec<Discovered>>> {
     let Some(receiver) = watched else { return std::future::pending().await };
     loop {
@@ -407,5 +444,33 @@ pub(super) fn schedule(stream: Stream, following: Following) -> Schedule {
         settled_days: if stream == Stream::PosTransactions { 7 } else { 0 },
         poll_interval: following.poll_interval,
         lookback_interval: following.lookback_interval,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::poll::tests::Stage;
+
+    #[tokio::test]
+    async fn a_poller_that_breaks_off_ends_all_of_the_connections_so_that_the_shard_starts_anew() {
+        let stage = Stage::new().await;
+        let stop = stage.stop.child_token();
+        let mut running = Running {
+            parts: stage.parts.clone(),
+            states: HashMap::new(),
+            accounts: Accounts::default(),
+            served: Served::default(),
+            followed: HashMap::new(),
+            tasks: JoinSet::new(),
+            stop: stop.clone(),
+        };
+        let other = stop.clone();
+        running.tasks.spawn(async move { other.cancelled().await });
+        running.tasks.spawn(async { panic!("a mistake of this program") });
+        let ended = running.supervise(None, None);
+        tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it ends by itself");
+        assert!(stop.is_cancelled() && running.tasks.is_empty());
+        assert!(!stage.stop.is_cancelled(), "the shard itself goes on");
     }
 }

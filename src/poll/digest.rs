@@ -1,7 +1,7 @@
 //! An answer's rows against what has been seen: which are new, which changed, and the batches
 //! that say so. Pure: no clock, no network; the same rows and the same memory give the same bytes.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     api::Rows,
@@ -154,8 +154,8 @@ pub struct Digest {
     pub counts: Counts,
     /// Rows sent to quarantine, by reason.
     pub quarantined: Vec<RejectionReason>,
-    /// Ids of every row of the answer.
-    pub present: HashSet<SourceId>,
+    /// Ids of every row of the answer, one that stands in it twice included.
+    pub present: Vec<SourceId>,
     /// The highest id of the answer.
     pub highest_id: Option<i64>,
     /// The newest business time of the answer.

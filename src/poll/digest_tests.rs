@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -114,6 +114,21 @@ fn one_bad_row_is_quarantined_once_and_created_when_it_is_mended() {
     assert!(take(&mut state, &bad, Reason::LookBack).parts.is_empty());
     let mended = take(&mut state, &[row(1, &json!({}))], Reason::LookBack);
     assert_eq!(kinds(&mended), ["io.vomsis.v1.BankTransaction.created"]);
+}
+
+#[test]
+fn a_bad_row_is_the_same_one_whichever_feed_shows_it_and_whatever_its_account_has_since() {
+    let mut state = EntityState::default();
+    let bad = json!({"amount": "1.234,56"});
+    take(&mut state, &[row(1, &bad)], Reason::LookBack);
+    for balance in ["10.00", "15.00"] {
+        let mut nested = bad.clone();
+        nested["account"] = json!({"id": 73, "balance": balance});
+        let again = take(&mut state, &[row(1, &nested)], Reason::LookBack);
+        assert!(again.parts.is_empty(), "quarantined again: {:?}", again.quarantined);
+    }
+    let other = json!({"amount": "1.234,57", "account": {"id": 73}});
+    assert_eq!(take(&mut state, &[row(1, &other)], Reason::LookBack).quarantined.len(), 1);
 }
 
 #[test]

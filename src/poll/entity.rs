@@ -18,6 +18,7 @@ use crate::{
         time::{Day, Timestamp},
         vocabulary::RejectionReason,
     },
+    failpoints::{self, Point},
     log_event,
     publish::{
         batch::{Batch, StateRecord},
@@ -32,6 +33,7 @@ use super::{
     board::{Board, LastError, Phase},
     digest::{self, Answer, Digest, Reason, Refusal, Target},
     plan::Window,
+    rooms::{Room, Rooms},
     working::chunk_records,
 };
 
@@ -71,7 +73,7 @@ impl Failure {
     }
 }
 
-/// What all pollers of a shard share.
+/// What all pollers of a connection share.
 #[derive(Debug, Clone)]
 pub struct Shared {
     /// The way to Kafka.
@@ -80,6 +82,9 @@ pub struct Shared {
     pub board: Arc<Board>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// History on its way; those of one connection only, for one whose API stands still must not
+    /// hold up the others.
+    pub rooms: Rooms,
 }
 
 /// One entity, shared between its own poller and the connection-wide feed.
@@ -156,11 +161,17 @@ impl Entity {
         self.memory.lock().await.state.checkpoint.is_none()
     }
 
+    /// Waits for room for a window of its history.
+    pub async fn room(&self) -> Room {
+        self.shared.rooms.take().await
+    }
+
     /// Digests a read, commits it part by part, and remembers it after the last commit.
     ///
     /// Must not be cancelled between a commit and the memory of it, so callers never `select!`
     /// over it.
     pub async fn take_in(&self, reading: &Reading<'_>) -> Result<Digest, Failure> {
+        failpoints::reach(Point::Fetched);
         let mut memory = self.memory.lock().await;
         let mut digest = self.digest(&memory.state, reading)?;
         let checkpoint = self.advance(&memory.state, reading, &mut digest);
@@ -168,6 +179,7 @@ impl Entity {
         for part in std::mem::take(&mut digest.parts) {
             self.shared.publisher.publish(part).await?;
         }
+        failpoints::reach(Point::BeforeMemory);
         memory.state.checkpoint = Some(checkpoint);
         memory.state.seen.apply(std::mem::take(&mut digest.staging));
         drop(memory);
@@ -267,7 +279,13 @@ impl Entity {
                 digest.highest_id.into_iter().for_each(|id| checkpoint.raise_cursor(id));
                 checkpoint.backfill_next = next;
             }
-            Advance::Nothing => {}
+            Advance::Nothing => {
+                // Only the connection-wide feed is read like this before its first commit, and it
+                // has no history of its own.
+                if state.checkpoint.is_none() {
+                    checkpoint.backfill_next = None;
+                }
+            }
         }
         digest.newest_at.into_iter().for_each(|at| checkpoint.raise_newest(at));
         if let Some(first_kept) = reading.first_kept

@@ -198,6 +198,7 @@ impl Feed {
             start,
         };
         let mut rows = 0;
+        self.take_unnamed(&answers, round).await?;
         for (id, entity, outcome) in self.deliver(group, &answers, round).await {
             match outcome {
                 Ok(digest) => {
@@ -268,7 +269,8 @@ impl Feed {
                 }
             }
         }
-        self.entity.raise_cursor(highest, today).await?;
+        self.take_unnamed(&answers, round).await?;
+        self.entity.raise_cursor(highest, self.schedule.first_kept(None, today)).await?;
         for (_, account) in self.accounts() {
             account.report_served();
         }
@@ -301,6 +303,7 @@ impl Feed {
                 first_kept: last.then(|| self.schedule.first_kept(None, today)),
                 start: today,
             };
+            self.take_unnamed(&answers, round).await?;
             for (id, entity, outcome) in self.deliver(self.accounts(), &answers, round).await {
                 match outcome {
                     Ok(digest) => {
@@ -389,6 +392,31 @@ impl Feed {
         stream::iter(shares).buffer_unordered(DELIVERIES).collect().await
     }
 
+    /// Rows that name no account are nobody's: the feed itself sends them to quarantine. Where they
+    /// are many the API has changed; the error then has each account ask for its rows by its path,
+    /// which names it.
+    async fn take_unnamed(&self, answers: &[Rows], round: Round) -> Result<(), Failure> {
+        for rows in answers {
+            let unnamed = rows.iter().filter(|row| account_of(row).is_none());
+            let mut unnamed = Rows::from_texts(unnamed, rows.fetched_at);
+            if unnamed.is_empty() {
+                continue;
+            }
+            unnamed.replaced_text = rows.replaced_text;
+            unnamed.operation = rows.operation;
+            let reading = Reading {
+                answers: &[unnamed],
+                reason: round.reason,
+                window: round.window,
+                advance: Advance::Nothing,
+                first_kept: round.first_kept,
+                start: self.schedule.first_kept(None, rows.fetched_at.local_day()),
+            };
+            self.entity.take_in(&reading).await?;
+        }
+        Ok(())
+    }
+
     async fn recover(&mut self, work: Work, failure: &Failure, pace: &mut Pace) {
         let class = failure.retry_class();
         if class == RetryClass::DatesRequired {
@@ -446,8 +474,7 @@ async fn take_in(id: i64, entity: Arc<Entity>, rows: Rows, round: Round) -> Deli
     (id, entity, outcome)
 }
 
-/// A row that names no account belongs to nobody here; its account's own poller, whose path names
-/// the account, brings it to quarantine.
+/// Rows that name no account are left out, see `take_unnamed`.
 fn group_by_account(answers: &[Rows]) -> HashMap<i64, Vec<&str>> {
     let mut by_account: HashMap<i64, Vec<&str>> = HashMap::new();
     for rows in answers {

@@ -18,7 +18,11 @@ pub mod fetch;
 pub mod history;
 pub mod plan;
 pub mod preview;
+pub mod rooms;
 pub mod series;
 pub mod snapshot;
 pub mod task;
 mod working;
+
+#[cfg(test)]
+mod tests;

@@ -109,7 +109,8 @@ impl Snapshot {
         }
         if self.entity.deletions == Deletions::Emit {
             let all = Window { from: Day(i32::MIN), to: Day(i32::MAX) };
-            return Ok(rows + self.entity.take_absences(&digest.present, all, now()).await?);
+            let present = digest.present.into_iter().collect();
+            return Ok(rows + self.entity.take_absences(&present, all, now()).await?);
         }
         Ok(rows)
     }

@@ -21,6 +21,7 @@ use super::{
     feed::Served,
     fetch::Fetcher,
     plan::{Agenda, Schedule, Window, Work, is_suspicious_count, next_work},
+    rooms::Room,
 };
 
 /// Far enough to never come due: entities that the feed serves have no live polls of their own.
@@ -85,8 +86,14 @@ impl Follow {
             if self.stop.is_cancelled() || finished {
                 break;
             }
-            // Boxed: ten thousand waiting tasks should not each hold the space of a request.
-            if Box::pin(self.step(work, &mut pace)).await.is_break() {
+            if let Work::WaitUntil(at) = work {
+                self.wait_until(at, &mut pace).await;
+                continue;
+            }
+            let Some(room) = self.room(&work).await else { break };
+            // Boxed, and made only now: ten thousand waiting tasks should not each hold the space
+            // of a request.
+            if Box::pin(self.step(work, room, &mut pace)).await.is_break() {
                 return;
             }
         }
@@ -103,26 +110,39 @@ impl Follow {
         next_work(&checkpoint, &self.schedule, &pace.agenda, now_at, today)
     }
 
-    async fn step(&mut self, work: Work, pace: &mut Pace) -> std::ops::ControlFlow<()> {
-        if let Work::WaitUntil(at) = work {
-            self.entity.report_next(at.saturating_duration_since(Instant::now()));
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = self.closing.cancelled(), if !pace.closed => {
-                    pace.closed = true;
-                    pace.agenda.lookback_at = Instant::now();
-                }
-                () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
-                () = sleep_until(at) => {}
+    async fn wait_until(&self, at: Instant, pace: &mut Pace) {
+        self.entity.report_next(at.saturating_duration_since(Instant::now()));
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.closing.cancelled(), if !pace.closed => {
+                pace.closed = true;
+                pace.agenda.lookback_at = Instant::now();
             }
-            return std::ops::ControlFlow::Continue(());
+            () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
+            () = sleep_until(at) => {}
         }
+    }
+
+    /// Room for the windows of this work until they are committed; `None` when stopped meanwhile.
+    async fn room(&self, work: &Work) -> Option<Room> {
+        match work {
+            Work::Live | Work::WaitUntil(_) => Some(Room::default()),
+            Work::Backfill(_) | Work::LookBack(_) => tokio::select! {
+                () = self.stop.cancelled() => None,
+                room = self.entity.room() => Some(room),
+            },
+        }
+    }
+
+    async fn step(&mut self, work: Work, room: Room, pace: &mut Pace) -> std::ops::ControlFlow<()> {
         let started = Instant::now();
         let outcome = match work {
             Work::Backfill(window) => self.backfill(window, pace).await,
             Work::LookBack(windows) => self.look_back(&windows, pace).await,
             Work::Live | Work::WaitUntil(_) => self.live(pace).await,
         };
+        // Whoever waits after a failure must not keep others from their history.
+        drop(room);
         self.entity.observe_poll(started.elapsed());
         match outcome {
             Ok(published) => {
@@ -151,7 +171,7 @@ impl Follow {
             first_kept: Some(self.schedule.first_kept(next, today)),
             start: pace.first_day,
         };
-        let digest = self.entity.take_in(&reading).await?;
+        let digest = Box::pin(self.entity.take_in(&reading)).await?;
         pace.read_through = pace.read_through.max(window.to);
         if next.is_none() {
             // What the last window showed need not be asked for again at once.
@@ -179,7 +199,7 @@ impl Follow {
                 first_kept: last.then(|| self.schedule.first_kept(None, today)),
                 start: pace.first_day,
             };
-            let digest = self.entity.take_in(&reading).await?;
+            let digest = Box::pin(self.entity.take_in(&reading)).await?;
             rows += published(&digest);
             if self.entity.deletions == Deletions::Emit {
                 present.extend(digest.present);
@@ -215,7 +235,7 @@ impl Follow {
             first_kept: None,
             start: pace.first_day,
         };
-        let digest = self.entity.take_in(&reading).await?;
+        let digest = Box::pin(self.entity.take_in(&reading)).await?;
         let now_at = Instant::now();
         let count: usize = answers.iter().map(Rows::len).sum();
         if is_suspicious_count(count) && digest.counts.new > 0 {

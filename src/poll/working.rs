@@ -2,8 +2,6 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use crate::{
     domain::{
         ids::{SourceId, Stream},
@@ -14,7 +12,7 @@ use crate::{
         vocabulary::Source,
         warnings::{Warning, Warnings},
     },
-    mapping::{HASH_RULE, Mapped, Rejection, content_hash, event_id},
+    mapping::{HASH_RULE, Mapped, Rejection, content_hash, event_id, rejected_hash},
     publish::{
         batch::{Batch, EventHeaders, EventRecord, StateRecord},
         encode,
@@ -44,6 +42,8 @@ pub(super) struct Working<'a> {
     part: Batch,
     part_bytes: usize,
     scratch: Vec<u8>,
+    /// `ce_type` texts that were needed so far: one or two.
+    kinds: Vec<(&'static str, Op, Arc<str>)>,
 }
 
 /// Warnings and unknown fields of a row.
@@ -68,6 +68,7 @@ impl<'a> Working<'a> {
             part: Batch::default(),
             part_bytes: 0,
             scratch: Vec::with_capacity(1024),
+            kinds: Vec::new(),
         }
     }
 
@@ -176,12 +177,8 @@ impl<'a> Working<'a> {
         let value = target.encoder.encode(record, &mapped.record)?;
         let key = format!("{}/{}", target.key.connection, mapped.key);
         let topic = target.encoder.topic(record)?;
-        self.push(EventRecord {
-            topic,
-            key,
-            value: Some(value),
-            headers: Some(self.headers(id, record, op)),
-        });
+        let headers = Some(self.headers(id, record, op));
+        self.push(EventRecord { topic, key, value: Some(value), headers });
         let row = SeenRow {
             id: mapped.source_id,
             version,
@@ -203,15 +200,16 @@ impl<'a> Working<'a> {
         rejection: Rejection,
     ) -> Result<(), encode::Error> {
         let target = self.target;
-        let hash = xxh3_128(json.as_bytes());
+        let hash = rejected_hash(target.key.stream, json);
         let known_id = rejection.source_id.clone();
         let id = known_id.clone().unwrap_or_else(|| SourceId::Text(format!("?{hash:032x}").into()));
         self.note(&id, None);
         let day = kept_under(&rejection.window_days, rejection.day, self.answer.fetched_at);
         let seen = self.digest.staging.get(&self.state.seen, &id);
+        let is_new = seen.is_none();
         let (published, known) =
             seen.map_or((0, false), |(row, _)| (row.version, row.quarantined && row.hash == hash));
-        if known || (seen.is_none() && self.is_known_territory(&id, day)) {
+        if known || (is_new && self.is_known_territory(&id, day)) {
             self.digest.counts.unchanged += 1;
             return Ok(());
         }
@@ -254,7 +252,7 @@ impl<'a> Working<'a> {
     }
 
     fn note(&mut self, id: &SourceId, at: Option<Timestamp>) {
-        self.digest.present.insert(id.clone());
+        self.digest.present.push(id.clone());
         self.digest.highest_id = self.digest.highest_id.max(id.number());
         self.digest.newest_at = self.digest.newest_at.max(at);
     }
@@ -285,13 +283,23 @@ impl<'a> Working<'a> {
         }
     }
 
-    fn headers(&self, id: uuid::Uuid, record: &'static str, op: Op) -> EventHeaders {
+    fn headers(&mut self, id: uuid::Uuid, record: &'static str, op: Op) -> EventHeaders {
         EventHeaders {
             id,
             source: Arc::clone(&self.target.ce_source),
-            kind: event_type(record, op).into(),
+            kind: self.kind(record, op),
             time: self.answer.fetched_at,
         }
+    }
+
+    fn kind(&mut self, record: &'static str, op: Op) -> Arc<str> {
+        let known = self.kinds.iter().find(|(r, o, _)| (*r, *o) == (record, op));
+        if let Some((_, _, kind)) = known {
+            return Arc::clone(kind);
+        }
+        let kind: Arc<str> = event_type(record, op).into();
+        self.kinds.push((record, op, Arc::clone(&kind)));
+        kind
     }
 
     fn push(&mut self, event: EventRecord) {

@@ -39,6 +39,14 @@ pub enum Error {
     },
 }
 
+/// Schema id and datum of a value in the Confluent wire format.
+pub fn split(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    match get_bytes_result(Some(bytes)) {
+        BytesResult::Valid(id, datum) => Some((id, datum)),
+        BytesResult::Null | BytesResult::Invalid(_) => None,
+    }
+}
+
 /// Decodes values, asking the registry once for each schema.
 #[derive(Debug)]
 pub struct Decoder {
@@ -66,9 +74,7 @@ impl Decoder {
 
     /// A value as JSON.
     pub async fn decode(&mut self, bytes: &[u8]) -> Result<Json, Error> {
-        let BytesResult::Valid(id, datum) = get_bytes_result(Some(bytes)) else {
-            return Err(Error::NoWireFormat);
-        };
+        let (id, datum) = split(bytes).ok_or(Error::NoWireFormat)?;
         if !self.schemas.contains_key(&id) {
             let registry = self.registry.as_ref().ok_or(Error::NoWireFormat)?;
             let text = registry.schema(id).await?;

@@ -3,10 +3,16 @@
 use std::{collections::HashMap, sync::Arc};
 
 use apache_avro::{Schema, rabin::Rabin, writer::datum::GenericDatumWriter};
-use schema_registry_converter::schema_registry_common::get_payload;
 use serde::Serialize;
 
 use crate::domain::schemas::{self, RecordSchema};
+
+use super::avro;
+
+/// What begins a message in the Confluent wire format; the schema id follows.
+const MAGIC_BYTE: u8 = 0;
+/// Room for most rows.
+const RECORD_BYTES: usize = 768;
 
 /// Why a record cannot be encoded: a mistake of this program, never of the row.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +73,13 @@ pub struct Encoder {
     entries: HashMap<&'static str, Entry>,
 }
 
+impl Entry {
+    /// What the Avro library writes; nothing where it refuses the value.
+    fn by_library(&self, value: &impl Serialize) -> Option<Vec<u8>> {
+        self.writer.write_ser_to_vec(value).ok()
+    }
+}
+
 impl std::fmt::Debug for Encoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ids = self.entries.iter().map(|(name, entry)| (name, entry.id));
@@ -95,12 +108,13 @@ impl Encoder {
     /// Magic byte, schema id, Avro.
     pub fn encode(&self, record: &'static str, value: &impl Serialize) -> Result<Vec<u8>, Error> {
         let entry = self.entry(record)?;
-        let mut bytes = Vec::with_capacity(768);
-        entry
-            .writer
-            .write_ser(&mut bytes, value)
+        let mut bytes = Vec::with_capacity(RECORD_BYTES);
+        bytes.push(MAGIC_BYTE);
+        bytes.extend_from_slice(&entry.id.to_be_bytes());
+        avro::write(&mut bytes, value)
             .map_err(|e| Error::Encode { record, reason: e.to_string() })?;
-        Ok(get_payload(entry.id, bytes))
+        debug_assert_eq!(bytes.get(5..), entry.by_library(value).as_deref(), "{record}");
+        Ok(bytes)
     }
 
     /// The full name of the record's topic.

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     domain::time::Timestamp,
+    failpoints::{self, Point},
     log_event,
     state::store::ShardStore,
     telemetry::{events::Event, metrics::Metrics},
@@ -39,38 +40,91 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 #[error("the shard was lost before the commit was confirmed")]
 pub struct Gone;
 
-struct Request {
-    batch: Batch,
+/// What may wait for a transaction.
+pub trait Grouped {
+    /// Records of any kind.
+    fn records(&self) -> usize;
+    /// Keys and values, without Kafka's own overhead.
+    fn bytes(&self) -> usize;
+}
+
+impl Grouped for Batch {
+    fn records(&self) -> usize {
+        self.len()
+    }
+
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+}
+
+/// A batch and whoever waits for its commit.
+#[derive(Debug)]
+pub struct Request<B> {
+    /// What is to be written.
+    pub batch: B,
     committed: oneshot::Sender<()>,
 }
 
-/// Hands batches to the shard's thread; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Publisher {
-    requests: mpsc::Sender<Request>,
+impl<B> Request<B> {
+    /// Tells that the batch is committed.
+    pub fn confirm(self) -> B {
+        // Whoever was cancelled meanwhile no longer waits; the commit stands.
+        self.committed.send(()).unwrap_or_default();
+        self.batch
+    }
 }
 
-/// The other end: what the shard's thread takes batches from.
+/// Hands batches to the thread that commits them; cheap to clone.
 #[derive(Debug)]
-pub struct Inbox {
-    requests: mpsc::Receiver<Request>,
+pub struct Publisher<B = Batch> {
+    requests: mpsc::Sender<Request<B>>,
+}
+
+impl<B> Clone for Publisher<B> {
+    fn clone(&self) -> Self {
+        Self { requests: self.requests.clone() }
+    }
+}
+
+/// The other end: what that thread takes batches from.
+#[derive(Debug)]
+pub struct Inbox<B = Batch> {
+    requests: mpsc::Receiver<Request<B>>,
 }
 
 /// A publisher and its inbox.
-pub fn channel() -> (Publisher, Inbox) {
+pub fn channel<B>() -> (Publisher<B>, Inbox<B>) {
     let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
     (Publisher { requests: sender }, Inbox { requests: receiver })
 }
 
-impl Publisher {
+impl<B: Grouped> Publisher<B> {
     /// Returns once the batch is committed. An empty batch opens no transaction.
-    pub async fn publish(&self, batch: Batch) -> Result<(), Gone> {
-        if batch.is_empty() {
+    pub async fn publish(&self, batch: B) -> Result<(), Gone> {
+        if batch.records() == 0 {
             return Ok(());
         }
         let (committed, confirmed) = oneshot::channel();
         self.requests.send(Request { batch, committed }).await.map_err(|_| Gone)?;
         confirmed.await.map_err(|_| Gone)
+    }
+}
+
+impl<B: Grouped> Inbox<B> {
+    /// Waits for a batch and takes what else is there already; nothing once every publisher is
+    /// dropped. Blocks.
+    pub fn gather(&mut self) -> Option<Vec<Request<B>>> {
+        let first = self.requests.blocking_recv()?;
+        let (mut records, mut bytes) = (first.batch.records(), first.batch.bytes());
+        let mut requests = vec![first];
+        while records < ROWS_MAX && bytes < BYTES_MAX {
+            let Ok(next) = self.requests.try_recv() else { break };
+            records += next.batch.records();
+            bytes += next.batch.bytes();
+            requests.push(next);
+        }
+        Some(requests)
     }
 }
 
@@ -91,8 +145,7 @@ pub fn run(
     metrics: &Arc<Metrics>,
 ) -> Result<(), Lost> {
     let mut flushed = Instant::now();
-    while let Some(first) = inbox.requests.blocking_recv() {
-        let requests = gather(first, &mut inbox);
+    while let Some(requests) = inbox.gather() {
         let batches: Vec<&Batch> = requests.iter().map(|request| &request.batch).collect();
         let started = Instant::now();
         let queued: usize = batches.iter().map(|batch| batch.len()).sum();
@@ -103,10 +156,10 @@ pub fn run(
         count(metrics, writer.state_topic(), &batches, started.elapsed(), failure);
         let state_end = outcome?;
         cache = cache.and_then(|cache| write_cache(cache, &batches, state_end, metrics));
+        failpoints::reach(Point::Cached);
         observer.committed(state_end);
         for request in requests {
-            // A poller that was cancelled meanwhile no longer waits; the commit stands.
-            request.committed.send(()).unwrap_or_default();
+            request.confirm();
         }
         if flushed.elapsed() >= FLUSH_INTERVAL {
             flushed = Instant::now();
@@ -115,18 +168,6 @@ pub fn run(
     }
     flush(cache.as_ref(), metrics);
     Ok(())
-}
-
-fn gather(first: Request, inbox: &mut Inbox) -> Vec<Request> {
-    let (mut records, mut bytes) = (first.batch.len(), first.batch.bytes());
-    let mut requests = vec![first];
-    while records < ROWS_MAX && bytes < BYTES_MAX {
-        let Ok(next) = inbox.requests.try_recv() else { break };
-        records += next.batch.len();
-        bytes += next.batch.bytes();
-        requests.push(next);
-    }
-    requests
 }
 
 fn write_cache(
@@ -187,6 +228,20 @@ fn count(
                 let labels = [topic, lost.verdict.as_str()];
                 metrics.kafka_produce_errors.with_label_values(&labels).inc();
             }
+        }
+    }
+}
+
+/// A shard's thread that writes nowhere.
+#[cfg(test)]
+impl Inbox {
+    /// Hands out batches in order; one that `confirms` refuses is lost with all that follow.
+    pub(crate) async fn serve(mut self, mut confirms: impl FnMut(Batch) -> bool) {
+        while let Some(request) = self.requests.recv().await {
+            if !confirms(request.batch) {
+                return;
+            }
+            request.committed.send(()).unwrap_or_default();
         }
     }
 }

@@ -1,13 +1,15 @@
 //! From a batch to a committed transaction.
 //!
 //! A [`batch::Batch`] is one value: the events and the state that proves them. `encode` knows the
-//! schemas and turns records into bytes, `registry` asks for their ids once at start, `writer`
+//! schemas and turns records into bytes (`avro`), `registry` asks for their ids once at start, `writer`
 //! owns a transactional producer, and `group` runs it on the shard's thread.
 
+mod avro;
 pub mod batch;
 pub mod decode;
 pub mod differences;
 pub mod encode;
 pub mod group;
 pub mod registry;
+pub mod transaction;
 pub mod writer;

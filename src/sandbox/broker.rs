@@ -30,7 +30,7 @@ impl Broker {
 
     /// Makes every topic of the deployment.
     pub fn create_topics(&self, kafka: &Kafka) -> Result<(), KafkaError> {
-        for topic in topics::desired(kafka) {
+        for topic in topics::desired(kafka, true) {
             self.cluster.create_topic(&topic.name, topic.partitions, 1)?;
         }
         Ok(())

@@ -102,6 +102,7 @@ connections:
 kafka: {{bootstrap_servers: "{brokers}", topic_prefix: {PREFIX}, shards: 2, replication_factor: 1, manage_topics: false}}
 schema_registry: {{url: "{registry}"}}
 state: {{dir: "{folder}/state"}}
+sink: {{enabled: true, acknowledge_real_money: true, max_amount: 1000, post_timeout: 5s, quiescence: 5s}}
 http: {{listen: "127.0.0.1:0"}}
 "#
     )

@@ -24,15 +24,20 @@ use crate::{
         settings::{Role, client_config},
     },
     log_event,
+    state::note::Note,
     telemetry::events::Event,
 };
-
-use super::note::Note;
 
 const POLL: Duration = Duration::from_millis(200);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 const NOTE_INTERVAL: Duration = Duration::from_secs(2);
+/// Between two questions whether Kafka still answers; its answer tells the number of shards too.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Brokers that are there answer this one at once, and a longer wait would hold up the group.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+/// Questions in a row without an answer that count: one may fall into a broker's restart.
+const CHECKS_FAILED: u32 = 2;
 
 /// A shard that this replica now has, with what the group noted of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +55,8 @@ pub enum Change {
     Granted(Granted),
     /// Another replica will have it.
     Revoked(i32),
+    /// Kafka has ceased to answer, or answers again.
+    Kafka(bool),
 }
 
 /// What a shard wants the group to remember.
@@ -86,6 +93,8 @@ pub fn join(
             owned: BTreeSet::new(),
             pending: BTreeMap::new(),
             noted_at: Instant::now(),
+            silent: 0,
+            miscounted: false,
         };
         while !*membership.stop.borrow() {
             if let Err(error) = membership.run() {
@@ -98,6 +107,27 @@ pub fn join(
     Ok((Member { changes: changed, notes }, handle))
 }
 
+/// What the group has noted of every shard, without joining it. Blocks.
+///
+/// # Errors
+/// Whatever the brokers say; no answer is not an empty note.
+pub fn notes(kafka: &Kafka) -> Result<BTreeMap<i32, Note>, KafkaError> {
+    let topic = kafka.topic("internal.assignment");
+    let consumer: BaseConsumer<Logging> =
+        client_config(kafka, &Role::GroupMember { group: kafka.group.clone() })?
+            .create_with_context(Logging)?;
+    let mut asked = TopicPartitionList::new();
+    for shard in 0..kafka.shards {
+        asked.add_partition(&topic, shard);
+    }
+    let committed = consumer.committed_offsets(asked, CALL_TIMEOUT)?;
+    let noted = (0..kafka.shards).filter_map(|shard| {
+        let element = committed.find_partition(&topic, shard)?;
+        Note::from_metadata(element.metadata()).map(|note| (shard, note))
+    });
+    Ok(noted.collect())
+}
+
 struct Membership {
     kafka: Kafka,
     stop: watch::Receiver<bool>,
@@ -106,13 +136,18 @@ struct Membership {
     owned: BTreeSet<i32>,
     pending: BTreeMap<i32, Note>,
     noted_at: Instant,
+    /// Questions in a row that Kafka did not answer.
+    silent: u32,
+    /// It was said that the number of shards is wrong.
+    miscounted: bool,
 }
 
 impl Membership {
     fn run(&mut self) -> Result<(), KafkaError> {
         let topic = self.kafka.topic("internal.assignment");
+        let role = Role::GroupMember { group: self.kafka.group.clone() };
         let consumer: BaseConsumer<Logging> =
-            client_config(&self.kafka, &Role::GroupMember)?.create_with_context(Logging)?;
+            client_config(&self.kafka, &role)?.create_with_context(Logging)?;
         consumer.subscribe(&[&topic])?;
         let mut checked = Instant::now();
         while !*self.stop.borrow() {
@@ -126,9 +161,9 @@ impl Membership {
             if self.noted_at.elapsed() >= NOTE_INTERVAL {
                 self.commit_notes(&consumer, &topic);
             }
-            if checked.elapsed() > Duration::from_secs(30) {
+            if checked.elapsed() > CHECK_INTERVAL {
+                self.check(&consumer, &topic);
                 checked = Instant::now();
-                check_shard_count(&consumer, &topic, self.kafka.shards)?;
             }
         }
         self.commit_notes(&consumer, &topic);
@@ -137,6 +172,40 @@ impl Membership {
         consumer.unsubscribe();
         consumer.poll(POLL);
         Ok(())
+    }
+
+    /// Whether Kafka answers, and whether the assignment topic still has as many partitions as there
+    /// are shards: more would move connections between shards under their owners' feet.
+    fn check(&mut self, consumer: &BaseConsumer<Logging>, topic: &str) {
+        let metadata = match consumer.fetch_metadata(Some(topic), CHECK_TIMEOUT) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                self.silent += 1;
+                if self.silent == CHECKS_FAILED {
+                    log_event!(Event::KafkaUnavailable, %error, "kafka does not answer any more, polling waits for it");
+                    drop(self.changes.send(Change::Kafka(false)));
+                }
+                return;
+            }
+        };
+        if std::mem::take(&mut self.silent) >= CHECKS_FAILED {
+            log_event!(Event::KafkaAnswers, "kafka answers again");
+            drop(self.changes.send(Change::Kafka(true)));
+        }
+        let partitions = metadata.topics().first().map_or(0, |t| t.partitions().len());
+        let shards = self.kafka.shards;
+        // A topic that is not there at all is another matter, and may just be unknown to a broker.
+        let wrong = partitions > 0 && i32::try_from(partitions) != Ok(shards);
+        if wrong && !self.miscounted {
+            log_event!(
+                Event::ShardCountChanged,
+                topic,
+                partitions,
+                shards,
+                "the assignment topic no longer has as many partitions as kafka.shards: recreate it or change the setting, then restart"
+            );
+        }
+        self.miscounted = wrong;
     }
 
     fn give_back(&mut self, assigned: &BTreeSet<i32>) {
@@ -203,24 +272,4 @@ fn assigned_shards(
 ) -> Result<BTreeSet<i32>, KafkaError> {
     let assignment = consumer.assignment()?;
     Ok(assignment.elements_for_topic(topic).iter().map(|element| element.partition()).collect())
-}
-
-/// More partitions than shards would move connections between shards under their owners' feet.
-fn check_shard_count(
-    consumer: &BaseConsumer<Logging>,
-    topic: &str,
-    shards: i32,
-) -> Result<(), KafkaError> {
-    let metadata = consumer.fetch_metadata(Some(topic), CALL_TIMEOUT)?;
-    let partitions = metadata.topics().first().map_or(0, |t| t.partitions().len());
-    if i32::try_from(partitions) != Ok(shards) {
-        log_event!(
-            Event::ShardCountChanged,
-            topic,
-            partitions,
-            shards,
-            "the assignment topic no longer has as many partitions as kafka.shards: recreate it or change the setting, then restart"
-        );
-    }
-    Ok(())
 }

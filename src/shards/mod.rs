@@ -2,11 +2,11 @@
 //!
 //! `placement` puts connections on shards, `assignment` shares shards between replicas, `restore`
 //! locks a shard and reads its state, `owner` runs it until it is lost or given back, `inspect` shows
-//! the state without the lock.
+//! the state without the lock, and `reset` writes down that an operator accepts a loss.
 
 pub mod assignment;
 pub mod inspect;
-pub mod note;
 pub mod owner;
 pub mod placement;
+pub mod reset;
 pub mod restore;

@@ -20,18 +20,19 @@ use crate::{
         group::{self, CommitObserver, Publisher},
         writer::Lost,
     },
-    state::{changelog::ShardState, store::Store},
+    state::{changelog::ShardState, note::Note, store::Store},
     telemetry::{events::Event, metrics::Metrics},
 };
 
 use super::{
     assignment::{Granted, NoteUpdate},
-    note::Note,
     restore::{self, Locked, Request, Restores},
 };
 
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// How often a shard that waits for an operator looks whether one has decided.
+const RECHECK: Duration = Duration::from_secs(15);
 /// How long pollers may take to end once they are told to.
 const POLLERS_GRACE: Duration = Duration::from_secs(15);
 /// How long the writer's thread may take for what is queued.
@@ -109,23 +110,31 @@ impl<W: Work> Context<W> {
         let shard = granted.shard;
         let mut note = granted.note;
         let mut backoff = BACKOFF_MIN;
+        // Why it waits for an operator; said once, and shown until somebody has decided.
+        let mut stopped: Option<String> = None;
         while !stop.is_cancelled() {
-            self.enter(shard, Phase::Restoring);
+            if stopped.is_none() {
+                self.enter(shard, Phase::Restoring);
+            }
             let started = Instant::now();
             let restored = self.restore(shard, note.clone(), &stop).await;
             self.restores.end(shard);
             match restored {
                 Ok(Some(locked)) => {
                     note = Some(locked.note.clone());
+                    stopped = None;
                     let lost = self.run(shard, locked, &stop).await;
                     self.report_loss(shard, lost.as_ref());
                 }
                 Ok(None) => break,
                 Err(error) if error.needs_operator() => {
-                    log_event!(Event::StateRegressed, shard, %error, "shard stopped");
-                    self.enter(shard, Phase::Stopped);
-                    stop.cancelled().await;
-                    break;
+                    let reason = error.to_string();
+                    if stopped.as_ref() != Some(&reason) {
+                        log_event!(Event::StateRegressed, shard, %error, "shard stopped");
+                        self.enter(shard, Phase::Stopped);
+                    }
+                    stopped = Some(reason);
+                    backoff = RECHECK;
                 }
                 Err(error) => {
                     log_event!(Event::RestoreFailed, shard, %error, retry_in_s = backoff.as_secs(), "shard not ready");

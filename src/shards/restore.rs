@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     config::model::Kafka,
     domain::time::Timestamp,
+    failpoints::{self, Point},
     kafka::{
         reading::{self, Stretch, read_committed},
         settings::shard_transactional_id,
@@ -32,12 +33,11 @@ use crate::{
     state::{
         changelog::ShardState,
         codec,
+        note::{Found, Note, Regression, check_regression},
         store::{self, ShardStore, Store},
     },
     telemetry::events::Event,
 };
-
-use super::note::{Found, Note, Regression, check_regression};
 
 /// Longer than the longest transaction that can hold the end back, plus the broker's sweep.
 const READ_DEADLINE: Duration = Duration::from_secs(120);
@@ -56,7 +56,7 @@ pub enum Error {
     Read(#[from] reading::Error),
     /// The state topic lost something.
     #[error(
-        "STATE_REGRESSION: state topic {topic}[{shard}]: {regression}; stopped, because going on would publish rows again. restore the topic from a backup, or accept the loss with `checkpoint reset --yes` once the consumers are ready for repeated rows"
+        "STATE_REGRESSION: state topic {topic}[{shard}]: {regression}; stopped, because going on would publish rows again. restore the topic from a backup, or, once the consumers are ready for repeated rows, accept the loss: `checkpoint reset --why TEXT` shows what it would do, and does it with --yes; the shard then goes on by itself within a minute"
     )]
     Regression {
         /// The state topic.
@@ -161,24 +161,27 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     let started = Instant::now();
     let id = shard_transactional_id(&request.env, &request.kafka, request.shard);
     let mut writer = Writer::lock(&request.kafka, id, request.shard)?;
+    failpoints::reach(Point::Locked);
     let (start, end) = writer.state_watermarks(METADATA_TIMEOUT)?;
     let cluster = writer.cluster_id(METADATA_TIMEOUT).unwrap_or_default();
     let now = Timestamp::from_utc(Utc::now());
     let mut cached = load_cache(request, &cluster, now, start, end)?;
-    let mut restored = match read_state(request, end, cached.as_ref()) {
+    let mut restored = match read_state(request, (start, end), cached.as_ref()) {
         // What the cache and Kafka say together cannot be understood: Kafka alone decides.
         Err(reading::Error::Record { .. }) if cached.is_some() => {
             cached = None;
-            read_state(request, end, None)?
+            read_state(request, (start, end), None)?
         }
         other => other?,
     };
     let found = Found { identity: restored.state.identity(), start, end };
-    check_regression(request.note.as_ref(), found).map_err(|regression| Error::Regression {
-        topic: request.kafka.topic("internal.state"),
-        shard: request.shard,
-        regression,
-    })?;
+    check_regression(request.note.as_ref(), found, restored.state.reset()).map_err(
+        |regression| Error::Regression {
+            topic: request.kafka.topic("internal.state"),
+            shard: request.shard,
+            regression,
+        },
+    )?;
     let (identity, end) = match restored.state.identity() {
         Some(identity) => (identity.to_owned(), end),
         None => write_identity(&mut writer, &mut restored)?,
@@ -197,8 +200,8 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
 
 struct Restored {
     state: ShardState,
-    /// The newest value of every key read, for filling the cache; empty without a cache.
-    fill: HashMap<String, Option<Vec<u8>>>,
+    /// The newest value of every key read on top of a cache, to be written to it.
+    news: HashMap<String, Option<Vec<u8>>>,
     records_read: u64,
 }
 
@@ -217,14 +220,19 @@ fn load_cache(
         return Ok(None);
     }
     // A cache of another life of the partition would hide that the topic was recreated.
-    let identity = first_identity(request, end)?;
+    let identity = first_identity(request, start, end)?;
     Ok((identity.as_deref() == Some(cached.tag.identity.as_str())).then_some(cached))
 }
 
-/// The identity is the first record that is ever written, and compaction keeps it in its place.
-fn first_identity(request: &Request, end: i64) -> Result<Option<String>, reading::Error> {
+/// The identity is the first record that is ever written, and compaction keeps it in its place; a
+/// partition that was cut has lost it, and is read without the cache.
+fn first_identity(
+    request: &Request,
+    start: i64,
+    end: i64,
+) -> Result<Option<String>, reading::Error> {
     let topic = request.kafka.topic("internal.state");
-    let stretch = Stretch { topic, partition: request.shard, from: 0, end };
+    let stretch = Stretch { topic, partition: request.shard, from: start, end };
     let mut first = ShardState::default();
     read_committed(&request.kafka, &stretch, READ_DEADLINE, |_, key, value| {
         // Anything but an identity leaves `first` without one, which is an answer too.
@@ -238,12 +246,14 @@ fn first_identity(request: &Request, end: i64) -> Result<Option<String>, reading
 
 fn read_state(
     request: &Request,
-    end: i64,
+    (start, end): (i64, i64),
     cached: Option<&store::Cached>,
 ) -> Result<Restored, reading::Error> {
     let topic = request.kafka.topic("internal.state");
     let mut state = ShardState::default();
-    let mut from = 0;
+    // Offsets before it cannot be asked for: the broker would refuse, and nobody would be told
+    // that they are missing.
+    let mut from = start;
     if let Some(cached) = cached {
         for (key, value) in &cached.entries {
             state.apply(key, Some(value)).map_err(|error| reading::Error::Record {
@@ -256,34 +266,39 @@ fn read_state(
         from = cached.tag.next_offset;
     }
     let stretch = Stretch { topic, partition: request.shard, from, end };
-    let keep = request.store.is_some();
     let progress = &request.progress;
     progress.end.store(end.unsigned_abs(), Ordering::Relaxed);
-    let mut fill = HashMap::new();
+    let mut news = HashMap::new();
     let mut records_read = 0;
     read_committed(&request.kafka, &stretch, READ_DEADLINE, |offset, key, value| {
         let key = std::str::from_utf8(key).map_err(|_| "the key is not text".to_owned())?;
         state.apply(key, value).map_err(|error| error.to_string())?;
-        if keep {
-            fill.insert(key.to_owned(), value.map(<[u8]>::to_vec));
+        if cached.is_some() {
+            news.insert(key.to_owned(), value.map(<[u8]>::to_vec));
         }
         records_read += 1;
         progress.records.store(records_read, Ordering::Relaxed);
         progress.offset.store(offset.unsigned_abs(), Ordering::Relaxed);
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(Restored { state, fill, records_read })
+    Ok(Restored { state, news, records_read })
 }
 
 /// Gives the partition an identity: the first record that a new shard commits.
 fn write_identity(writer: &mut Writer, restored: &mut Restored) -> Result<(String, i64), Error> {
-    let identity = Uuid::new_v4().to_string();
-    let value = codec::encode_identity(&identity);
-    let record = StateRecord { key: codec::IDENTITY_KEY.to_owned(), value: Some(value.clone()) };
+    let (identity, record) = new_identity();
+    let value = record.value.clone();
     let batch = Batch { events: Vec::new(), state: vec![record] };
     let end = writer.commit(&[&batch])?;
-    restored.fill.insert(codec::IDENTITY_KEY.to_owned(), Some(value));
+    restored.news.insert(codec::IDENTITY_KEY.to_owned(), value);
     Ok((identity, end))
+}
+
+/// An identity that no partition ever had, and the record that gives it to one.
+pub(super) fn new_identity() -> (String, StateRecord) {
+    let identity = Uuid::new_v4().to_string();
+    let value = Some(codec::encode_identity(&identity));
+    (identity, StateRecord { key: codec::IDENTITY_KEY.to_owned(), value })
 }
 
 /// Opens the shard's tree for writing: as it was where it was believed, filled anew otherwise.
@@ -300,13 +315,14 @@ fn open_cache(
         let mut shard = store.shard(request.shard)?;
         match cached {
             Some(cached) => shard.resume(cached.tag.clone()),
-            None => shard.reset(cluster.to_owned(), identity.to_owned(), now)?,
+            None => {
+                shard.reset(cluster.to_owned(), identity.to_owned(), now)?;
+                write_all(&mut shard, &restored.state, now)?;
+            }
         }
-        let records: Vec<_> = restored.fill.iter().collect();
-        for part in records.chunks(CACHE_FILL_RECORDS) {
-            let part = part.iter().map(|(k, v)| (k.as_str(), v.as_deref()));
-            shard.write(part, store::INCOMPLETE, now)?;
-        }
+        let news = restored.news.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
+        shard.write(news, store::INCOMPLETE, now)?;
+        failpoints::reach(Point::CacheFilling);
         // Only now may the tree say how far it goes: a crash before this line leaves it unread.
         shard.write(std::iter::empty(), end, now)?;
         Ok(shard)
@@ -317,5 +333,22 @@ fn open_cache(
             log_event!(Event::CacheUnusable, shard = request.shard, %error, "going on without the local cache");
             None
         }
+    }
+}
+
+/// Writes a whole state to an empty tree, part by part: it may hold millions of rows.
+fn write_all(
+    shard: &mut ShardStore,
+    state: &ShardState,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let mut records = state.records();
+    loop {
+        let part: Vec<_> = records.by_ref().take(CACHE_FILL_RECORDS).collect();
+        if part.is_empty() {
+            return Ok(());
+        }
+        let part = part.iter().map(|(key, value)| (key.as_str(), Some(value.as_slice())));
+        shard.write(part, store::INCOMPLETE, now)?;
     }
 }

@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::domain::ids::{ConnectionId, EntityKey};
+use crate::domain::{
+    ids::{ConnectionId, EntityKey},
+    refusals::TosRefusals,
+};
 
 use super::{
     codec::{self, StateKey, StateValue},
     position::Checkpoint,
+    reset::Reset,
     seen::SeenRows,
 };
 
@@ -23,7 +27,18 @@ pub struct EntityState {
 #[derive(Debug, Clone, Default)]
 pub struct ShardState {
     entities: HashMap<EntityKey, EntityState>,
+    refusals: HashMap<ConnectionId, TosRefusals>,
     identity: Option<String>,
+    reset: Option<Reset>,
+}
+
+/// What belongs to one connection.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionState {
+    /// Its entities.
+    pub entities: HashMap<EntityKey, EntityState>,
+    /// Its TOS tokens that were refused.
+    pub refusals: Option<TosRefusals>,
 }
 
 impl ShardState {
@@ -34,6 +49,14 @@ impl ShardState {
         match (key, value) {
             (StateKey::Identity, Some(StateValue::Identity(uuid))) => self.identity = Some(uuid),
             (StateKey::Identity, None) => self.identity = None,
+            (StateKey::Reset, Some(StateValue::Reset(reset))) => self.reset = Some(reset),
+            (StateKey::Reset, None) => self.reset = None,
+            (StateKey::Refusals(connection), Some(StateValue::Refusals(refusals))) => {
+                self.refusals.insert(connection, refusals);
+            }
+            (StateKey::Refusals(connection), None) => {
+                self.refusals.remove(&connection);
+            }
             (StateKey::Checkpoint(entity), Some(StateValue::Checkpoint(checkpoint))) => {
                 self.entities.entry(entity).or_default().checkpoint = Some(checkpoint);
             }
@@ -43,7 +66,7 @@ impl ShardState {
                 }
             }
             (StateKey::Chunk(entity, id), Some(StateValue::Chunk(chunk))) => {
-                self.entities.entry(entity).or_default().seen.put_chunk(id, chunk);
+                self.entities.entry(entity).or_default().seen.put_chunk(id, &chunk);
             }
             (StateKey::Chunk(entity, id), None) => {
                 if let Some(state) = self.entities.get_mut(&entity) {
@@ -60,16 +83,41 @@ impl ShardState {
         self.identity.as_deref()
     }
 
-    /// Takes the entities of one connection out; they belong to its pollers from then on.
-    pub fn take_connection(
-        &mut self,
-        connection: &ConnectionId,
-    ) -> HashMap<EntityKey, EntityState> {
+    /// What an operator has accepted, where anybody ever did.
+    pub const fn reset(&self) -> Option<&Reset> {
+        self.reset.as_ref()
+    }
+
+    /// Takes what belongs to one connection out; it belongs to its pollers from then on.
+    pub fn take_connection(&mut self, connection: &ConnectionId) -> ConnectionState {
         let (taken, kept) = std::mem::take(&mut self.entities)
             .into_iter()
             .partition(|(key, _)| key.connection == *connection);
         self.entities = kept;
-        taken
+        ConnectionState { entities: taken, refusals: self.refusals.remove(connection) }
+    }
+
+    /// Everything in it as keys and values of the state topic, in no particular order.
+    pub fn records(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        // Named one by one, so that what is added is not forgotten here.
+        let Self { entities, refusals, identity, reset } = self;
+        let identity = identity
+            .as_deref()
+            .map(|uuid| (codec::IDENTITY_KEY.to_owned(), codec::encode_identity(uuid)));
+        let reset =
+            reset.as_ref().map(|reset| (codec::RESET_KEY.to_owned(), codec::encode_reset(reset)));
+        let refusals = refusals.iter().map(|(connection, refusals)| {
+            (codec::refusals_key(connection), codec::encode_refusals(refusals))
+        });
+        let entities = entities.iter().flat_map(|(entity, state)| {
+            let checkpoint = state.checkpoint.as_ref().map(|checkpoint| {
+                (codec::checkpoint_key(entity), codec::encode_checkpoint(checkpoint))
+            });
+            let chunk =
+                move |(id, bytes): (_, &[u8])| (codec::chunk_key(entity, id), bytes.to_vec());
+            checkpoint.into_iter().chain(state.seen.chunks().map(chunk))
+        });
+        identity.into_iter().chain(reset).chain(refusals).chain(entities)
     }
 
     /// Entities in no particular order.
@@ -126,8 +174,57 @@ mod tests {
         state.apply(&codec::chunk_key(&entity(), id), None).unwrap();
         assert_eq!(state.seen_rows(), 0);
         let taken = state.take_connection(&entity().connection);
-        assert_eq!(taken[&entity()].checkpoint, Some(checkpoint));
+        assert_eq!(taken.entities[&entity()].checkpoint, Some(checkpoint));
         assert_eq!(state.entities().count(), 0);
+    }
+
+    #[test]
+    fn a_state_is_made_again_from_its_records() {
+        let mut state = ShardState::default();
+        let row = |id| SeenRow {
+            id: SourceId::Number(id),
+            version: 2,
+            hash: 3,
+            hash_rule: 1,
+            deleted: false,
+            quarantined: false,
+            source_key: Some(4),
+            key: Some("5".into()),
+        };
+        for day in 1..4 {
+            let chunk = codec::encode_chunk(&Chunk { rows: vec![row(day), row(day + 10)] });
+            let id = ChunkId { day: Day(i32::try_from(day).unwrap()), index: 0 };
+            state.apply(&codec::chunk_key(&entity(), id), Some(&chunk)).unwrap();
+        }
+        let checkpoint = codec::encode_checkpoint(&Checkpoint::initial(Day(0), Timestamp(0)));
+        state.apply(&codec::checkpoint_key(&entity()), Some(&checkpoint)).unwrap();
+        state.apply(codec::IDENTITY_KEY, Some(&codec::encode_identity("u"))).unwrap();
+        let reset = Reset {
+            by: "ayse".to_owned(),
+            why: "moved".to_owned(),
+            at: Timestamp(1),
+            noted_identity: None,
+            noted_end: 2,
+            start: 1,
+        };
+        state.apply(codec::RESET_KEY, Some(&codec::encode_reset(&reset))).unwrap();
+        let refusals = TosRefusals { refused: 2, salt: "s".to_owned(), digest: "d".to_owned() };
+        let connection = entity().connection;
+        let bytes = codec::encode_refusals(&refusals);
+        state.apply(&codec::refusals_key(&connection), Some(&bytes)).unwrap();
+        let mut again = ShardState::default();
+        for (key, value) in state.records() {
+            again.apply(&key, Some(&value)).unwrap();
+        }
+        let sorted = |state: &ShardState| {
+            let mut records: Vec<_> = state.records().collect();
+            records.sort();
+            records
+        };
+        assert_eq!(sorted(&again), sorted(&state));
+        assert_eq!((again.identity(), again.seen_rows()), (Some("u"), 6));
+        assert_eq!(again.reset(), Some(&reset));
+        assert_eq!(again.take_connection(&connection).refusals, Some(refusals));
     }
 
     #[test]

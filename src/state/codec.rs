@@ -5,33 +5,40 @@
 //! | checkpoint | `connection/stream/entity` | `0x01`, then JSON |
 //! | chunk of seen rows | `connection/stream/entity/day/chunk` | `0x02`, then rows |
 //! | identity of the partition | `_identity` | `0x03`, then a uuid |
+//! | an operator's acceptance of a loss | `_reset` | `0x04`, then JSON |
+//! | refused TOS tokens | `connection/tos_payments/_access/refusals` | `0x05`, then JSON |
 //!
 //! The first byte is the kind, the second the version of its format. A newer version than this
 //! program knows stops the shard: guessing would repeat or lose rows.
 
 use crate::domain::{
-    ids::{ConnectionId, EntityKey, SourceId, Stream},
+    ids::{ConnectionId, EntityKey, Stream},
+    refusals::TosRefusals,
     time::Day,
 };
 
 use super::{
+    chunk::decode_chunk,
     position::Checkpoint,
-    seen::{Chunk, ChunkId, SeenRow},
+    reset::Reset,
+    seen::{Chunk, ChunkId},
 };
 
-const KIND_CHECKPOINT: u8 = 1;
-const KIND_CHUNK: u8 = 2;
-const KIND_IDENTITY: u8 = 3;
-const VERSION: u8 = 1;
+pub use super::chunk::encode_chunk;
 
-const FLAG_TEXT_ID: u8 = 1;
-const FLAG_DELETED: u8 = 2;
-const FLAG_SOURCE_KEY: u8 = 4;
-const FLAG_QUARANTINED: u8 = 8;
-const FLAG_KEY: u8 = 16;
+const KIND_CHECKPOINT: u8 = 1;
+pub(super) const KIND_CHUNK: u8 = 2;
+const KIND_IDENTITY: u8 = 3;
+const KIND_RESET: u8 = 4;
+const KIND_REFUSALS: u8 = 5;
+pub(super) const VERSION: u8 = 1;
 
 /// The key under which a partition's identity lies.
 pub const IDENTITY_KEY: &str = "_identity";
+/// The key under which an operator's acceptance of a loss lies.
+pub const RESET_KEY: &str = "_reset";
+/// What follows the stream in the key of refused tokens; no entity has a key of four parts.
+const REFUSALS_KEY: [&str; 2] = ["_access", "refusals"];
 
 /// What a key of the state topic names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +49,10 @@ pub enum StateKey {
     Chunk(EntityKey, ChunkId),
     /// The partition's own identity.
     Identity,
+    /// An operator's acceptance of a loss.
+    Reset,
+    /// How many TOS tokens of a connection were refused.
+    Refusals(ConnectionId),
 }
 
 /// A record of the state topic, decoded.
@@ -53,6 +64,10 @@ pub enum StateValue {
     Chunk(Chunk),
     /// A uuid made when the partition was first written.
     Identity(String),
+    /// An operator's acceptance of a loss.
+    Reset(Reset),
+    /// How many TOS tokens were refused.
+    Refusals(TosRefusals),
 }
 
 /// Why bytes of the state topic cannot be read.
@@ -79,11 +94,19 @@ pub enum Error {
 impl StateKey {
     /// Reads a key.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        if text == IDENTITY_KEY {
-            return Ok(Self::Identity);
+        match text {
+            IDENTITY_KEY => return Ok(Self::Identity),
+            RESET_KEY => return Ok(Self::Reset),
+            _ => {}
         }
         let wrong = || Error::Key(text.to_owned());
         let parts: Vec<&str> = text.split('/').collect();
+        if let [connection, stream, rest @ ..] = parts.as_slice()
+            && *stream == Stream::TosPayments.name()
+            && rest == REFUSALS_KEY
+        {
+            return Ok(Self::Refusals(ConnectionId::try_new(connection).map_err(|_| wrong())?));
+        }
         let (connection, stream, entity) = match parts.as_slice() {
             [c, s, e] | [c, s, e, _, _] => (*c, *s, *e),
             _ => return Err(wrong()),
@@ -114,11 +137,31 @@ pub fn chunk_key(entity: &EntityKey, chunk: ChunkId) -> String {
     format!("{entity}/{}/{}", chunk.day.0, chunk.index)
 }
 
+/// The key of a connection's refused TOS tokens.
+pub fn refusals_key(connection: &ConnectionId) -> String {
+    let [access, refusals] = REFUSALS_KEY;
+    format!("{connection}/{}/{access}/{refusals}", Stream::TosPayments)
+}
+
 /// A checkpoint as bytes.
 pub fn encode_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
-    let mut bytes = vec![KIND_CHECKPOINT, VERSION];
-    // Writing plain numbers to a Vec as JSON cannot fail; an empty value would be refused on read.
-    if serde_json::to_writer(&mut bytes, checkpoint).is_err() {
+    as_json(KIND_CHECKPOINT, checkpoint)
+}
+
+/// An operator's acceptance of a loss as bytes.
+pub fn encode_reset(reset: &Reset) -> Vec<u8> {
+    as_json(KIND_RESET, reset)
+}
+
+/// A connection's refused TOS tokens as bytes.
+pub fn encode_refusals(refusals: &TosRefusals) -> Vec<u8> {
+    as_json(KIND_REFUSALS, refusals)
+}
+
+fn as_json(kind: u8, value: &impl serde::Serialize) -> Vec<u8> {
+    let mut bytes = vec![kind, VERSION];
+    // Writing plain values to a Vec as JSON cannot fail; an empty value would be refused on read.
+    if serde_json::to_writer(&mut bytes, value).is_err() {
         bytes.truncate(2);
     }
     bytes
@@ -127,45 +170,6 @@ pub fn encode_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
 /// The partition's identity as bytes.
 pub fn encode_identity(uuid: &str) -> Vec<u8> {
     [&[KIND_IDENTITY, VERSION], uuid.as_bytes()].concat()
-}
-
-/// A chunk as bytes: a count, then per row flags, hash rule, version, id, hash and source key.
-pub fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
-    let mut out = Vec::with_capacity(8 + chunk.rows.len() * 32);
-    out.extend([KIND_CHUNK, VERSION]);
-    put_varint(&mut out, chunk.rows.len() as u64);
-    for row in &chunk.rows {
-        let mut flags = 0;
-        if matches!(row.id, SourceId::Text(_)) {
-            flags |= FLAG_TEXT_ID;
-        }
-        if row.deleted {
-            flags |= FLAG_DELETED;
-        }
-        if row.source_key.is_some() {
-            flags |= FLAG_SOURCE_KEY;
-        }
-        if row.quarantined {
-            flags |= FLAG_QUARANTINED;
-        }
-        if row.key.is_some() {
-            flags |= FLAG_KEY;
-        }
-        out.extend([flags, row.hash_rule]);
-        put_varint(&mut out, u64::from(row.version));
-        match &row.id {
-            SourceId::Number(id) => put_varint(&mut out, zigzag(*id)),
-            SourceId::Text(text) => put_text(&mut out, text),
-        }
-        out.extend_from_slice(&row.hash.to_be_bytes());
-        if let Some(key) = row.source_key {
-            out.extend_from_slice(&key.to_be_bytes());
-        }
-        if let Some(key) = &row.key {
-            put_text(&mut out, key);
-        }
-    }
-    out
 }
 
 /// Reads any value of the state topic.
@@ -184,101 +188,14 @@ pub fn decode(bytes: &[u8]) -> Result<StateValue, Error> {
         KIND_IDENTITY => String::from_utf8(rest.to_vec())
             .map(StateValue::Identity)
             .map_err(|_| Error::Damaged("identity is not text")),
+        KIND_RESET => serde_json::from_slice(rest)
+            .map(StateValue::Reset)
+            .map_err(|_| Error::Damaged("reset is not the JSON of this version")),
+        KIND_REFUSALS => serde_json::from_slice(rest)
+            .map(StateValue::Refusals)
+            .map_err(|_| Error::Damaged("refusals are not the JSON of this version")),
         _ => Err(Error::Damaged("unknown kind")),
     }
-}
-
-fn decode_chunk(bytes: &[u8]) -> Result<Chunk, Error> {
-    let mut reader = Reader { bytes };
-    let count = reader.varint()?;
-    if count > 255 {
-        return Err(Error::Damaged("a chunk holds at most 255 rows"));
-    }
-    let mut rows = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
-    for _ in 0..count {
-        let flags = reader.byte()?;
-        let hash_rule = reader.byte()?;
-        let version = u32::try_from(reader.varint()?).map_err(|_| Error::Damaged("version"))?;
-        let id = if flags & FLAG_TEXT_ID == 0 {
-            SourceId::Number(unzigzag(reader.varint()?))
-        } else {
-            SourceId::Text(reader.text()?.into())
-        };
-        let hash = u128::from_be_bytes(reader.array()?);
-        let source_key = if flags & FLAG_SOURCE_KEY == 0 {
-            None
-        } else {
-            Some(u64::from_be_bytes(reader.array()?))
-        };
-        let key = if flags & FLAG_KEY == 0 { None } else { Some(reader.text()?.into()) };
-        let deleted = flags & FLAG_DELETED != 0;
-        let quarantined = flags & FLAG_QUARANTINED != 0;
-        rows.push(SeenRow { id, version, hash, hash_rule, deleted, quarantined, source_key, key });
-    }
-    if reader.bytes.is_empty() {
-        Ok(Chunk { rows })
-    } else {
-        Err(Error::Damaged("bytes left over"))
-    }
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
-        let (taken, rest) =
-            self.bytes.split_at_checked(length).ok_or(Error::Damaged("ends early"))?;
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, Error> {
-        self.take(1).map(|bytes| bytes[0])
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        self.take(N)?.try_into().map_err(|_| Error::Damaged("ends early"))
-    }
-
-    fn text(&mut self) -> Result<&'a str, Error> {
-        let length = usize::try_from(self.varint()?).map_err(|_| Error::Damaged("length"))?;
-        std::str::from_utf8(self.take(length)?).map_err(|_| Error::Damaged("not text"))
-    }
-
-    fn varint(&mut self) -> Result<u64, Error> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(Error::Damaged("number too long"))
-    }
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    put_varint(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value as u8) | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-const fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
-}
-
-const fn unzigzag(value: u64) -> i64 {
-    ((value >> 1) as i64) ^ -((value & 1) as i64)
 }
 
 #[cfg(test)]
@@ -309,6 +226,28 @@ mod tests {
             Ok(StateKey::Checkpoint(entity()))
         );
         assert!(StateKey::parse("acme/nothing/38").is_err());
+        let connection = entity().connection;
+        assert_eq!(StateKey::parse(&refusals_key(&connection)), Ok(StateKey::Refusals(connection)));
+        assert!(StateKey::parse("acme/bank_transactions/_access/refusals").is_err());
+    }
+
+    #[test]
+    fn operator_records_and_refusals_of_version_1_still_load() {
+        let bytes = b"\x04\x01{\"by\":\"ops\",\"why\":\"w\",\"at\":7,\"noted_identity\":\"a\",\"noted_end\":9,\"start\":3}";
+        let reset = Reset {
+            by: "ops".into(),
+            why: "w".into(),
+            at: Timestamp(7),
+            noted_identity: Some("a".into()),
+            noted_end: 9,
+            start: 3,
+        };
+        assert_eq!(decode(bytes), Ok(StateValue::Reset(reset.clone())));
+        assert_eq!(encode_reset(&reset), bytes);
+        let bytes = b"\x05\x01{\"refused\":2,\"salt\":\"s\",\"digest\":\"0a0b0c0d\"}";
+        let refusals = TosRefusals { refused: 2, salt: "s".into(), digest: "0a0b0c0d".into() };
+        assert_eq!(decode(bytes), Ok(StateValue::Refusals(refusals.clone())));
+        assert_eq!(encode_refusals(&refusals), bytes);
     }
 
     #[test]
@@ -331,36 +270,10 @@ mod tests {
         assert_eq!(decode(&[1, 2, b'{']), Err(Error::Newer { kind: 1, version: 2 }));
     }
 
-    fn seen_row() -> impl Strategy<Value = SeenRow> {
-        let id = prop_oneof![
-            any::<i64>().prop_map(SourceId::Number),
-            "[a-z0-9/ğü-]{0,40}".prop_map(|t| SourceId::Text(t.into())),
-        ];
-        let key = prop::option::of("[a-z0-9]{0,20}".prop_map(Into::into));
-        let numbers = (any::<u32>(), any::<u128>(), any::<u8>(), any::<Option<u64>>());
-        (id, numbers, any::<(bool, bool)>(), key).prop_map(|(id, numbers, flags, key)| {
-            let (version, hash, hash_rule, source_key) = numbers;
-            let (deleted, quarantined) = flags;
-            SeenRow { id, version, hash, hash_rule, deleted, quarantined, source_key, key }
-        })
-    }
-
     proptest! {
-        #[test]
-        fn chunks_round_trip(rows in prop::collection::vec(seen_row(), 0..65)) {
-            let chunk = Chunk { rows };
-            prop_assert_eq!(decode(&encode_chunk(&chunk)), Ok(StateValue::Chunk(chunk)));
-        }
-
         #[test]
         fn any_bytes_are_read_or_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             drop(decode(&bytes));
-        }
-
-        #[test]
-        fn a_cut_chunk_is_never_taken_for_a_whole_one(rows in prop::collection::vec(seen_row(), 1..10), cut in 1_usize..8) {
-            let bytes = encode_chunk(&Chunk { rows });
-            prop_assert!(decode(&bytes[..bytes.len() - cut]).is_err());
         }
     }
 }

@@ -5,9 +5,14 @@
 //! a commit: a [`Staging`] collects the chunks as they would be, the transaction carries them, and
 //! [`SeenRows::apply`] takes them over once the commit is confirmed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{ids::SourceId, time::Day};
+
+use super::{
+    chunk::{self, SeenRowRef},
+    places::{Places, SourceKeys},
+};
 
 /// Rows a chunk holds at most.
 pub const CHUNK_ROWS: usize = 64;
@@ -50,26 +55,23 @@ pub struct Chunk {
     pub rows: Vec<SeenRow>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Slot {
-    chunk: ChunkId,
-    row: u8,
-}
-
 /// The seen rows of one entity.
+///
+/// Chunks are kept as the bytes that the changelog has: some thirty bytes a row, and no heap of
+/// its own for any.
 #[derive(Debug, Clone, Default)]
 pub struct SeenRows {
-    chunks: BTreeMap<ChunkId, Chunk>,
-    slots: HashMap<SourceId, Slot>,
-    source_keys: HashSet<u64>,
+    chunks: BTreeMap<ChunkId, Box<[u8]>>,
+    places: Places,
+    source_keys: SourceKeys,
 }
 
 impl SeenRows {
     /// Looks a row up.
-    pub fn get(&self, id: &SourceId) -> Option<(&SeenRow, Day)> {
-        let slot = self.slots.get(id)?;
-        let row = self.chunks.get(&slot.chunk)?.rows.get(usize::from(slot.row))?;
-        Some((row, slot.chunk.day))
+    pub fn get(&self, id: &SourceId) -> Option<(SeenRow, Day)> {
+        let chunk = self.places.get(id)?;
+        let row = chunk::rows(self.chunks.get(&chunk)?).find(|row| row.is(id))?;
+        Some((row.to_owned(), chunk.day))
     }
 
     /// Whether some row has this source key; rows are only found by it, never compared.
@@ -79,42 +81,49 @@ impl SeenRows {
 
     /// How many rows are remembered.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.places.len()
     }
 
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
-    /// Rows with their days, oldest day first, of the days `from..=to`.
-    pub fn rows_between(&self, from: Day, to: Day) -> impl Iterator<Item = (&SeenRow, Day)> {
+    /// Rows with their days, oldest day first, of the days `from..=to`; none where `to` is earlier.
+    pub fn rows_between(&self, from: Day, to: Day) -> impl Iterator<Item = (SeenRow, Day)> {
         let (first, last) = (ChunkId { day: from, index: 0 }, ChunkId { day: to, index: u16::MAX });
-        self.chunks
-            .range(first..=last)
-            .flat_map(|(id, chunk)| chunk.rows.iter().map(|row| (row, id.day)))
+        // A look-back shorter than the days that rows may move by has no day to compare.
+        let chunks = (first <= last).then(|| self.chunks.range(first..=last));
+        chunks
+            .into_iter()
+            .flatten()
+            .flat_map(|(id, bytes)| chunk::rows(bytes).map(|row| (row.to_owned(), id.day)))
+    }
+
+    /// Its chunks, as they stand in the changelog.
+    pub fn chunks(&self) -> impl Iterator<Item = (ChunkId, &[u8])> {
+        self.chunks.iter().map(|(id, bytes)| (*id, &**bytes))
     }
 
     /// Takes a chunk over as it was read from the changelog or as it was committed.
-    pub fn put_chunk(&mut self, id: ChunkId, chunk: Chunk) {
+    pub fn put_chunk(&mut self, id: ChunkId, chunk: &Chunk) {
         self.forget_chunk(id);
-        for (row, seen) in chunk.rows.iter().enumerate() {
-            let row = u8::try_from(row).unwrap_or(u8::MAX);
-            self.slots.insert(seen.id.clone(), Slot { chunk: id, row });
-            self.source_keys.extend(seen.source_key);
+        for row in &chunk.rows {
+            self.places.insert(&row.id, id);
+            self.source_keys.extend(row.source_key);
         }
         if !chunk.rows.is_empty() {
-            self.chunks.insert(id, chunk);
+            self.chunks.insert(id, chunk::encode_chunk(chunk).into_boxed_slice());
         }
     }
 
     /// Drops a chunk, as a tombstone says.
     pub fn forget_chunk(&mut self, id: ChunkId) {
         let Some(old) = self.chunks.remove(&id) else { return };
-        for row in &old.rows {
+        for row in chunk::rows(&old).map(SeenRowRef::to_owned) {
             // A row that moved to another chunk in the same commit keeps its new place.
-            if self.slots.get(&row.id).is_some_and(|slot| slot.chunk == id) {
-                self.slots.remove(&row.id);
+            if self.places.get(&row.id) == Some(id) {
+                self.places.remove(&row.id);
                 if let Some(key) = row.source_key {
                     self.source_keys.remove(&key);
                 }
@@ -124,12 +133,17 @@ impl SeenRows {
 
     /// Takes over what a committed transaction carried.
     pub fn apply(&mut self, staging: Staging) {
-        for (id, chunk) in staging.chunks {
-            self.put_chunk(id, chunk);
+        for (id, chunk) in &staging.chunks {
+            self.put_chunk(*id, chunk);
         }
         for id in staging.dropped {
             self.forget_chunk(id);
         }
+    }
+
+    fn chunk(&self, id: ChunkId) -> Chunk {
+        let rows = self.chunks.get(&id).map(|bytes| chunk::rows(bytes));
+        Chunk { rows: rows.into_iter().flatten().map(SeenRowRef::to_owned).collect() }
     }
 }
 
@@ -139,17 +153,17 @@ pub struct Staging {
     chunks: BTreeMap<ChunkId, Chunk>,
     unwritten: BTreeSet<ChunkId>,
     dropped: Vec<ChunkId>,
-    slots: HashMap<SourceId, Slot>,
-    source_keys: HashSet<u64>,
+    places: Places,
+    source_keys: SourceKeys,
 }
 
 impl Staging {
     /// Looks a row up as it would be after the commit.
-    pub fn get<'a>(&'a self, base: &'a SeenRows, id: &SourceId) -> Option<(&'a SeenRow, Day)> {
-        match self.slots.get(id) {
-            Some(slot) => {
-                let row = self.chunks.get(&slot.chunk)?.rows.get(usize::from(slot.row))?;
-                Some((row, slot.chunk.day))
+    pub fn get(&self, base: &SeenRows, id: &SourceId) -> Option<(SeenRow, Day)> {
+        match self.places.get(id) {
+            Some(place) => {
+                let row = self.chunks.get(&place)?.rows.iter().find(|row| row.id == *id)?;
+                Some((row.clone(), place.day))
             }
             None => base.get(id),
         }
@@ -162,18 +176,22 @@ impl Staging {
 
     /// Remembers a row under a booking day; a row that was there moves if its day changed.
     pub fn put(&mut self, base: &SeenRows, day: Day, row: SeenRow) {
-        let old = self.slots.get(&row.id).or_else(|| base.slots.get(&row.id)).copied();
+        let old = self.places.get(&row.id).or_else(|| base.places.get(&row.id));
         self.source_keys.extend(row.source_key);
         match old {
-            Some(slot) if slot.chunk.day == day => {
-                self.slots.insert(row.id.clone(), slot);
-                let chunk = self.chunk_mut(base, slot.chunk);
-                if let Some(place) = chunk.rows.get_mut(usize::from(slot.row)) {
-                    *place = row;
+            Some(place) if place.day == day => {
+                self.places.insert(&row.id, place);
+                let chunk = self.chunk_mut(base, place);
+                if let Some(known) = chunk.rows.iter_mut().find(|known| known.id == row.id) {
+                    *known = row;
                 }
             }
-            Some(slot) => {
-                self.take_out(base, slot);
+            Some(place) => {
+                // It moves to another day; the last row of its chunk takes its place.
+                let chunk = self.chunk_mut(base, place);
+                if let Some(at) = chunk.rows.iter().position(|known| known.id == row.id) {
+                    chunk.rows.swap_remove(at);
+                }
                 self.append(base, day, row);
             }
             None => self.append(base, day, row),
@@ -190,7 +208,7 @@ impl Staging {
         self.dropped.dedup();
         self.unwritten.extend(self.dropped.iter().copied());
         self.chunks.retain(|id, _| *id >= end);
-        self.slots.retain(|_, slot| slot.chunk >= end);
+        self.places.retain(|place| place >= end);
     }
 
     /// Whether nothing would change.
@@ -209,23 +227,22 @@ impl Staging {
 
     fn chunk_mut(&mut self, base: &SeenRows, id: ChunkId) -> &mut Chunk {
         self.unwritten.insert(id);
-        self.chunks.entry(id).or_insert_with(|| base.chunks.get(&id).cloned().unwrap_or_default())
+        self.chunks.entry(id).or_insert_with(|| base.chunk(id))
     }
 
     fn append(&mut self, base: &SeenRows, day: Day, row: SeenRow) {
         let id = self.open_chunk(base, day);
-        let chunk = self.chunk_mut(base, id);
-        let slot = Slot { chunk: id, row: u8::try_from(chunk.rows.len()).unwrap_or(u8::MAX) };
-        let source_id = row.id.clone();
-        chunk.rows.push(row);
-        self.slots.insert(source_id, slot);
+        self.places.insert(&row.id, id);
+        self.chunk_mut(base, id).rows.push(row);
     }
 
     /// The last chunk of the day while it has room, else the next one.
     fn open_chunk(&self, base: &SeenRows, day: Day) -> ChunkId {
         let whole_day = ChunkId { day, index: 0 }..=ChunkId { day, index: u16::MAX };
         let staged = self.chunks.range(whole_day.clone()).next_back();
+        let staged = staged.map(|(id, chunk)| (*id, chunk.rows.len()));
         let stored = base.chunks.range(whole_day).next_back();
+        let stored = stored.map(|(id, bytes)| (*id, chunk::rows(bytes).len()));
         let last = match (staged, stored) {
             (Some(a), Some(b)) if a.0 >= b.0 => Some(a),
             (Some(_), Some(b)) | (None, Some(b)) => Some(b),
@@ -233,22 +250,8 @@ impl Staging {
         };
         match last {
             None => ChunkId { day, index: 0 },
-            Some((id, chunk)) if chunk.rows.len() < CHUNK_ROWS => *id,
+            Some((id, rows)) if rows < CHUNK_ROWS => id,
             Some((id, _)) => ChunkId { day, index: id.index.saturating_add(1) },
-        }
-    }
-
-    /// Removes a row that moves to another day; the last row of its chunk takes its place.
-    fn take_out(&mut self, base: &SeenRows, slot: Slot) {
-        let chunk = self.chunk_mut(base, slot.chunk);
-        let place = usize::from(slot.row);
-        if place >= chunk.rows.len() {
-            return;
-        }
-        chunk.rows.swap_remove(place);
-        if let Some(moved) = chunk.rows.get(place) {
-            let id = moved.id.clone();
-            self.slots.insert(id, slot);
         }
     }
 }

@@ -76,7 +76,7 @@ proptest! {
             seen.apply(staging);
         }
         let mut restored = SeenRows::default();
-        changelog.into_iter().for_each(|(id, chunk)| restored.put_chunk(id, chunk));
+        changelog.into_iter().for_each(|(id, chunk)| restored.put_chunk(id, &chunk));
         for source in [&seen, &restored] {
             prop_assert_eq!(source.len(), model.len());
             for (id, (version, day)) in &model {
@@ -85,4 +85,12 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn days_the_wrong_way_round_hold_no_rows() {
+    let mut seen = SeenRows::default();
+    seen.put_chunk(ChunkId { day: Day(2), index: 0 }, &Chunk { rows: vec![row(1, 1)] });
+    assert_eq!(seen.rows_between(Day(3), Day(1)).count(), 0);
+    assert_eq!(seen.rows_between(Day(1), Day(3)).count(), 1);
 }

@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use prometheus::{
-    CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
@@ -53,6 +53,16 @@ pub struct Metrics {
     pub shard_fenced: IntCounterVec,
     pub shard_restore_duration: GaugeVec,
     pub transaction_duration: Histogram,
+    /// `vomsis_command_outcomes_total{type,outcome}`
+    pub command_outcomes: IntCounterVec,
+    /// `vomsis_command_duration_seconds{type}`
+    pub command_duration: HistogramVec,
+    /// `vomsis_commands_in_doubt{type}`
+    pub commands_in_doubt: IntGaugeVec,
+    /// `vomsis_commands_oldest_in_doubt_timestamp_seconds`
+    pub commands_oldest_in_doubt: Gauge,
+    /// `vomsis_command_consumer_lag_records{topic,partition}`
+    pub command_consumer_lag: IntGaugeVec,
 }
 
 struct Table {
@@ -276,6 +286,30 @@ impl Metrics {
             transaction_duration: t.histogram(
                 "vomsis_transaction_duration_seconds",
                 "Kafka transactions from begin to commit.",
+            ),
+            command_outcomes: t.counters(
+                "vomsis_command_outcomes_total",
+                "Results of payment commands published, DUPLICATE answers included.",
+                &["type", "outcome"],
+            ),
+            command_duration: t.histograms(
+                "vomsis_command_duration_seconds",
+                "From the journal's first word of a command to its final result.",
+                &["type"],
+            ),
+            commands_in_doubt: t.int_gauges(
+                "vomsis_commands_in_doubt",
+                "Payment commands in doubt or parked, on the replica that runs the sink.",
+                &["type"],
+            ),
+            commands_oldest_in_doubt: t.add(Gauge::with_opts(Opts::new(
+                "vomsis_commands_oldest_in_doubt_timestamp_seconds",
+                "Since when the oldest of them is in doubt; 0 where there is none.",
+            ))),
+            command_consumer_lag: t.int_gauges(
+                "vomsis_command_consumer_lag_records",
+                "Records of the command topic that were not read yet.",
+                &["topic", "partition"],
             ),
             registry: t.registry,
         }

@@ -26,6 +26,8 @@ fn page() -> String {
         kafka_producer_queue "gauge" dlq_records "counter" state_size_bytes "gauge"
         state_flush_duration "histogram" state_flush_errors "counter" shard_state "gauge"
         shard_fenced "counter" shard_restore_duration "gauge" transaction_duration "histogram"
+        command_outcomes "counter" command_duration "histogram" commands_in_doubt "gauge"
+        commands_oldest_in_doubt "gauge" command_consumer_lag "gauge"
     };
     let mut page =
         "# Metrics\n\nMade from `src/telemetry/metrics.rs`; `UPDATE=1 cargo test --lib` \

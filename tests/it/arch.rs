@@ -11,15 +11,48 @@ use self::source::{Source, mentions, rooms_of, sources};
 /// Room → rooms that it may know beside itself.
 const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("failpoints", &[]),
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
     ("mapping", &["domain", "config"]),
-    ("api", &["domain", "config", "telemetry"]),
+    // mapping: a payment's state is put together from two answers, the first of which tells which
+    // list to ask for the second.
+    ("api", &["domain", "config", "telemetry", "mapping"]),
     ("kafka", &["domain", "config", "telemetry"]),
     ("state", &["domain", "config", "telemetry", "mapping"]),
-    ("publish", &["domain", "config", "telemetry", "mapping", "state", "kafka"]),
-    ("poll", &["domain", "config", "telemetry", "mapping", "api", "state", "publish"]),
-    ("shards", &["domain", "config", "telemetry", "mapping", "state", "kafka", "publish", "poll"]),
+    ("publish", &["domain", "failpoints", "config", "telemetry", "mapping", "state", "kafka"]),
+    (
+        "poll",
+        &["domain", "failpoints", "config", "telemetry", "mapping", "api", "state", "publish"],
+    ),
+    (
+        "shards",
+        &[
+            "domain",
+            "failpoints",
+            "config",
+            "telemetry",
+            "mapping",
+            "state",
+            "kafka",
+            "publish",
+            "poll",
+        ],
+    ),
+    (
+        "sink",
+        &[
+            "domain",
+            "failpoints",
+            "config",
+            "telemetry",
+            "mapping",
+            "api",
+            "kafka",
+            "state",
+            "publish",
+        ],
+    ),
     ("http", &["domain", "config", "telemetry", "state"]),
     ("sandbox", &["domain", "config", "telemetry", "mapping", "kafka"]),
     (
@@ -35,6 +68,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "publish",
             "poll",
             "shards",
+            "sink",
             "http",
             "sandbox",
         ],
@@ -52,6 +86,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "publish",
             "poll",
             "shards",
+            "sink",
             "http",
             "sandbox",
             "app",
@@ -67,8 +102,8 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("sled", &["state/store"], "only the store behind state/ knows the local cache"),
     (
         "rdkafka",
-        &["kafka/", "publish/", "shards/", "sandbox/"],
-        "Kafka's client stays in kafka/, publish/, shards/ and the sandbox's broker",
+        &["kafka/", "publish/", "shards/", "sink/", "sandbox/"],
+        "Kafka's client stays in kafka/, publish/, shards/, sink/ and the sandbox's broker",
     ),
     ("axum", &["http/", "http.rs", "sandbox/"], "only http/ and the simulator serve HTTP"),
     (
@@ -84,6 +119,23 @@ const HOMES: &[(&str, &[&str], &str)] = &[
 
 /// Rooms that decide and never act, and what they must not even name.
 const PURE: &[&str] = &["domain", "mapping"];
+/// Files that decide, in rooms that also act; as paths below `src/` begin.
+const PURE_PATHS: &[&str] = &[
+    "sink/admission.rs",
+    "sink/answer.rs",
+    "sink/brakes.rs",
+    "sink/command.rs",
+    "sink/doubt.rs",
+    "sink/finished.rs",
+    "sink/journal/",
+    "sink/look.rs",
+    "sink/payload.rs",
+    "sink/plan.rs",
+    "sink/queue.rs",
+    "sink/result.rs",
+    "sink/retention.rs",
+    "sink/text.rs",
+];
 const IMPURE: &[&str] = &[
     "tokio",
     "tokio_util",
@@ -138,15 +190,34 @@ fn crate_violations(source: &Source) -> Vec<String> {
             }
         }
     }
-    if PURE.contains(&source.room()) {
+    let pure_room = PURE.contains(&source.room());
+    if pure_room || is_pure_file(source) {
+        let pure = if pure_room { "pure room" } else { "pure file" };
         for name in IMPURE {
             for line in mentions(source, name) {
                 let room = source.room();
-                found.push(format!("src/{}:{line}: {name} in {room}, a pure room", source.path));
+                found.push(format!("src/{}:{line}: {name} in {room}, a {pure}", source.path));
             }
         }
     }
     found
+}
+
+fn is_pure_file(source: &Source) -> bool {
+    PURE_PATHS.iter().any(|path| source.path.starts_with(path))
+}
+
+/// Pure files wait for nothing, so they have no `async`, not even without a runtime's name.
+fn async_violations(source: &Source) -> Vec<String> {
+    if !PURE.contains(&source.room()) && !is_pure_file(source) {
+        return Vec::new();
+    }
+    let words = |line: &str, word: &str| {
+        line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part == word)
+    };
+    let lines = source.code.lines().enumerate();
+    let found = lines.filter(|(_, line)| words(line, "async") || words(line, "await"));
+    found.map(|(at, _)| format!("src/{}:{}: async in a pure file", source.path, at + 1)).collect()
 }
 
 #[test]
@@ -162,7 +233,16 @@ fn rooms_know_only_the_rooms_below_them() {
 
 #[test]
 fn crates_stay_in_their_rooms_and_pure_rooms_do_no_io() {
-    report(&sources("src").iter().flat_map(crate_violations).collect::<Vec<_>>());
+    let sources = sources("src");
+    report(&sources.iter().flat_map(crate_violations).collect::<Vec<_>>());
+    report(&sources.iter().flat_map(async_violations).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_pure_path_still_exists() {
+    let sources = sources("src");
+    let gone = PURE_PATHS.iter().filter(|path| !sources.iter().any(|s| s.path.starts_with(**path)));
+    report(&gone.map(|path| format!("src/{path} is gone: mend PURE_PATHS")).collect::<Vec<_>>());
 }
 
 #[test]
@@ -224,10 +304,17 @@ fn the_checks_see_what_they_forbid() {
         ("cli/tail.rs", "use rdkafka as kafka;", "rdkafka stands here"),
         ("domain/time.rs", "let now = Utc::now();", "Utc::now in domain"),
         ("domain/time.rs", "use std::{fmt, fs};", "std::fs in domain"),
+        ("sink/plan.rs", "use tokio::time;", "tokio in sink, a pure file"),
+        ("sink/journal/entry.rs", "let now = Utc::now();", "Utc::now in sink, a pure file"),
+        ("sink/plan.rs", "async fn next() {}", "async in a pure file"),
+        ("sink/plan.rs", "use crate::poll::Feed;", "sink must not know poll"),
     ];
     for (path, text, expected) in cases {
         let source = Source::new(path, text);
-        let found = [room_violations(&source), crate_violations(&source)].concat().join("\n");
+        let found =
+            [room_violations(&source), crate_violations(&source), async_violations(&source)]
+                .concat()
+                .join("\n");
         assert!(found.contains(expected), "{path}: {text}\nexpected: {expected}\nfound: {found}");
     }
     let innocent = "//! See [`crate::sandbox`] and reqwest::Client.\nuse crate::domain::ids;\n\

@@ -10,6 +10,8 @@ mod cli;
 #[cfg(test)]
 mod components;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod feed;
 #[cfg(test)]
 mod golden;

@@ -1,6 +1,7 @@
 //! The client against a real HTTP server on loopback.
 
-mod fake;
+pub(in crate::api) mod fake;
+mod lifted;
 
 use std::sync::atomic::AtomicUsize;
 
@@ -15,7 +16,7 @@ use super::*;
 use crate::api::error::RetryClass;
 
 const ONE_ROW: &str = r#"{"status":"success","transactions":[{"id":1}]}"#;
-const TOKEN: &str = r#"{"status":"success","token":"tok.canary.one"}"#;
+pub(in crate::api) const TOKEN: &str = r#"{"status":"success","token":"tok.canary.one"}"#;
 const WINDOW: BankQuery = BankQuery {
     window: Some((Day(19_000), Day(19_006))),
     last_id: None,

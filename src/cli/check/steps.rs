@@ -121,13 +121,14 @@ fn failed(step: String, error: &api::Error) -> Step {
 }
 
 /// Brokers, and the topics against what they must be.
-pub(super) async fn kafka(kafka: &Kafka) -> Vec<Step> {
-    let actual = match topics::actual(kafka).await {
+pub(super) async fn kafka(kafka: &Kafka, payments: bool) -> Vec<Step> {
+    let desired = topics::desired(kafka, payments);
+    let actual = match topics::actual(kafka, &desired).await {
         Ok(actual) => actual,
         Err(error) => return vec![Step::failed(Target::Kafka, "reachable", error.into())],
     };
     let mut steps = vec![Step::ok(Target::Kafka, "reachable", kafka.bootstrap_servers.as_str())];
-    let plan = topics::plan(&topics::desired(kafka), &actual);
+    let plan = topics::plan(&desired, &actual);
     let rows: Vec<_> = plan.iter().map(|step| row(step, kafka)).collect();
     let missing: Vec<&str> = rows
         .iter()

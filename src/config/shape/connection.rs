@@ -14,7 +14,7 @@ use crate::config::duration::Span;
 pub struct Connection {
     /// The name of the connection in keys, labels and messages: 1 to 64 characters of
     /// A-Z a-z 0-9 . _ -. Changing it starts a new history.
-    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9.-][A-Za-z0-9._-]{0,63}$"))]
     pub id: String,
     /// The Vomsis bank and POS API, version 2.
     #[serde(default)]

@@ -187,4 +187,9 @@ impl VirtualPosRow {
     pub(in crate::sandbox) const fn status(&self) -> &'static str {
         self.status_detail.status
     }
+
+    /// The payment's reference.
+    pub(in crate::sandbox) fn reference(&self) -> &str {
+        &self.referans_kodu
+    }
 }

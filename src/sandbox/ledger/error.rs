@@ -24,6 +24,9 @@ pub enum LedgerError {
         /// The id.
         id: i64,
     },
+    /// A payment that nobody could have made.
+    #[error("payment cannot be added: {0}")]
+    Unfit(&'static str),
     /// A row that is not JSON.
     #[error("row could not be written as json")]
     Json(#[from] serde_json::Error),

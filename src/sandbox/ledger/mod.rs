@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod error;
+mod payments;
 mod reference;
 mod rows;
 mod samples;
@@ -13,6 +14,7 @@ mod truth;
 
 pub use arrivals::{Load, Mix};
 pub use error::LedgerError;
+pub use payments::{NewPayment, Refusal};
 pub use rows::Ledger;
 pub(super) use samples::find_sample;
 pub(super) use shelf::{Filter, Row, read_time, seconds};

@@ -35,6 +35,8 @@ pub struct Ledger {
     pub(super) lively_terminals: Vec<i64>,
     pub(super) held: Vec<Held>,
     pub(super) recent: VecDeque<(Stream, i64)>,
+    /// The id of the last cancel or refund.
+    pub(super) last_change: i64,
     /// What a tick is made of.
     pub mix: Mix,
 }
@@ -87,6 +89,7 @@ impl Ledger {
             lively_terminals: Vec::new(),
             held: Vec::new(),
             recent: VecDeque::new(),
+            last_change: samples::LAST_CHANGE,
             mix: Mix::default(),
         };
         let sampled = [
@@ -235,28 +238,33 @@ impl Ledger {
         let number = entity.parse::<i64>().unwrap_or(-1);
         let unknown = |stream| LedgerError::Unknown { stream, id: entity.to_owned() };
         let whole_day = at.date().and_time(<_>::default());
-        let facts = |first, label: &str| Facts { at: [seconds(first); 2], label: label.into() };
+        let facts = |first| Facts {
+            at: [seconds(first); 2],
+            label: Box::default(),
+            reference: Box::default(),
+        };
         match stream {
             Stream::BankTransactions => {
                 let mut book = self.book(number).ok_or_else(|| unknown(Stream::Accounts))?;
                 let row = bank::bank_row(&mut self.random, &mut book, id, at);
                 self.keep_book(book);
-                Ok(Made { json: serde_json::to_string(&row)?, facts: facts(at, "") })
+                Ok(Made { json: serde_json::to_string(&row)?, facts: facts(at) })
             }
             Stream::PosTransactions => {
                 let till = self.till(number).ok_or_else(|| unknown(Stream::Terminals))?;
                 let row = pos::pos_row(&mut self.random, &till, id, at);
-                Ok(Made { json: serde_json::to_string(&row)?, facts: facts(whole_day, "") })
+                Ok(Made { json: serde_json::to_string(&row)?, facts: facts(whole_day) })
             }
             Stream::VirtualPosTransactions => {
                 let buyer = self.buyer();
                 let row = virtual_pos::virtual_pos_row(&mut self.random, buyer, id, at);
-                let facts = facts(at, row.status());
+                let (label, reference) = (row.status().into(), row.reference().into());
+                let facts = Facts { label, reference, ..facts(at) };
                 Ok(Made { json: serde_json::to_string(&row)?, facts })
             }
             Stream::TosPayments => {
                 let row = tos::tos_row(&mut self.random, entity, id, at);
-                Ok(Made { json: serde_json::to_string(&row)?, facts: facts(whole_day, "") })
+                Ok(Made { json: serde_json::to_string(&row)?, facts: facts(whole_day) })
             }
             other => Err(LedgerError::WrongStream(other)),
         }

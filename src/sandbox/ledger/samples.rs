@@ -29,6 +29,9 @@ pub(super) fn read<T: DeserializeOwned + Default>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_default()
 }
 
+/// The id before that of the documented cancel.
+pub(super) const LAST_CHANGE: i64 = 512;
+
 /// The documented answer of `/transaction/find`, whose payment is in no list.
 pub(in crate::sandbox) fn find_sample() -> Fields {
     read(FIND)

@@ -1,6 +1,6 @@
 //! The rows of one entity: kept as finished JSON, found by id and by date.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{NaiveDate, NaiveDateTime};
 use serde_json::Value;
@@ -25,6 +25,8 @@ pub(in crate::sandbox) struct Facts {
     pub(in crate::sandbox) at: [i64; 2],
     /// The virtual POS's status; empty elsewhere.
     pub(in crate::sandbox) label: Box<str>,
+    /// The virtual POS's reference of the payment; empty elsewhere.
+    pub(in crate::sandbox) reference: Box<str>,
 }
 
 impl Facts {
@@ -40,7 +42,11 @@ impl Facts {
         let fallback = read_time(field("created_at")).unwrap_or(fallback);
         let at = |name| seconds(read_time(field(name)).unwrap_or(fallback));
         let label = row.pointer("/status_detail/status").and_then(Value::as_str);
-        Self { at: [at(first), at(second)], label: label.unwrap_or_default().into() }
+        Self {
+            at: [at(first), at(second)],
+            label: label.unwrap_or_default().into(),
+            reference: field("referans_kodu").into(),
+        }
     }
 }
 
@@ -75,6 +81,7 @@ pub(in crate::sandbox) struct Filter {
 pub(in crate::sandbox) struct Shelf {
     rows: BTreeMap<i64, Row>,
     by_date: [BTreeSet<(i64, i64)>; 2],
+    by_reference: HashMap<Box<str>, i64>,
 }
 
 impl Shelf {
@@ -118,17 +125,29 @@ impl Shelf {
         for (index, at) in self.by_date.iter_mut().zip(facts.at) {
             index.insert((at, id));
         }
+        if !facts.reference.is_empty() {
+            self.by_reference.insert(facts.reference.clone(), id);
+        }
     }
 
     fn unindex(&mut self, id: i64, facts: &Facts) {
         for (index, at) in self.by_date.iter_mut().zip(facts.at) {
             index.remove(&(at, id));
         }
+        if self.by_reference.get(&facts.reference) == Some(&id) {
+            self.by_reference.remove(&facts.reference);
+        }
     }
 
     /// A row that is served.
     pub(in crate::sandbox) fn get(&self, id: i64) -> Option<&Row> {
         self.rows.get(&id).filter(|row| !row.deleted)
+    }
+
+    /// The payment of a reference; of several the newest.
+    pub(in crate::sandbox) fn by_reference(&self, reference: &str) -> Option<(i64, &Row)> {
+        let id = *self.by_reference.get(reference)?;
+        Some((id, self.get(id)?))
     }
 
     /// Every row ever, deleted ones too.

@@ -18,6 +18,10 @@ pub(super) struct Answer {
     pub(super) body: String,
     /// The connection breaks in the middle of the body.
     pub(super) cut: bool,
+    /// Instead of an answer the connection is closed.
+    pub(super) hang_up: bool,
+    /// How long it is held back.
+    pub(super) wait: Duration,
 }
 
 impl Answer {
@@ -28,12 +32,18 @@ impl Answer {
             headers: Vec::new(),
             body: body.to_string(),
             cut: false,
+            hang_up: false,
+            wait: Duration::ZERO,
         }
     }
 
     pub(super) fn text(status: u16, content_type: &'static str, body: &str) -> Self {
-        let headers = Vec::new();
-        Self { status, content_type, headers, body: body.to_owned(), cut: false }
+        Self { content_type, ..Self::json(status, body) }
+    }
+
+    /// No answer: the connection is closed without a byte.
+    pub(super) fn hang_up() -> Self {
+        Self { hang_up: true, ..Self::json(0, "") }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
@@ -88,6 +98,11 @@ impl Answer {
 
     /// The answer as HTTP.
     pub(super) fn into_response(self, gzip: bool) -> Response<Body> {
+        if self.hang_up {
+            // An error in place of the first chunk overtakes the headers.
+            let nothing = stream::once(async { Err::<Bytes, _>(std::io::Error::other("hang up")) });
+            return Response::new(Body::from_stream(nothing));
+        }
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let mut bytes = self.body.into_bytes();
         if gzip {

@@ -8,13 +8,14 @@ use super::{
     answer::Answer,
     call::pairs,
     faults::{FaultSpec, InvalidFault},
+    payment,
     world::{RowOrder, World},
 };
 use crate::{
     domain::ids::Stream,
     sandbox::{
         generator::entities::Fields,
-        ledger::{LedgerError, Load, Mix},
+        ledger::{LedgerError, Load, Mix, NewPayment},
     },
 };
 
@@ -116,6 +117,8 @@ pub(super) fn answer(
         ("POST", "settings") => change_settings(world, body),
         ("POST", "load") => load(world, body),
         ("POST", "tick") => tick(world, body),
+        ("POST", "payments") => add_payment(world, body),
+        ("GET", "payments") => return payments(world, query),
         ("GET", "ledger") => return ledger(world, query),
         ("GET", "requests") => return requests(world, query),
         ("DELETE", "requests") => {
@@ -238,6 +241,19 @@ fn tick(world: &World, body: &[u8]) -> Result<Value, ControlError> {
     let Tick { count } = read(body)?;
     let seen = world.ledger().tick(count)?;
     Ok(json!({"visible": seen}))
+}
+
+fn add_payment(world: &World, body: &[u8]) -> Result<Value, ControlError> {
+    let payment: NewPayment = read(body)?;
+    let id = world.ledger().add_payment(&payment)?;
+    Ok(json!({"id": id}))
+}
+
+/// `?reference=169VP…`
+fn payments(world: &World, query: &str) -> Answer {
+    let query = pairs(query);
+    let only = query.iter().find(|(key, _)| key == "reference").map(|(_, value)| &**value);
+    payment::truth(world, only)
 }
 
 /// `?stream=bank_transactions&entity=73&contents=false`

@@ -44,6 +44,33 @@ pub enum Fault {
     RowCap(usize),
     /// A TOS answer without payments is an error code instead of an empty result.
     TosEmptyCode,
+    /// The request does nothing, and the connection is closed without an answer.
+    Closed,
+    /// Before the request is answered, the port begins to refuse connections for so long.
+    Deaf(Duration),
+    /// The next connection is reset before a byte is read. It has no operation yet.
+    Reset,
+    /// Of `change_payment` alone.
+    Payment(PaymentFault),
+}
+
+/// What may go wrong with a cancel or a refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PaymentFault {
+    /// The payment is changed, and the connection is closed without an answer.
+    AppliedClosed,
+    /// The payment is changed, and the answer is a 504.
+    Applied504,
+    /// The payment is changed, and the answer is a page.
+    AppliedHtml,
+    /// The connection is closed without an answer; the payment is changed after so long.
+    AppliedLate(Duration),
+    /// The payment is changed at once, and the answer comes after so long.
+    SlowAnswer(Duration),
+    /// The payment is changed; `response` is `Declined` and `status` is `approved`.
+    Contradictory,
+    /// The payment is not changed, and the bank says so with this code.
+    Declined(String),
 }
 
 /// A fault with the operations and the share of requests that it befalls.
@@ -88,6 +115,9 @@ impl FromStr for FaultSpec {
                 read.times = Some(times);
             } else {
                 let operation = Operation::parse(part).ok_or_else(|| invalid(part))?;
+                if !read.fault.befalls(operation) {
+                    return Err(invalid(part));
+                }
                 read.operation = Some(operation);
             }
         }
@@ -96,13 +126,26 @@ impl FromStr for FaultSpec {
 }
 
 impl Fault {
+    /// Whether an operation can meet it at all.
+    const fn befalls(&self, operation: Operation) -> bool {
+        match self {
+            Self::Reset => false,
+            Self::Payment(_) => matches!(operation, Operation::ChangePayment),
+            _ => true,
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (kind, argument) = text.split_once('=').unwrap_or((text, ""));
+        if let Some(fault) = PaymentFault::parse(kind, argument) {
+            return Some(Self::Payment(fault));
+        }
         let number = || argument.parse::<u32>().ok();
         let fault = match kind {
             "429" if argument.is_empty() => Self::TooMany(None),
             "429" => Self::TooMany(Some(number()?)),
             "slow" => return humantime::parse_duration(argument).ok().map(Self::Slow),
+            "deaf" => return humantime::parse_duration(argument).ok().map(Self::Deaf),
             "cap" => return argument.parse().ok().map(Self::RowCap),
             _ if !argument.is_empty() => return None,
             "500" | "502" | "503" | "504" => Self::Status(kind.parse().ok()?),
@@ -120,9 +163,43 @@ impl Fault {
             "default_range" => Self::DefaultRange,
             "dates_required" => Self::DatesRequired,
             "tos_empty_code" => Self::TosEmptyCode,
+            "closed" => Self::Closed,
+            "reset" => Self::Reset,
             _ => return None,
         };
         Some(fault)
+    }
+}
+
+impl PaymentFault {
+    fn parse(kind: &str, argument: &str) -> Option<Self> {
+        let time = || humantime::parse_duration(argument).ok();
+        match kind {
+            "applied_late" => time().map(Self::AppliedLate),
+            "slow_answer" => time().map(Self::SlowAnswer),
+            "declined" if !argument.is_empty() => Some(Self::Declined(argument.to_owned())),
+            _ if !argument.is_empty() => None,
+            "applied_closed" => Some(Self::AppliedClosed),
+            "applied_504" => Some(Self::Applied504),
+            "applied_html" => Some(Self::AppliedHtml),
+            "contradictory" => Some(Self::Contradictory),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for PaymentFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |time: &Duration| humantime::format_duration(*time);
+        match self {
+            Self::AppliedClosed => f.write_str("applied_closed"),
+            Self::Applied504 => f.write_str("applied_504"),
+            Self::AppliedHtml => f.write_str("applied_html"),
+            Self::AppliedLate(after) => write!(f, "applied_late={}", time(after)),
+            Self::SlowAnswer(wait) => write!(f, "slow_answer={}", time(wait)),
+            Self::Contradictory => f.write_str("contradictory"),
+            Self::Declined(code) => write!(f, "declined={code}"),
+        }
     }
 }
 
@@ -148,6 +225,10 @@ impl fmt::Display for Fault {
             Self::DatesRequired => f.write_str("dates_required"),
             Self::RowCap(rows) => write!(f, "cap={rows}"),
             Self::TosEmptyCode => f.write_str("tos_empty_code"),
+            Self::Closed => f.write_str("closed"),
+            Self::Deaf(time) => write!(f, "deaf={}", humantime::format_duration(*time)),
+            Self::Reset => f.write_str("reset"),
+            Self::Payment(fault) => fault.fmt(f),
         }
     }
 }
@@ -194,12 +275,24 @@ impl Faults {
 
     /// Which faults befall the next request of an operation; each that does is counted off.
     pub(super) fn draw(&mut self, operation: Operation) -> Vec<Fault> {
-        let mut drawn = Vec::new();
-        for spec in &mut self.set {
+        self.draw_where(|spec| {
             let meant = match spec.operation {
                 Some(named) => named == operation,
                 None => !operation.is_sign_in(),
             };
+            meant && spec.fault.befalls(operation)
+        })
+    }
+
+    /// Whether the next connection is to be reset.
+    pub(super) fn draw_reset(&mut self) -> bool {
+        !self.draw_where(|spec| spec.fault == Fault::Reset).is_empty()
+    }
+
+    fn draw_where(&mut self, is_meant: impl Fn(&FaultSpec) -> bool) -> Vec<Fault> {
+        let mut drawn = Vec::new();
+        for spec in &mut self.set {
+            let meant = is_meant(spec);
             if !meant || spec.times == Some(0) {
                 continue;
             }
@@ -228,6 +321,16 @@ mod tests {
             "expired_token:x1",
             "login:tos_query",
             "default_range",
+            "closed:x1:change_payment",
+            "deaf=2s:x1:transaction_find",
+            "reset:x2",
+            "applied_closed:x1",
+            "applied_504:50%:change_payment",
+            "applied_html",
+            "applied_late=5m",
+            "slow_answer=1s",
+            "contradictory",
+            "declined=51:x1",
         ] {
             let spec: FaultSpec = text.parse().unwrap();
             assert_eq!(spec.to_string(), text);
@@ -236,7 +339,22 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_by_name() {
-        for text in ["", "418", "429:101%", "429:nowhere", "html=3", "slow", "cap=x"] {
+        for text in [
+            "",
+            "418",
+            "429:101%",
+            "429:nowhere",
+            "html=3",
+            "slow",
+            "cap=x",
+            "deaf",
+            "reset:banks",
+            "applied_504:banks",
+            "applied_late",
+            "declined",
+            "declined=",
+            "applied_closed=1",
+        ] {
             assert!(text.parse::<FaultSpec>().is_err(), "{text}");
         }
     }
@@ -249,5 +367,10 @@ mod tests {
         assert_eq!(faults.draw(Operation::Banks).len(), 1);
         assert!(faults.draw(Operation::Banks).is_empty());
         assert!(faults.list().is_empty());
+        let set = ["reset:x1", "applied_504:x1"].map(|spec| spec.parse().unwrap());
+        let mut faults = Faults::new(set.to_vec(), 1);
+        assert!(faults.draw(Operation::Banks).is_empty());
+        assert_eq!(faults.draw(Operation::ChangePayment).len(), 1);
+        assert!(faults.draw_reset() && !faults.draw_reset());
     }
 }

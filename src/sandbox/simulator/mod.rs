@@ -1,4 +1,5 @@
-//! A server that plays the read surfaces of the four source documents.
+//! A server that plays the read surfaces of the four source documents, and the one operation of
+//! theirs that changes something: cancelling and refunding a virtual-POS payment.
 //!
 //! In: HTTP requests as the connector sends them, and `/_ctl/…` calls. Out: answers in the
 //! documents' shapes, spoiled by scripted faults where a test wants them. The connection's base
@@ -9,8 +10,11 @@ mod answer;
 mod bank;
 mod call;
 mod control;
+mod door;
 mod faults;
 mod operation;
+mod payment;
+mod posts;
 mod serve;
 mod sign_in;
 mod start;
@@ -18,11 +22,14 @@ mod tos;
 mod virtual_pos;
 mod world;
 
-pub use faults::{Fault, FaultSpec, InvalidFault};
+pub use faults::{Fault, FaultSpec, InvalidFault, PaymentFault};
 pub use operation::Operation;
+pub use posts::{Post, PostCounts, Posts};
 pub use sign_in::{APP_KEY, APP_SECRET};
 pub use start::{Simulator, SimulatorOptions, StartError};
 pub use world::{Requests, RowOrder, SeenRequest};
 
+#[cfg(test)]
+mod payment_tests;
 #[cfg(test)]
 mod tests;

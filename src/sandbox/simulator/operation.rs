@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One read or sign-in operation of the source systems.
+/// One operation of the source systems: sign-ins, reads, and the one that changes a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
     /// `POST /api/v2/authenticate`
@@ -33,6 +33,8 @@ pub enum Operation {
     TransactionsList,
     /// `GET /api/vpos/v3/transaction/find`
     TransactionFind,
+    /// `POST /api/vpos/v3/transaction`, the only one that changes anything.
+    ChangePayment,
     /// `GET /api/vpos/v3/customers`
     Customers,
     /// `GET /api/vpos/v3/customers/{id}`
@@ -53,7 +55,7 @@ pub(super) enum Surface {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Authenticate,
         Self::Banks,
         Self::Accounts,
@@ -68,6 +70,7 @@ impl Operation {
         Self::Installments,
         Self::TransactionsList,
         Self::TransactionFind,
+        Self::ChangePayment,
         Self::Customers,
         Self::Customer,
         Self::TosToken,
@@ -91,6 +94,7 @@ impl Operation {
             Self::Installments => "installments",
             Self::TransactionsList => "transactions_list",
             Self::TransactionFind => "transaction_find",
+            Self::ChangePayment => "change_payment",
             Self::Customers => "customers",
             Self::Customer => "customer",
             Self::TosToken => "tos_token",
@@ -124,6 +128,7 @@ impl Operation {
             | Self::Installments
             | Self::TransactionsList
             | Self::TransactionFind
+            | Self::ChangePayment
             | Self::Customers
             | Self::Customer => Surface::VirtualPos,
             Self::TosToken | Self::TosQuery => Surface::Tos,
@@ -152,6 +157,7 @@ impl Operation {
             ("POST", ["api", "vpos", "v3", "installments"]) => (Self::Installments, ""),
             ("GET", ["api", "vpos", "v3", "transactions-list"]) => (Self::TransactionsList, ""),
             ("GET", ["api", "vpos", "v3", "transaction", "find"]) => (Self::TransactionFind, ""),
+            ("POST", ["api", "vpos", "v3", "transaction"]) => (Self::ChangePayment, ""),
             ("GET", ["api", "vpos", "v3", "customers"]) => (Self::Customers, ""),
             ("GET", ["api", "vpos", "v3", "customers", id]) => (Self::Customer, *id),
             ("POST", ["auth", "oauth", "v2", "token"]) => (Self::TosToken, ""),
@@ -180,12 +186,15 @@ mod tests {
     }
 
     #[test]
-    fn writing_paths_lead_nowhere() {
+    fn other_writing_paths_lead_nowhere() {
         for (method, path) in [
             ("POST", "/api/vpos/v3/payment"),
             ("POST", "/api/v2/transactions/create"),
             ("DELETE", "/api/v2/transactions/1/delete"),
             ("POST", "/api/vpos/v3/bin-check"),
+            ("POST", "/api/vpos/v3/customers/store"),
+            ("DELETE", "/api/vpos/v3/customers/1"),
+            ("PUT", "/api/vpos/v3/transaction"),
         ] {
             assert_eq!(Operation::route(method, path), None, "{method} {path}");
         }

@@ -14,6 +14,7 @@ use super::{
     call::{Call, header_text},
     control,
     operation::{Operation, Surface},
+    payment::{self, Asked},
     sign_in::gateway,
     tos, virtual_pos,
     world::{Bent, SeenRequest, World},
@@ -39,29 +40,57 @@ pub(super) async fn serve(State(world): State<Arc<World>>, request: Request) -> 
     let Some(call) = Call::read(&parts, body) else {
         return Answer::page(404, "Not Found").into_response(false);
     };
-    let bent = world.bend(call.operation);
+    let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let changes = call.operation == Operation::ChangePayment;
+    let answering = respond(world, call, target);
+    let answer = if changes {
+        // Whoever asks for a change and hangs up does not stop it.
+        let answered = tokio::spawn(answering).await;
+        answered.unwrap_or_else(|_| Answer::page(500, "Server Error"))
+    } else {
+        answering.await
+    };
+    answer.into_response(gzip)
+}
+
+async fn respond(world: Arc<World>, call: Call, target: String) -> Answer {
+    let mut bent = world.bend(call.operation);
+    if call.operation == Operation::ChangePayment {
+        let came_ms = chrono::Utc::now().timestamp_millis();
+        bent.post = Some(world.posts().begin(&Asked::read(&call), came_ms));
+    }
     if let Some(delay) = bent.delay {
         tokio::time::sleep(delay).await;
     }
-    let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    if let Some(time) = bent.deaf {
+        world.slam(time).await;
+    }
+    let post = bent.post;
     let answer = answer(&world, &call, bent);
+    if let Some(number) = post {
+        world.posts().end(number, answer.status);
+    }
     world.requests().note(SeenRequest {
         operation: call.operation.name(),
         target,
         body: shown_body(&call),
         status: answer.status,
     });
-    answer.into_response(gzip)
+    tokio::time::sleep(answer.wait).await;
+    answer
 }
 
 /// Bodies of sign-ins hold secrets; those of queries tell a test what was asked.
 fn shown_body(call: &Call) -> String {
-    let shown = matches!(call.operation, Operation::TosQuery | Operation::TransactionFind);
+    let shown = matches!(
+        call.operation,
+        Operation::TosQuery | Operation::TransactionFind | Operation::ChangePayment
+    );
     let body = if shown { call.body.clone() } else { Bytes::new() };
     String::from_utf8_lossy(&body).into_owned()
 }
 
-fn answer(world: &World, call: &Call, mut bent: Bent) -> Answer {
+fn answer(world: &Arc<World>, call: &Call, mut bent: Bent) -> Answer {
     let surface = call.operation.surface();
     if surface == Surface::Tos {
         return refusal_or_truth(world, call, &mut bent);
@@ -79,7 +108,7 @@ fn answer(world: &World, call: &Call, mut bent: Bent) -> Answer {
     answer.with("x-ratelimit-limit", limit).with("x-ratelimit-remaining", remaining)
 }
 
-fn refusal_or_truth(world: &World, call: &Call, bent: &mut Bent) -> Answer {
+fn refusal_or_truth(world: &Arc<World>, call: &Call, bent: &mut Bent) -> Answer {
     if bent.expire_token {
         world.tokens().expire(call);
     }
@@ -97,13 +126,14 @@ fn refusal_or_truth(world: &World, call: &Call, bent: &mut Bent) -> Answer {
     if !admitted {
         return plain_or_login(call, Answer::unauthenticated());
     }
-    let ledger = world.ledger();
     let answer = match surface {
-        Surface::Bank => bank::answer(&ledger, call, bent),
-        Surface::VirtualPos => virtual_pos::answer(&ledger, call, bent),
-        Surface::Tos => tos::answer(&ledger, call, bent),
+        Surface::Bank => bank::answer(&world.ledger(), call, bent),
+        Surface::VirtualPos if call.operation == Operation::ChangePayment => {
+            payment::answer(world, call, bent)
+        }
+        Surface::VirtualPos => virtual_pos::answer(&world.ledger(), call, bent),
+        Surface::Tos => tos::answer(&world.ledger(), call, bent),
     };
-    drop(ledger);
     let answer = if answer.status == 422 { plain_or_login(call, answer) } else { answer };
     bent.spoil(answer)
 }

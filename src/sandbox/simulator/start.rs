@@ -8,11 +8,13 @@ use std::{
 
 use axum::Router;
 use chrono::NaiveDateTime;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    door::{Door, Slam},
     faults::{FaultSpec, Faults},
+    posts::Posts,
     serve::serve,
     world::{Requests, RowOrder, Settings, World},
 };
@@ -112,13 +114,15 @@ impl Simulator {
         let listen = |source| StartError::Listen { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
-        let world = Arc::new(begin(options)?);
+        let (slams, slammed) = mpsc::channel(1);
+        let world = Arc::new(begin(options, slams)?);
+        let door = Door::new(listener, addr, slammed, Arc::clone(&world));
         let stop = CancellationToken::new();
         let router = Router::new().fallback(serve).with_state(Arc::clone(&world));
         let stopped = stop.clone();
         // Idle connections close with the server: a stopped source answers nobody.
         let served =
-            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+            axum::serve(door, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         let arriving = arrive(Arc::clone(&world));
         let server = tokio::spawn(async move {
             tokio::select! {
@@ -160,6 +164,17 @@ impl Simulator {
         self.world.requests().clone()
     }
 
+    /// The cancels and refunds that were asked for so far, and what they did.
+    pub fn posts(&self) -> Posts {
+        self.world.posts().clone()
+    }
+
+    /// Lets the port refuse new connections for so long, counted from now; returns when it does.
+    /// Connections that stand go on. No time at all opens it again.
+    pub async fn refuse_connections(&self, time: Duration) {
+        self.world.slam(time).await;
+    }
+
     /// Stops serving and frees the port.
     pub async fn stop(mut self) {
         self.stop.cancel();
@@ -175,7 +190,7 @@ impl Drop for Simulator {
     }
 }
 
-fn begin(options: SimulatorOptions) -> Result<World, LedgerError> {
+fn begin(options: SimulatorOptions, slams: mpsc::Sender<Slam>) -> Result<World, LedgerError> {
     let SimulatorOptions { seed, history_days: days, rows_per_day, .. } = options;
     let mut ledger = Ledger::documented(seed, options.now);
     let rows = rows_per_day * days;
@@ -192,7 +207,7 @@ fn begin(options: SimulatorOptions) -> Result<World, LedgerError> {
     })?;
     let settings =
         Settings::new(options.order, options.gzip, options.rate_limit, options.arrivals_per_second);
-    Ok(World::new(ledger, Faults::new(options.faults, seed), settings, seed))
+    Ok(World::new(ledger, Faults::new(options.faults, seed), settings, seed, slams))
 }
 
 /// Lets things happen at the rate that is set; it never ends by itself.

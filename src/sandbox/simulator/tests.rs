@@ -12,20 +12,20 @@ const POS_SAMPLE: &str = include_str!("../samples/pos_transactions.json");
 const VIRTUAL_POS_SAMPLE: &str = include_str!("../samples/virtual_pos_transactions.json");
 const TOS_SAMPLE: &str = include_str!("../samples/tos_payments.json");
 
-struct Probe {
-    simulator: Simulator,
-    client: Client,
+pub(super) struct Probe {
+    pub(super) simulator: Simulator,
+    pub(super) client: Client,
     bank: String,
-    virtual_pos: String,
+    pub(super) virtual_pos: String,
 }
 
-fn options() -> SimulatorOptions {
+pub(super) fn options() -> SimulatorOptions {
     let now = NaiveDate::from_ymd_opt(2026, 6, 1).and_then(|day| day.and_hms_opt(12, 0, 0));
     SimulatorOptions { now, accounts: 2, terminals: 1, ..SimulatorOptions::default() }
 }
 
 impl Probe {
-    async fn start(options: SimulatorOptions) -> Self {
+    pub(super) async fn start(options: SimulatorOptions) -> Self {
         let simulator = Simulator::start(options).await.unwrap();
         let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
         let keys = json!({"app_key": APP_KEY, "app_secret": APP_SECRET});
@@ -47,15 +47,15 @@ impl Probe {
         request.send().await.unwrap()
     }
 
-    async fn json(&self, path: &str) -> Value {
+    pub(super) async fn json(&self, path: &str) -> Value {
         self.get(path).await.json().await.unwrap()
     }
 
-    async fn status(&self, path: &str) -> u16 {
+    pub(super) async fn status(&self, path: &str) -> u16 {
         self.get(path).await.status().as_u16()
     }
 
-    async fn control(&self, method: &str, path: &str, body: Value) -> Value {
+    pub(super) async fn control(&self, method: &str, path: &str, body: Value) -> Value {
         let method = method.parse().unwrap();
         let url = format!("{}/_ctl/{path}", self.simulator.base_url());
         let answer = self.client.request(method, url).json(&body).send().await.unwrap();

@@ -37,7 +37,7 @@ pub(super) fn answer(ledger: &Ledger, call: &Call, bent: &Bent) -> Answer {
     }
 }
 
-fn not_found(message: &str) -> Answer {
+pub(super) fn not_found(message: &str) -> Answer {
     Answer::json(404, json!({"success": false, "message": message}))
 }
 
@@ -68,9 +68,7 @@ fn find(ledger: &Ledger, call: &Call) -> Answer {
     if sample.get("referanceNo").and_then(Value::as_str) == Some(reference.as_str()) {
         return Answer::json(200, json!({"success": true, "data": sample}));
     }
-    let rows = ledger.select(Stream::VirtualPosTransactions, EntityKey::WHOLE, &Filter::default());
-    let wanted = format!("\"referans_kodu\":{}", json!(reference));
-    let Some((_, row)) = rows.iter().find(|(_, row)| row.json.contains(&wanted)) else {
+    let Some((_, row)) = ledger.payment_row(&reference) else {
         return not_found("İşlem bulunamadı");
     };
     let row: Value = serde_json::from_str(&row.json).unwrap_or_default();

@@ -8,11 +8,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     answer::Answer,
-    faults::{Fault, Faults},
+    door::Slam,
+    faults::{Fault, Faults, PaymentFault},
     operation::Operation,
+    posts::Posts,
     sign_in::Tokens,
 };
 use crate::sandbox::{generator::tos::uuid, ledger::Ledger, random::Random};
@@ -37,9 +40,9 @@ pub struct SeenRequest {
     pub operation: &'static str,
     /// Path and query.
     pub target: String,
-    /// The JSON body of a TOS query or a find; empty elsewhere.
+    /// The JSON body of a TOS query, a find or a cancel or refund; empty elsewhere.
     pub body: String,
-    /// The status that was answered.
+    /// The status that was answered; 0 where the connection was closed instead.
     pub status: u16,
 }
 
@@ -116,6 +119,8 @@ pub(super) struct World {
     ledger: Mutex<Ledger>,
     faults: Mutex<Faults>,
     requests: Mutex<Requests>,
+    posts: Mutex<Posts>,
+    slams: mpsc::Sender<Slam>,
     tokens: Mutex<Tokens>,
     settings: Mutex<Settings>,
     uuids: Mutex<Random>,
@@ -127,11 +132,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
-    pub(super) fn new(ledger: Ledger, faults: Faults, settings: Settings, seed: u64) -> Self {
+    pub(super) fn new(
+        ledger: Ledger,
+        faults: Faults,
+        settings: Settings,
+        seed: u64,
+        slams: mpsc::Sender<Slam>,
+    ) -> Self {
         Self {
             ledger: Mutex::new(ledger),
             faults: Mutex::new(faults),
             requests: Mutex::new(Requests::default()),
+            posts: Mutex::default(),
+            slams,
             tokens: Mutex::new(Tokens::new(seed)),
             settings: Mutex::new(settings),
             uuids: Mutex::new(Random::new(seed)),
@@ -148,6 +161,20 @@ impl World {
 
     pub(super) fn requests(&self) -> MutexGuard<'_, Requests> {
         lock(&self.requests)
+    }
+
+    /// Cancels and refunds. Taken after the ledger where both are needed.
+    pub(super) fn posts(&self) -> MutexGuard<'_, Posts> {
+        lock(&self.posts)
+    }
+
+    /// Lets the port refuse connections for so long; returns when it does.
+    pub(super) async fn slam(&self, time: Duration) {
+        let (begun, told) = oneshot::channel();
+        if self.slams.send((time, begun)).await.is_ok() {
+            // A door that is gone refuses too.
+            drop(told.await);
+        }
     }
 
     pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
@@ -185,6 +212,11 @@ pub(super) struct Bent {
     pub(super) dates_required: bool,
     pub(super) row_cap: Option<usize>,
     pub(super) tos_empty_code: bool,
+    pub(super) deaf: Option<Duration>,
+    /// What befalls the change of a payment.
+    pub(super) payment: Option<PaymentFault>,
+    /// The number of the cancel or refund that this is.
+    pub(super) post: Option<usize>,
     truncated: bool,
     cut: bool,
     missing_key: bool,
@@ -199,6 +231,11 @@ impl Bent {
             Fault::DatesRequired => self.dates_required = true,
             Fault::RowCap(rows) => self.row_cap = Some(rows),
             Fault::TosEmptyCode => self.tos_empty_code = true,
+            Fault::Deaf(time) => self.deaf = Some(time),
+            Fault::Payment(fault) => self.payment = Some(fault),
+            Fault::Closed => self.instead = Some(Answer::hang_up()),
+            // Meets connections, not requests.
+            Fault::Reset => {}
             Fault::Truncated => self.truncated = true,
             Fault::Cut => self.cut = true,
             Fault::MissingKey => self.missing_key = true,

@@ -174,6 +174,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 log.cleaner.dedupe.buffer.size=16777216
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 ",

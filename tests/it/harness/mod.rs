@@ -10,6 +10,7 @@ pub(crate) mod kafka;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod random;
 pub(crate) mod registry;
 pub(crate) mod scrape;
 pub(crate) mod source;

@@ -52,8 +52,14 @@ impl Home {
 
     /// `vomsis-connect run --config config.yaml`.
     pub(crate) fn run(&self) -> Process {
+        self.run_with(&[])
+    }
+
+    /// As [`Home::run`], with these environment variables.
+    pub(crate) fn run_with(&self, environment: &[(&str, &str)]) -> Process {
         let mut command = Command::new(PROGRAM);
         command.arg("run").arg("--config").arg(self.path().join("config.yaml"));
+        command.envs(environment.iter().copied());
         self.spawn(&command)
     }
 

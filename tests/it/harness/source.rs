@@ -9,7 +9,7 @@ use vomsis_connect::{
 use super::{kafka::shared_broker, process::Home, registry::shared_registry};
 
 /// The documents' own samples lie years back, before any backfill starts.
-const SAMPLES: [i64; 3] = [6_915_745, 41_789, 2_022_000_039_254_817];
+pub(crate) const SAMPLES: [i64; 3] = [6_915_745, 41_789, 2_022_000_039_254_817];
 
 /// A simulator with rows; it ends when it is dropped.
 #[derive(Debug)]
@@ -47,37 +47,70 @@ impl Source {
 
     /// A home whose connector polls every stream every second or two, under topics with `prefix`.
     pub(crate) fn home(&self, prefix: &str) -> Home {
+        self.home_of(&Setup::new(prefix))
+    }
+
+    /// A home as it is described.
+    pub(crate) fn home_of(&self, setup: &Setup<'_>) -> Home {
+        let Setup { prefix, brokers, shards, session_ms, .. } = setup;
         let api = self.simulator.base_url();
-        let (brokers, registry) = (shared_broker().bootstrap(), shared_registry().url());
+        let registry = shared_registry().url();
+        let connections: String = setup
+            .connections
+            .iter()
+            .map(|id| CONNECTION.replace("{api}", &api).replace("{id}", id))
+            .collect();
         let home = Home::new(&format!(
             r#"env: test
 connections:
-  - id: acme
-    bank_pos: {{base_url: "{api}/api/v2", app_key_file: "{{home}}/key", app_secret_file: "{{home}}/secret"}}
-    virtual_pos: {{base_url: "{api}/api/vpos/v3"}}
-    tos:
-      base_url: "{api}"
-      token_url: "{api}/auth/oauth/v2/token"
-      client_id_file: "{{home}}/key"
-      client_secret_file: "{{home}}/secret"
-      consent_id: c
-      resource: sandbox
-      institutions: [{{code: "0006624"}}]
-    quota: {{requests_per_minute: 600000, concurrency: 8, reserved_for_payments: 0}}
-    streams:
-      bank_transactions: {{poll_interval: 1s, start: 30d, lookback: 14d, lookback_interval: 5s}}
-      pos_transactions: {{poll_interval: 1s, start: 30d, lookback: 14d, lookback_interval: 5s}}
-      virtual_pos_transactions: {{poll_interval: 2s}}
-      tos_payments: {{poll_interval: 2s, start: 30d, lookback: 7d}}
-      reference: {{poll_interval: 10s}}
-kafka: {{bootstrap_servers: "{brokers}", group: "{prefix}", topic_prefix: "{prefix}", shards: 2, replication_factor: 1, consumer_properties: {{session.timeout.ms: "6000"}}}}
+{connections}kafka: {{bootstrap_servers: "{brokers}", group: "{prefix}", topic_prefix: "{prefix}", shards: {shards}, replication_factor: 1, consumer_properties: {{session.timeout.ms: "{session_ms}", heartbeat.interval.ms: "{heartbeat_ms}"}}}}
 schema_registry: {{url: "{registry}"}}
 state: {{dir: "{{home}}/state"}}
 http: {{listen: "127.0.0.1:0"}}
-"#
+"#,
+            heartbeat_ms = session_ms / 4,
         ));
         home.write("key", "sandbox-key");
         home.write("secret", "sandbox-secret");
         home
     }
 }
+
+/// What a test may want otherwise than most.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup<'a> {
+    pub(crate) prefix: &'a str,
+    pub(crate) brokers: String,
+    pub(crate) connections: &'a [&'a str],
+    pub(crate) shards: u32,
+    /// How soon the group gives a dead replica's shards away.
+    pub(crate) session_ms: u32,
+}
+
+impl<'a> Setup<'a> {
+    /// One connection, `acme`, at the shared broker.
+    pub(crate) fn new(prefix: &'a str) -> Self {
+        let brokers = shared_broker().bootstrap().to_owned();
+        Self { prefix, brokers, connections: &["acme"], shards: 2, session_ms: 6000 }
+    }
+}
+
+const CONNECTION: &str = r#"  - id: {id}
+    bank_pos: {base_url: "{api}/api/v2", app_key_file: "{home}/key", app_secret_file: "{home}/secret"}
+    virtual_pos: {base_url: "{api}/api/vpos/v3"}
+    tos:
+      base_url: "{api}"
+      token_url: "{api}/auth/oauth/v2/token"
+      client_id_file: "{home}/key"
+      client_secret_file: "{home}/secret"
+      consent_id: c
+      resource: sandbox
+      institutions: [{code: "0006624"}]
+    quota: {requests_per_minute: 600000, concurrency: 8, reserved_for_payments: 0}
+    streams:
+      bank_transactions: {poll_interval: 1s, start: 30d, lookback: 14d, lookback_interval: 5s}
+      pos_transactions: {poll_interval: 1s, start: 30d, lookback: 14d, lookback_interval: 5s}
+      virtual_pos_transactions: {poll_interval: 2s}
+      tos_payments: {poll_interval: 2s, start: 30d, lookback: 7d, lookback_interval: 5s}
+      reference: {poll_interval: 10s}
+"#;

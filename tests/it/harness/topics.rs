@@ -13,7 +13,10 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     message::Headers,
+    metadata::MetadataPartition,
 };
+
+use super::wait::{GENEROUS, wait_for};
 
 const CALL: Duration = Duration::from_secs(30);
 const READ: Duration = Duration::from_secs(120);
@@ -59,6 +62,13 @@ pub(crate) fn create_topic(
     for result in results {
         result.unwrap_or_else(|(topic, code)| panic!("creating {topic}: {code}"));
     }
+    // The controller has made it; the broker may learn of it a moment later.
+    wait_for(&format!("the broker knows {topic}"), GENEROUS, || {
+        let metadata = admin.inner().fetch_metadata(Some(topic), CALL).ok()?;
+        let known = metadata.topics().first()?;
+        let count = i32::try_from(known.partitions().len()).ok()?;
+        (known.error().is_none() && count == partitions).then_some(())
+    });
 }
 
 /// Runs a future of an async client in a test that is not async.
@@ -113,15 +123,31 @@ pub(crate) fn read_to_end(bootstrap: &str, topic: &str) -> Vec<Record> {
     records
 }
 
-/// Log start and true end (not the last stable offset) of each partition.
+/// How many partitions a topic has.
+#[track_caller]
+pub(crate) fn partition_count(bootstrap: &str, topic: &str) -> u32 {
+    let client: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    let metadata = client.fetch_metadata(Some(topic), CALL).expect("the broker answers");
+    let found = metadata.topics().first().expect("metadata of the topic");
+    assert!(found.error().is_none(), "{topic}: {:?}", found.error());
+    u32::try_from(found.partitions().len()).unwrap()
+}
+
+/// Log start and true end (not the last stable offset) of each partition. A topic that was created
+/// a moment ago is waited for: its broker may not know it yet.
 fn high_watermarks(config: &mut ClientConfig, topic: &str) -> BTreeMap<i32, (i64, i64)> {
     let uncommitted: BaseConsumer =
         config.set("isolation.level", "read_uncommitted").create().unwrap();
-    let metadata = uncommitted.fetch_metadata(Some(topic), CALL).expect("the broker answers");
-    let topic = metadata.topics().first().expect("metadata of the topic");
-    assert!(topic.error().is_none(), "{}: {:?}", topic.name(), topic.error());
-    let watermarks = |p: i32| uncommitted.fetch_watermarks(topic.name(), p, CALL).unwrap();
-    topic.partitions().iter().map(|p| (p.id(), watermarks(p.id()))).collect()
+    wait_for(&format!("the watermarks of {topic}"), GENEROUS, || {
+        let metadata = uncommitted.fetch_metadata(Some(topic), CALL).expect("the broker answers");
+        let topic = metadata.topics().first().filter(|topic| topic.error().is_none())?;
+        let watermarks = |p: &MetadataPartition| {
+            let found = uncommitted.fetch_watermarks(topic.name(), p.id(), CALL).ok()?;
+            Some((p.id(), found))
+        };
+        topic.partitions().iter().map(watermarks).collect()
+    })
 }
 
 fn position(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
@@ -132,7 +158,8 @@ fn position(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
     }
 }
 
-fn record(message: &impl Message) -> Record {
+/// A message of any consumer.
+pub(crate) fn record(message: &impl Message) -> Record {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let headers = message.headers().map(|headers| {
         let pair = |h: rdkafka::message::Header<'_, &[u8]>| {

@@ -17,23 +17,23 @@ use crate::{
 
 /// What the server saw of one request.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) line: String,
-    pub(super) headers: HashMap<String, String>,
-    pub(super) body: String,
+pub(in crate::api) struct Seen {
+    pub(in crate::api) line: String,
+    pub(in crate::api) headers: HashMap<String, String>,
+    pub(in crate::api) body: String,
 }
 
 /// A server that answers by a script and keeps what it saw.
-pub(super) struct Fake {
-    pub(super) url: String,
-    pub(super) seen: Arc<Mutex<Vec<Seen>>>,
-    pub(super) dir: tempfile::TempDir,
-    pub(super) metrics: Arc<Metrics>,
+pub(in crate::api) struct Fake {
+    pub(in crate::api) url: String,
+    pub(in crate::api) seen: Arc<Mutex<Vec<Seen>>>,
+    pub(in crate::api) dir: tempfile::TempDir,
+    pub(in crate::api) metrics: Arc<Metrics>,
 }
 
 impl Fake {
     /// The script gets the path and how many requests of that path came before.
-    pub(super) async fn start(
+    pub(in crate::api) async fn start(
         script: impl Fn(&str, usize) -> Response<Body> + Send + Sync + 'static,
     ) -> Self {
         let seen = Arc::new(Mutex::new(Vec::<Seen>::new()));
@@ -74,7 +74,7 @@ impl Fake {
     }
 
     /// Answers token requests, and everything else by the script.
-    pub(super) async fn with_token(
+    pub(in crate::api) async fn with_token(
         script: impl Fn(&str, usize) -> Response<Body> + Send + Sync + 'static,
     ) -> Self {
         Self::start(move |path, nth| match path {
@@ -84,37 +84,37 @@ impl Fake {
         .await
     }
 
-    pub(super) fn client(&self) -> Client {
+    pub(in crate::api) fn client(&self) -> Client {
         let connection = Arc::new(connection(&self.url, self.dir.path()));
         let mut client = Client::new(&connection, Arc::clone(&self.metrics)).unwrap();
         Arc::get_mut(&mut client.caller).unwrap().pace = 0.0;
         client
     }
 
-    pub(super) fn count(&self, path: &str) -> usize {
+    pub(in crate::api) fn count(&self, path: &str) -> usize {
         self.seen.lock().unwrap().iter().filter(|seen| seen.path() == path).count()
     }
 
-    pub(super) fn last(&self) -> Seen {
+    pub(in crate::api) fn last(&self) -> Seen {
         self.seen.lock().unwrap().last().unwrap().clone()
     }
 
-    pub(super) fn write_secret(&self, text: &str) {
+    pub(in crate::api) fn write_secret(&self, text: &str) {
         std::fs::write(self.dir.path().join("secret"), text).unwrap();
     }
 
-    pub(super) fn retries(&self, operation: &str, reason: &str) -> u64 {
+    pub(in crate::api) fn retries(&self, operation: &str, reason: &str) -> u64 {
         self.metrics.api_retries.with_label_values(&["acme", operation, reason]).get()
     }
 }
 
 impl Seen {
-    pub(super) fn path(&self) -> &str {
+    pub(in crate::api) fn path(&self) -> &str {
         self.line.split([' ', '?']).nth(1).unwrap()
     }
 }
 
-pub(super) fn connection(url: &str, dir: &Path) -> Connection {
+pub(in crate::api) fn connection(url: &str, dir: &Path) -> Connection {
     let vomsis = VomsisApi {
         base_url: url.to_owned(),
         app_key_file: dir.join("key"),
@@ -150,7 +150,11 @@ pub(super) fn connection(url: &str, dir: &Path) -> Connection {
     }
 }
 
-pub(super) fn reply(status: u16, content_type: &str, body: impl Into<Body>) -> Response<Body> {
+pub(in crate::api) fn reply(
+    status: u16,
+    content_type: &str,
+    body: impl Into<Body>,
+) -> Response<Body> {
     Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, content_type)
@@ -158,6 +162,6 @@ pub(super) fn reply(status: u16, content_type: &str, body: impl Into<Body>) -> R
         .unwrap()
 }
 
-pub(super) fn json(status: u16, body: &str) -> Response<Body> {
+pub(in crate::api) fn json(status: u16, body: &str) -> Response<Body> {
     reply(status, "application/json", body.to_owned())
 }

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::reset::Reset;
+
 /// The identity and the end of a state partition, as they were last confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,12 +53,21 @@ pub enum Regression {
     },
 }
 
-/// Compares what is there with what the group noted; no note is no evidence of a loss.
-pub fn check_regression(note: Option<&Note>, found: Found<'_>) -> Result<(), Regression> {
-    if found.start > 0 {
+/// Compares what is there with what the group noted; no note is no evidence of a loss. What an
+/// operator has accepted is no loss any more, anything after it is.
+pub fn check_regression(
+    note: Option<&Note>,
+    found: Found<'_>,
+    reset: Option<&Reset>,
+) -> Result<(), Regression> {
+    if found.start > reset.map_or(0, |reset| reset.start) {
         return Err(Regression::Cut(found.start));
     }
-    let Some(note) = note else { return Ok(()) };
+    // A reset gives the partition a new identity, so notes of the old one are void for ever.
+    let overruled = |note: &&Note| {
+        reset.is_some_and(|reset| reset.noted_identity.as_deref() == Some(&note.identity))
+    };
+    let Some(note) = note.filter(|note| !overruled(note)) else { return Ok(()) };
     if found.end < note.end {
         return Err(Regression::Shorter { noted: note.end, found: found.end });
     }
@@ -84,6 +95,7 @@ impl Note {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Timestamp;
 
     fn note() -> Note {
         Note { identity: "a".into(), end: 10 }
@@ -92,8 +104,11 @@ mod tests {
     #[test]
     fn a_partition_that_grew_is_fine() {
         let found = Found { identity: Some("a"), start: 0, end: 12 };
-        assert_eq!(check_regression(Some(&note()), found), Ok(()));
-        assert_eq!(check_regression(None, Found { identity: None, start: 0, end: 0 }), Ok(()));
+        assert_eq!(check_regression(Some(&note()), found, None), Ok(()));
+        assert_eq!(
+            check_regression(None, Found { identity: None, start: 0, end: 0 }, None),
+            Ok(())
+        );
     }
 
     #[test]
@@ -102,15 +117,36 @@ mod tests {
         let recreated = Found { identity: Some("b"), start: 0, end: 40 };
         let cut = Found { identity: Some("a"), start: 3, end: 40 };
         assert_eq!(
-            check_regression(Some(&note()), emptied),
+            check_regression(Some(&note()), emptied, None),
             Err(Regression::Shorter { noted: 10, found: 0 })
         );
         assert!(matches!(
-            check_regression(Some(&note()), recreated),
+            check_regression(Some(&note()), recreated, None),
             Err(Regression::Recreated { .. })
         ));
-        assert_eq!(check_regression(Some(&note()), cut), Err(Regression::Cut(3)));
-        assert_eq!(check_regression(None, cut), Err(Regression::Cut(3)));
+        assert_eq!(check_regression(Some(&note()), cut, None), Err(Regression::Cut(3)));
+        assert_eq!(check_regression(None, cut, None), Err(Regression::Cut(3)));
+    }
+
+    #[test]
+    fn an_accepted_loss_is_none_and_the_next_one_is_one_again() {
+        let reset = Reset {
+            by: "ops".into(),
+            why: "topic recreated".into(),
+            at: Timestamp(0),
+            noted_identity: Some("a".into()),
+            noted_end: 10,
+            start: 3,
+        };
+        let check = |note: &Note, found| check_regression(Some(note), found, Some(&reset));
+        let recreated = Found { identity: Some("b"), start: 0, end: 4 };
+        assert_eq!(check(&note(), recreated), Ok(()));
+        assert_eq!(check(&note(), Found { start: 3, ..recreated }), Ok(()));
+        assert_eq!(check(&note(), Found { start: 4, ..recreated }), Err(Regression::Cut(4)));
+        let later = Note { identity: "b".into(), end: 6 };
+        assert!(matches!(check(&later, recreated), Err(Regression::Shorter { .. })));
+        let other = Note { identity: "c".into(), end: 1 };
+        assert!(matches!(check(&other, recreated), Err(Regression::Recreated { .. })));
     }
 
     #[test]

@@ -1,0 +1,111 @@
+import java.io.ByteArrayOutputStream;
+import java.math.BigDecimal;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.UUID;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.apache.avro.Conversions;
+import org.apache.avro.Schema;
+import org.apache.avro.generic.GenericData;
+import org.apache.avro.generic.GenericDatumWriter;
+import org.apache.avro.generic.GenericRecord;
+import org.apache.avro.io.BinaryEncoder;
+import org.apache.avro.io.EncoderFactory;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/**
+ * Asks vomsis-connect for a refund.
+ *
+ * <p>Needs kafka-clients and avro on the class path. A service that uses a registry's serializer
+ * leaves {@link #schemaId} and {@link #encode} to it; shown here is what stands on the wire.
+ *
+ * <pre>java -cp 'libs/*' SubmitRefund.java BOOTSTRAP REGISTRY PaymentCommand.avsc CONNECTION REFERENCE AMOUNT</pre>
+ */
+public final class SubmitRefund {
+    private static final String TOPIC = "vomsis.payment.commands";
+
+    public static void main(String[] arguments) throws Exception {
+        String bootstrap = arguments[0];
+        String registry = arguments[1];
+        Schema schema = new Schema.Parser().parse(Files.readString(Path.of(arguments[2])));
+        String connection = arguments[3];
+        String reference = arguments[4];
+        // Never by way of a double: 0.1 is not 0.10.
+        BigDecimal amount = new BigDecimal(arguments[5]).setScale(5);
+
+        // Store this id with your own order before sending. Not sure whether it arrived? Send the
+        // same id again: it is recognised. A new id is a new refund.
+        UUID commandId = UUID.randomUUID();
+
+        GenericRecord command = new GenericData.Record(schema);
+        command.put("command_id", commandId.toString());
+        command.put("type", "REFUND");
+        command.put("connection_id", connection);
+        command.put("reference_no", reference);
+        command.put("amount", decimal(amount, schema));
+        command.put("requested_by", "order-service");
+        command.put("requested_at", System.currentTimeMillis());
+        command.put("expires_at", System.currentTimeMillis() + 15 * 60 * 1000);
+
+        byte[] value = encode(schemaId(registry, schema), schema, command);
+        // The key must be exactly this: commands of one payment stay in order.
+        String key = connection + "/" + reference;
+
+        Map<String, Object> settings =
+                Map.of("bootstrap.servers", bootstrap, "acks", "all", "enable.idempotence", true);
+        try (KafkaProducer<String, byte[]> producer =
+                new KafkaProducer<>(settings, new StringSerializer(), new ByteArraySerializer())) {
+            producer.send(new ProducerRecord<>(TOPIC, key, value)).get();
+        }
+        System.out.println(commandId);
+    }
+
+    private static ByteBuffer decimal(BigDecimal amount, Schema schema) {
+        Schema nullable = schema.getField("amount").schema();
+        Schema bytes = nullable.getTypes().get(1);
+        return new Conversions.DecimalConversion()
+                .toBytes(amount, bytes, bytes.getLogicalType());
+    }
+
+    /** The id of exactly this schema under the topic's subject; 404 means that it is another one. */
+    private static int schemaId(String registry, Schema schema) throws Exception {
+        String body = "{\"schema\": " + quoted(schema.toString()) + "}";
+        HttpRequest request =
+                HttpRequest.newBuilder(URI.create(registry + "/subjects/" + TOPIC + "-value"))
+                        .header("Content-Type", "application/vnd.schemaregistry.v1+json")
+                        .POST(HttpRequest.BodyPublishers.ofString(body))
+                        .build();
+        HttpResponse<String> answer =
+                HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
+        Matcher id = Pattern.compile("\"id\"\\s*:\\s*(\\d+)").matcher(answer.body());
+        if (answer.statusCode() != 200 || !id.find()) {
+            throw new IllegalStateException("registry: " + answer.statusCode() + " " + answer.body());
+        }
+        return Integer.parseInt(id.group(1));
+    }
+
+    private static String quoted(String text) {
+        return '"' + text.replace("\\", "\\\\").replace("\"", "\\\"") + '"';
+    }
+
+    /** A zero byte, the schema id, Avro. */
+    private static byte[] encode(int id, Schema schema, GenericRecord command) throws Exception {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        out.write(0);
+        out.write(ByteBuffer.allocate(4).putInt(id).array());
+        BinaryEncoder encoder = EncoderFactory.get().binaryEncoder(out, null);
+        new GenericDatumWriter<GenericRecord>(schema).write(command, encoder);
+        encoder.flush();
+        return out.toByteArray();
+    }
+}

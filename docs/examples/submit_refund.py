@@ -1,0 +1,57 @@
+"""Asks vomsis-connect for a refund.
+
+    pip install "confluent-kafka[avro,schemaregistry]"
+    python submit_refund.py BOOTSTRAP REGISTRY PaymentCommand.avsc CONNECTION REFERENCE AMOUNT
+"""
+
+import sys
+import uuid
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+
+from confluent_kafka import Producer
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+TOPIC = "vomsis.payment.commands"
+
+
+def main(bootstrap: str, registry: str, schema: str, connection: str, reference: str, amount: str) -> None:
+    # Store this id with your own order before sending. Not sure whether it arrived? Send the same
+    # id again: it is recognised. A new id is a new refund.
+    command_id = str(uuid.uuid4())
+    now = datetime.now(timezone.utc)
+    command = {
+        "command_id": command_id,
+        "type": "REFUND",
+        "connection_id": connection,
+        "reference_no": reference,
+        "amount": Decimal(amount),  # never by way of a float
+        "currency": None,
+        "reason": None,
+        "requested_by": "order-service",
+        "requested_at": now,
+        "expires_at": now + timedelta(minutes=15),
+    }
+    # The schema is the connector's to register: a producer only looks it up.
+    serialize = AvroSerializer(
+        SchemaRegistryClient({"url": registry}),
+        Path(schema).read_text(),
+        conf={"auto.register.schemas": False},
+    )
+    value = serialize(command, SerializationContext(TOPIC, MessageField.VALUE))
+
+    failures = []
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True})
+    # The key must be exactly this: commands of one payment stay in order.
+    producer.produce(TOPIC, key=f"{connection}/{reference}", value=value,
+                     on_delivery=lambda error, _: failures.append(error) if error else None)
+    if producer.flush(30) or failures:
+        sys.exit(f"not known to have arrived, send the same id again: {command_id} {failures}")
+    print(command_id)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

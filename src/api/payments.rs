@@ -1,0 +1,290 @@
+//! The payment sink's calls: one that moves money, and those that tell where a payment stands.
+//!
+//! The order is the guarantee. [`Client::ready_to_pay`] waits for everything that may take time
+//! (token, quota); then the sink commits its intent; then [`Ready::send_once`] sends without waiting
+//! for anything, and uses the readiness up.
+
+mod lists;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use self::lists::{Listing, Lists};
+use super::{
+    allow::{Api, Operation},
+    auth::{Access, Token},
+    call::Caller,
+    client::{Client, ListStatus},
+    error::{At, Error},
+    http::{Answer, Once, OnceFault},
+    quota::{Permit, Purpose},
+    retry,
+};
+use crate::{
+    domain::{
+        money::Money,
+        payment::{Change, PaymentState},
+        time::Timestamp,
+        vocabulary::VirtualPosStatus,
+    },
+    mapping::payment::{self, Unreadable},
+};
+
+/// `find` and the list are two calls; a payment that changes between them is looked at again.
+const LOOKS_MAX: u32 = 3;
+/// A token that ends while the call waits for its turn is replaced so often.
+const TOKENS_MAX: u32 = 3;
+
+/// What the payment calls of a connection share.
+#[derive(Debug)]
+pub(crate) struct Payments {
+    once: Once,
+    lists: Lists,
+}
+
+impl Payments {
+    pub(crate) fn new(once: Once) -> Self {
+        Self { once, lists: Lists::default() }
+    }
+}
+
+/// What to do to which payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order<'a> {
+    /// The payment's reference.
+    pub reference_no: &'a str,
+    /// Cancel, or how much to refund.
+    pub change: Change,
+}
+
+/// When the send may begin and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendWindow {
+    /// At or after this instant nothing is sent.
+    pub not_after: Instant,
+    /// From the beginning of the send to the last byte of the answer (`sink.post_timeout`).
+    pub timeout: Duration,
+}
+
+/// The right to send one order: a token and a place in the quota. It is worth one send.
+pub struct Ready {
+    caller: Arc<Caller>,
+    payments: Arc<Payments>,
+    access: Arc<Access>,
+    token: Token,
+    permit: Permit,
+    at: At,
+}
+
+/// What became of the one send. Details hold no personal data.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// It is certain that no byte of the request left; it may be tried anew.
+    NotSent {
+        /// Why.
+        detail: String,
+    },
+    /// A whole answer came. Whether it means yes or no is `mapping::payment::answer`'s to say.
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// As it came; it may hold personal data.
+        body: String,
+        /// When it was complete.
+        at: Timestamp,
+    },
+    /// The request may have been carried out.
+    Unknown {
+        /// What was seen instead of an answer.
+        detail: String,
+    },
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// Bodies are personal data: only their size is shown.
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent { detail } => f.debug_struct("NotSent").field("detail", detail).finish(),
+            Self::Answered { status, body, at } => f
+                .debug_struct("Answered")
+                .field("status", status)
+                .field("body_bytes", &body.len())
+                .field("at", at)
+                .finish(),
+            Self::Unknown { detail } => f.debug_struct("Unknown").field("detail", detail).finish(),
+        }
+    }
+}
+
+impl Client {
+    /// Waits for a token and a turn, so that nothing is left to wait for before the send. Holds one
+    /// of the connection's concurrent calls until it is used or dropped.
+    pub async fn ready_to_pay(&self) -> Result<Ready, Error> {
+        let caller = &self.caller;
+        let at = caller.at(Operation::ChangePayment);
+        let access = caller.access(Api::VirtualPos, &at)?;
+        for _ in 0..TOKENS_MAX {
+            caller.token(Purpose::Payment, access).await?;
+            let permit = caller.permit(Purpose::Payment, Api::VirtualPos, &at).await?;
+            access.check_refusal().await?;
+            if let Some(token) = access.current() {
+                let (caller, access) = (Arc::clone(caller), Arc::clone(access));
+                let payments = Arc::clone(&self.payments);
+                return Ok(Ready { caller, payments, access, token, permit, at });
+            }
+        }
+        let detail = "every new token ends before it can be used".to_owned();
+        Err(Error::Protocol { at, detail })
+    }
+
+    /// Where a payment stands: `find`, and its row in the list of the status that `find` tells,
+    /// both asked for after this call began. Nothing where the API knows no such payment.
+    ///
+    /// # Errors
+    /// Besides those of the calls: [`Error::Protocol`] where the two contradict each other again
+    /// and again, or cannot be read. It never answers with half a state: a payment that is not
+    /// found in its list has an unknown sum of refunds, not none.
+    pub async fn payment_state(&self, reference_no: &str) -> Result<Option<PaymentState>, Error> {
+        let mut looks = 1;
+        loop {
+            let found = match self.find_payment(reference_no).await {
+                Ok(json) => payment::found_state(&json, reference_no),
+                Err(Error::NotFound { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let found =
+                found.map_err(|problem| self.unexpected(Operation::FindPayment, &problem))?;
+            let Some(list) = list_of(found.status) else {
+                return Err(self.unexpected(Operation::FindPayment, &"status: unknown"));
+            };
+            let listing = self.listing(list).await?;
+            let joined = match listing.state_of(reference_no) {
+                Ok(listed) => payment::join(found, listed).map_err(|Unreadable(detail)| detail),
+                Err(detail) => Err(detail),
+            };
+            match joined {
+                Ok(state) => return Ok(Some(state)),
+                Err(_) if looks < LOOKS_MAX => looks += 1,
+                Err(detail) => return Err(self.unexpected(Operation::VirtualPosList, &detail)),
+            }
+        }
+    }
+
+    /// The whole list of a status, fetched after this was asked for; whoever asks meanwhile shares
+    /// the next fetch.
+    async fn listing(&self, status: ListStatus) -> Result<Arc<Listing>, Error> {
+        let fetch = || async {
+            let rows = self.virtual_pos_transactions(Purpose::Payment, status).await?;
+            // A list of 64 MiB is no work for the threads that serve everybody.
+            let read = tokio::task::spawn_blocking(move || Listing::new(rows)).await;
+            read.map(Arc::new)
+                .map_err(|_| Error::Interrupted { at: self.caller.at(Operation::VirtualPosList) })
+        };
+        self.payments.lists.of(status).fetched_after_asking(fetch).await
+    }
+
+    fn unexpected(&self, operation: Operation, detail: &dyn fmt::Display) -> Error {
+        Error::Protocol { at: self.caller.at(operation), detail: detail.to_string() }
+    }
+}
+
+impl Ready {
+    /// Sends the order once. Dropping the future may leave it sent.
+    ///
+    /// | what happened                                               | becomes    |
+    /// |-------------------------------------------------------------|------------|
+    /// | too late, token gone, amount not sendable, bad base URL     | `NotSent`  |
+    /// | name, TCP or TLS: no connection stood                       | `NotSent`  |
+    /// | a whole answer of any status, 401, 429 and 5xx included     | `Answered` |
+    /// | anything else after the connection stood                    | `Unknown`  |
+    pub async fn send_once(self, order: &Order<'_>, window: SendWindow) -> Sent {
+        let Self { caller, payments, access, token, permit, at } = self;
+        let body = match body_of(order) {
+            Ok(body) => body,
+            Err(detail) => return not_sent(detail),
+        };
+        // Refused meanwhile, perhaps: an answer of 401 would be a doubt, and this is none.
+        let Some(token) = access.current().filter(|now| now.generation >= token.generation) else {
+            return not_sent("the token ended before the send");
+        };
+        let started = Instant::now();
+        if started >= window.not_after {
+            return not_sent("it was too late to send");
+        }
+        let once = &payments.once;
+        let outcome = once.change_payment(&access.url, &token.value, body, window.timeout).await;
+        caller.count_exchange(Api::VirtualPos, &at, started, outcome.as_ref().ok());
+        drop(permit);
+        match outcome {
+            Ok(answer) => {
+                follow_up(&caller, &access, &token, &answer);
+                Sent::Answered { status: answer.status, body: answer.body, at: answer.fetched_at }
+            }
+            Err(OnceFault::NotSent(detail)) => Sent::NotSent { detail },
+            Err(OnceFault::Unknown(detail)) => Sent::Unknown { detail },
+        }
+    }
+}
+
+fn not_sent(detail: impl Into<String>) -> Sent {
+    Sent::NotSent { detail: detail.into() }
+}
+
+/// What an answer means for the calls after it.
+fn follow_up(caller: &Caller, access: &Access, token: &Token, answer: &Answer) {
+    match answer.status {
+        401 => access.forget(token.generation),
+        429 => {
+            let wait = answer.wait.after_429(answer.at);
+            caller.quota.block(access.api, retry::with_jitter(wait, retry::random()));
+        }
+        _ => {}
+    }
+}
+
+/// The body as the document shows it: the amount a JSON number, 0 for a cancel.
+fn body_of(order: &Order<'_>) -> Result<String, &'static str> {
+    let (kind, amount) = match order.change {
+        Change::Cancel => ("cancel", "0".to_owned()),
+        Change::Refund { amount } => ("refund", sendable(amount)?),
+    };
+    if order.reference_no.trim().is_empty() {
+        return Err("the reference is blank");
+    }
+    let reference = serde_json::Value::from(order.reference_no);
+    Ok(format!(
+        "{{\"transactionType\":\"{kind}\",\"referanceNo\":{reference},\"amount\":{amount}}}"
+    ))
+}
+
+/// `12.50`, never through a float; the API takes two decimals.
+fn sendable(amount: Money) -> Result<String, &'static str> {
+    let third_decimal = 10_i128.pow(Money::SCALE - 2);
+    if amount <= Money::ZERO {
+        return Err("the amount is not above zero");
+    }
+    if amount.unscaled() % third_decimal != 0 {
+        return Err("the amount has more than two decimals");
+    }
+    Ok(amount.to_string())
+}
+
+const fn list_of(status: VirtualPosStatus) -> Option<ListStatus> {
+    match status {
+        VirtualPosStatus::Unknown => None,
+        VirtualPosStatus::Successful => Some(ListStatus::Successful),
+        VirtualPosStatus::Failed => Some(ListStatus::Failed),
+        VirtualPosStatus::Cancelled => Some(ListStatus::Cancel),
+        VirtualPosStatus::Refunded => Some(ListStatus::Refund),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! Whole lists, shared by everybody who asked before their fetch began.
+//!
+//! A list read before a send says nothing about what the send did, so a caller may only share a
+//! fetch that began after it asked. At most one fetch of a status is under way; those who ask
+//! meanwhile share the next one, so a hundred commands cost two fetches, not a hundred.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::{
+    api::{client::ListStatus, error::Error, rows::Rows},
+    domain::payment::PaymentState,
+    mapping::payment::{self, Unreadable},
+};
+
+/// One list's rows by the reference of their payment.
+#[derive(Debug)]
+pub(super) struct Listing {
+    rows: Rows,
+    /// The place of the row, or nothing where several rows have the reference.
+    places: HashMap<String, Option<usize>>,
+}
+
+impl Listing {
+    pub(super) fn new(rows: Rows) -> Self {
+        let mut places = HashMap::with_capacity(rows.len());
+        for (place, row) in rows.iter().enumerate() {
+            if let Some(reference) = payment::reference_of(row) {
+                let several = |known: &mut Option<usize>| *known = None;
+                places.entry(reference).and_modify(several).or_insert(Some(place));
+            }
+        }
+        Self { rows, places }
+    }
+
+    /// The state of the payment, or why this list does not tell it.
+    pub(super) fn state_of(&self, reference_no: &str) -> Result<PaymentState, String> {
+        match self.places.get(reference_no) {
+            None => Err("the payment is not in the list of its status".to_owned()),
+            Some(None) => Err("several payments of the list have the reference".to_owned()),
+            Some(Some(place)) => {
+                let row = self.rows.get(*place).unwrap_or_default();
+                payment::listed_state(row).map_err(|Unreadable(detail)| detail)
+            }
+        }
+    }
+}
+
+/// The lists of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Lists([Lane; ListStatus::ALL.len()]);
+
+/// The fetches of one list, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Held by the one that fetches.
+    flight: AsyncMutex<()>,
+    state: Mutex<State>,
+}
+
+type Outcome = Result<Arc<Listing>, Error>;
+
+#[derive(Debug, Default)]
+struct State {
+    /// Fetches that have begun.
+    begun: u64,
+    /// Callers that have asked and not yet been answered; the last one takes the list with it.
+    interested: usize,
+    /// The last fetch that came to an end: its number, and what came of it.
+    last: Option<(u64, Outcome)>,
+}
+
+impl Lists {
+    pub(super) const fn of(&self, status: ListStatus) -> &Lane {
+        let [successful, failed, cancel, refund] = &self.0;
+        match status {
+            ListStatus::Successful => successful,
+            ListStatus::Failed => failed,
+            ListStatus::Cancel => cancel,
+            ListStatus::Refund => refund,
+        }
+    }
+}
+
+impl Lane {
+    /// The outcome of a fetch that began after this call.
+    pub(super) async fn fetched_after_asking<F>(&self, fetch: impl FnOnce() -> F) -> Outcome
+    where
+        F: Future<Output = Outcome>,
+    {
+        let interest = Interest::begin(self);
+        let _flight = self.flight.lock().await;
+        if let Some((number, outcome)) = &self.lock().last
+            && *number > interest.begun_before
+        {
+            return outcome.clone();
+        }
+        let number = {
+            let mut state = self.lock();
+            state.begun += 1;
+            state.begun
+        };
+        // Where this is dropped, the flight is free again and the next one fetches for itself.
+        let outcome = fetch().await;
+        self.lock().last = Some((number, outcome.clone()));
+        outcome
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is one assignment, so the state is whole whatever panics elsewhere.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who waits for a list.
+struct Interest<'a> {
+    lane: &'a Lane,
+    /// Fetches that had begun when it asked: too old for it.
+    begun_before: u64,
+}
+
+impl<'a> Interest<'a> {
+    fn begin(lane: &'a Lane) -> Self {
+        let mut state = lane.lock();
+        state.interested += 1;
+        Self { lane, begun_before: state.begun }
+    }
+}
+
+impl Drop for Interest<'_> {
+    fn drop(&mut self) {
+        let mut state = self.lane.lock();
+        state.interested -= 1;
+        if state.interested == 0 {
+            // Nobody may use it any more: whoever asks from now on needs a newer one.
+            state.last = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::sync::{Notify, Semaphore};
+
+    use super::*;
+    use crate::domain::{time::Timestamp, vocabulary::VirtualPosStatus};
+
+    fn row(reference: &str, kind: &str) -> String {
+        format!(
+            r#"{{"referans_kodu":"{reference}","tutar":"5.00","tur":"{kind}","status_detail":{{"status":"refund"}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_payment_is_found_once_or_not_at_all() {
+        let rows = [row("A", "islem"), row("A", "iade"), row("B", "islem"), row("B", "islem")];
+        let listing = Listing::new(Rows::from_texts(rows, Timestamp(0)));
+        assert_eq!(listing.state_of("A").unwrap().status, VirtualPosStatus::Refunded);
+        assert!(listing.state_of("B").unwrap_err().contains("several"));
+        assert!(listing.state_of("C").unwrap_err().contains("not in the list"));
+    }
+
+    /// Fetches that end when they are let, each with as many rows as its number.
+    struct Source {
+        begun: AtomicU64,
+        changed: Notify,
+        let_go: Semaphore,
+    }
+
+    impl Source {
+        fn new() -> Self {
+            let let_go = Semaphore::new(0);
+            Self { begun: AtomicU64::new(0), changed: Notify::new(), let_go }
+        }
+
+        async fn fetch(&self) -> Outcome {
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            self.changed.notify_one();
+            self.let_go.acquire().await.unwrap().forget();
+            let rows = (0..number).map(|n| row(&n.to_string(), "islem"));
+            Ok(Arc::new(Listing::new(Rows::from_texts(rows, Timestamp(0)))))
+        }
+
+        async fn until_begun(&self, number: u64) {
+            while self.begun.load(Ordering::SeqCst) < number {
+                self.changed.notified().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_during_a_fetch_shares_the_next_one() {
+        let (lane, source) = (Lane::default(), Source::new());
+        let ask =
+            || async { lane.fetched_after_asking(|| source.fetch()).await.unwrap().rows.len() };
+        let first = ask();
+        let later = async {
+            source.until_begun(1).await;
+            let all = join_all((0..50).map(|_| ask()));
+            let release = async {
+                tokio::task::yield_now().await;
+                source.let_go.add_permits(10);
+            };
+            tokio::join!(all, release).0
+        };
+        let (first, later) = tokio::join!(first, later);
+        assert_eq!(first, 1);
+        assert_eq!(later, vec![2; 50]);
+        assert_eq!(source.begun.load(Ordering::SeqCst), 2);
+        assert!(lane.lock().last.is_none(), "no list is kept for nobody");
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_is_given_up_leaves_the_next_one_free() {
+        let (lane, source) = (Lane::default(), Source::new());
+        {
+            let mut given_up = std::pin::pin!(lane.fetched_after_asking(|| source.fetch()));
+            tokio::select! {
+                biased;
+                _ = &mut given_up => panic!("nobody let it go"),
+                () = source.until_begun(1) => {}
+            }
+        }
+        source.let_go.add_permits(1);
+        let listing = lane.fetched_after_asking(|| source.fetch()).await.unwrap();
+        assert_eq!(listing.rows.len(), 2);
+        assert_eq!(lane.lock().interested, 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_from_before_the_question_is_not_shared() {
+        let (lane, source) = (Lane::default(), Source::new());
+        source.let_go.add_permits(10);
+        for number in 1..=3 {
+            let listing = lane.fetched_after_asking(|| source.fetch()).await.unwrap();
+            assert_eq!(listing.rows.len(), number);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `commands`: payment commands as the journal tells them, and what people say about them.
+
+mod list;
+mod resolve;
+mod show;
+mod submit;
+mod switch;
+
+use std::io::{self, IsTerminal};
+
+use clap::Subcommand;
+use uuid::Uuid;
+
+use super::{Context, Exit, Failure};
+use crate::{
+    config::model::Kafka,
+    kafka::topics,
+    sink::{
+        command::CommandKey,
+        inspect::{self, Inspected, Told},
+    },
+};
+
+/// Arguments of `commands`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done with payment commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Payment commands, those first that need somebody; read from Kafka, takes no lock.
+    List(list::Args),
+    /// The whole story of one command, in time order.
+    Show {
+        /// The command's id.
+        id: Uuid,
+    },
+    /// Ask the API how the payment of a command stands, beside what the journal knows; only reads.
+    Reconcile {
+        /// The command's id.
+        id: Uuid,
+    },
+    /// Decide about a parked command, and write it down; never calls the API.
+    Resolve(resolve::Args),
+    /// Put a command into the command topic.
+    Submit(submit::Args),
+    /// Turn the kill switch on: no command is executed until `commands resume`.
+    Halt(switch::Args),
+    /// Turn the kill switch off.
+    Resume(switch::Args),
+}
+
+/// Runs one of them.
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    match args.command {
+        Command::List(args) => list::run(&args, context).await,
+        Command::Show { id } => show::run(id, context).await,
+        Command::Reconcile { id } => show::reconcile(id, context).await,
+        Command::Resolve(args) => resolve::run(args, context).await,
+        Command::Submit(args) => submit::run(args, context).await,
+        Command::Halt(args) => switch::run(args, true, context).await,
+        Command::Resume(args) => switch::run(args, false, context).await,
+    }
+}
+
+/// The journal, read whole.
+async fn journal(kafka: &Kafka) -> Result<Inspected, Failure> {
+    let kafka = kafka.clone();
+    let read = tokio::task::spawn_blocking(move || inspect::read(&kafka)).await;
+    read.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?.map_err(|error| {
+        if error.is_missing_topic() {
+            let failure = Failure::new(Exit::Failed, error.to_string());
+            return failure.hint("no sink has run here yet; `topics apply` creates the topics");
+        }
+        error.into()
+    })
+}
+
+/// The one command of an id; one id can stand for commands of several references.
+fn the_one(journal: &Inspected, id: Uuid) -> Result<(&CommandKey, &Told), Failure> {
+    let mut found = journal.commands.iter().filter(|(key, _)| key.command_id == id);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => Err(Failure::new(Exit::Failed, format!("the journal has no command {id}"))
+            .hint("a command that was read is in the journal within a second; look at the topic with `tail payment.commands`, and at the rejected topic")),
+        (Some(_), Some(_)) => {
+            let message = format!("the id {id} was used for several references");
+            Err(Failure::new(Exit::Failed, message)
+                .hint("`commands list -o json` shows them; ids should be unique"))
+        }
+    }
+}
+
+/// Goes on with `--yes`, or with a typed word at a terminal; else says what to do.
+fn agreed(yes: bool, what: &str, word: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let message = format!("nothing was done: this would {what}");
+        return Err(Failure::new(Exit::Usage, message).hint("say --yes where that is meant"));
+    }
+    eprint!("this will {what}\ntype {word:?} to go on: ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if answer.trim() == word {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failed, "nothing was done: another word was typed"))
+}
+
+fn unavailable(error: &dyn std::fmt::Display, kafka: &Kafka) -> Failure {
+    let message = format!("kafka at {}: {error}", kafka.bootstrap_servers);
+    Failure::new(Exit::Unavailable, message)
+        .hint(format!("check the brokers, and that {} exists", kafka.topic(topics::JOURNAL)))
+}

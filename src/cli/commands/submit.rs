@@ -1,0 +1,122 @@
+//! `commands submit`: a command into the command topic, for people and scripts.
+
+use clap::ValueEnum;
+use uuid::Uuid;
+
+use crate::{
+    cli::{Context, Exit, Failure, output},
+    config::duration::Span,
+    domain::{
+        commands::PaymentCommand, ids::ConnectionId, money::Money, schemas, time::Timestamp,
+        vocabulary::CommandType,
+    },
+    poll::entity::now,
+    publish::{encode::Encoder, registry::Registry},
+    sink::words,
+};
+
+/// Arguments of `commands submit`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do.
+    #[arg(long, value_enum)]
+    r#type: Kind,
+    /// The connection that holds the payment.
+    #[arg(long, value_name = "ID")]
+    connection: String,
+    /// The payment's reference.
+    #[arg(long, value_name = "REFERENCE")]
+    reference: String,
+    /// How much to give back, such as 12.50; a refund needs it, a cancel must not have it.
+    #[arg(long, value_name = "AMOUNT")]
+    amount: Option<String>,
+    /// The currency that the payment must have.
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
+    /// Why; no card numbers or names.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who asks for it.
+    #[arg(long, value_name = "NAME")]
+    requested_by: String,
+    /// After this long nothing is sent any more; without it the command never expires.
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration)]
+    expires_in: Option<Span>,
+    /// The id, where this is a command that was submitted before and may not have arrived.
+    #[arg(long, value_name = "UUID")]
+    command_id: Option<Uuid>,
+    /// Without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Undo the whole payment, on its day.
+    Cancel,
+    /// Give a part or all of it back.
+    Refund,
+}
+
+/// Puts it into the topic and prints its id.
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let config = context.load()?.config;
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let connection = ConnectionId::try_new(&args.connection).map_err(|e| usage(e.to_string()))?;
+    let known = config.connections.iter().find(|known| known.id == connection);
+    if known.is_none_or(|known| known.virtual_pos.is_none()) {
+        return Err(usage(format!("connection {connection} is not configured with a virtual_pos")));
+    }
+    let amount = args.amount.as_deref().map(Money::parse).transpose();
+    let amount = amount.map_err(|error| usage(format!("--amount: {error}; write 12.50")))?;
+    let (kind, shown) = match (args.r#type, amount) {
+        (Kind::Refund, Some(amount)) => (CommandType::Refund, format!("refund {amount}")),
+        (Kind::Cancel, None) => (CommandType::Cancel, "cancel the whole".to_owned()),
+        (Kind::Refund, None) => return Err(usage("a refund needs --amount".to_owned())),
+        (Kind::Cancel, Some(_)) => return Err(usage("a cancel has no --amount".to_owned())),
+    };
+    let what = format!("{shown} of payment {} of {connection}, with real money", args.reference);
+    super::agreed(args.yes, &what, &args.reference)?;
+    let id = args.command_id.unwrap_or_else(Uuid::new_v4);
+    let requested_at = now();
+    let command = PaymentCommand {
+        command_id: id.hyphenated().to_string().into(),
+        r#type: kind,
+        connection_id: args.connection.as_str().into(),
+        reference_no: args.reference.as_str().into(),
+        amount,
+        currency: args.currency.as_deref().map(Into::into),
+        reason: args.reason.as_deref().map(Into::into),
+        requested_by: args.requested_by.as_str().into(),
+        requested_at,
+        expires_at: args.expires_in.map(|span| after(requested_at, span)),
+    };
+    let value = encoded(&config, &command).await?;
+    let key = format!("{connection}/{}", args.reference);
+    words::submit(&config.kafka, &key, &value).await.map_err(|error| {
+        super::unavailable(&error, &config.kafka).hint(format!(
+            "it may have arrived all the same: submit it again with --command-id {id}"
+        ))
+    })?;
+    output::write(&id.to_string())?;
+    eprintln!("`commands show {id}` tells what became of it");
+    Ok(())
+}
+
+async fn encoded(
+    config: &crate::config::model::Config,
+    command: &PaymentCommand<'_>,
+) -> Result<Vec<u8>, Failure> {
+    let registry = Registry::new(&config.schema_registry);
+    let topic = |suffix: &str| config.kafka.topic(suffix);
+    let ids = registry.ids(&[schemas::PAYMENT_COMMAND], topic).await?;
+    let failed =
+        |error: crate::publish::encode::Error| Failure::new(Exit::Failed, error.to_string());
+    let encoder = Encoder::new(&ids, topic).map_err(failed)?;
+    encoder.encode(PaymentCommand::NAME, command).map_err(failed)
+}
+
+fn after(at: Timestamp, span: Span) -> Timestamp {
+    let millis = i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
+    Timestamp(at.0.saturating_add(millis))
+}

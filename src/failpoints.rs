@@ -1,0 +1,168 @@
+//! Steps at which a test lets the process die, as `kill -9` would, but at a known place.
+//!
+//! Only a program built with the feature `failpoints` has them: elsewhere [`reach`] is empty. There
+//! `VOMSIS_FAILPOINT=sent:3` ends the process without any clean-up when the step is reached
+//! for the third time.
+
+/// A step that can be named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// A shard's lock is taken, its state not yet read.
+    Locked,
+    /// A shard's state is read, the local cache holds it without saying so.
+    CacheFilling,
+    /// An answer of the source is there, nothing is decided.
+    Fetched,
+    /// A transaction is begun, nothing is sent.
+    Begun,
+    /// A record of a transaction was handed over.
+    Sent,
+    /// All events of a transaction are handed over, none of its state.
+    BeforeState,
+    /// Every record is acknowledged, the commit not asked for.
+    BeforeCommit,
+    /// The commit is confirmed, nothing local knows it.
+    Committed,
+    /// The local cache knows the commit, the poller does not.
+    Cached,
+    /// The poller has been told, its memory is the old one.
+    BeforeMemory,
+    /// The sink's lock is taken, its journal not yet read.
+    SinkLocked,
+    /// The journal is read, nothing is taken up.
+    SinkRestored,
+    /// Commands were read and are not in the journal.
+    CommandRead,
+    /// Commands are in the journal, nobody has taken them up.
+    CommandJournaled,
+    /// A payment was looked at, nothing is intended.
+    PaymentLooked,
+    /// Token and quota are there, nothing is intended.
+    BeforeIntent,
+    /// The intent is committed, nothing is sent.
+    IntentCommitted,
+    /// The answer to the one request is there, nobody has read it.
+    AnswerRead,
+    /// The answer is read, its result not committed.
+    BeforeResult,
+    /// The result is committed, the memory is the old one.
+    ResultCommitted,
+    /// A doubted payment was looked at, nothing is decided.
+    DoubtLooked,
+    /// Offsets are about to be noted with the group.
+    BeforeOffsets,
+    /// Offsets are noted with the group.
+    OffsetsNoted,
+}
+
+impl Point {
+    /// Every step: those of a row's way, then those of a payment command's.
+    pub const ALL: [Self; 23] = [
+        Self::Locked,
+        Self::CacheFilling,
+        Self::Fetched,
+        Self::Begun,
+        Self::Sent,
+        Self::BeforeState,
+        Self::BeforeCommit,
+        Self::Committed,
+        Self::Cached,
+        Self::BeforeMemory,
+        Self::SinkLocked,
+        Self::SinkRestored,
+        Self::CommandRead,
+        Self::CommandJournaled,
+        Self::PaymentLooked,
+        Self::BeforeIntent,
+        Self::IntentCommitted,
+        Self::AnswerRead,
+        Self::BeforeResult,
+        Self::ResultCommitted,
+        Self::DoubtLooked,
+        Self::BeforeOffsets,
+        Self::OffsetsNoted,
+    ];
+
+    /// How the environment variable names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Locked => "locked",
+            Self::CacheFilling => "cache-filling",
+            Self::Fetched => "fetched",
+            Self::Begun => "begun",
+            Self::Sent => "sent",
+            Self::BeforeState => "before-state",
+            Self::BeforeCommit => "before-commit",
+            Self::Committed => "committed",
+            Self::Cached => "cached",
+            Self::BeforeMemory => "before-memory",
+            Self::SinkLocked => "sink-locked",
+            Self::SinkRestored => "sink-restored",
+            Self::CommandRead => "command-read",
+            Self::CommandJournaled => "command-journaled",
+            Self::PaymentLooked => "payment-looked",
+            Self::BeforeIntent => "before-intent",
+            Self::IntentCommitted => "intent-committed",
+            Self::AnswerRead => "answer-read",
+            Self::BeforeResult => "before-result",
+            Self::ResultCommitted => "result-committed",
+            Self::DoubtLooked => "doubt-looked",
+            Self::BeforeOffsets => "before-offsets",
+            Self::OffsetsNoted => "offsets-noted",
+        }
+    }
+}
+
+/// The step is reached: the process may end here.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub const fn reach(_: Point) {}
+
+#[cfg(feature = "failpoints")]
+pub use armed::reach;
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::{
+        process::abort,
+        sync::{
+            OnceLock,
+            atomic::{AtomicU64, Ordering},
+        },
+    };
+
+    use super::Point;
+
+    const VARIABLE: &str = "VOMSIS_FAILPOINT";
+
+    /// The step at which this process ends, and how often it must be reached.
+    struct Armed {
+        point: Point,
+        hits_left: AtomicU64,
+    }
+
+    /// The step is reached: the process may end here.
+    pub fn reach(point: Point) {
+        static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+        let Some(armed) = ARMED.get_or_init(from_environment) else { return };
+        if armed.point == point && armed.hits_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            eprintln!("failpoint {} reached, the process ends", point.name());
+            abort();
+        }
+    }
+
+    /// A name that is not understood ends the process too: a test must not pass because of a slip.
+    fn from_environment() -> Option<Armed> {
+        #[expect(clippy::disallowed_methods, reason = "no setting: only tests know it")]
+        let text = std::env::var(VARIABLE).ok()?;
+        let armed = text.split_once(':').and_then(|(name, hits)| {
+            let point = Point::ALL.into_iter().find(|point| point.name() == name)?;
+            Some(Armed { point, hits_left: AtomicU64::new(hits.parse().ok()?) })
+        });
+        if armed.is_none() {
+            eprintln!("{VARIABLE}={text} is not STEP:HITS");
+            abort();
+        }
+        armed
+    }
+}

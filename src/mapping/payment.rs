@@ -1,0 +1,309 @@
+//! A payment's state as two calls tell it, and the answer to the one call that changes it.
+//!
+//! | what `POST /transaction` answered                                     | verdict    |
+//! |-----------------------------------------------------------------------|------------|
+//! | 2xx, `Approved` and `approved`, the command's `type`, codes `00`      | `Approved` |
+//! | 2xx, `Declined` or `Error` and `declined`, no other `type`, no `00`   | `Declined` |
+//! | anything else: another word, a contradiction, HTML, half a body       | `Unclear`  |
+//!
+//! No detail quotes a value: answers hold cards and names.
+
+use std::borrow::Cow;
+
+use crate::{
+    domain::{
+        money::Money,
+        payment::{Change, PaymentState, Provider, Verdict},
+        vocabulary::{VirtualPosKind, VirtualPosStatus},
+    },
+    mapping::{
+        card,
+        json::{Fields, Key, Mask::*, keys},
+        reader::{Problem, Reader},
+        text::Folded,
+        virtual_pos::{self, VirtualPosKey},
+        words,
+    },
+};
+
+/// The code of success, in both code fields.
+const DONE: &str = "00";
+/// Longer texts of the provider are cut.
+const TEXT_CHARS_MAX: usize = 300;
+
+keys! {
+    FoundKey {
+        ReferenceNo = "referanceNo", Open, "";
+        Amount = "amount", Open, "";
+        Status = "status", Open, "";
+    }
+}
+
+keys! {
+    AnswerKey {
+        OperationId = "islem_id", Open, "";
+        Type = "type", Open, "";
+        TransactionId = "trans_id", Open, "";
+        Response = "response", Open, "";
+        ReturnCode = "proc_return_code", Open, "";
+        Refunded = "iade_tutar", Open, "";
+        ErrorCode = "error_code", Open, "";
+        ErrorMessage = "error_message", Free, "";
+        Status = "status", Open, "";
+        StatusDetail = "status_detail", Open, "";
+        // Of other answers of this API; here they can only contradict.
+        Success = "success", Open, "";
+    }
+}
+
+/// Why a payment's state cannot be told from what the API sent; names fields, never values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(
+    /// The field, and what is wrong with it.
+    pub String,
+);
+
+impl From<Problem> for Unreadable {
+    fn from(problem: Problem) -> Self {
+        Self(format!("{}: {}", problem.field, problem.detail))
+    }
+}
+
+fn unreadable<T>(detail: &str) -> Result<T, Unreadable> {
+    Err(Unreadable(detail.to_owned()))
+}
+
+/// Status and amount from the object that `/transaction/find` answers about `reference_no`.
+///
+/// # Errors
+/// Where it is about another payment, tells a status that nobody documented, or an amount that is
+/// no plain decimal.
+pub fn found_state(json: &str, reference_no: &str) -> Result<PaymentState, Unreadable> {
+    let fields = read_once::<FoundKey>(json)?;
+    let mut reader = Reader::new(&fields);
+    if reader.text(FoundKey::ReferenceNo)?.as_deref() != Some(reference_no) {
+        return unreadable("referanceNo: not the payment that was asked for");
+    }
+    let status = words::virtual_pos_status(reader.text(FoundKey::Status)?.as_deref());
+    let amount = reader.money(FoundKey::Amount)?;
+    Ok(PaymentState { status: known(status)?, amount, refunded: None, currency: None })
+}
+
+/// Everything that a row of the list tells about its payment.
+///
+/// # Errors
+/// Where status, amounts or currency cannot be read without guessing.
+pub fn listed_state(json: &str) -> Result<PaymentState, Unreadable> {
+    let fields = read_once::<VirtualPosKey>(json)?;
+    let mut reader = Reader::new(&fields);
+    let (status, _, _) = virtual_pos::status(&mut reader)?;
+    let refunded = reader.money(VirtualPosKey::RefundedAmount)?;
+    if refunded.is_some_and(|refunded| refunded < Money::ZERO) {
+        return unreadable("iade_tutar: below zero");
+    }
+    let currency = reader.currency(VirtualPosKey::Currency)?;
+    Ok(PaymentState {
+        status: known(status)?,
+        amount: reader.money(VirtualPosKey::Amount)?,
+        refunded,
+        currency: currency.map(|currency| currency.code.into_owned()),
+    })
+}
+
+/// The reference of the payment that a row of the list is; nothing where the row is a cancel or a
+/// refund of its own (`tur`), or cannot be read.
+pub fn reference_of(json: &str) -> Option<String> {
+    let fields = Fields::read(json, VirtualPosKey::FIELDS, false)?;
+    let mut reader = Reader::new(&fields);
+    let kind = reader.text(VirtualPosKey::Kind).ok()?;
+    match words::virtual_pos_kind(kind.as_deref()) {
+        VirtualPosKind::Cancel | VirtualPosKind::Refund => None,
+        VirtualPosKind::Payment | VirtualPosKind::Unknown => {
+            reader.text(VirtualPosKey::ReferenceNo).ok()?.map(Cow::into_owned)
+        }
+    }
+}
+
+/// One state from `find` and from the list's row, which must not contradict each other.
+///
+/// # Errors
+/// Where they do: the payment changed between the two calls, or one of them is not about it.
+pub fn join(found: PaymentState, listed: PaymentState) -> Result<PaymentState, Unreadable> {
+    if found.status != listed.status {
+        return unreadable("status: find and the list tell different ones");
+    }
+    if let (Some(found), Some(listed)) = (found.amount, listed.amount)
+        && found != listed
+    {
+        return unreadable("amount: find and the list tell different ones");
+    }
+    Ok(PaymentState { amount: found.amount.or(listed.amount), ..listed })
+}
+
+fn known(status: VirtualPosStatus) -> Result<VirtualPosStatus, Unreadable> {
+    match status {
+        VirtualPosStatus::Unknown => unreadable("status: absent, or a word that is not documented"),
+        VirtualPosStatus::Successful
+        | VirtualPosStatus::Failed
+        | VirtualPosStatus::Cancelled
+        | VirtualPosStatus::Refunded => Ok(status),
+    }
+}
+
+/// An object each of whose keys stands once.
+fn read_once<K: Key>(json: &str) -> Result<Fields<'_>, Unreadable> {
+    let Some(fields) = Fields::read(json, K::FIELDS, false) else {
+        return unreadable("not a JSON object");
+    };
+    if fields.duplicate {
+        return unreadable("a key stands twice");
+    }
+    Ok(fields)
+}
+
+/// What the answer to `POST /transaction` says about the change that was asked for.
+pub fn answer(change: Change, status: u16, body: &str) -> Verdict {
+    read_answer(change, status, body)
+        .unwrap_or_else(|Unreadable(detail)| Verdict::Unclear { detail })
+}
+
+fn read_answer(change: Change, status: u16, body: &str) -> Result<Verdict, Unreadable> {
+    if !(200..300).contains(&status) {
+        return Err(Unreadable(format!("HTTP status {status}")));
+    }
+    let body = body.trim_start_matches('\u{feff}').trim();
+    if body.is_empty() {
+        return unreadable("an empty body");
+    }
+    if body.starts_with('<') {
+        return unreadable("HTML instead of JSON");
+    }
+    let fields = read_once::<AnswerKey>(body)?;
+    let mut reader = Reader::new(&fields);
+    let done = is_done(&mut reader)?;
+    check_type(&mut reader, change, done)?;
+    check_codes(&mut reader, done)?;
+    let provider = provider(&mut reader)?;
+    if done {
+        check_refunded(change, provider.refunded_total)?;
+    }
+    Ok(if done { Verdict::Approved(provider) } else { Verdict::Declined(provider) })
+}
+
+/// Whether every word of the answer says done, or every one says not done.
+fn is_done(reader: &mut Reader<'_, '_>) -> Result<bool, Unreadable> {
+    let response = Word::read(reader, AnswerKey::Response)?;
+    let status = Word::read(reader, AnswerKey::Status)?;
+    let done = match (response, status) {
+        (Word::Approved, Word::Approved) => true,
+        (Word::Declined | Word::Error, Word::Declined) => false,
+        (Word::Absent, _) | (_, Word::Absent) => {
+            return unreadable("response or status is missing");
+        }
+        (Word::Other, _) | (_, Word::Other) => {
+            return unreadable("response or status is a word that is not documented");
+        }
+        (Word::Approved, Word::Declined | Word::Error)
+        | (Word::Declined | Word::Error, Word::Approved | Word::Error) => {
+            return unreadable("response and status contradict each other");
+        }
+    };
+    // Documented as a detail in words; only a word of the status's own kind can contradict it.
+    let detail = Word::read(reader, AnswerKey::StatusDetail)?;
+    if (done && matches!(detail, Word::Declined | Word::Error))
+        || (!done && detail == Word::Approved)
+    {
+        return unreadable("status_detail contradicts status");
+    }
+    match reader.text(AnswerKey::Success)?.as_deref().map(|text| text == "true" || text == "1") {
+        Some(success) if success != done => unreadable("success contradicts status"),
+        Some(_) | None => Ok(done),
+    }
+}
+
+/// The words of `response`, `status` and `status_detail`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Absent,
+    Approved,
+    Declined,
+    Error,
+    Other,
+}
+
+impl Word {
+    fn read(reader: &mut Reader<'_, '_>, key: AnswerKey) -> Result<Self, Unreadable> {
+        let Some(text) = reader.text(key)? else { return Ok(Self::Absent) };
+        Ok(match Folded::of(&text).as_ref().map(Folded::as_str) {
+            Some("approved") => Self::Approved,
+            Some("declined") => Self::Declined,
+            Some("error") => Self::Error,
+            Some(_) | None => Self::Other,
+        })
+    }
+}
+
+/// An approval must name the change that was asked for; a refusal must not name another one.
+fn check_type(reader: &mut Reader<'_, '_>, change: Change, done: bool) -> Result<(), Unreadable> {
+    let wanted = match change {
+        Change::Cancel => VirtualPosKind::Cancel,
+        Change::Refund { .. } => VirtualPosKind::Refund,
+    };
+    match reader.text(AnswerKey::Type)? {
+        None if done => unreadable("type is missing"),
+        None => Ok(()),
+        Some(text) if words::virtual_pos_kind(Some(&text)) == wanted => Ok(()),
+        Some(_) => unreadable("type is not that of the command"),
+    }
+}
+
+fn check_codes(reader: &mut Reader<'_, '_>, done: bool) -> Result<(), Unreadable> {
+    for key in [AnswerKey::ReturnCode, AnswerKey::ErrorCode] {
+        let code = reader.text(key)?;
+        if code.is_some_and(|code| (code.trim() == DONE) != done) {
+            return Err(Unreadable(format!("{} contradicts status", key.name())));
+        }
+    }
+    Ok(())
+}
+
+/// After a refund at least its amount was given back, where the answer tells how much.
+fn check_refunded(change: Change, total: Option<Money>) -> Result<(), Unreadable> {
+    match (change, total) {
+        (Change::Refund { amount }, Some(total)) if total < amount => {
+            unreadable("iade_tutar is less than the refund")
+        }
+        (Change::Refund { .. } | Change::Cancel, _) => Ok(()),
+    }
+}
+
+fn provider(reader: &mut Reader<'_, '_>) -> Result<Provider, Unreadable> {
+    Ok(Provider {
+        transaction_id: shown(reader.text(AnswerKey::TransactionId)?),
+        // Only told on: an id of another form says nothing about the money.
+        operation_id: reader.integer(AnswerKey::OperationId).ok().flatten(),
+        code: shown(reader.first_text(&[AnswerKey::ReturnCode, AnswerKey::ErrorCode])?),
+        message: shown(reader.text(AnswerKey::ErrorMessage)?),
+        refunded_total: reader.money(AnswerKey::Refunded)?,
+    })
+}
+
+/// A text of the provider: cards masked, cut, and nothing at all where it holds markup, in which
+/// another call of this API is known to put whole cards.
+fn shown(text: Option<Cow<'_, str>>) -> Option<String> {
+    let text = text?;
+    let text = text.trim();
+    let has_markup = text.match_indices('<').any(|(at, _)| {
+        let next = text.as_bytes().get(at + 1);
+        next.is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'!' | b'/' | b'?'))
+    });
+    if has_markup {
+        return None;
+    }
+    let masked = card::mask_runs(text).unwrap_or_else(|| text.to_owned());
+    Some(masked.chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect())
+}
+
+#[cfg(test)]
+mod tests;

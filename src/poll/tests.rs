@@ -1,0 +1,146 @@
+//! Pollers against the simulated source and a shard that writes nowhere.
+
+mod connection;
+mod entity;
+mod snapshot;
+mod task;
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::Client,
+    config::model::{self, Deletions, Privacy},
+    domain::{
+        ids::{EntityKey, Stream},
+        schemas,
+    },
+    mapping::PrivacyRules,
+    poll::{
+        board::Board,
+        connection::Parts,
+        digest::Target,
+        entity::{Entity, Shared},
+    },
+    publish::{batch::Batch, encode::Encoder, group},
+    sandbox::{Simulator, SimulatorOptions, simulator::SeenRequest},
+    state::changelog::EntityState,
+    telemetry::metrics::Metrics,
+};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A source, a client for it, and a shard whose commits are kept here.
+pub(super) struct Stage {
+    simulator: Simulator,
+    pub(super) parts: Parts,
+    committed: Arc<Mutex<Vec<Batch>>>,
+    /// Whether the shard still confirms commits.
+    confirms: Arc<AtomicBool>,
+    pub(super) stop: CancellationToken,
+    /// The secrets.
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    pub(super) async fn new() -> Self {
+        let options = SimulatorOptions {
+            accounts: 0,
+            terminals: 0,
+            customers: 2,
+            history_days: 0,
+            ..SimulatorOptions::default()
+        };
+        let simulator = Simulator::start(options).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key"), "sandbox-key").unwrap();
+        std::fs::write(folder.path().join("secret"), "sandbox-secret").unwrap();
+        let config = Arc::new(config(&simulator.base_url(), folder.path()));
+        let metrics = Arc::new(Metrics::new());
+        let (publisher, inbox) = group::channel();
+        let (committed, confirms) = (Arc::default(), Arc::new(AtomicBool::new(true)));
+        let (kept, on) = (Arc::clone(&committed), Arc::clone(&confirms));
+        tokio::spawn(inbox.serve(move |batch| {
+            let kept: &Mutex<Vec<Batch>> = &kept;
+            kept.lock().unwrap().push(batch);
+            on.load(Ordering::Relaxed)
+        }));
+        let ids = schemas::ALL.iter().map(|schema| (schema.name, 1)).collect();
+        let parts = Parts {
+            api: Client::new(&config, Arc::clone(&metrics)).unwrap(),
+            encoder: Arc::new(Encoder::new(&ids, |suffix| format!("vomsis.{suffix}")).unwrap()),
+            privacy: Arc::new(PrivacyRules::new(&Privacy::default(), None).unwrap()),
+            shared: Shared {
+                publisher,
+                board: Arc::new(Board::default()),
+                metrics,
+                rooms: super::rooms::Rooms::default(),
+            },
+            config,
+        };
+        let stop = CancellationToken::new();
+        Self { simulator, parts, committed, confirms, stop, _folder: folder }
+    }
+
+    fn entity(&self, stream: Stream, name: &str, state: EntityState) -> Arc<Entity> {
+        let Parts { config, encoder, privacy, shared, .. } = &self.parts;
+        let key = EntityKey { connection: config.id.clone(), stream, entity: name.into() };
+        let target = Target::new(config, key, Arc::clone(encoder), Arc::clone(privacy), 0.2);
+        Arc::new(Entity::new(target, Deletions::Emit, state, shared.clone()))
+    }
+
+    fn set_faults(&self, faults: &[&str]) {
+        self.simulator.set_faults(faults.iter().map(|fault| fault.parse().unwrap()).collect());
+    }
+
+    /// Requests of an operation so far, oldest first.
+    fn asked(&self, operation: &str) -> Vec<SeenRequest> {
+        let last = self.simulator.requests().last;
+        last.into_iter().filter(|request| request.operation == operation).collect()
+    }
+
+    fn commits(&self) -> usize {
+        self.committed.lock().unwrap().len()
+    }
+
+    /// Event types so far, and whether each is a tombstone's.
+    fn kinds(&self) -> Vec<String> {
+        let committed = self.committed.lock().unwrap();
+        let events = committed.iter().flat_map(|batch| &batch.events);
+        let kind = |headers: &crate::publish::batch::EventHeaders| headers.kind.to_string();
+        events.map(|e| e.headers.as_ref().map_or_else(|| "tombstone".to_owned(), kind)).collect()
+    }
+}
+
+fn config(url: &str, folder: &std::path::Path) -> model::Connection {
+    let folder = folder.display();
+    let files = format!("app_key_file: {folder}/key, app_secret_file: {folder}/secret");
+    let text = format!(
+        "connections: [{{id: acme, bank_pos: {{base_url: \"{url}/api/v2\", {files}}}, \
+         virtual_pos: {{base_url: \"{url}/api/vpos/v3\", {files}}}, \
+         quota: {{requests_per_minute: 60000, concurrency: 8, reserved_for_payments: 0}}}}]\n"
+    );
+    let loaded = crate::config::parse("c", &text, std::iter::empty()).unwrap();
+    model::Connection::clone(&loaded.config.connections[0])
+}
+
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let waited = tokio::time::timeout(DEADLINE, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "waited in vain: {what}");
+}
+
+fn fields(value: Value) -> serde_json::Map<String, Value> {
+    value.as_object().unwrap().clone()
+}

@@ -1,0 +1,146 @@
+//! What a read may change, and when.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    api::Rows,
+    domain::{
+        ids::SourceId,
+        time::{Day, Timestamp},
+    },
+    poll::{
+        digest::{Reason, Refusal},
+        entity::{Advance, Failure, Reading, now},
+        plan::Window,
+    },
+    state::{codec, codec::StateKey},
+};
+
+fn today() -> Day {
+    now().local_day()
+}
+
+/// A row of today with these changes.
+fn row(id: i64, changes: &Value) -> String {
+    let date = today().to_date();
+    let mut row = json!({
+        "id": id, "bank_account_id": 73, "system_date": format!("{date} 10:00:00"),
+        "amount": "5.00", "fec_name": "TL", "type": "alacakli", "note": null,
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        row[key] = value.clone();
+    }
+    row.to_string()
+}
+
+fn rows(texts: &[String]) -> [Rows; 1] {
+    [Rows::from_texts(texts, now())]
+}
+
+fn reading(answers: &[Rows], advance: Advance) -> Reading<'_> {
+    let reason = match advance {
+        Advance::Cursor => Reason::Live,
+        Advance::Backfill(_) => Reason::Backfill,
+        Advance::Nothing => Reason::LookBack,
+    };
+    let start = today().plus(-5);
+    Reading { answers, reason, window: None, advance, first_kept: None, start }
+}
+
+/// The shard's account 73, whose history is read and which has row 7.
+async fn known(stage: &Stage) -> Arc<Entity> {
+    let entity = stage.entity(Stream::BankTransactions, "73", EntityState::default());
+    let answers = rows(&[row(7, &json!({}))]);
+    entity.take_in(&reading(&answers, Advance::Backfill(None))).await.unwrap();
+    entity
+}
+
+#[tokio::test]
+async fn an_unchanged_poll_writes_nothing_and_a_changed_one_writes_its_checkpoint_last() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    assert_eq!(stage.commits(), 1);
+    for advance in [Advance::Cursor, Advance::Nothing, Advance::Cursor] {
+        let answers = rows(&[row(7, &json!({}))]);
+        let digest = entity.take_in(&reading(&answers, advance)).await.unwrap();
+        assert_eq!((digest.counts.unchanged, stage.commits()), (1, 1), "{advance:?}");
+    }
+    let answers = rows(&[row(9, &json!({}))]);
+    entity.take_in(&reading(&answers, Advance::Cursor)).await.unwrap();
+    let committed = stage.committed.lock().unwrap();
+    let last = committed[1].state.last().unwrap();
+    assert_eq!(StateKey::parse(&last.key), Ok(StateKey::Checkpoint(entity.target.key.clone())));
+    let codec::StateValue::Checkpoint(written) =
+        codec::decode(last.value.as_ref().unwrap()).unwrap()
+    else {
+        panic!("{last:?}")
+    };
+    assert_eq!((committed.len(), written.cursor), (2, Some(9)));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_believed_moves_nothing() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    let before = entity.checkpoint(today()).await;
+    let old = Window { from: today().plus(-100), to: today().plus(-94) };
+    let outside = rows(&[row(50, &json!({}))]);
+    let read = Reading { window: Some(old), ..reading(&outside, Advance::Cursor) };
+    let refused = entity.take_in(&read).await.unwrap_err();
+    assert!(matches!(refused, Failure::Refused(Refusal::OutsideWindow { .. })), "{refused}");
+    let bad: Vec<String> = (60..80).map(|id| row(id, &json!({"amount": "NaN"}))).collect();
+    let bad = rows(&bad);
+    let refused = entity.take_in(&reading(&bad, Advance::Cursor)).await.unwrap_err();
+    assert!(matches!(refused, Failure::Refused(Refusal::TooManyBad { .. })), "{refused}");
+    assert_eq!((entity.checkpoint(today()).await, stage.commits()), (before, 1));
+}
+
+#[tokio::test]
+async fn what_is_not_confirmed_is_not_remembered() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    let before = entity.checkpoint(today()).await;
+    stage.confirms.store(false, Ordering::Relaxed);
+    let answers = rows(&[row(8, &json!({}))]);
+    let lost = entity.take_in(&reading(&answers, Advance::Cursor)).await.unwrap_err();
+    assert!(matches!(lost, Failure::Gone(_)), "{lost}");
+    assert_eq!(entity.checkpoint(today()).await, before);
+}
+
+#[tokio::test]
+async fn a_row_found_by_the_look_back_does_not_hide_lower_ids_from_the_live_poll() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    let answers = rows(&[row(9, &json!({}))]);
+    entity.take_in(&reading(&answers, Advance::Nothing)).await.unwrap();
+    assert_eq!(entity.checkpoint(today()).await.cursor, Some(7));
+    let answers = rows(&[row(8, &json!({})), row(9, &json!({}))]);
+    let digest = entity.take_in(&reading(&answers, Advance::Cursor)).await.unwrap();
+    assert_eq!((digest.counts.new, digest.counts.unchanged), (1, 1));
+    assert_eq!(entity.checkpoint(today()).await.cursor, Some(9));
+}
+
+#[tokio::test]
+async fn a_row_is_gone_after_two_complete_reads_without_it_and_not_after_one() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    let days = Window { from: today().plus(-1), to: today() };
+    let at = |seconds: i64| Timestamp(now().0 + seconds * 1000);
+    let (none, all) = (HashSet::new(), HashSet::from([SourceId::Number(7)]));
+    // missing, there again, missing: that is once in a row
+    for (second, (present, gone)) in [(&none, 0), (&all, 0), (&none, 0)].into_iter().enumerate() {
+        let second = i64::try_from(second).unwrap();
+        assert_eq!(entity.take_absences(present, days, at(second)).await.unwrap(), gone);
+    }
+    // days that the reads did not cover prove nothing
+    let yesterday = Window { from: days.from, to: days.from };
+    assert_eq!(entity.take_absences(&none, yesterday, at(4)).await.unwrap(), 0);
+    assert_eq!(entity.take_absences(&none, days, at(5)).await.unwrap(), 0);
+    assert_eq!(stage.commits(), 1);
+    assert_eq!(entity.take_absences(&none, days, at(6)).await.unwrap(), 1);
+    assert_eq!(stage.kinds().last().unwrap(), "io.vomsis.v1.RowDeletion.deleted");
+    assert_eq!(entity.take_absences(&none, days, at(7)).await.unwrap(), 0, "gone once");
+}

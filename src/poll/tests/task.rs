@@ -1,0 +1,104 @@
+//! The poller of one account: what a failure moves, and what is asked next.
+
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::{
+    config::model::DateType,
+    poll::{
+        entity::now,
+        feed::Served,
+        fetch::{Fetcher, Origin},
+        plan::Schedule,
+        task::Follow,
+    },
+};
+
+const ACCOUNT: i64 = 73;
+const ROWS: &str = "account_transactions";
+
+fn follow(stage: &Stage, entity: &Arc<Entity>) -> JoinHandle<()> {
+    let origin = Origin::Account { id: ACCOUNT, date_type: DateType::SystemDate };
+    let follow = Follow {
+        entity: Arc::clone(entity),
+        schedule: Schedule {
+            window_days: 7,
+            overlap_days: 1,
+            lookback_days: 3,
+            start_days: 3,
+            settled_days: 0,
+            poll_interval: Duration::from_millis(40),
+            lookback_interval: Duration::from_secs(3600),
+        },
+        api: stage.parts.api.clone(),
+        fetcher: Fetcher::new(stage.parts.api.clone(), origin),
+        served: Served::default(),
+        closing: CancellationToken::new(),
+        stop: stage.stop.clone(),
+    };
+    tokio::spawn(follow.run())
+}
+
+fn account(stage: &Stage) -> Arc<Entity> {
+    stage.entity(Stream::BankTransactions, &ACCOUNT.to_string(), EntityState::default())
+}
+
+fn add_row(stage: &Stage) -> i64 {
+    let rows = vec![fields(json!({}))];
+    let mut ledger = stage.simulator.ledger();
+    ledger.add_rows(Stream::BankTransactions, &ACCOUNT.to_string(), rows).unwrap()[0]
+}
+
+#[tokio::test]
+async fn a_backfill_window_that_fails_is_asked_for_again() {
+    let stage = Stage::new().await;
+    add_row(&stage);
+    stage.set_faults(&["missing_key:x2:account_transactions"]);
+    let entity = account(&stage);
+    let poller = follow(&stage, &entity);
+    until("the history is read", || stage.kinds().len() == 1).await;
+    until("it is polled", || stage.asked(ROWS).len() > 3).await;
+    stage.stop.cancel();
+    poller.await.unwrap();
+    let asked = stage.asked(ROWS);
+    assert!(asked[0].target.contains("beginDate"), "{}", asked[0].target);
+    assert_eq!(asked[1].target, asked[0].target);
+    assert_eq!(asked[2].target, asked[0].target);
+    assert_ne!(asked[3].target, asked[0].target, "done after the first good answer");
+    assert_eq!(entity.checkpoint(now().local_day()).await.backfill_next, None);
+}
+
+#[tokio::test]
+async fn a_failed_poll_moves_no_cursor_and_the_next_asks_above_the_same_one() {
+    let stage = Stage::new().await;
+    let known = add_row(&stage);
+    let entity = account(&stage);
+    let poller = follow(&stage, &entity);
+    let above = |id: i64| format!("lastId={id}&");
+    let polls_above = |id: i64| {
+        stage.asked(ROWS).iter().filter(|request| request.target.contains(&above(id))).count()
+    };
+    until("the history is read and polled above", || polls_above(known) > 0).await;
+    stage.set_faults(&["missing_key:account_transactions"]);
+    let commits = stage.commits();
+    let next = add_row(&stage);
+    let before = polls_above(known);
+    until("some polls fail", || polls_above(known) > before + 2).await;
+    assert_eq!((stage.commits(), polls_above(next)), (commits, 0));
+    stage.set_faults(&[]);
+    until("it asks above the new row", || polls_above(next) > 0).await;
+    stage.stop.cancel();
+    poller.await.unwrap();
+    assert_eq!(stage.kinds().len(), 2, "both rows once");
+}
+
+#[tokio::test]
+async fn a_poller_whose_shard_is_gone_ends() {
+    let stage = Stage::new().await;
+    add_row(&stage);
+    stage.confirms.store(false, Ordering::Relaxed);
+    let poller = follow(&stage, &account(&stage));
+    tokio::time::timeout(DEADLINE, poller).await.unwrap().unwrap();
+    assert_eq!(stage.commits(), 1);
+}

@@ -1,0 +1,255 @@
+//! One transactional producer: its lock, and transactions that end well or end it.
+//!
+//! Anything but a confirmed commit ends the producer: librdkafka would commit what is left after a
+//! failed `send`, and after a time-out nobody knows what the broker did, so the caller throws the
+//! producer away, opens a new one and reads the state again.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    error::KafkaError,
+    message::{Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer},
+    types::RDKafkaErrorCode,
+};
+
+use crate::{
+    config::model::Kafka,
+    domain::time::Timestamp,
+    failpoints::{self, Point},
+    kafka::{
+        context::{Deliveries, Sent},
+        settings::{Role, client_config},
+        verdict::Verdict,
+    },
+};
+
+use super::batch::{EventHeaders, EventRecord};
+
+/// How long `init_transactions` may take: longer than a predecessor's open transaction.
+pub const INIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a commit call may take; the broker aborts after ten seconds by itself.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long delivery of all records may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+const DRAIN_PAUSE: Duration = Duration::from_micros(200);
+
+/// Why a producer is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("{step} of transactional id {transactional_id}: {reason}")]
+pub struct Lost {
+    /// Which call.
+    pub step: &'static str,
+    /// Whose transaction.
+    pub transactional_id: String,
+    /// What it means.
+    pub verdict: Verdict,
+    /// What Kafka says.
+    pub reason: String,
+}
+
+/// A record on its way out.
+#[derive(Debug, Clone)]
+pub struct Outgoing<'a> {
+    /// The full topic name.
+    pub topic: &'a str,
+    /// Where the topic is not partitioned by key.
+    pub partition: Option<i32>,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Without one it is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: Option<OwnedHeaders>,
+    /// What it is, for its delivery report.
+    pub sent: Sent,
+}
+
+/// A producer that holds the lock of its transactional id.
+pub struct Transactions {
+    producer: BaseProducer<Deliveries>,
+    transactional_id: String,
+}
+
+impl std::fmt::Debug for Transactions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transactions")
+            .field("transactional_id", &self.transactional_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transactions {
+    /// Creates the producer and takes the lock: whoever held the id before is fenced from now on,
+    /// and every transaction of it is either committed or aborted when this returns.
+    ///
+    /// Blocks up to [`INIT_TIMEOUT`].
+    pub fn lock(kafka: &Kafka, transactional_id: String) -> Result<Self, Lost> {
+        let role = Role::Writer { transactional_id: transactional_id.clone() };
+        let lost = |step, error: KafkaError| Lost {
+            step,
+            transactional_id: transactional_id.clone(),
+            verdict: Verdict::of(&error),
+            reason: error.to_string(),
+        };
+        let producer: BaseProducer<Deliveries> = client_config(kafka, &role)
+            .and_then(|config| config.create_with_context(Deliveries::default()))
+            .map_err(|e| lost("creating the producer", e))?;
+        producer.init_transactions(INIT_TIMEOUT).map_err(|e| lost("init_transactions", e))?;
+        Ok(Self { producer, transactional_id })
+    }
+
+    /// First offset and true end (read-uncommitted) of a partition.
+    pub fn watermarks(
+        &self,
+        topic: &str,
+        partition: i32,
+        timeout: Duration,
+    ) -> Result<(i64, i64), Lost> {
+        self.producer
+            .client()
+            .fetch_watermarks(topic, partition, timeout)
+            .map_err(|e| self.lost("reading the watermarks", &e))
+    }
+
+    /// The id of the cluster, where the broker tells it.
+    pub fn cluster_id(&self, timeout: Duration) -> Option<String> {
+        self.producer.client().fetch_cluster_id(timeout)
+    }
+
+    /// Commits what `fill` sends as one transaction. Blocks; after an error this must be dropped.
+    pub fn commit(&mut self, fill: impl FnOnce(&Self) -> Result<(), Lost>) -> Result<(), Lost> {
+        self.producer.context().begin();
+        self.producer.begin_transaction().map_err(|e| self.lost("begin_transaction", &e))?;
+        failpoints::reach(Point::Begun);
+        fill(self)?;
+        self.drain()?;
+        failpoints::reach(Point::BeforeCommit);
+        self.producer
+            .commit_transaction(COMMIT_TIMEOUT)
+            .map_err(|e| self.lost("commit_transaction", &e))?;
+        failpoints::reach(Point::Committed);
+        Ok(())
+    }
+
+    /// The offset after the newest state record delivered so far.
+    pub fn state_next_offset(&self) -> i64 {
+        self.producer.context().state_next_offset()
+    }
+
+    /// Partition and offset of the last transaction's journal records, in the order in which they
+    /// were sent.
+    pub fn journal_places(&self) -> Vec<(i32, i64)> {
+        self.producer.context().journal_places()
+    }
+
+    /// Records handed over and not yet acknowledged.
+    pub fn in_flight(&self) -> i32 {
+        self.producer.in_flight_count()
+    }
+
+    /// Hands one record to the producer; only within [`commit`](Self::commit).
+    pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Lost> {
+        let mut message: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(outgoing.topic, outgoing.sent.opaque());
+        message.partition = outgoing.partition;
+        message.key = outgoing.key;
+        message.payload = outgoing.value;
+        message.headers = outgoing.headers;
+        let mut full_since = None;
+        loop {
+            match self.producer.send(message) {
+                Ok(()) => {
+                    failpoints::reach(Point::Sent);
+                    return Ok(());
+                }
+                // A full queue is the usual backpressure of a large transaction.
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if full_since.get_or_insert_with(Instant::now).elapsed() < DRAIN_TIMEOUT =>
+                {
+                    message = back;
+                    self.producer.poll(Duration::ZERO);
+                    thread::sleep(DRAIN_PAUSE);
+                }
+                Err((error, _)) => return Err(self.lost("send", &error)),
+            }
+        }
+    }
+
+    /// Hands one event to the producer; only within [`commit`](Self::commit).
+    pub fn send_event(&self, event: &EventRecord, times: &mut Times) -> Result<(), Lost> {
+        let headers = event.headers.as_ref();
+        self.send(Outgoing {
+            topic: &event.topic,
+            partition: None,
+            key: Some(event.key.as_bytes()),
+            value: event.value.as_deref(),
+            headers: headers.map(|headers| cloud_event_headers(headers, times.text(headers.time))),
+            sent: Sent::Event,
+        })
+    }
+
+    /// Waits until every record is acknowledged: commit's own flush would poll in steps of 100 ms.
+    fn drain(&self) -> Result<(), Lost> {
+        let started = Instant::now();
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(Duration::ZERO);
+            if started.elapsed() > DRAIN_TIMEOUT {
+                let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
+                return Err(self.lost("delivering the records", &error));
+            }
+            thread::sleep(DRAIN_PAUSE);
+        }
+        self.producer.poll(Duration::ZERO);
+        match self.producer.context().first_error() {
+            None => Ok(()),
+            Some(code) => {
+                Err(self.lost("delivering the records", &KafkaError::MessageProduction(code)))
+            }
+        }
+    }
+
+    fn lost(&self, step: &'static str, error: &KafkaError) -> Lost {
+        let fatal = self.producer.client().fatal_error();
+        Lost {
+            step,
+            transactional_id: self.transactional_id.clone(),
+            verdict: Verdict::with_fatal(fatal.as_ref().map(|(code, _)| *code), error),
+            reason: fatal.map_or_else(
+                || error.to_string(),
+                |(_, cause)| format!("{error}, because of a fatal error: {cause}"),
+            ),
+        }
+    }
+}
+
+/// `ce_time` as text: the rows of an answer share theirs, so the last one usually serves.
+#[derive(Debug, Default)]
+pub struct Times {
+    last: Option<(Timestamp, String)>,
+}
+
+impl Times {
+    fn text(&mut self, time: Timestamp) -> &str {
+        if self.last.as_ref().is_none_or(|(known, _)| *known != time) {
+            self.last = Some((time, time.to_rfc3339()));
+        }
+        self.last.as_ref().map_or("", |(_, text)| text)
+    }
+}
+
+/// CloudEvents headers in Kafka's binary mode; `time` is `headers.time` as text.
+fn cloud_event_headers(headers: &EventHeaders, time: &str) -> OwnedHeaders {
+    let mut id = [0_u8; uuid::fmt::Hyphenated::LENGTH];
+    let id: &str = headers.id.as_hyphenated().encode_lower(&mut id);
+    OwnedHeaders::new_with_capacity(6)
+        .insert(Header { key: "ce_specversion", value: Some("1.0") })
+        .insert(Header { key: "ce_id", value: Some(id) })
+        .insert(Header { key: "ce_source", value: Some(headers.source.as_ref()) })
+        .insert(Header { key: "ce_type", value: Some(headers.kind.as_ref()) })
+        .insert(Header { key: "ce_time", value: Some(time) })
+        .insert(Header { key: "content-type", value: Some("application/avro") })
+}

@@ -1,0 +1,120 @@
+//! The way out of a regression: an operator looks at what was lost, and accepts it.
+//!
+//! The decision is a record in the state partition itself, written under the shard's lock: whoever
+//! runs the shard next finds it, a connector that waits with the shard stopped included. Nothing
+//! that is left is deleted; what is missing is read again from the source.
+
+use std::sync::atomic::AtomicU64;
+
+use rdkafka::error::KafkaError;
+
+use crate::{
+    config::model::Kafka,
+    domain::time::Timestamp,
+    kafka::{
+        reading::{self, Stretch},
+        settings::shard_transactional_id,
+    },
+    publish::{
+        batch::{Batch, StateRecord},
+        writer::{Lost, Writer},
+    },
+    state::{
+        changelog::ShardState,
+        codec,
+        note::{Found, Note, Regression, check_regression},
+        reset::Reset,
+    },
+};
+
+use super::{assignment, inspect, restore::new_identity};
+
+/// Why the shards could not be looked at, or the decision not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The group's notes could not be read.
+    #[error("the notes of group {group} cannot be read: {source}")]
+    Notes {
+        /// The group.
+        group: String,
+        /// What Kafka says.
+        source: KafkaError,
+    },
+    /// The state topic could not be read.
+    #[error(transparent)]
+    Read(#[from] reading::Error),
+    /// The shard could not be locked, or the decision was not committed.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
+/// Who decides, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One shard as it stands.
+#[derive(Debug)]
+pub struct Standing {
+    /// The shard.
+    pub shard: i32,
+    /// What the group noted of it.
+    pub note: Option<Note>,
+    /// First offset that is still there.
+    pub start: i64,
+    /// The true end.
+    pub end: i64,
+    /// What is left.
+    pub state: ShardState,
+    /// What it lost, unless somebody has accepted that already.
+    pub regression: Option<Regression>,
+}
+
+/// Every shard as it stands; takes no lock. Blocks.
+pub fn look(kafka: &Kafka) -> Result<Vec<Standing>, Error> {
+    let notes = assignment::notes(kafka)
+        .map_err(|source| Error::Notes { group: kafka.group.clone(), source })?;
+    let standing = |stretch: Stretch| {
+        let state = inspect::committed_state(kafka, &stretch, &AtomicU64::new(0))?;
+        let Stretch { partition: shard, from: start, end, .. } = stretch;
+        let note = notes.get(&shard).cloned();
+        let found = Found { identity: state.identity(), start, end };
+        let regression = check_regression(note.as_ref(), found, state.reset()).err();
+        Ok(Standing { shard, note, start, end, state, regression })
+    };
+    inspect::stretches(kafka)?.into_iter().map(standing).collect()
+}
+
+/// Accepts what the shard has lost. Takes its lock, so that nobody writes meanwhile. Blocks.
+pub fn accept(
+    env: &str,
+    kafka: &Kafka,
+    standing: &Standing,
+    decision: &Decision,
+) -> Result<(), Error> {
+    let shard = standing.shard;
+    let id = shard_transactional_id(env, kafka, shard);
+    let mut writer = Writer::lock(kafka, id, shard)?;
+    let Decision { by, why, at } = decision.clone();
+    let note = standing.note.as_ref();
+    let reset = Reset {
+        by,
+        why,
+        at,
+        noted_identity: note.map(|note| note.identity.clone()),
+        noted_end: note.map_or(0, |note| note.end),
+        start: standing.start,
+    };
+    // A new life: what the group noted of the old one, and caches of it, count no more.
+    let (_, identity) = new_identity();
+    let value = Some(codec::encode_reset(&reset));
+    let record = StateRecord { key: codec::RESET_KEY.to_owned(), value };
+    writer.commit(&[&Batch { events: Vec::new(), state: vec![identity, record] }])?;
+    Ok(())
+}

@@ -1,0 +1,311 @@
+//! Commands from their topic into the journal.
+//!
+//! A batch of records is one transaction: new commands, results of invalid ones, results of known
+//! ones again, records that are no commands. Only after it is committed do the commands get their
+//! turn, and only then may the group remember the offsets: what is not in the journal is read again.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use apache_avro::Schema;
+use tokio::{sync::mpsc, time::sleep};
+
+use crate::{
+    domain::{ids::ConnectionId, vocabulary::CommandType},
+    failpoints::{self, Point},
+    kafka::topics,
+    log_event,
+    publish::{
+        decode::split,
+        registry::{self, Registry},
+    },
+    telemetry::events::Event,
+};
+
+use super::{
+    admission::{self, Access, Intake, Known, RejectedBecause, Rejection, recall},
+    archive::Archive,
+    command::CommandKey,
+    desk::{Desk, Failure, announce, now},
+    intake::{Batches, Raw},
+    journal::{Arrival, Entry},
+    ledger::{JournalRecord, Refused, Write},
+    ownership::Progress,
+    payload,
+    result::{STREAM, duplicate_answer},
+};
+
+/// Open commands at which no more are read: the topic keeps them as well.
+const OPEN_MAX: usize = 20_000;
+const RETRY_MIN: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+const CROWDED_PAUSE: Duration = Duration::from_millis(200);
+
+/// Takes commands in.
+#[derive(Debug)]
+pub struct Clerk {
+    desk: Arc<Desk>,
+    registry: Registry,
+    archive: Arc<Archive>,
+    progress: mpsc::UnboundedSender<Progress>,
+    commands_topic: String,
+    rejected_topic: String,
+    schemas: HashMap<u32, Schema>,
+}
+
+/// What one batch comes to.
+#[derive(Debug, Default)]
+struct Take {
+    write: Write,
+    fresh: Vec<(Entry, i32)>,
+    refusals: Vec<&'static str>,
+    duplicates: Vec<CommandType>,
+}
+
+impl Clerk {
+    /// Knows no schema yet.
+    pub fn new(
+        desk: Arc<Desk>,
+        registry: Registry,
+        archive: Archive,
+        progress: mpsc::UnboundedSender<Progress>,
+        topic: impl Fn(&str) -> String,
+    ) -> Self {
+        Self {
+            desk,
+            registry,
+            archive: Arc::new(archive),
+            progress,
+            commands_topic: topic(topics::COMMANDS),
+            rejected_topic: topic(topics::REJECTED_COMMANDS),
+            schemas: HashMap::new(),
+        }
+    }
+
+    /// Runs until the ownership ends.
+    ///
+    /// # Errors
+    /// Where the journal is lost, or the topic cannot be read on.
+    pub async fn run(mut self, mut batches: Batches) -> Result<(), Failure> {
+        let stop = self.desk.fixed.stop.clone();
+        while !stop.is_cancelled() {
+            if self.desk.open_count() >= OPEN_MAX {
+                sleep(CROWDED_PAUSE).await;
+                continue;
+            }
+            let batch = tokio::select! {
+                () = stop.cancelled() => break,
+                batch = batches.recv() => batch.ok_or(Failure::IntakeEnded)?,
+            };
+            let Some(intakes) = self.decode(&batch).await else { break };
+            failpoints::reach(Point::CommandRead);
+            self.take_in(&batch, intakes).await?;
+        }
+        Ok(())
+    }
+
+    /// Decodes a batch; waits for a registry that does not answer. Nothing: the ownership ended.
+    async fn decode(&mut self, batch: &[Raw]) -> Option<Vec<Intake>> {
+        let mut intakes = Vec::with_capacity(batch.len());
+        for raw in batch {
+            intakes.push(self.decode_one(raw).await?);
+        }
+        Some(intakes)
+    }
+
+    async fn decode_one(&mut self, raw: &Raw) -> Option<Intake> {
+        let undecodable =
+            |detail: &str| Intake::Rejected(Rejection::new(RejectedBecause::Undecodable, detail));
+        let Some((id, datum)) = raw.value.as_deref().and_then(split) else {
+            return Some(undecodable("the value is not avro in the confluent wire format"));
+        };
+        if let Some(refusal) = self.learn_schema(id).await? {
+            return Some(undecodable(&refusal));
+        }
+        let Some(schema) = self.schemas.get(&id) else {
+            return Some(undecodable("its schema is not known"));
+        };
+        let connections = &self.desk.fixed.connections;
+        let access = |connection: &ConnectionId| match connections.get(connection) {
+            None => Access::Unknown,
+            Some(false) => Access::NoVirtualPos,
+            Some(true) => Access::Ready,
+        };
+        Some(match payload::decode(schema, datum) {
+            Ok(payload) => admission::read(&payload, raw.key.as_deref(), access),
+            Err(rejection) => Intake::Rejected(rejection),
+        })
+    }
+
+    /// Asks the registry for a schema until it answers: a registry that is away is no reason to
+    /// call a command undecodable. Outer nothing: the ownership ended; inner text: there is none.
+    async fn learn_schema(&mut self, id: u32) -> Option<Option<String>> {
+        let mut pause = RETRY_MIN;
+        while !self.schemas.contains_key(&id) {
+            match self.registry.schema(id).await {
+                Ok(text) => match Schema::parse_str(&text) {
+                    Ok(schema) => drop(self.schemas.insert(id, schema)),
+                    Err(error) => return Some(Some(format!("schema {id} is no avro: {error}"))),
+                },
+                Err(
+                    error @ (registry::Error::Missing { .. } | registry::Error::Refused { .. }),
+                ) => {
+                    return Some(Some(format!("the registry does not know schema {id}: {error}")));
+                }
+                Err(error) => {
+                    log_event!(Event::RegistryUnavailable, %error, retry_in_s = pause.as_secs_f64(), "payment commands wait for the schema registry");
+                    tokio::select! {
+                        () = self.desk.fixed.stop.cancelled() => return None,
+                        () = sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
+                    }
+                }
+            }
+        }
+        Some(None)
+    }
+
+    async fn take_in(&self, batch: &[Raw], intakes: Vec<Intake>) -> Result<(), Failure> {
+        let mut known = self.recall_all(&intakes).await?;
+        let mut take = Take::default();
+        for (raw, intake) in batch.iter().zip(intakes) {
+            self.take_one(&mut take, &mut known, raw, intake)?;
+        }
+        self.desk.write(take.write).await?;
+        failpoints::reach(Point::CommandJournaled);
+        self.count(&take.refusals, &take.duplicates);
+        take.fresh.iter().for_each(|(entry, _)| announce(entry));
+        self.desk.take_over(take.fresh);
+        self.tell_progress(batch);
+        Ok(())
+    }
+
+    /// The journal's entries of the batch's commands: open ones from memory, finished ones from
+    /// Kafka. In this order: a command leaves the memory only after its place is known.
+    async fn recall_all(&self, intakes: &[Intake]) -> Result<HashMap<CommandKey, Entry>, Failure> {
+        let mut known = HashMap::new();
+        let mut places = Vec::new();
+        for (key, _) in intakes.iter().filter_map(Intake::known_by) {
+            if known.contains_key(key) {
+                continue;
+            }
+            if let Some(entry) = self.desk.entry(key) {
+                known.insert(key.clone(), entry);
+            } else if let Some(place) = self.desk.fixed.index.place_of(key) {
+                places.push(place);
+            }
+        }
+        if places.is_empty() {
+            return Ok(known);
+        }
+        let archive = Arc::clone(&self.archive);
+        let read = tokio::task::spawn_blocking(move || {
+            places.into_iter().map(|place| archive.read(place)).collect::<Result<Vec<_>, _>>()
+        });
+        let entries = read.await.map_err(|error| Failure::Archive(error.to_string()))?;
+        for entry in entries.map_err(Failure::Archive)? {
+            known.insert(entry.key().clone(), entry);
+        }
+        Ok(known)
+    }
+
+    fn take_one(
+        &self,
+        take: &mut Take,
+        known: &mut HashMap<CommandKey, Entry>,
+        raw: &Raw,
+        intake: Intake,
+    ) -> Result<(), Failure> {
+        let now = now();
+        let existing = intake.known_by().and_then(|(key, digest)| {
+            let entry = known.get(key);
+            Some((entry?.clone(), recall(entry, digest)))
+        });
+        match (intake, existing) {
+            (Intake::Rejected(rejection), _) => {
+                take.refusals.push(rejection.reason.as_str());
+                take.write.refused.push(self.refused(raw, &rejection));
+            }
+            (_, Some((entry, Known::Again | Known::New))) => {
+                take.write.results.extend(self.desk.result(&entry)?);
+            }
+            (Intake::Accepted(command), Some((first, Known::Duplicate))) => {
+                let other = command.order.outline();
+                take.duplicates.push(other.kind);
+                let answer = duplicate_answer(&first, &other, now);
+                take.write.results.push(self.desk.encode(first.key(), answer)?);
+            }
+            (Intake::Invalid { outline, .. }, Some((first, Known::Duplicate))) => {
+                take.duplicates.push(outline.kind);
+                let answer = duplicate_answer(&first, &outline, now);
+                take.write.results.push(self.desk.encode(first.key(), answer)?);
+            }
+            (Intake::Accepted(command), None) => {
+                let arrival = Arrival { partition: raw.partition, offset: raw.offset };
+                let entry = Entry::received(command, arrival, now);
+                self.journal(take, known, entry, raw.partition)?;
+            }
+            (Intake::Invalid { key, outline, why }, None) => {
+                let entry = Entry::refused(key, outline, why, now);
+                self.journal(take, known, entry, raw.partition)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn journal(
+        &self,
+        take: &mut Take,
+        known: &mut HashMap<CommandKey, Entry>,
+        entry: Entry,
+        partition: i32,
+    ) -> Result<(), Failure> {
+        take.write.results.extend(self.desk.result(&entry)?);
+        take.write.journal.push(JournalRecord::story(&entry, partition));
+        known.insert(entry.key().clone(), entry.clone());
+        take.fresh.push((entry, partition));
+        Ok(())
+    }
+
+    fn refused(&self, raw: &Raw, rejection: &Rejection) -> Refused {
+        let reason = rejection.reason.as_str();
+        log_event!(
+            Event::CommandRefused,
+            topic = self.commands_topic,
+            partition = raw.partition,
+            offset = raw.offset,
+            reason,
+            "a record of the command topic is no payment command"
+        );
+        let headers = vec![
+            ("vomsis_reason", reason.to_owned()),
+            ("vomsis_detail", rejection.detail.clone()),
+            ("vomsis_source_topic", self.commands_topic.clone()),
+            ("vomsis_source_partition", raw.partition.to_string()),
+            ("vomsis_source_offset", raw.offset.to_string()),
+        ];
+        Refused { key: raw.key.clone(), value: raw.value.clone(), headers }
+    }
+
+    fn count(&self, refusals: &[&'static str], duplicates: &[CommandType]) {
+        let tally = &self.desk.fixed.tally;
+        duplicates.iter().for_each(|kind| tally.duplicate(*kind));
+        for reason in refusals {
+            let labels = ["", STREAM, self.rejected_topic.as_str(), reason];
+            tally.metrics().dlq_records.with_label_values(&labels).inc();
+        }
+    }
+
+    /// Lets the group remember how far the batch went.
+    fn tell_progress(&self, batch: &[Raw]) {
+        let mut next: HashMap<i32, i64> = HashMap::new();
+        for raw in batch {
+            let next = next.entry(raw.partition).or_default();
+            *next = (*next).max(raw.offset + 1);
+        }
+        for (partition, next) in next {
+            if let Some(note) = self.desk.fixed.index.note(partition) {
+                // The group member is gone only when the process is ending anyway.
+                drop(self.progress.send(Progress { partition, next, note }));
+            }
+        }
+    }
+}

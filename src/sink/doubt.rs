@@ -1,0 +1,93 @@
+//! Whether a payment's state tells what became of a request whose answer is not known.
+
+use crate::domain::{money::Money, payment::PaymentState, vocabulary::VirtualPosStatus};
+
+use super::command::Kind;
+
+/// What two looks at a payment say about the request between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// Only this command explains the difference: the money moved, once.
+    Explained,
+    /// Anything else; a person must look.
+    NotExplained {
+        /// What does not fit.
+        why: String,
+    },
+}
+
+/// Compares how a payment stood before the request with how it stands now.
+///
+/// | kind   | before              | now                 | and                              | judgement |
+/// |--------|---------------------|---------------------|----------------------------------|-----------|
+/// | REFUND | Successful, Refunded | Successful, Refunded | refunded grew by exactly the amount | Explained |
+/// | REFUND | anything else       |                     |                                  | not       |
+/// | CANCEL | Successful          | Cancelled           |                                  | Explained |
+/// | CANCEL | anything else       |                     |                                  | not       |
+///
+/// An unchanged payment is not explained either: it may have been declined, or never asked.
+pub fn judge_doubt(kind: Kind, before: &PaymentState, after: &PaymentState) -> Judgement {
+    let explained = match kind {
+        Kind::Refund { amount } => judge_refund(amount, before, after),
+        Kind::Cancel => judge_cancel(before, after),
+    };
+    match explained {
+        Ok(()) => Judgement::Explained,
+        Err(why) => Judgement::NotExplained { why },
+    }
+}
+
+fn judge_refund(amount: Money, before: &PaymentState, after: &PaymentState) -> Result<(), String> {
+    if !can_be_refunded(before.status) || !can_be_refunded(after.status) {
+        return Err(format!(
+            "the payment was {} and is {}, which no refund explains",
+            before.status, after.status
+        ));
+    }
+    let was = refunded(before).ok_or("what had been refunded before is not known")?;
+    let is = refunded(after).ok_or("the API does not tell what is refunded now")?;
+    match is.checked_sub(was) {
+        Some(grown) if grown == amount => Ok(()),
+        Some(Money::ZERO) => Err(format!("still {was} is refunded")),
+        Some(_) | None => {
+            Err(format!("refunded was {was} and is {is}, which one refund of {amount} is not"))
+        }
+    }
+}
+
+fn judge_cancel(before: &PaymentState, after: &PaymentState) -> Result<(), String> {
+    let (was, is) = (before.status, after.status);
+    if was == VirtualPosStatus::Successful && is == VirtualPosStatus::Cancelled {
+        Ok(())
+    } else {
+        Err(format!("the payment was {was} and is {is}"))
+    }
+}
+
+/// Whether money of a payment in this state can be given back.
+pub(super) const fn can_be_refunded(status: VirtualPosStatus) -> bool {
+    match status {
+        VirtualPosStatus::Successful | VirtualPosStatus::Refunded => true,
+        VirtualPosStatus::Unknown | VirtualPosStatus::Failed | VirtualPosStatus::Cancelled => false,
+    }
+}
+
+/// What was given back so far. A payment that was never refunded has no such sum, which is zero; a
+/// refunded one without it is not known.
+pub(super) fn refunded(state: &PaymentState) -> Option<Money> {
+    match (state.refunded, state.status) {
+        (Some(sum), _) => Some(sum),
+        (None, VirtualPosStatus::Successful) => Some(Money::ZERO),
+        (
+            None,
+            VirtualPosStatus::Unknown
+            | VirtualPosStatus::Failed
+            | VirtualPosStatus::Cancelled
+            | VirtualPosStatus::Refunded,
+        ) => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "doubt_tests.rs"]
+mod tests;

@@ -1,0 +1,137 @@
+//! Which commands are finished, and where in the journal their stories lie.
+//!
+//! Millions of finished commands need not be in memory: 24 bytes for each tell that a command that
+//! comes again is known, and from where its entry is read. Two keys with one hash would be taken
+//! for each other, so the reader of the entry compares its key: at 128 bits of SHA-256 that is a
+//! precaution, not a case.
+
+use super::{command::CommandKey, payload::short_sha256};
+
+/// A power of two; shards keep the cost of one insertion small without room for doubling.
+const SHARDS: usize = 4096;
+const PARTITION_BITS: u32 = 16;
+const OFFSET_BITS: u32 = 48;
+
+/// Where a record lies in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Of the journal.
+    pub partition: i32,
+    /// Of the record.
+    pub offset: i64,
+}
+
+/// A place that no Kafka cluster has: a partition from 65,536 on or an offset from 2^48 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("partition {} offset {} cannot be indexed", .0.partition, .0.offset)]
+pub struct OutOfRange(pub Place);
+
+/// Two words of hash and one of place: as one 128-bit word it would take 32 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Row {
+    hash: [u64; 2],
+    place: u64,
+}
+
+/// An index from a command's key to its place.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// By the first bits of the hash; each sorted by hash.
+    shards: Vec<Vec<Row>>,
+    count: usize,
+}
+
+impl Default for Finished {
+    fn default() -> Self {
+        Self { shards: vec![Vec::new(); SHARDS], count: 0 }
+    }
+}
+
+impl Finished {
+    /// Remembers where a finished command's story lies; a newer place takes the older one's.
+    ///
+    /// # Errors
+    /// Where the place is beyond what is packed.
+    pub fn insert(&mut self, key: &CommandKey, place: Place) -> Result<(), OutOfRange> {
+        let row = Row { hash: hash_of(key), place: pack(place)? };
+        let shard = &mut self.shards[shard_of(row.hash)];
+        match shard.binary_search_by(|other| other.hash.cmp(&row.hash)) {
+            Ok(at) => shard[at] = row,
+            Err(at) => {
+                if shard.len() == shard.capacity() {
+                    // An eighth more, where a vector's own growth would double.
+                    shard.reserve_exact(shard.len() / 8 + 4);
+                }
+                shard.insert(at, row);
+                self.count += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a command's story lies, if it is finished.
+    pub fn get(&self, key: &CommandKey) -> Option<Place> {
+        let hash = hash_of(key);
+        let shard = &self.shards[shard_of(hash)];
+        let at = shard.binary_search_by(|row| row.hash.cmp(&hash)).ok()?;
+        shard.get(at).map(|row| unpack(row.place))
+    }
+
+    /// Forgets a command, with its entry; says whether it was known.
+    pub fn remove(&mut self, key: &CommandKey) -> bool {
+        let hash = hash_of(key);
+        let shard = &mut self.shards[shard_of(hash)];
+        match shard.binary_search_by(|row| row.hash.cmp(&hash)) {
+            Ok(at) => {
+                shard.remove(at);
+                self.count -= 1;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Commands that are known.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether none is.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes that the index takes, unused room included.
+    pub fn memory_bytes(&self) -> usize {
+        let rows: usize = self.shards.iter().map(Vec::capacity).sum();
+        rows * size_of::<Row>() + self.shards.capacity() * size_of::<Vec<Row>>() + size_of::<Self>()
+    }
+}
+
+fn hash_of(key: &CommandKey) -> [u64; 2] {
+    let hash = short_sha256(key.to_string().as_bytes());
+    [(hash >> 64) as u64, hash as u64]
+}
+
+const fn shard_of(hash: [u64; 2]) -> usize {
+    (hash[0] >> (u64::BITS - SHARDS.trailing_zeros())) as usize
+}
+
+fn pack(place: Place) -> Result<u64, OutOfRange> {
+    let partition = u64::try_from(place.partition).ok().filter(|p| *p < 1 << PARTITION_BITS);
+    let offset = u64::try_from(place.offset).ok().filter(|o| *o < 1 << OFFSET_BITS);
+    match (partition, offset) {
+        (Some(partition), Some(offset)) => Ok(partition << OFFSET_BITS | offset),
+        (None, Some(_) | None) | (Some(_), None) => Err(OutOfRange(place)),
+    }
+}
+
+/// Packed places are in range, so neither conversion loses anything.
+const fn unpack(packed: u64) -> Place {
+    let offset = packed & ((1 << OFFSET_BITS) - 1);
+    Place { partition: (packed >> OFFSET_BITS) as i32, offset: offset as i64 }
+}
+
+#[cfg(test)]
+#[path = "finished_tests.rs"]
+mod tests;

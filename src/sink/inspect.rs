@@ -1,0 +1,89 @@
+//! The journal as it is committed, read by whoever asks: takes no lock and disturbs nobody.
+
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
+
+use crate::{
+    config::model::Kafka,
+    kafka::{
+        reading::{self, read_committed},
+        topics,
+    },
+};
+
+use super::{
+    command::CommandKey,
+    journal::{
+        Entry,
+        codec::{self, JournalKey, Record},
+        records::{Owner, Resolve, Stop},
+    },
+};
+
+const READ_DEADLINE: Duration = Duration::from_secs(120);
+
+/// A command and the partition that its story lies in.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Its story.
+    pub entry: Entry,
+    /// Of the journal, and of the command topic.
+    pub partition: i32,
+}
+
+/// Everything that the journal tells.
+#[derive(Debug, Default)]
+pub struct Inspected {
+    /// Every command, finished ones included.
+    pub commands: BTreeMap<CommandKey, Told>,
+    /// The newest owner.
+    pub owner: Option<Owner>,
+    /// The kill switch.
+    pub stop: Option<Stop>,
+    /// What people decided.
+    pub decisions: BTreeMap<CommandKey, Resolve>,
+}
+
+/// Reads the whole journal. Blocks.
+///
+/// # Errors
+/// Where it cannot be read to its end, or a record of it cannot be understood.
+pub fn read(kafka: &Kafka) -> Result<Inspected, reading::Error> {
+    let mut inspected = Inspected::default();
+    for stretch in reading::stretches(kafka, &kafka.topic(topics::JOURNAL))? {
+        read_committed(kafka, &stretch, READ_DEADLINE, |_, key, value| {
+            let key = std::str::from_utf8(key).map_err(|_| "the key is not text".to_owned())?;
+            inspected.apply(stretch.partition, key, value).map_err(|error| error.to_string())?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(inspected)
+}
+
+impl Inspected {
+    fn apply(
+        &mut self,
+        partition: i32,
+        key: &str,
+        value: Option<&[u8]>,
+    ) -> Result<(), codec::Error> {
+        let Some(value) = value else {
+            if let JournalKey::Command(key) = JournalKey::parse(key)? {
+                self.commands.remove(&key);
+            }
+            return Ok(());
+        };
+        match codec::decode(key, value)? {
+            Record::Command(entry) => {
+                let key = entry.key().clone();
+                self.commands.insert(key, Told { entry: *entry, partition });
+            }
+            Record::Identity(_) => {}
+            Record::Owner(owner) => self.owner = Some(owner),
+            Record::Stop(stop) => self.stop = Some(stop),
+            Record::Resolve(key, decision) => {
+                self.decisions.insert(key, decision);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! Reading the command topic: from where the journal ends, in order, committing nothing.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    message::BorrowedMessage,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::model::Kafka,
+    kafka::{
+        context::Logging,
+        settings::{Role, client_config},
+        topics,
+    },
+    log_event,
+    telemetry::{events::Event, metrics::Metrics},
+};
+
+use super::ownership::Taken;
+
+/// Records handed over at once: they share one transaction of the journal.
+const BATCH_RECORDS: usize = 500;
+/// Batches that may wait for the journal.
+const QUEUE_BATCHES: usize = 2;
+const POLL: Duration = Duration::from_millis(100);
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+const LAG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A record of the command topic, as it lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raw {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Why commands cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Kafka refused or did not answer.
+    #[error("reading {topic}: {source}")]
+    Kafka {
+        /// The topic.
+        topic: String,
+        /// What it says.
+        source: KafkaError,
+    },
+    /// Commands that nobody has read are gone, or the topic is another one.
+    #[error(
+        "{topic}[{partition}] holds offsets {low} to {high}, the next command to read is {next}: commands were deleted unread, or the topic was recreated. find out which refunds are missing, then set the group's offset with the broker's consumer-groups tool while the sink is stopped; what the journal knows is not executed again"
+    )]
+    Unread {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// First offset that is there.
+        low: i64,
+        /// The end.
+        high: i64,
+        /// What should come next.
+        next: i64,
+    },
+}
+
+impl Error {
+    /// Whether trying again by itself cannot help.
+    pub const fn needs_operator(&self) -> bool {
+        match self {
+            Self::Unread { .. } => true,
+            Self::Kafka { .. } => false,
+        }
+    }
+}
+
+/// Where batches come out, and the thread's end.
+pub type Batches = mpsc::Receiver<Vec<Raw>>;
+
+/// Reads on a thread of its own until `stop`. Blocks while it finds the partitions' ends.
+///
+/// # Errors
+/// Where the partitions cannot be read from where the group left off.
+pub fn start(
+    kafka: &Kafka,
+    taken: &[Taken],
+    metrics: std::sync::Arc<Metrics>,
+    stop: CancellationToken,
+) -> Result<Batches, Error> {
+    let topic = kafka.topic(topics::COMMANDS);
+    let failed = |source| Error::Kafka { topic: topic.clone(), source };
+    let consumer: BaseConsumer<Logging> = client_config(kafka, &Role::CommandReader)
+        .and_then(|config| config.create_with_context(Logging))
+        .map_err(failed)?;
+    let mut assignment = TopicPartitionList::new();
+    for taken in taken {
+        let partition = taken.partition;
+        let (low, high) =
+            consumer.fetch_watermarks(&topic, partition, CALL_TIMEOUT).map_err(failed)?;
+        let next = taken.next.unwrap_or(low);
+        if next < low || next > high {
+            return Err(Error::Unread { topic: topic.clone(), partition, low, high, next });
+        }
+        assignment.add_partition_offset(&topic, partition, Offset::Offset(next)).map_err(failed)?;
+    }
+    consumer.assign(&assignment).map_err(failed)?;
+    let (batches, received) = mpsc::channel(QUEUE_BATCHES);
+    let reader = Reader { topic: topic.clone(), consumer, batches, metrics, stop };
+    let thread = thread::Builder::new().name("sink-intake".into()).spawn(move || reader.run());
+    match thread {
+        Ok(_) => Ok(received),
+        Err(error) => Err(failed(KafkaError::ClientCreation(error.to_string()))),
+    }
+}
+
+struct Reader {
+    topic: String,
+    consumer: BaseConsumer<Logging>,
+    batches: mpsc::Sender<Vec<Raw>>,
+    metrics: std::sync::Arc<Metrics>,
+    stop: CancellationToken,
+}
+
+impl Reader {
+    fn run(self) {
+        let mut measured: Option<Instant> = None;
+        while !self.stop.is_cancelled() {
+            match self.gather() {
+                Ok(batch) if batch.is_empty() => {}
+                // Full while the journal is busy, gone when the owner is.
+                Ok(batch) => {
+                    if self.batches.blocking_send(batch).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    // The owner sees the closed channel and starts again from the group's offsets.
+                    log_event!(Event::CommandsUnreadable, topic = self.topic, %error, "the command topic cannot be read on");
+                    return;
+                }
+            }
+            if measured.is_none_or(|at| at.elapsed() >= LAG_INTERVAL) {
+                measured = Some(Instant::now());
+                self.measure();
+            }
+        }
+    }
+
+    /// Waits for a record and takes what else has arrived.
+    fn gather(&self) -> Result<Vec<Raw>, KafkaError> {
+        let mut batch = Vec::new();
+        let mut wait = POLL;
+        while batch.len() < BATCH_RECORDS {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => batch.push(raw(&message)),
+                Some(Err(error)) if is_lasting(&error) => return Err(error),
+                // Brokers that go away come back; librdkafka goes on where it was.
+                Some(Err(error)) => tracing::debug!(%error, "command topic"),
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(batch)
+    }
+
+    /// Commands that lie in the topic and were not handed over yet.
+    fn measure(&self) {
+        let Ok(positions) = self.consumer.position() else { return };
+        for element in positions.elements_for_topic(&self.topic) {
+            let Offset::Offset(next) = element.offset() else { continue };
+            let partition = element.partition();
+            // The answer of the last fetch; asking the broker would block a slow one's reader.
+            let Ok((_, high)) = self.consumer.fetch_watermarks(&self.topic, partition, POLL) else {
+                continue;
+            };
+            let lag = (high - next).max(0);
+            let labels = [self.topic.as_str(), &partition.to_string()];
+            self.metrics.command_consumer_lag.with_label_values(&labels).set(lag);
+        }
+    }
+}
+
+fn raw(message: &BorrowedMessage<'_>) -> Raw {
+    Raw {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+    }
+}
+
+/// What waiting does not mend: offsets that are gone, rights that are missing, a topic that is.
+fn is_lasting(error: &KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::AutoOffsetReset
+                | Code::OffsetOutOfRange
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed
+                | Code::Fatal
+        )
+    )
+}

@@ -1,0 +1,384 @@
+//! Lock, then read: the only way to become the owner.
+//!
+//! `init_transactions` fences the owner before and waits for its open transaction, so the ends of
+//! the journal's partitions that are read afterwards hold everything it ever committed. What is
+//! missing, emptied, cut or another deployment's stops the sink: an empty journal would pay again.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::ControlFlow,
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use crate::{
+    config::model::Kafka,
+    domain::time::Timestamp,
+    failpoints::{self, Point},
+    kafka::{
+        reading::{self, Stretch, read_committed},
+        settings::sink_transactional_id,
+        topics,
+    },
+    publish::transaction::{Lost, Transactions},
+    state::note::{Found, Note, Regression, check_regression},
+};
+
+use super::{
+    command::CommandKey,
+    finished::Place,
+    journal::{
+        Entry, codec,
+        codec::Record,
+        records::{Identity, Owner, Resolve, Stop},
+    },
+    ledger::{self, JournalRecord, Stories, Topics, Write},
+    ownership::Taken,
+    retention::is_forgettable,
+};
+
+/// Longer than the longest transaction that can hold the end back, plus the broker's sweep.
+const READ_DEADLINE: Duration = Duration::from_secs(120);
+/// Tombstones in one transaction.
+const FORGET_AT_ONCE: usize = 1000;
+/// Partition of the records that are about the whole journal.
+pub const HEAD_PARTITION: i32 = 0;
+
+/// Why the sink cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The lock or the first commit failed.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// The journal could not be read to its end.
+    #[error(transparent)]
+    Read(#[from] reading::Error),
+    /// The journal and the commands are not partitioned alike.
+    #[error(
+        "journal topic {journal} has {found} partitions, the command topic has {wanted}: both must have as many. stop whoever changed it; create the journal anew only while no command is open"
+    )]
+    Partitions {
+        /// The journal topic.
+        journal: String,
+        /// Its partitions.
+        found: usize,
+        /// Those of the command topic.
+        wanted: usize,
+    },
+    /// The journal lost something.
+    #[error(
+        "JOURNAL_REGRESSION: {journal}[{partition}]: {regression}; stopped, because commands that were executed would be executed again. restore the topic from a backup; docs/payments.md says what else can be done"
+    )]
+    Regression {
+        /// The journal topic.
+        journal: String,
+        /// The partition.
+        partition: i32,
+        /// What it lost.
+        regression: Regression,
+    },
+    /// The journal is empty although commands were taken.
+    #[error(
+        "JOURNAL_REGRESSION: {journal}[{partition}] is empty, but the group has taken commands up to offset {next}; stopped, because commands that were executed would be executed again. restore the topic from a backup; docs/payments.md says what else can be done"
+    )]
+    Emptied {
+        /// The journal topic.
+        journal: String,
+        /// The partition.
+        partition: i32,
+        /// What the group remembers.
+        next: i64,
+    },
+    /// Another deployment executes the same commands.
+    #[error(
+        "journal topic {journal} belongs to the deployment {found:?}, this one is {ours:?}: two sinks of different env, topic_prefix or group cannot fence each other and would pay twice. one command topic belongs to one deployment"
+    )]
+    OtherDeployment {
+        /// The journal topic.
+        journal: String,
+        /// Whose it is.
+        found: String,
+        /// Who asks.
+        ours: String,
+    },
+    /// A record of the journal cannot be relied on.
+    #[error("{journal}[{partition}]: {source}")]
+    Record {
+        /// The journal topic.
+        journal: String,
+        /// The partition.
+        partition: i32,
+        /// What is wrong with it.
+        source: codec::Error,
+    },
+}
+
+impl Error {
+    /// Whether trying again by itself cannot help.
+    pub fn needs_operator(&self) -> bool {
+        match self {
+            Self::Partitions { .. }
+            | Self::Regression { .. }
+            | Self::Emptied { .. }
+            | Self::OtherDeployment { .. }
+            | Self::Record { .. } => true,
+            // A journal topic that is gone is as bad as an empty one.
+            Self::Read(error) => {
+                error.is_missing_topic() || matches!(error, reading::Error::Record { .. })
+            }
+            Self::Lost(_) => false,
+        }
+    }
+}
+
+/// What is needed to become the owner.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Part of the transactional id.
+    pub env: String,
+    /// Brokers and names.
+    pub kafka: Kafka,
+    /// How far the group has taken the commands.
+    pub taken: Vec<Taken>,
+    /// Now, for what may be forgotten.
+    pub now: Timestamp,
+}
+
+/// The journal as it is, and the right to add to it.
+#[derive(Debug)]
+pub struct Locked {
+    /// Holds the lock.
+    pub transactions: Transactions,
+    /// The topics that are written.
+    pub topics: Topics,
+    /// Of this owner.
+    pub epoch: u64,
+    /// What the journal tells.
+    pub journal: Journal,
+    /// How far each partition is written, and its identity.
+    pub notes: BTreeMap<i32, Note>,
+}
+
+/// What the journal tells, all partitions together.
+#[derive(Debug, Default)]
+pub struct Journal {
+    /// Commands that are not finished, parked ones included.
+    pub open: HashMap<CommandKey, Entry>,
+    /// Finished commands that still count for a day's cap.
+    pub recent: HashMap<CommandKey, Entry>,
+    /// Where the finished ones lie.
+    pub stories: Stories,
+    /// The newest owner.
+    pub owner: Option<Owner>,
+    /// The kill switch.
+    pub stop: Option<Stop>,
+    /// What people decided about parked commands.
+    pub decisions: BTreeMap<CommandKey, Resolve>,
+    /// Records read.
+    pub records: u64,
+    identities: BTreeMap<i32, Identity>,
+    forgettable: HashMap<CommandKey, i32>,
+}
+
+/// What the transactional ids of a deployment's sink begin with.
+pub fn deployment(env: &str, kafka: &Kafka) -> String {
+    sink_transactional_id(env, kafka)
+}
+
+/// Takes the lock, reads the whole journal, and marks it as this owner's. Blocks.
+///
+/// # Errors
+/// Where anything about the journal is not certain; see [`Error::needs_operator`].
+pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
+    let ours = deployment(&request.env, &request.kafka);
+    let mut transactions = Transactions::lock(&request.kafka, ours.clone())?;
+    failpoints::reach(Point::SinkLocked);
+    let topics = Topics {
+        journal: request.kafka.topic(topics::JOURNAL),
+        rejected: request.kafka.topic(topics::REJECTED_COMMANDS),
+    };
+    let stretches = reading::stretches(&request.kafka, &topics.journal)?;
+    if stretches.len() != request.taken.len() {
+        let (found, wanted) = (stretches.len(), request.taken.len());
+        return Err(Error::Partitions { journal: topics.journal, found, wanted });
+    }
+    let mut journal = Journal::default();
+    for stretch in &stretches {
+        journal.read(&request.kafka, stretch, request.now)?;
+    }
+    let mut notes = check(request, &journal, &stretches, &ours)?;
+    let epoch = journal.owner.map_or(0, |owner| owner.epoch) + 1;
+    mark(&mut transactions, &topics, &mut notes, &ours, epoch)?;
+    forget(&mut transactions, &topics, &mut journal)?;
+    Ok(Locked { transactions, topics, epoch, journal, notes })
+}
+
+impl Journal {
+    /// Every record of one partition.
+    fn read(&mut self, kafka: &Kafka, stretch: &Stretch, now: Timestamp) -> Result<(), Error> {
+        let partition = stretch.partition;
+        let mut wrong = None;
+        let outcome = read_committed(kafka, stretch, READ_DEADLINE, |offset, key, value| {
+            let place = Place { partition, offset };
+            let applied = std::str::from_utf8(key)
+                .map_err(|_| codec::Error::Key("bytes that are no text".to_owned()))
+                .and_then(|key| self.apply(key, value, place, now));
+            applied.map(ControlFlow::Continue).map_err(|error| {
+                let reason = error.to_string();
+                wrong = Some(error);
+                reason
+            })
+        });
+        match wrong {
+            Some(source) => {
+                Err(Error::Record { journal: stretch.topic.clone(), partition, source })
+            }
+            None => outcome.map_err(Error::from),
+        }
+    }
+
+    /// Takes one record over; a later one of the same key replaces it.
+    pub fn apply(
+        &mut self,
+        key: &str,
+        value: Option<&[u8]>,
+        place: Place,
+        now: Timestamp,
+    ) -> Result<(), codec::Error> {
+        self.records += 1;
+        let Some(value) = value else {
+            if let Ok(codec::JournalKey::Command(key)) = codec::JournalKey::parse(key) {
+                self.forget(&key);
+            }
+            return Ok(());
+        };
+        match codec::decode(key, value)? {
+            Record::Command(entry) => self.take_over(*entry, place, now),
+            Record::Identity(identity) => {
+                self.identities.insert(place.partition, identity);
+            }
+            Record::Owner(owner) => self.owner = Some(owner),
+            Record::Stop(stop) => self.stop = Some(stop),
+            Record::Resolve(key, decision) => {
+                self.decisions.insert(key, decision);
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, key: &CommandKey) {
+        self.open.remove(key);
+        self.recent.remove(key);
+        self.stories.remove(key);
+        self.forgettable.remove(key);
+    }
+
+    fn take_over(&mut self, entry: Entry, place: Place, now: Timestamp) {
+        let key = entry.key().clone();
+        self.forget(&key);
+        if !entry.status().is_finished() {
+            self.open.insert(key, entry);
+            return;
+        }
+        self.stories.insert(&key, place);
+        if is_forgettable(&entry, now) {
+            self.forgettable.insert(key.clone(), place.partition);
+        }
+        let yesterday = now.local_day().plus(-1);
+        if entry.intended_at().is_some_and(|at| at.local_day() >= yesterday) {
+            self.recent.insert(key, entry);
+        }
+    }
+}
+
+/// Compares what was read with what the group remembers, and with whose it should be.
+fn check(
+    request: &Request,
+    journal: &Journal,
+    stretches: &[Stretch],
+    ours: &str,
+) -> Result<BTreeMap<i32, Note>, Error> {
+    let topic = || request.kafka.topic(topics::JOURNAL);
+    let mut notes = BTreeMap::new();
+    for (stretch, taken) in stretches.iter().zip(&request.taken) {
+        let (partition, end) = (stretch.partition, stretch.end);
+        let identity = journal.identities.get(&partition);
+        let uuid = identity.map(|identity| identity.uuid.as_str());
+        let found = Found { identity: uuid, start: stretch.from, end };
+        check_regression(taken.note.as_ref(), found, None)
+            .map_err(|regression| Error::Regression { journal: topic(), partition, regression })?;
+        match (identity, taken.next) {
+            (None, Some(next)) => {
+                return Err(Error::Emptied { journal: topic(), partition, next });
+            }
+            (Some(identity), _) if identity.transactional_prefix != ours => {
+                return Err(Error::OtherDeployment {
+                    journal: topic(),
+                    found: identity.transactional_prefix.clone(),
+                    ours: ours.to_owned(),
+                });
+            }
+            (None, None) | (Some(_), _) => {}
+        }
+        let identity = uuid.map_or_else(String::new, str::to_owned);
+        notes.insert(partition, Note { identity, end });
+    }
+    Ok(notes)
+}
+
+/// Writes who owns the journal from now on, and the identity of partitions that are new.
+fn mark(
+    transactions: &mut Transactions,
+    topics: &Topics,
+    notes: &mut BTreeMap<i32, Note>,
+    ours: &str,
+    epoch: u64,
+) -> Result<(), Lost> {
+    let mut write = Write::default();
+    let record = |partition, key: &str, value| JournalRecord {
+        partition,
+        key: key.to_owned(),
+        value: Some(value),
+        finished: None,
+    };
+    for (partition, note) in notes.iter_mut().filter(|(_, note)| note.identity.is_empty()) {
+        let uuid = Uuid::new_v4().to_string();
+        note.identity.clone_from(&uuid);
+        let identity = Identity { uuid, transactional_prefix: ours.to_owned() };
+        let value = codec::encode_identity(&identity);
+        write.journal.push(record(*partition, codec::IDENTITY_KEY, value));
+    }
+    let owner = codec::encode_owner(Owner { epoch });
+    write.journal.push(record(HEAD_PARTITION, codec::OWNER_KEY, owner));
+    ledger::commit(transactions, &[&write], topics)?;
+    for (partition, offset) in transactions.journal_places() {
+        if let Some(note) = notes.get_mut(&partition) {
+            note.end = note.end.max(offset + 1);
+        }
+    }
+    Ok(())
+}
+
+/// Tombstones for commands that nobody can execute any more.
+fn forget(
+    transactions: &mut Transactions,
+    topics: &Topics,
+    journal: &mut Journal,
+) -> Result<(), Lost> {
+    let forgettable: Vec<_> = journal.forgettable.drain().collect();
+    for part in forgettable.chunks(FORGET_AT_ONCE) {
+        let mut write = Write::default();
+        for (key, partition) in part {
+            write.journal.push(JournalRecord {
+                partition: *partition,
+                key: key.to_string(),
+                value: None,
+                finished: None,
+            });
+        }
+        ledger::commit(transactions, &[&write], topics)?;
+        part.iter().for_each(|(key, _)| journal.stories.remove(key));
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! Payment commands from Kafka, each executed at most once, each ending in exactly one result.
+//!
+//! In: `<prefix>.payment.commands`. Out: `<prefix>.payment.results`, and the journal, which is the
+//! memory of this room. Money moves by one `POST` a command; what decides about it is pure:
+//!
+//! - `payload`, `command`, `admission`: bytes of a record to a valid command, or why not
+//! - `journal`: the story of one command as a list of events, and the one function that folds it
+//! - `plan`, `look`, `doubt`, `brakes`, `answer`: what comes next, and what an answer means
+//! - `result`: the event that tells what became of a command
+//! - `queue`: one command of a reference at a time
+//! - `finished`, `retention`: what need not stay in memory, and in the journal
+//!
+//! None of these reads a clock or waits: they are given `now` and answer with times. The shell acts:
+//!
+//! - `ownership`, `lock`, `owner`: which replica runs the sink, its lock and journal, its life
+//! - `intake`, `clerk`: records from the topic, commands into the journal
+//! - `dispatch`, `turn`: whose turn it is, and one turn from look to result
+//! - `desk`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
+//! - `operator`, `words`, `inspect`: what people say, and what they are told; `tally`: what is counted
+
+pub mod admission;
+pub mod answer;
+pub mod archive;
+pub mod brakes;
+pub mod clerk;
+pub mod command;
+pub mod desk;
+pub mod dispatch;
+pub mod doubt;
+pub mod finished;
+pub mod inspect;
+pub mod intake;
+pub mod journal;
+pub mod ledger;
+pub mod lock;
+pub mod look;
+pub mod operator;
+pub mod owner;
+pub mod ownership;
+pub mod payload;
+pub mod plan;
+pub mod queue;
+pub mod result;
+pub mod retention;
+pub mod tally;
+mod text;
+pub mod turn;
+pub mod words;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! The pure machine against a model of everything around it: an API that applies, refuses, loses
+//! its answer or applies late; owners that die or are paused between any two effects; a log of
+//! commands that is read again; and a clock that jumps.
+//!
+//! The machine is driven by the same pure functions as in production. Machines that are broken on
+//! purpose must be caught, which shows that the checks can fail.
+
+mod api;
+mod check;
+mod owner;
+mod world;
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner},
+};
+
+use self::{
+    owner::Mutant,
+    world::{Act, Fault, Reply, Submission, World},
+};
+
+/// What [`run`] is given: commands, and what happens.
+type Schedule = (Vec<Submission>, Vec<Act>);
+
+fn reply() -> impl Strategy<Value = Reply> {
+    prop_oneof![
+        4 => Just(Reply::Whole),
+        1 => Just(Reply::Refused),
+        2 => Just(Reply::NotConnected),
+        2 => Just(Reply::AppliedAndLost),
+        2 => Just(Reply::NotAppliedAndLost),
+        2 => (0_i64..=100).prop_map(Reply::AppliedLate),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    (prop::bool::weighted(0.1), reply()).prop_map(|(look_fails, reply)| Fault { look_fails, reply })
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let jump = prop_oneof![
+        Just(1_i64),
+        Just(1_000),
+        Just(9_999),
+        Just(31_000),
+        Just(900_000),
+        Just(1_000_000),
+        Just(4_000_000),
+    ];
+    prop_oneof![
+        12 => (any::<u8>(), fault()).prop_map(|(pick, fault)| Act::Step { pick, fault }),
+        3 => (any::<u8>(), fault()).prop_map(|(pick, fault)| Act::ZombieStep { pick, fault }),
+        2 => any::<bool>().prop_map(|rewind| Act::Crash { rewind }),
+        1 => any::<bool>().prop_map(|rewind| Act::Pause { rewind }),
+        4 => jump.prop_map(Act::Wait),
+        3 => Just(Act::Submit),
+        1 => Just(Act::SubmitAgain),
+        1 => (0_u8..2).prop_map(Act::ByHand),
+        1 => any::<bool>().prop_map(Act::Switch),
+    ]
+}
+
+fn submission() -> impl Strategy<Value = Submission> {
+    (0_u8..2, prop::bool::weighted(0.2), 1_i64..3, prop::bool::weighted(0.3)).prop_map(
+        |(reference, cancel, tens, expires)| Submission { reference, cancel, tens, expires },
+    )
+}
+
+fn schedules() -> impl Strategy<Value = Schedule> {
+    (prop::collection::vec(submission(), 1..5), prop::collection::vec(act(), 5..50))
+}
+
+/// Lives through a schedule, lets everything come to its end, and checks; answers with how the
+/// commands ended.
+fn run(mutant: Mutant, schedule: Schedule) -> Result<Vec<&'static str>, String> {
+    let (submissions, acts) = schedule;
+    let mut world = World::new(mutant, submissions);
+    for act in acts {
+        world.act(act)?;
+    }
+    world.drain()?;
+    check::check(&world)
+}
+
+fn runner(cases: u32, seed: u8) -> TestRunner {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]))
+}
+
+/// Ends that a quarter of the schedules must come to often, or it proves little.
+const ENDS: [&str; 8] = [
+    "Done",
+    "Done, inferred",
+    "Done, not at the first attempt",
+    "Declined",
+    "Rejected",
+    "Expired",
+    "Parked",
+    "Parked, moved",
+];
+
+/// A quarter of the schedules; the four run side by side.
+fn quarter(seed: u8) {
+    let ends = RefCell::new(BTreeMap::<&str, u32>::new());
+    let outcome = runner(25_000, seed).run(&schedules(), |schedule| {
+        for end in run(Mutant::None, schedule).map_err(TestCaseError::fail)? {
+            *ends.borrow_mut().entry(end).or_default() += 1;
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    let ends = ends.into_inner();
+    for end in ENDS {
+        assert!(ends.get(end).is_some_and(|count| *count >= 100), "{end} is rare: {ends:?}");
+    }
+}
+
+#[test]
+fn no_schedule_pays_twice_or_loses_a_command_1() {
+    quarter(1);
+}
+
+#[test]
+fn no_schedule_pays_twice_or_loses_a_command_2() {
+    quarter(2);
+}
+
+#[test]
+fn no_schedule_pays_twice_or_loses_a_command_3() {
+    quarter(3);
+}
+
+#[test]
+fn no_schedule_pays_twice_or_loses_a_command_4() {
+    quarter(4);
+}
+
+/// The shortest schedule that shows what is wrong with a broken machine.
+fn counterexample(mutant: Mutant) -> String {
+    let mut runner = runner(20_000, 7);
+    let outcome = runner
+        .run(&schedules(), |schedule| run(mutant, schedule).map(drop).map_err(TestCaseError::fail));
+    match outcome {
+        Err(TestError::Fail(why, _)) => why.to_string(),
+        other => panic!("{mutant:?} was not caught: {other:?}"),
+    }
+}
+
+#[test]
+fn sending_before_the_intent_is_committed_is_caught() {
+    counterexample(Mutant::SendsBeforeIntent);
+}
+
+#[test]
+fn taking_a_former_owners_intent_for_not_sent_is_caught() {
+    counterexample(Mutant::TakeoverResends);
+}
+
+#[test]
+fn sending_again_after_a_doubt_is_caught() {
+    counterexample(Mutant::DoubtResends);
+}
+
+#[test]
+fn asking_before_everything_is_quiet_is_caught() {
+    counterexample(Mutant::NoQuiescence);
+}
+
+#[test]
+fn sending_after_the_deadline_is_caught() {
+    counterexample(Mutant::NoDeadline);
+}
+
+#[test]
+fn explaining_any_change_of_the_payment_is_caught() {
+    counterexample(Mutant::AnyChangeExplains);
+}
+
+#[test]
+fn two_commands_of_one_reference_at_a_time_are_caught() {
+    counterexample(Mutant::NoOrder);
+}
+
+#[test]
+fn taking_a_command_that_comes_again_for_a_new_one_is_caught() {
+    counterexample(Mutant::NoMemory);
+}
+
+#[test]
+fn committing_the_offset_before_the_journal_is_caught() {
+    counterexample(Mutant::OffsetFirst);
+}
+
+#[test]
+fn taking_a_lost_answer_for_a_refusal_is_caught() {
+    counterexample(Mutant::LostIsDeclined);
+}

@@ -1,0 +1,120 @@
+//! The payment API: two payments, a ledger of what was asked, and of what moved.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    domain::{money::Money, payment::PaymentState, vocabulary::VirtualPosStatus},
+    sink::{
+        command::{CommandKey, Kind},
+        tests::{money, paid},
+    },
+};
+
+/// A request that the API will act on later, though its caller has given up.
+#[derive(Debug, Clone)]
+struct Late {
+    due: i64,
+    key: CommandKey,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    payments: [PaymentState; 2],
+    /// Refunds that people made in the portal.
+    pub(super) by_hand: [Money; 2],
+    late: Vec<Late>,
+    /// Requests of which a byte arrived.
+    pub(super) posts: BTreeMap<CommandKey, u32>,
+    /// When money moved.
+    pub(super) moves: Vec<(i64, CommandKey, Kind)>,
+}
+
+/// Which of the two payments a command is about.
+pub(super) fn place_of(key: &CommandKey) -> usize {
+    usize::from(&*key.reference_no == "B")
+}
+
+fn plus(one: Money, other: Money) -> Money {
+    Money::from_unscaled(one.unscaled() + other.unscaled())
+}
+
+impl Api {
+    pub(super) fn new() -> Self {
+        Self {
+            payments: [paid(), paid()],
+            by_hand: [Money::ZERO; 2],
+            late: Vec::new(),
+            posts: BTreeMap::new(),
+            moves: Vec::new(),
+        }
+    }
+
+    pub(super) fn look(&self, key: &CommandKey) -> PaymentState {
+        self.payments[place_of(key)].clone()
+    }
+
+    /// A request arrived; whether it is acted on is another matter.
+    pub(super) fn arrive(&mut self, key: &CommandKey) {
+        *self.posts.entry(key.clone()).or_default() += 1;
+    }
+
+    pub(super) fn apply_late(&mut self, key: &CommandKey, kind: Kind, due: i64) {
+        self.late.push(Late { due, key: key.clone(), kind });
+    }
+
+    /// Does what is due; answers with what moved.
+    pub(super) fn tick(&mut self, now: i64) -> Vec<CommandKey> {
+        let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|l| l.due <= now);
+        self.late = later;
+        let due: Vec<Late> = due;
+        due.into_iter().filter(|l| self.apply(&l.key, l.kind, l.due)).map(|l| l.key).collect()
+    }
+
+    /// Acts on a request; says whether the payment allowed it.
+    pub(super) fn apply(&mut self, key: &CommandKey, kind: Kind, now: i64) -> bool {
+        let applied = match kind {
+            Kind::Refund { amount } => self.refund(place_of(key), amount),
+            Kind::Cancel => self.cancel(place_of(key)),
+        };
+        if applied {
+            self.moves.push((now, key.clone(), kind));
+        }
+        applied
+    }
+
+    fn refund(&mut self, place: usize, amount: Money) -> bool {
+        let payment = &mut self.payments[place];
+        let is_open =
+            matches!(payment.status, VirtualPosStatus::Successful | VirtualPosStatus::Refunded);
+        let refunded = plus(payment.refunded.unwrap_or_default(), amount);
+        if !is_open || Some(refunded) > payment.amount {
+            return false;
+        }
+        payment.refunded = Some(refunded);
+        payment.status = VirtualPosStatus::Refunded;
+        true
+    }
+
+    fn cancel(&mut self, place: usize) -> bool {
+        let payment = &mut self.payments[place];
+        let is_open = payment.status == VirtualPosStatus::Successful;
+        if is_open {
+            payment.status = VirtualPosStatus::Cancelled;
+        }
+        is_open
+    }
+
+    /// Somebody refunds one lira in the portal, an amount that no command has.
+    pub(super) fn refund_by_hand(&mut self, place: usize) {
+        if self.refund(place, money("1.00")) {
+            self.by_hand[place] = plus(self.by_hand[place], money("1.00"));
+        }
+    }
+
+    /// What the payments say was refunded in all.
+    pub(super) fn refunded(&self) -> Money {
+        let sums = self.payments.iter().map(|payment| payment.refunded.unwrap_or_default());
+        sums.fold(Money::ZERO, plus)
+    }
+}

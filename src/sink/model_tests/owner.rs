@@ -1,0 +1,437 @@
+//! One owner: it drives the pure functions, one effect a step, and can be dropped between any two.
+
+use std::{collections::BTreeMap, num::NonZeroUsize};
+
+use crate::{
+    domain::{
+        payment::{Provider, Verdict},
+        time::Timestamp,
+    },
+    sink::{
+        admission::{Known, recall},
+        answer::{Ending, read_ending},
+        brakes::{Brakes, StopSource},
+        command::{Command, CommandKey, Kind},
+        journal::{Arrival, Entry, JournalEvent, Status, codec},
+        look::{Decision, Look, answer_doubt, intend},
+        plan::{Failures, Policy, Situation, Step, next_step},
+        queue::Queue,
+        tests::{NO_LIMITS, POLICY},
+    },
+};
+
+use super::world::{Fault, Reply, Shared};
+
+/// How a machine is broken on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mutant {
+    None,
+    SendsBeforeIntent,
+    TakeoverResends,
+    DoubtResends,
+    NoQuiescence,
+    NoDeadline,
+    AnyChangeExplains,
+    NoOrder,
+    NoMemory,
+    OffsetFirst,
+    LostIsDeclined,
+}
+
+/// How far a command that is handed out has come.
+#[derive(Debug, Clone)]
+enum Phase {
+    Plan,
+    LookFirst,
+    LookAgain,
+    Looked(Look),
+    LookedAgain(Look),
+    /// The intent is committed, or is kept back by a broken machine.
+    Cleared {
+        deadline: Timestamp,
+        unwritten: Option<JournalEvent>,
+    },
+    Ended {
+        event: JournalEvent,
+        unwritten: Option<JournalEvent>,
+    },
+}
+
+/// Whether an owner goes on after a step.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Alive {
+    Yes,
+    /// It found that it is not the owner any more.
+    Fenced,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Owner {
+    mutant: Mutant,
+    epoch: u64,
+    pub(super) entries: BTreeMap<CommandKey, Entry>,
+    pub(super) queue: Queue,
+    brakes: Brakes,
+    failures: BTreeMap<CommandKey, Failures>,
+    out: BTreeMap<CommandKey, Phase>,
+    next_offset: usize,
+    /// Read and journaled, or the other way round, but not both yet.
+    half_read: bool,
+}
+
+impl Owner {
+    /// Fences the former owner and reads the journal to its end.
+    pub(super) fn take_over(mutant: Mutant, shared: &mut Shared, from_offset: usize) -> Self {
+        shared.epoch += 1;
+        let mut entries = BTreeMap::new();
+        for (key, bytes) in &shared.journal {
+            let codec::Record::Command(entry) = codec::decode(&key.to_string(), bytes).unwrap()
+            else {
+                panic!("{key} is a command")
+            };
+            entries.insert(key.clone(), *entry);
+        }
+        let mut brakes = Brakes::new(crate::sink::brakes::Limits { max_in_doubt: 99, ..NO_LIMITS });
+        entries.values().for_each(|entry| brakes.add(entry));
+        let queue = Queue::restored(NonZeroUsize::new(2).unwrap(), entries.values());
+        let mut owner = Self {
+            mutant,
+            epoch: shared.epoch,
+            entries,
+            queue,
+            brakes,
+            failures: BTreeMap::new(),
+            out: BTreeMap::new(),
+            next_offset: from_offset,
+            half_read: false,
+        };
+        owner.switch(shared.stopped);
+        owner
+    }
+
+    pub(super) fn switch(&mut self, stopped: bool) {
+        if stopped {
+            self.brakes.stop(StopSource::Record, "model".into());
+        } else {
+            self.brakes.release_stop(StopSource::Record);
+            self.queue.wake_braked();
+        }
+    }
+
+    /// Whether everything it knows of is finished or parked.
+    pub(super) fn is_done(&self, shared: &Shared) -> bool {
+        self.next_offset >= shared.commands.len() && self.queue.is_empty() && self.out.is_empty()
+    }
+
+    pub(super) fn has_work(&mut self, shared: &Shared) -> bool {
+        self.fill(shared.now);
+        !self.out.is_empty() || self.next_offset < shared.commands.len()
+    }
+
+    fn fill(&mut self, now: i64) {
+        self.queue.wake(Timestamp(now));
+        while let Some(key) = self.queue.take() {
+            self.out.insert(key, Phase::Plan);
+        }
+        if self.mutant == Mutant::NoOrder {
+            for (key, entry) in &self.entries {
+                if entry.status().is_open() && !self.out.contains_key(key) {
+                    self.out.insert(key.clone(), Phase::Plan);
+                }
+            }
+        }
+    }
+
+    /// One effect, of one of the things that could happen now.
+    pub(super) fn step(
+        &mut self,
+        shared: &mut Shared,
+        pick: u8,
+        fault: &Fault,
+    ) -> Result<Alive, String> {
+        self.fill(shared.now);
+        let reads = usize::from(self.next_offset < shared.commands.len());
+        let choices = self.out.len() + reads;
+        if choices == 0 {
+            return Ok(Alive::Yes);
+        }
+        let pick = usize::from(pick) % choices;
+        match self.out.keys().nth(pick).cloned() {
+            Some(key) => self.advance(shared, &key, fault),
+            None => self.read(shared),
+        }
+    }
+
+    /// Journal first, offset second; each is an effect of its own.
+    fn read(&mut self, shared: &mut Shared) -> Result<Alive, String> {
+        let journal_now = self.half_read == (self.mutant == Mutant::OffsetFirst);
+        self.half_read = !self.half_read;
+        let offset = self.next_offset;
+        if !journal_now {
+            shared.committed = offset + 1;
+            self.next_offset += usize::from(!self.half_read);
+            return Ok(Alive::Yes);
+        }
+        let command = shared.commands[offset].clone();
+        let alive = self.admit(shared, command, offset)?;
+        self.next_offset += usize::from(!self.half_read);
+        Ok(alive)
+    }
+
+    fn admit(
+        &mut self,
+        shared: &mut Shared,
+        command: Command,
+        offset: usize,
+    ) -> Result<Alive, String> {
+        let existing = self.entries.get(&command.key).filter(|_| self.mutant != Mutant::NoMemory);
+        match recall(existing, command.order.digest) {
+            Known::New => {}
+            Known::Again => {
+                if let Some(entry) = existing {
+                    shared.publish(entry);
+                }
+                return Ok(Alive::Yes);
+            }
+            Known::Duplicate => return Ok(Alive::Yes),
+        }
+        let arrival = Arrival { partition: 0, offset: i64::try_from(offset).unwrap_or(0) };
+        let entry = Entry::received(command, arrival, Timestamp(shared.now));
+        if !shared.write(self.epoch, &entry) {
+            return Ok(Alive::Fenced);
+        }
+        self.brakes.add(&entry);
+        self.queue.push(entry.key().clone());
+        self.entries.insert(entry.key().clone(), entry);
+        Ok(Alive::Yes)
+    }
+
+    fn policy(&self) -> Policy {
+        match self.mutant {
+            Mutant::NoQuiescence => Policy { quiescence_ms: 0, post_timeout_ms: 0, ..POLICY },
+            _ => POLICY,
+        }
+    }
+
+    fn advance(
+        &mut self,
+        shared: &mut Shared,
+        key: &CommandKey,
+        fault: &Fault,
+    ) -> Result<Alive, String> {
+        let Some(phase) = self.out.get(key).cloned() else { return Ok(Alive::Yes) };
+        match phase {
+            Phase::Plan => self.plan(shared, key),
+            Phase::LookFirst | Phase::LookAgain if fault.look_fails => {
+                let failures = self.failures.entry(key.clone()).or_insert(Failures::NONE);
+                *failures = failures.and_at(Timestamp(shared.now));
+                self.brakes.release(key);
+                self.to(key, Phase::Plan)
+            }
+            Phase::LookFirst => {
+                let look = Look::Found(shared.api.look(key));
+                self.to(key, Phase::Looked(look))
+            }
+            Phase::LookAgain => {
+                let look = Look::Found(shared.api.look(key));
+                self.to(key, Phase::LookedAgain(look))
+            }
+            Phase::Looked(look) => self.decide(shared, key, &look),
+            Phase::LookedAgain(look) => self.clear_doubt(shared, key, &look),
+            Phase::Cleared { deadline, unwritten } => {
+                let event = self.send(shared, key, deadline, fault);
+                self.to(key, Phase::Ended { event, unwritten })
+            }
+            Phase::Ended { event, unwritten } => {
+                if let Some(intent) = unwritten
+                    && self.commit(shared, key, intent)? == Alive::Fenced
+                {
+                    return Ok(Alive::Fenced);
+                }
+                self.commit(shared, key, event)
+            }
+        }
+    }
+
+    fn to(&mut self, key: &CommandKey, phase: Phase) -> Result<Alive, String> {
+        self.out.insert(key.clone(), phase);
+        Ok(Alive::Yes)
+    }
+
+    fn situation(&self, key: &CommandKey) -> Situation<'_> {
+        let failures = self.failures.get(key).copied().unwrap_or(Failures::NONE);
+        Situation { epoch: self.epoch, brakes: &self.brakes, failures }
+    }
+
+    fn plan(&mut self, shared: &mut Shared, key: &CommandKey) -> Result<Alive, String> {
+        let entry = &self.entries[key];
+        let now = Timestamp(shared.now);
+        let mut step = next_step(entry, now, &self.situation(key), &self.policy());
+        if self.mutant == Mutant::TakeoverResends && matches!(entry.status(), Status::Intended(_)) {
+            let detail = "nobody answered".to_owned();
+            step = Step::Record(JournalEvent::NotSent { at: now, detail });
+        }
+        if self.mutant == Mutant::DoubtResends && step == Step::Ask {
+            let begun = entry.events()[..1].to_vec();
+            let again = Entry::from_events(key.clone(), begun).map_err(|e| e.to_string())?;
+            self.entries.insert(key.clone(), again);
+            step = Step::Execute;
+        }
+        self.perform(shared, key, step)
+    }
+
+    fn perform(
+        &mut self,
+        shared: &mut Shared,
+        key: &CommandKey,
+        step: Step,
+    ) -> Result<Alive, String> {
+        match step {
+            Step::Execute => {
+                self.brakes.reserve(key, self.kind(key));
+                self.to(key, Phase::LookFirst)
+            }
+            Step::Ask => self.to(key, Phase::LookAgain),
+            Step::Record(event) => self.commit(shared, key, event),
+            Step::Wait { until, why } => {
+                if until.is_some_and(|until| until.0 <= shared.now) {
+                    return Err(format!("{key} waits for a time that has passed"));
+                }
+                self.brakes.release(key);
+                self.out.remove(key);
+                self.queue.pause(key, until, &why);
+                Ok(Alive::Yes)
+            }
+            Step::Sending => Err(format!("{key} is being sent, but not by its owner")),
+            Step::Nothing => {
+                self.out.remove(key);
+                self.queue.finish(key);
+                Ok(Alive::Yes)
+            }
+        }
+    }
+
+    fn kind(&self, key: &CommandKey) -> Kind {
+        self.entries[key].order().map(|order| order.kind).expect("only valid commands are here")
+    }
+
+    fn decide(
+        &mut self,
+        shared: &mut Shared,
+        key: &CommandKey,
+        look: &Look,
+    ) -> Result<Alive, String> {
+        let now = Timestamp(shared.now);
+        self.failures.remove(key);
+        let policy = self.policy();
+        match intend(&self.entries[key], now, look, &self.situation(key), &policy) {
+            Decision::Instead(step) => self.perform(shared, key, step),
+            Decision::Send { intent, send_not_after: deadline } => {
+                if self.mutant == Mutant::SendsBeforeIntent {
+                    return self.to(key, Phase::Cleared { deadline, unwritten: Some(intent) });
+                }
+                if self.commit(shared, key, intent)? == Alive::Fenced {
+                    return Ok(Alive::Fenced);
+                }
+                self.to(key, Phase::Cleared { deadline, unwritten: None })
+            }
+        }
+    }
+
+    fn clear_doubt(
+        &mut self,
+        shared: &mut Shared,
+        key: &CommandKey,
+        look: &Look,
+    ) -> Result<Alive, String> {
+        let now = Timestamp(shared.now);
+        self.failures.remove(key);
+        let entry = &self.entries[key];
+        let mut answer = answer_doubt(entry, now, look, &self.policy());
+        if self.mutant == Mutant::AnyChangeExplains
+            && let (Some(intent), Look::Found(after)) = (entry.intent(), look)
+            && intent.before != *after
+        {
+            answer = Some(JournalEvent::Inferred { at: now, after: after.clone() });
+        }
+        match answer {
+            Some(event) => self.commit(shared, key, event),
+            None => self.to(key, Phase::Plan),
+        }
+    }
+
+    /// The one request: checks the deadline, sends, and reads how it ended.
+    fn send(
+        &self,
+        shared: &mut Shared,
+        key: &CommandKey,
+        deadline: Timestamp,
+        fault: &Fault,
+    ) -> JournalEvent {
+        let now = Timestamp(shared.now);
+        let kind = self.kind(key);
+        let lost = Ending::Unknown { detail: "no complete answer in time".into() };
+        let ending = if now > deadline && self.mutant != Mutant::NoDeadline {
+            Ending::NotSent { detail: "too late".into() }
+        } else {
+            match fault.reply {
+                Reply::NotConnected => Ending::NotSent { detail: "refused".into() },
+                Reply::Whole => {
+                    shared.api.arrive(key);
+                    let verdict = if shared.apply(key, kind) {
+                        Verdict::Approved(Provider::default())
+                    } else {
+                        Verdict::Declined(Provider::default())
+                    };
+                    Ending::Answered(verdict)
+                }
+                Reply::Refused => {
+                    shared.api.arrive(key);
+                    Ending::Answered(Verdict::Declined(Provider::default()))
+                }
+                Reply::AppliedAndLost => {
+                    shared.api.arrive(key);
+                    shared.apply(key, kind);
+                    lost
+                }
+                Reply::NotAppliedAndLost => {
+                    shared.api.arrive(key);
+                    lost
+                }
+                Reply::AppliedLate(percent) => {
+                    shared.api.arrive(key);
+                    // Never later than the quiescence after the request's own deadline.
+                    let most = POLICY.post_timeout_ms + POLICY.quiescence_ms - 1;
+                    shared.api.apply_late(key, kind, now.0 + most * percent / 100);
+                    lost
+                }
+            }
+        };
+        if self.mutant == Mutant::LostIsDeclined && matches!(ending, Ending::Unknown { .. }) {
+            return JournalEvent::Declined { at: now, provider: Provider::default() };
+        }
+        read_ending(ending, now)
+    }
+
+    /// Journal and result in one transaction, which fails when somebody else is the owner.
+    fn commit(
+        &mut self,
+        shared: &mut Shared,
+        key: &CommandKey,
+        event: JournalEvent,
+    ) -> Result<Alive, String> {
+        let before = &self.entries[key];
+        let publishes = event.publishes();
+        let after = before.with(event).map_err(|illegal| format!("{key}: {illegal}"))?;
+        if !shared.write(self.epoch, &after) {
+            return Ok(Alive::Fenced);
+        }
+        if publishes {
+            shared.publish(&after);
+        }
+        shared.check_alone(&after)?;
+        self.brakes.moved(before, &after);
+        self.entries.insert(key.clone(), after);
+        self.to(key, Phase::Plan)
+    }
+}

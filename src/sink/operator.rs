@@ -1,0 +1,227 @@
+//! People's words: the kill switch and decisions about parked commands.
+//!
+//! They arrive as records of the journal, written by the command line or the admin listener, so
+//! they survive restarts and reach whichever replica is the owner. The kill switch also has a file
+//! in the state folder, for the day on which nothing else works. The same reader sees when another
+//! owner or another deployment writes the journal.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+use tokio::{sync::mpsc, time::sleep};
+
+use crate::{
+    config::model::Kafka,
+    kafka::{
+        context::Logging,
+        settings::{Role, client_config},
+        topics,
+    },
+    log_event,
+    state::note::Note,
+    telemetry::events::Event,
+};
+
+use super::{
+    brakes::StopSource,
+    command::CommandKey,
+    desk::{Desk, Failure, announce, now},
+    journal::{
+        JournalEvent, Status,
+        codec::{self, Record},
+        records::{Finding, Resolve, Stop},
+    },
+};
+
+/// The kill switch's file in the state folder; it is on while the file is there.
+pub const STOP_FILE: &str = "payments.stop";
+const FILE_INTERVAL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(200);
+
+/// Reads the journal from where the restore ended, on a thread of its own; hands on what is about
+/// more than one command, and what people wrote.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub fn follow(
+    kafka: &Kafka,
+    notes: impl IntoIterator<Item = (i32, Note)>,
+    stop: tokio_util::sync::CancellationToken,
+) -> Result<mpsc::UnboundedReceiver<Record>, KafkaError> {
+    let topic = kafka.topic(topics::JOURNAL);
+    let config = client_config(kafka, &Role::StateReader)?;
+    let consumer: BaseConsumer<Logging> = config.create_with_context(Logging)?;
+    let mut assignment = TopicPartitionList::new();
+    for (partition, note) in notes {
+        assignment.add_partition_offset(&topic, partition, Offset::Offset(note.end))?;
+    }
+    consumer.assign(&assignment)?;
+    let (records, received) = mpsc::unbounded_channel();
+    let reader = thread::Builder::new().name("sink-operator".into()).spawn(move || {
+        while !stop.is_cancelled() {
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    let key = std::str::from_utf8(message.key().unwrap_or_default());
+                    let (Ok(key), Some(value)) = (key, message.payload()) else { continue };
+                    if key.starts_with('_') && !hand_on(&records, key, value) {
+                        return;
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) | None => {}
+                Some(Err(error)) => tracing::debug!(%error, "following the journal"),
+            }
+        }
+    });
+    match reader {
+        Ok(_) => Ok(received),
+        Err(error) => Err(KafkaError::ClientCreation(error.to_string())),
+    }
+}
+
+/// Whether anybody still listens.
+fn hand_on(records: &mpsc::UnboundedSender<Record>, key: &str, value: &[u8]) -> bool {
+    match codec::decode(key, value) {
+        Ok(record) => records.send(record).is_ok(),
+        Err(error) => {
+            log_event!(Event::DecisionIgnored, %error, "a record of the journal is not understood and has no effect");
+            true
+        }
+    }
+}
+
+/// Does what people say until the ownership ends.
+#[derive(Debug)]
+pub struct Operator {
+    /// The open commands.
+    pub desk: Arc<Desk>,
+    /// What transactional ids of this deployment begin with.
+    pub deployment: String,
+}
+
+impl Operator {
+    /// Runs until the ownership ends.
+    ///
+    /// # Errors
+    /// Where somebody else writes the journal, or it is lost.
+    pub async fn run(
+        self: Arc<Self>,
+        decisions: BTreeMap<CommandKey, Resolve>,
+        mut records: mpsc::UnboundedReceiver<Record>,
+    ) -> Result<(), Failure> {
+        let stop = self.desk.fixed.stop.clone();
+        // Written while nobody was the owner; what was done already counts for nothing again.
+        for (key, decision) in decisions {
+            if self.is_parked(&key) {
+                self.resolve(&key, decision).await?;
+            }
+        }
+        loop {
+            let record = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                record = records.recv() => record,
+            };
+            match record {
+                Some(record) => self.hear(record).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// One record: a word of a person, or a sign of somebody else.
+    async fn hear(&self, record: Record) -> Result<(), Failure> {
+        match record {
+            Record::Stop(stop) => self.stop(Some(&stop)),
+            Record::Resolve(key, decision) => self.resolve(&key, decision).await?,
+            Record::Identity(identity) if identity.transactional_prefix != self.deployment => {
+                return Err(Failure::Ousted(format!(
+                    "the deployment {:?} writes this journal too, this one is {:?}: one command \
+                     topic belongs to one deployment",
+                    identity.transactional_prefix, self.deployment
+                )));
+            }
+            Record::Owner(owner) if owner.epoch > self.desk.fixed.epoch => {
+                return Err(Failure::Ousted(format!(
+                    "owner {} has taken over from owner {}",
+                    owner.epoch, self.desk.fixed.epoch
+                )));
+            }
+            Record::Identity(_) | Record::Owner(_) | Record::Command(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The kill switch as its record says.
+    pub fn stop(&self, stop: Option<&Stop>) {
+        let why = stop
+            .filter(|stop| stop.stopped)
+            .map(|stop| format!("{} at {}: {}", stop.actor, stop.at.to_rfc3339(), stop.reason));
+        self.switch(StopSource::Record, why);
+    }
+
+    /// A person's decision; it counts for a parked command only.
+    ///
+    /// # Errors
+    /// Where the journal is lost.
+    pub async fn resolve(&self, key: &CommandKey, decision: Resolve) -> Result<(), Failure> {
+        let Some(entry) = self.desk.entry(key).filter(|_| self.is_parked(key)) else {
+            log_event!(
+                Event::DecisionIgnored,
+                connection = %key.connection,
+                reference = %key.reference_no,
+                command = %key.command_id,
+                "a decision about a command that is not parked has no effect"
+            );
+            return Ok(());
+        };
+        let Resolve { outcome, evidence, actor, .. } = decision;
+        let executed = match outcome {
+            Finding::Executed => true,
+            Finding::NotExecuted => false,
+        };
+        let event = JournalEvent::Resolved { at: now(), executed, actor, evidence };
+        announce(&self.desk.record(&entry, event).await?);
+        Ok(())
+    }
+
+    fn is_parked(&self, key: &CommandKey) -> bool {
+        self.desk.entry(key).is_some_and(|entry| *entry.status() == Status::Parked)
+    }
+
+    /// Watches the kill switch's file until the ownership ends.
+    pub async fn watch_file(self: Arc<Self>, folder: PathBuf) {
+        let (file, stop) = (folder.join(STOP_FILE), self.desk.fixed.stop.clone());
+        let mut was_there = false;
+        while !stop.is_cancelled() {
+            let is_there = tokio::fs::try_exists(&file).await.unwrap_or(was_there);
+            if is_there != was_there {
+                was_there = is_there;
+                let why = is_there.then(|| format!("the file {} is there", file.display()));
+                self.switch(StopSource::File, why);
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = sleep(FILE_INTERVAL) => {}
+            }
+        }
+    }
+
+    fn switch(&self, by: StopSource, why: Option<String>) {
+        let was = self.desk.with_brakes(|brakes| brakes.stopped().is_some());
+        let shown = why.clone().unwrap_or_default();
+        self.desk.set_stop(by, why);
+        let is = self.desk.with_brakes(|brakes| brakes.stopped().is_some());
+        match (was, is) {
+            (_, true) => {
+                log_event!(Event::PaymentsHalted, why = shown, "no payment command is executed")
+            }
+            (true, false) => {
+                log_event!(Event::PaymentsResumed, "payment commands are executed again")
+            }
+            (false, false) => {}
+        }
+    }
+}

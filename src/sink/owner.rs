@@ -1,0 +1,362 @@
+//! The life of the sink: become the owner, read the journal, work, and again after a loss.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{oneshot, watch},
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::Client,
+    config::model::{self, Kafka, SchemaRegistry},
+    domain::ids::ConnectionId,
+    failpoints::{self, Point},
+    log_event,
+    mapping::PrivacyRules,
+    publish::{encode::Encoder, group, registry::Registry, transaction::Lost},
+    telemetry::events::Event,
+};
+
+use super::{
+    archive::Archive,
+    brakes::{Brakes, Limits},
+    clerk::Clerk,
+    desk::{Desk, Failure, Fixed, now},
+    dispatch::Dispatcher,
+    intake,
+    ledger::{self, Index},
+    lock::{self, Locked, lock_and_restore},
+    operator::{self, Operator},
+    ownership::{self, Change, Member, Taken},
+    plan::Policy,
+    tally::Tally,
+};
+
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// How long requests that have left may take to be answered and recorded; with the two below it
+/// ends within Kubernetes' 60 s.
+const DRAIN: Duration = Duration::from_secs(35);
+/// How long the journal's thread may take for what is queued.
+const WRITER_GRACE: Duration = Duration::from_secs(6);
+/// How long leaving the group may take.
+const LEAVE_GRACE: Duration = Duration::from_secs(4);
+
+/// Told when the sink has stopped for good, or goes on (`None`).
+pub trait Standing: Send + Sync {
+    /// Why only an operator can help.
+    fn stopped(&self, why: Option<String>);
+}
+
+/// What the sink is made of.
+pub struct Parts {
+    /// Part of the transactional id.
+    pub env: String,
+    /// Brokers and names.
+    pub kafka: Kafka,
+    /// For the schemas of commands.
+    pub schema_registry: SchemaRegistry,
+    /// Caps and times.
+    pub sink: model::Sink,
+    /// Where the kill switch's file is looked for.
+    pub state_dir: PathBuf,
+    /// Every connection, and whether it has a virtual POS.
+    pub connections: BTreeMap<ConnectionId, bool>,
+    /// Clients of those that have one.
+    pub clients: HashMap<ConnectionId, Client>,
+    /// Schemas and topics.
+    pub encoder: Arc<Encoder>,
+    /// What is masked before it leaves.
+    pub privacy: Arc<PrivacyRules>,
+    /// Counts and gauges.
+    pub tally: Tally,
+    /// Readiness.
+    pub standing: Arc<dyn Standing>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("env", &self.env).finish_non_exhaustive()
+    }
+}
+
+/// How a term of ownership ended.
+enum Term {
+    /// The group or the program's end says so.
+    GivenBack,
+    /// The journal was lost, or something broke: from the lock on anew.
+    Again(String),
+    /// Only an operator can help.
+    Stopped(String),
+}
+
+/// Runs the sink until `stop`: waits to become the owner, works, gives back.
+///
+/// # Errors
+/// Where the group's thread cannot be started.
+pub async fn run(parts: Parts, stop: CancellationToken) -> std::io::Result<()> {
+    let (leave, leaving) = watch::channel(false);
+    let (mut member, thread) = ownership::join(parts.kafka.clone(), leaving)?;
+    let mut backoff = BACKOFF_MIN;
+    while !stop.is_cancelled() {
+        let change = tokio::select! {
+            () = stop.cancelled() => break,
+            change = member.changes.recv() => change,
+        };
+        let taken = match change {
+            Some(Change::Gained(taken)) => taken,
+            Some(Change::Lost) => {
+                parts.standing.stopped(None);
+                continue;
+            }
+            None => break,
+        };
+        parts.standing.stopped(None);
+        let started = Instant::now();
+        let ended = term(&parts, taken, &mut member, &stop).await;
+        // Whoever is the owner then shows what is in doubt.
+        parts.tally.doubts(&[]);
+        match ended {
+            Term::GivenBack => {
+                backoff = BACKOFF_MIN;
+                log_event!(
+                    Event::SinkReleased,
+                    "this replica executes no payment commands any more"
+                );
+            }
+            Term::Again(reason) => {
+                if started.elapsed() > BACKOFF_MAX {
+                    backoff = BACKOFF_MIN;
+                }
+                log_event!(
+                    Event::SinkLost,
+                    reason,
+                    retry_in_s = backoff.as_secs(),
+                    "the sink begins anew with its journal"
+                );
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
+                }
+                // The member is gone only when the process is ending anyway.
+                member.renew.send(()).unwrap_or_default();
+            }
+            Term::Stopped(reason) => {
+                log_event!(Event::SinkStopped, reason, "payment sink stopped");
+                parts.standing.stopped(Some(reason));
+            }
+        }
+    }
+    leave.send_replace(true);
+    // A hanging client must not hang the exit.
+    let left = tokio::task::spawn_blocking(move || thread.join());
+    if timeout(LEAVE_GRACE, left).await.is_err() {
+        log_event!(
+            Event::LeaveTimedOut,
+            "leaving the sink's group takes too long, ending without it"
+        );
+    }
+    Ok(())
+}
+
+/// One term: lock, read, work, drain.
+async fn term(
+    parts: &Parts,
+    taken: Vec<Taken>,
+    member: &mut Member,
+    stop: &CancellationToken,
+) -> Term {
+    let request = lock::Request {
+        env: parts.env.clone(),
+        kafka: parts.kafka.clone(),
+        taken: taken.clone(),
+        now: now(),
+    };
+    let restoring = tokio::task::spawn_blocking(move || lock_and_restore(&request));
+    let locked = tokio::select! {
+        joined = restoring => joined,
+        () = lost(member, stop) => return Term::GivenBack,
+    };
+    let locked = match locked {
+        Ok(Ok(locked)) => locked,
+        Ok(Err(error)) if error.needs_operator() => return Term::Stopped(error.to_string()),
+        Ok(Err(error)) => {
+            log_event!(Event::SinkRestoreFailed, %error, "the journal is not ready");
+            return Term::Again(error.to_string());
+        }
+        Err(error) => return Term::Again(format!("reading the journal broke off: {error}")),
+    };
+    failpoints::reach(Point::SinkRestored);
+    let ended = stop.child_token();
+    let work = match Work::start(parts, &taken, locked, member, &ended) {
+        Ok(work) => work,
+        Err(Refusal { reason, needs_operator: true }) => return Term::Stopped(reason),
+        Err(Refusal { reason, needs_operator: false }) => return Term::Again(reason),
+    };
+    work.run(member, stop, &ended).await
+}
+
+/// Completes when the group has given the sink to another replica, or the program ends.
+async fn lost(member: &mut Member, stop: &CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            change = member.changes.recv() => match change {
+                Some(Change::Lost) | None => return,
+                Some(Change::Gained(_)) => {}
+            },
+        }
+    }
+}
+
+/// Why a term cannot begin.
+struct Refusal {
+    reason: String,
+    needs_operator: bool,
+}
+
+impl Refusal {
+    fn passing(error: &dyn std::fmt::Display) -> Self {
+        Self { reason: error.to_string(), needs_operator: false }
+    }
+}
+
+/// The tasks of one term.
+struct Work {
+    tasks: JoinSet<Result<(), Failure>>,
+    writer_ended: oneshot::Receiver<Result<(), Lost>>,
+}
+
+impl Work {
+    fn start(
+        parts: &Parts,
+        taken: &[Taken],
+        locked: Locked,
+        member: &Member,
+        ended: &CancellationToken,
+    ) -> Result<Self, Refusal> {
+        let Locked { transactions, topics, epoch, journal, notes } = locked;
+        log_event!(
+            Event::SinkOwned,
+            epoch,
+            records = journal.records,
+            open = journal.open.len(),
+            finished = journal.stories.len(),
+            "this replica executes payment commands"
+        );
+        let index = Arc::new(Index::new(journal.stories, notes.clone()));
+        let (publisher, inbox) = group::channel();
+        let (told, writer_ended) = oneshot::channel();
+        let (writer_index, metrics) = (Arc::clone(&index), Arc::clone(parts.tally.metrics()));
+        thread::Builder::new()
+            .name("sink-journal".into())
+            .spawn(move || {
+                let outcome = ledger::run(transactions, inbox, &topics, &writer_index, &metrics);
+                // Nobody waits any more once the grace period is over.
+                drop(told.send(outcome));
+            })
+            .map_err(|error| Refusal::passing(&error))?;
+        let mut brakes = Brakes::new(Limits::from(&parts.sink));
+        journal.open.values().chain(journal.recent.values()).for_each(|entry| brakes.add(entry));
+        let fixed = Fixed {
+            epoch,
+            policy: Policy::from(&parts.sink),
+            clients: parts.clients.clone(),
+            connections: parts.connections.clone(),
+            encoder: Arc::clone(&parts.encoder),
+            privacy: Arc::clone(&parts.privacy),
+            tally: parts.tally.clone(),
+            index,
+            stop: ended.clone(),
+        };
+        let open: Vec<_> = journal.open.into_values().collect();
+        let (desk, arrived) = Desk::new(fixed, publisher, open.iter().cloned(), brakes);
+        let desk = Arc::new(desk);
+        let operator = Arc::new(Operator {
+            desk: Arc::clone(&desk),
+            deployment: lock::deployment(&parts.env, &parts.kafka),
+        });
+        operator.stop(journal.stop.as_ref());
+        let records = operator::follow(&parts.kafka, notes, ended.clone())
+            .map_err(|error| Refusal::passing(&error))?;
+        let metrics = Arc::clone(parts.tally.metrics());
+        let batches = intake::start(&parts.kafka, taken, metrics, ended.clone())
+            .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;
+        let archive = Archive::open(&parts.kafka).map_err(|error| Refusal::passing(&error))?;
+        let clerk = Clerk::new(
+            Arc::clone(&desk),
+            Registry::new(&parts.schema_registry),
+            archive,
+            member.progress.clone(),
+            |suffix| parts.kafka.topic(suffix),
+        );
+        let mut tasks = JoinSet::new();
+        let (watcher, folder) = (Arc::clone(&operator), parts.state_dir.clone());
+        let decisions = journal.decisions;
+        tasks.spawn(async move {
+            watcher.watch_file(folder).await;
+            Ok(())
+        });
+        tasks.spawn(async move { operator.run(decisions, records).await });
+        tasks.spawn(Dispatcher::new(desk, &open).run(arrived));
+        tasks.spawn(clerk.run(batches));
+        Ok(Self { tasks, writer_ended })
+    }
+
+    /// Until the sink is given back, the program ends, or a task or the journal fails; then what
+    /// has begun comes to its end.
+    async fn run(
+        mut self,
+        member: &mut Member,
+        stop: &CancellationToken,
+        ended: &CancellationToken,
+    ) -> Term {
+        let mut writer = None;
+        let mut term = tokio::select! {
+            () = lost(member, stop) => Term::GivenBack,
+            outcome = &mut self.writer_ended => {
+                writer = outcome.ok();
+                Term::Again("the journal's producer ended".to_owned())
+            }
+            Some(joined) = self.tasks.join_next() => Term::Again(reason_of(joined)),
+        };
+        ended.cancel();
+        let tasks = &mut self.tasks;
+        let drained = async { while tasks.join_next().await.is_some() {} };
+        if timeout(DRAIN, drained).await.is_err() {
+            log_event!(
+                Event::DrainTimedOut,
+                "a payment is still on its way, ending without its answer: it is in doubt"
+            );
+            self.tasks.abort_all();
+        }
+        // The desk and with it the last publisher are gone: the journal's thread ends.
+        if writer.is_none() {
+            writer = timeout(WRITER_GRACE, &mut self.writer_ended).await.ok().and_then(Result::ok);
+        }
+        if let (Some(Err(lost)), Term::Again(reason)) = (writer, &mut term) {
+            *reason = lost.to_string();
+        }
+        term
+    }
+}
+
+fn reason_of(joined: Result<Result<(), Failure>, JoinError>) -> String {
+    match joined {
+        Ok(Ok(())) => "a task of the sink ended early".to_owned(),
+        Ok(Err(failure)) => failure.to_string(),
+        Err(error) => {
+            log_event!(Event::SinkBroke, %error, "a task of the payment sink broke off");
+            error.to_string()
+        }
+    }
+}

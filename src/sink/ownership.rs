@@ -1,0 +1,239 @@
+//! Which replica runs the sink, and how far the commands are taken.
+//!
+//! The replicas form a group on the assignment topic; whoever holds its partition 0 is the owner.
+//! The group only places: what fences is the transactional id. The owner commits the offsets of the
+//! command topic in the same group, so that the usual tools show its lag, and beside each offset
+//! how far the journal was written then: a journal that was emptied later is noticed by that.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer},
+    error::KafkaError,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    config::model::Kafka,
+    failpoints::{self, Point},
+    kafka::{
+        context::Logging,
+        settings::{Role, client_config, sink_group},
+        topics,
+    },
+    log_event,
+    state::note::Note,
+    telemetry::events::Event,
+};
+
+const POLL: Duration = Duration::from_millis(200);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
+/// Offsets that are not committed anew are forgotten by the broker after some days.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
+/// The partition of the assignment topic whose holder is the owner.
+const OWNERS_PARTITION: i32 = 0;
+
+/// One partition of the command topic, as the group remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The partition, of the command topic and of the journal alike.
+    pub partition: i32,
+    /// The offset of the first command that is not in the journal; nothing where the group has
+    /// none.
+    pub next: Option<i64>,
+    /// How far the journal was written then.
+    pub note: Option<Note>,
+}
+
+/// A change of who runs the sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// This replica does, from now on.
+    Gained(Vec<Taken>),
+    /// Another one will.
+    Lost,
+}
+
+/// How far one partition is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The partition.
+    pub partition: i32,
+    /// The offset of the first command that is not in the journal.
+    pub next: i64,
+    /// How far the journal is written.
+    pub note: Note,
+}
+
+/// The member's channels.
+#[derive(Debug)]
+pub struct Member {
+    /// Whether this replica is the owner.
+    pub changes: mpsc::UnboundedReceiver<Change>,
+    /// What the group is to remember; the newest of each partition counts.
+    pub progress: mpsc::UnboundedSender<Progress>,
+    /// Asks for [`Change::Gained`] anew, with the offsets as they are by then.
+    pub renew: mpsc::UnboundedSender<()>,
+}
+
+/// Joins the group on a thread of its own and stays until `stop` turns true.
+///
+/// # Errors
+/// Where the thread cannot be started.
+pub fn join(
+    kafka: Kafka,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<(Member, thread::JoinHandle<()>)> {
+    let (changes, changed) = mpsc::unbounded_channel();
+    let (progress, progressed) = mpsc::unbounded_channel();
+    let (renew, renewals) = mpsc::unbounded_channel();
+    let handle = thread::Builder::new().name("sink-group".into()).spawn(move || {
+        let mut membership = Membership {
+            kafka,
+            stop,
+            changes,
+            progressed,
+            renewals,
+            owner: false,
+            pending: BTreeMap::new(),
+            committed: BTreeMap::new(),
+        };
+        while !*membership.stop.borrow() {
+            if let Err(error) = membership.run() {
+                log_event!(Event::AssignmentFailed, %error, "the sink's group failed, joining it again");
+                membership.give_back();
+                thread::sleep(RETRY_PAUSE);
+            }
+        }
+    })?;
+    Ok((Member { changes: changed, progress, renew }, handle))
+}
+
+struct Membership {
+    kafka: Kafka,
+    stop: watch::Receiver<bool>,
+    changes: mpsc::UnboundedSender<Change>,
+    progressed: mpsc::UnboundedReceiver<Progress>,
+    renewals: mpsc::UnboundedReceiver<()>,
+    owner: bool,
+    pending: BTreeMap<i32, Progress>,
+    committed: BTreeMap<i32, Progress>,
+}
+
+impl Membership {
+    fn run(&mut self) -> Result<(), KafkaError> {
+        let role = Role::GroupMember { group: sink_group(&self.kafka) };
+        let consumer: BaseConsumer<Logging> =
+            client_config(&self.kafka, &role)?.create_with_context(Logging)?;
+        let assignment = self.kafka.topic(topics::ASSIGNMENT);
+        consumer.subscribe(&[&assignment])?;
+        let (mut looked, mut refreshed) = (Instant::now(), Instant::now());
+        while !*self.stop.borrow() {
+            // Rebalances happen inside poll(); what they left is read off the assignment.
+            if let Some(Err(error)) = consumer.poll(POLL) {
+                tracing::debug!(%error, "sink group poll");
+            }
+            let holds =
+                consumer.assignment()?.find_partition(&assignment, OWNERS_PARTITION).is_some();
+            match (self.owner, holds) {
+                (true, false) => self.give_back(),
+                (false, true) => self.take(&consumer)?,
+                (true, true) if self.renewals.try_recv().is_ok() => self.take(&consumer)?,
+                (true, true) | (false, false) => {}
+            }
+            if refreshed.elapsed() >= REFRESH_INTERVAL {
+                refreshed = Instant::now();
+                self.pending.append(&mut self.committed.clone());
+            }
+            if looked.elapsed() >= COMMIT_INTERVAL {
+                looked = Instant::now();
+                self.commit(&consumer);
+            }
+        }
+        self.commit(&consumer);
+        // A dynamic member that unsubscribes leaves at once: the next owner need not wait for the
+        // session to time out.
+        consumer.unsubscribe();
+        consumer.poll(POLL);
+        Ok(())
+    }
+
+    fn give_back(&mut self) {
+        if std::mem::take(&mut self.owner) {
+            // The receiver is gone only when the process is ending anyway.
+            drop(self.changes.send(Change::Lost));
+        }
+        self.pending.clear();
+        self.committed.clear();
+    }
+
+    fn take(&mut self, consumer: &BaseConsumer<Logging>) -> Result<(), KafkaError> {
+        self.commit(consumer);
+        let taken = taken(consumer, &self.kafka)?;
+        self.owner = true;
+        drop(self.changes.send(Change::Gained(taken)));
+        Ok(())
+    }
+
+    fn commit(&mut self, consumer: &BaseConsumer<Logging>) {
+        while let Ok(progress) = self.progressed.try_recv() {
+            self.pending.insert(progress.partition, progress);
+        }
+        if !self.owner || self.pending.is_empty() {
+            return;
+        }
+        let commands = self.kafka.topic(topics::COMMANDS);
+        let mut offsets = TopicPartitionList::new();
+        for progress in self.pending.values() {
+            let mut element = offsets.add_partition(&commands, progress.partition);
+            element.set_metadata(progress.note.to_metadata());
+            if let Err(error) = element.set_offset(Offset::Offset(progress.next)) {
+                tracing::debug!(%error, "noting how far commands are taken");
+            }
+        }
+        failpoints::reach(Point::BeforeOffsets);
+        match consumer.commit(&offsets, CommitMode::Sync) {
+            Ok(()) => {
+                failpoints::reach(Point::OffsetsNoted);
+                self.committed.append(&mut self.pending);
+            }
+            // In the middle of a rebalance; the journal knows what the offsets do not say.
+            Err(error) => tracing::debug!(%error, "noting how far commands are taken"),
+        }
+    }
+}
+
+/// What the group remembers of every partition of the command topic.
+fn taken(consumer: &BaseConsumer<Logging>, kafka: &Kafka) -> Result<Vec<Taken>, KafkaError> {
+    let topic = kafka.topic(topics::COMMANDS);
+    let metadata = consumer.fetch_metadata(Some(&topic), CALL_TIMEOUT)?;
+    let mut asked = TopicPartitionList::new();
+    for found in metadata.topics() {
+        if let Some(code) = found.error() {
+            return Err(KafkaError::MetadataFetch(code.into()));
+        }
+        for partition in found.partitions() {
+            asked.add_partition(&topic, partition.id());
+        }
+    }
+    let committed = consumer.committed_offsets(asked, CALL_TIMEOUT)?;
+    let mut taken = Vec::new();
+    for element in committed.elements_for_topic(&topic) {
+        element.error()?;
+        let next = match element.offset() {
+            Offset::Offset(next) => Some(next),
+            _ => None,
+        };
+        let note = Note::from_metadata(element.metadata());
+        taken.push(Taken { partition: element.partition(), next, note });
+    }
+    taken.sort_by_key(|taken| taken.partition);
+    Ok(taken)
+}

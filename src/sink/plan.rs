@@ -1,0 +1,273 @@
+//! What comes next for a command. Answers with times; never waits, never asks, never sends.
+
+use crate::{config::model, domain::time::Timestamp};
+
+use super::{
+    brakes::{Brake, Brakes, Check},
+    command::Order,
+    journal::{Entry, Intent, JournalEvent, Status},
+};
+
+/// How long an owner may take from the intent to the first byte of the request.
+const SEND_WINDOW_MS: i64 = 10_000;
+/// How long the API is asked about a doubt before a person is.
+const ASK_FOR_MS: i64 = 24 * 60 * 60 * 1000;
+/// Requests that may provably not leave before the command is given up.
+const ATTEMPTS_MAX: u32 = 20;
+const BACKOFF_FIRST_MS: i64 = 1000;
+/// Longest wait between looks at a payment.
+const LOOK_BACKOFF_MAX_MS: i64 = 60_000;
+/// Longest wait between requests that did not leave.
+const SEND_BACKOFF_MAX_MS: i64 = 300_000;
+
+/// The configured and built-in times and counts; milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// The total deadline of the one request.
+    pub post_timeout_ms: i64,
+    /// How long nobody may still be sending, nor the API still be working, before it is asked.
+    pub quiescence_ms: i64,
+    /// From the intent to the first byte of the request.
+    pub send_window_ms: i64,
+    /// How long a doubt is looked up before it is parked.
+    pub ask_for_ms: i64,
+    /// Requests that may provably not leave before the command is given up.
+    pub attempts_max: u32,
+}
+
+impl From<&model::Sink> for Policy {
+    fn from(sink: &model::Sink) -> Self {
+        let millis =
+            |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            post_timeout_ms: millis(sink.post_timeout),
+            quiescence_ms: millis(sink.quiescence),
+            send_window_ms: SEND_WINDOW_MS,
+            ask_for_ms: ASK_FOR_MS,
+            attempts_max: ATTEMPTS_MAX,
+        }
+    }
+}
+
+/// Looks at the payment that failed in a row, since its command last moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failures {
+    /// How many.
+    pub count: u32,
+    /// When the last one did.
+    pub last_at: Timestamp,
+}
+
+impl Failures {
+    /// None so far.
+    pub const NONE: Self = Self { count: 0, last_at: Timestamp(0) };
+
+    /// One more.
+    #[must_use]
+    pub const fn and_at(self, now: Timestamp) -> Self {
+        Self { count: self.count.saturating_add(1), last_at: now }
+    }
+}
+
+/// What is known beside the entry itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'s> {
+    /// Of this owner.
+    pub epoch: u64,
+    /// As they are now.
+    pub brakes: &'s Brakes,
+    /// Of this command.
+    pub failures: Failures,
+}
+
+/// Why nothing happens now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pause {
+    /// Something that is not this command's fault; it goes on when the brakes change.
+    Braked(Brake),
+    /// A request did not leave, or a look failed; it is tried again.
+    Backoff,
+    /// Somebody may still be sending, or the API still be working.
+    Quiescence,
+}
+
+/// What to do for a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Look at the payment, then ask [`intend`](super::look::intend).
+    Execute,
+    /// Write this event, with its result where it publishes one.
+    Record(JournalEvent),
+    /// Look at the payment, then ask [`answer_doubt`](super::look::answer_doubt).
+    Ask,
+    /// Nothing yet.
+    Wait {
+        /// When to ask again at the latest; nothing where only the brakes can change it.
+        until: Option<Timestamp>,
+        /// Why.
+        why: Pause,
+    },
+    /// This owner's own request is on its way; its outcome comes next.
+    Sending,
+    /// It is finished, or a person's turn.
+    Nothing,
+}
+
+/// Chooses the next step for one command from what the journal knows.
+///
+/// | status                        | when                           | step                     |
+/// |-------------------------------|--------------------------------|--------------------------|
+/// | Received, NotSent             | it is too late                 | Record(Expired)          |
+/// | NotSent                       | it did not leave too often     | Record(Rejected)         |
+/// | Received, NotSent             | over a cap                     | Record(Rejected)         |
+/// | Received, NotSent             | a brake holds                  | Wait until it expires    |
+/// | Received, NotSent             | the last try was just now      | Wait until the next      |
+/// | Received, NotSent             | else                           | Execute                  |
+/// | Intended of this owner        |                                | Sending                  |
+/// | Intended of an earlier owner  |                                | Record(Doubted)          |
+/// | InDoubt                       | somebody may still be sending  | Wait until nobody can    |
+/// | InDoubt                       | could not be asked for a day   | Record(Parked)           |
+/// | InDoubt                       | the last look just failed      | Wait until the next      |
+/// | InDoubt                       | else                           | Ask                      |
+/// | Parked and all finished ones  |                                | Nothing                  |
+pub fn next_step(
+    entry: &Entry,
+    now: Timestamp,
+    situation: &Situation<'_>,
+    policy: &Policy,
+) -> Step {
+    match entry.status() {
+        Status::Received => prepare(entry, now, situation, None),
+        Status::NotSent { attempts, .. } if *attempts >= policy.attempts_max => {
+            // Expiry says it better where both are true.
+            if entry.order().is_some_and(|order| order.is_expired(now)) {
+                return Step::Record(JournalEvent::Expired { at: now });
+            }
+            let why = format!("no request left in {attempts} attempts; nothing was sent");
+            Step::Record(JournalEvent::Rejected { at: now, why })
+        }
+        Status::NotSent { attempts, at, .. } => {
+            let retry_at = later(*at, backoff_ms(*attempts, SEND_BACKOFF_MAX_MS));
+            prepare(entry, now, situation, Some(retry_at))
+        }
+        Status::Intended(intent) if intent.epoch >= situation.epoch => Step::Sending,
+        Status::Intended(intent) => {
+            let detail = format!(
+                "owner {} ended after its intent; whether it sent is not known",
+                intent.epoch
+            );
+            Step::Record(JournalEvent::Doubted { at: now, detail })
+        }
+        Status::InDoubt { since, intent } => {
+            clear_doubt(*since, intent, now, situation.failures, policy)
+        }
+        Status::Done { .. }
+        | Status::Declined
+        | Status::Rejected
+        | Status::Expired
+        | Status::Parked
+        | Status::Resolved { .. } => Step::Nothing,
+    }
+}
+
+/// A command of which nothing can be on its way.
+fn prepare(
+    entry: &Entry,
+    now: Timestamp,
+    situation: &Situation<'_>,
+    retry_at: Option<Timestamp>,
+) -> Step {
+    let Some(order) = entry.order() else {
+        // Only a valid command can be Received; this keeps an invalid one from being sent.
+        let why = "the command was never valid".to_owned();
+        return Step::Record(JournalEvent::Rejected { at: now, why });
+    };
+    if let Some(stop) = held_back(entry, order, now, situation.brakes) {
+        return stop;
+    }
+    let retry_at = retry_at.max(after_failures(situation.failures));
+    match retry_at {
+        Some(retry_at) if now < retry_at => {
+            Step::Wait { until: sooner(Some(retry_at), order), why: Pause::Backoff }
+        }
+        Some(_) | None => Step::Execute,
+    }
+}
+
+/// Expiry first, so that a command that waits behind a brake still expires.
+fn held_back(entry: &Entry, order: &Order, now: Timestamp, brakes: &Brakes) -> Option<Step> {
+    if order.is_expired(now) {
+        return Some(Step::Record(JournalEvent::Expired { at: now }));
+    }
+    match brakes.check(entry.key(), order.kind, now) {
+        Check::Go => None,
+        Check::Reject { why } => Some(Step::Record(JournalEvent::Rejected { at: now, why })),
+        Check::Wait(brake) => {
+            Some(Step::Wait { until: sooner(None, order), why: Pause::Braked(brake) })
+        }
+    }
+}
+
+/// When to look again at the latest: the first instant at which the command is expired counts too.
+fn sooner(until: Option<Timestamp>, order: &Order) -> Option<Timestamp> {
+    let expired = order.expires_at.map(|at| later(at, 1));
+    match (until, expired) {
+        (Some(until), Some(expired)) => Some(until.min(expired)),
+        (until, expired) => until.or(expired),
+    }
+}
+
+fn clear_doubt(
+    since: Timestamp,
+    intent: &Intent,
+    now: Timestamp,
+    failures: Failures,
+    policy: &Policy,
+) -> Step {
+    let ask_at = ask_not_before(since, intent, policy);
+    if now < ask_at {
+        return Step::Wait { until: Some(ask_at), why: Pause::Quiescence };
+    }
+    let give_up_at = later(ask_at, policy.ask_for_ms);
+    // At least one look, even where this owner begins after the time is over.
+    if now >= give_up_at && failures.count > 0 {
+        let detail = format!(
+            "the payment could not be looked up since {}, {} times in a row",
+            ask_at.to_rfc3339(),
+            failures.count
+        );
+        return Step::Record(JournalEvent::Parked { at: now, detail, after: None });
+    }
+    match after_failures(failures) {
+        Some(retry_at) if now < retry_at => {
+            Step::Wait { until: Some(retry_at), why: Pause::Backoff }
+        }
+        Some(_) | None => Step::Ask,
+    }
+}
+
+/// From when a look at the payment can tell what became of a request: nobody can be sending any
+/// more, and the API had time to finish.
+pub fn ask_not_before(since: Timestamp, intent: &Intent, policy: &Policy) -> Timestamp {
+    let last_sent = later(intent.send_not_after, policy.post_timeout_ms);
+    later(last_sent.max(since), policy.quiescence_ms)
+}
+
+fn after_failures(failures: Failures) -> Option<Timestamp> {
+    (failures.count > 0)
+        .then(|| later(failures.last_at, backoff_ms(failures.count, LOOK_BACKOFF_MAX_MS)))
+}
+
+/// Doubles from one second; `count` is from 1.
+fn backoff_ms(count: u32, max_ms: i64) -> i64 {
+    let doublings = count.saturating_sub(1).min(20);
+    (BACKOFF_FIRST_MS << doublings).min(max_ms)
+}
+
+pub(super) const fn later(at: Timestamp, ms: i64) -> Timestamp {
+    Timestamp(at.0.saturating_add(ms))
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,266 @@
+//! One test for each row of the plan's table.
+
+use super::*;
+use crate::{
+    domain::time::Timestamp,
+    sink::{
+        brakes::{Limits, StopSource},
+        tests::{
+            HOUR, NO_LIMITS, NOON, POLICY, SECOND, after, approved, brakes, declined, doubted,
+            entry, inferred, intended, key, money, not_sent, outline, parked, refund, rejected,
+            resolved, situation, story, story_of,
+        },
+    },
+};
+
+fn step(entry: &Entry, now: Timestamp) -> Step {
+    next_step(entry, now, &situation(&brakes(NO_LIMITS)), &POLICY)
+}
+
+fn step_with(entry: &Entry, now: Timestamp, brakes: &Brakes) -> Step {
+    next_step(entry, now, &situation(brakes), &POLICY)
+}
+
+fn step_after_failures(entry: &Entry, now: Timestamp, failures: Failures) -> Step {
+    let brakes = brakes(NO_LIMITS);
+    next_step(entry, now, &Situation { failures, ..situation(&brakes) }, &POLICY)
+}
+
+fn never_expires() -> Order {
+    Order { expires_at: None, ..refund("10.00") }
+}
+
+#[test]
+fn a_received_command_is_executed() {
+    assert_eq!(step(&story([]), NOON), Step::Execute);
+}
+
+#[test]
+fn a_command_expires_after_its_instant_and_not_at_it() {
+    let expires_at = after(HOUR);
+    assert_eq!(step(&story([]), expires_at), Step::Execute);
+    let late = Timestamp(expires_at.0 + 1);
+    assert_eq!(step(&story([]), late), Step::Record(JournalEvent::Expired { at: late }));
+    let not_sent = story([intended(1, 1), not_sent()]);
+    assert_eq!(step(&not_sent, late), Step::Record(JournalEvent::Expired { at: late }));
+}
+
+#[test]
+fn a_command_without_expiry_never_expires() {
+    let entry = entry(never_expires());
+    assert_eq!(step(&entry, Timestamp(i64::MAX)), Step::Execute);
+    let mut stopped = brakes(NO_LIMITS);
+    stopped.stop(StopSource::File, "night".into());
+    let Step::Wait { until, .. } = step_with(&entry, Timestamp(i64::MAX), &stopped) else {
+        panic!("it must wait")
+    };
+    assert_eq!(until, None);
+}
+
+#[test]
+fn a_braked_command_waits_and_is_asked_for_again_when_it_expires() {
+    let mut stopped = brakes(NO_LIMITS);
+    stopped.stop(StopSource::Admin, "audit".into());
+    let stopped_by = Brake::Stopped { by: StopSource::Admin, why: "audit".into() };
+    let expired = Timestamp(after(HOUR).0 + 1);
+    assert_eq!(
+        step_with(&story([]), NOON, &stopped),
+        Step::Wait { until: Some(expired), why: Pause::Braked(stopped_by) }
+    );
+    assert_eq!(
+        step_with(&story([]), expired, &stopped),
+        Step::Record(JournalEvent::Expired { at: expired })
+    );
+}
+
+#[test]
+fn a_command_over_a_cap_is_rejected_with_both_numbers() {
+    let brakes = brakes(Limits { max_amount: Some(money("9.99")), ..NO_LIMITS });
+    let why = "amount 10.00 is over sink.max_amount 9.99".to_owned();
+    for entry in [story([]), story([intended(1, 1), not_sent()])] {
+        assert_eq!(
+            step_with(&entry, after(HOUR), &brakes),
+            Step::Record(JournalEvent::Rejected { at: after(HOUR), why: why.clone() })
+        );
+    }
+}
+
+#[test]
+fn a_request_that_did_not_leave_is_tried_again_a_little_later() {
+    let entry = story([intended(1, 1), not_sent()]);
+    let retry_at = after(SECOND);
+    assert_eq!(step(&entry, NOON), Step::Wait { until: Some(retry_at), why: Pause::Backoff });
+    assert_eq!(step(&entry, retry_at), Step::Execute);
+    let twice = story([intended(1, 1), not_sent(), intended(2, 1), not_sent()]);
+    let Step::Wait { until, .. } = step(&twice, NOON) else { panic!("it must wait") };
+    assert_eq!(until, Some(after(2 * SECOND)));
+}
+
+#[test]
+fn a_request_that_never_leaves_is_given_up() {
+    let pair = |n| [intended(n, 1), not_sent()];
+    let entry = story([pair(1), pair(2), pair(3)].concat());
+    let Step::Record(JournalEvent::Rejected { why, .. }) = step(&entry, after(HOUR)) else {
+        panic!("it must be rejected")
+    };
+    assert_eq!(why, "no request left in 3 attempts; nothing was sent");
+    let late = after(2 * HOUR);
+    assert_eq!(step(&entry, late), Step::Record(JournalEvent::Expired { at: late }));
+}
+
+#[test]
+fn the_longest_story_of_the_real_policy_fits() {
+    let longest = 1 + 2 * usize::try_from(ATTEMPTS_MAX).unwrap() + 3;
+    assert!(longest <= crate::sink::journal::entry::EVENTS_MAX, "{longest}");
+}
+
+#[test]
+fn a_failed_look_is_repeated_with_growing_pauses() {
+    let failures = Failures::NONE.and_at(NOON).and_at(NOON);
+    let entry = entry(never_expires());
+    assert_eq!(
+        step_after_failures(&entry, NOON, failures),
+        Step::Wait { until: Some(after(2 * SECOND)), why: Pause::Backoff }
+    );
+    assert_eq!(step_after_failures(&entry, after(2 * SECOND), failures), Step::Execute);
+    let many = Failures { count: u32::MAX, last_at: NOON };
+    let Step::Wait { until, .. } = step_after_failures(&entry, NOON, many) else { panic!() };
+    assert_eq!(until, Some(after(60 * SECOND)));
+}
+
+#[test]
+fn a_pause_ends_when_the_command_expires() {
+    let order = Order { expires_at: Some(after(500)), ..refund("10.00") };
+    let failures = Failures::NONE.and_at(NOON);
+    let Step::Wait { until, .. } = step_after_failures(&entry(order), NOON, failures) else {
+        panic!("it must wait")
+    };
+    assert_eq!(until, Some(after(501)));
+}
+
+#[test]
+fn an_own_intent_is_being_sent_and_an_earlier_owners_is_in_doubt() {
+    assert_eq!(step(&story([intended(1, 2)]), NOON), Step::Sending);
+    assert_eq!(step(&story([intended(1, 3)]), NOON), Step::Sending, "this owner is the old one");
+    // However late, and whatever the brakes say: it may have been sent.
+    let mut stopped = brakes(NO_LIMITS);
+    stopped.stop(StopSource::File, "stop".into());
+    for now in [NOON, after(100 * HOUR)] {
+        let step = step_with(&story([intended(1, 1)]), now, &stopped);
+        let Step::Record(JournalEvent::Doubted { at, detail }) = step else { panic!("{step:?}") };
+        assert_eq!(at, now);
+        assert_eq!(detail, "owner 1 ended after its intent; whether it sent is not known");
+    }
+}
+
+/// The intent's deadline, 10 s, and then 30 s for the request: the doubt came before that.
+const ASK_AT: i64 = (10 + 30 + 900) * SECOND;
+
+#[test]
+fn a_doubt_waits_until_nobody_can_be_sending() {
+    let entry = story([intended(1, 1), doubted()]);
+    let quiet = Step::Wait { until: Some(after(ASK_AT)), why: Pause::Quiescence };
+    assert_eq!(step(&entry, after(SECOND)), quiet);
+    assert_eq!(step(&entry, after(ASK_AT - 1)), quiet);
+    assert_eq!(step(&entry, after(ASK_AT)), Step::Ask);
+}
+
+#[test]
+fn a_doubt_found_late_waits_from_then_on() {
+    let found_at = after(2 * HOUR);
+    let doubted = JournalEvent::Doubted { at: found_at, detail: "takeover".into() };
+    let entry = story([intended(1, 1), doubted]);
+    let Step::Wait { until, .. } = step(&entry, found_at) else { panic!("it must wait") };
+    assert_eq!(until, Some(Timestamp(found_at.0 + 900 * SECOND)));
+}
+
+#[test]
+fn a_doubt_that_cannot_be_looked_up_for_a_day_is_parked() {
+    let entry = story([intended(1, 1), doubted()]);
+    let give_up = after(ASK_AT + 24 * HOUR);
+    let failures = Failures { count: 9, last_at: Timestamp(give_up.0 - 2 * HOUR) };
+    let just_before = Timestamp(give_up.0 - 1);
+    assert_eq!(step_after_failures(&entry, just_before, failures), Step::Ask);
+    let step = step_after_failures(&entry, give_up, failures);
+    let Step::Record(JournalEvent::Parked { detail, after: None, .. }) = step else {
+        panic!("{step:?}")
+    };
+    assert!(detail.contains("could not be looked up since"), "{detail}");
+    assert!(detail.contains("9 times in a row"), "{detail}");
+    // A sink that was off for a week still looks once.
+    assert_eq!(step_after_failures(&entry, give_up, Failures::NONE), Step::Ask);
+}
+
+#[test]
+fn a_doubt_whose_look_failed_is_looked_up_again() {
+    let entry = story([intended(1, 1), doubted()]);
+    let failures = Failures::NONE.and_at(after(ASK_AT));
+    assert_eq!(
+        step_after_failures(&entry, after(ASK_AT), failures),
+        Step::Wait { until: Some(after(ASK_AT + SECOND)), why: Pause::Backoff }
+    );
+    assert_eq!(step_after_failures(&entry, after(ASK_AT + SECOND), failures), Step::Ask);
+}
+
+#[test]
+fn a_doubt_is_cleared_however_long_the_command_is_expired_or_stopped() {
+    let entry = story([intended(1, 1), doubted()]);
+    let mut stopped = brakes(NO_LIMITS);
+    stopped.stop(StopSource::Record, "stop".into());
+    assert_eq!(step_with(&entry, after(20 * HOUR), &stopped), Step::Ask);
+}
+
+#[test]
+fn nothing_is_done_for_what_is_parked_or_finished() {
+    for entry in [
+        story([intended(1, 1), approved()]),
+        story([intended(1, 1), declined()]),
+        story([intended(1, 1), doubted(), inferred()]),
+        story([rejected()]),
+        story([JournalEvent::Expired { at: NOON }]),
+        story([intended(1, 1), doubted(), parked()]),
+        story([intended(1, 1), doubted(), parked(), resolved(true)]),
+        Entry::refused(key(), outline(), "type".into(), NOON),
+    ] {
+        assert_eq!(step(&entry, after(100 * HOUR)), Step::Nothing, "{}", entry.status().name());
+    }
+}
+
+#[test]
+fn every_status_goes_on_after_a_restart_at_any_time() {
+    let entries = [
+        story([]),
+        story([intended(1, 1)]),
+        story([intended(1, 1), not_sent()]),
+        story([intended(1, 1), doubted()]),
+        story_of(entry(never_expires()), [intended(1, 1), doubted()]),
+    ];
+    for entry in entries {
+        // At each of these times a step either is something to do or names the next time.
+        for now in [NOON, after(HOUR), after(30 * HOUR), after(10_000 * HOUR)] {
+            match step(&entry, now) {
+                Step::Execute | Step::Record(_) | Step::Ask => {}
+                Step::Wait { until: Some(until), .. } => assert!(until > now),
+                Step::Wait { until: None, .. } | Step::Sending | Step::Nothing => {
+                    panic!("{} stands still", entry.status().name())
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_configuration_gives_the_times() {
+    let sink = model::Sink {
+        enabled: true,
+        acknowledge_real_money: true,
+        max_amount: None,
+        max_daily_amount: None,
+        max_in_doubt: 3,
+        post_timeout: std::time::Duration::from_secs(30),
+        quiescence: std::time::Duration::from_mins(15),
+    };
+    let policy = Policy::from(&sink);
+    assert_eq!((policy.post_timeout_ms, policy.quiescence_ms), (30_000, 900_000));
+    assert_eq!((policy.ask_for_ms, policy.attempts_max), (24 * HOUR, ATTEMPTS_MAX));
+}

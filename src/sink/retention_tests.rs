@@ -1,0 +1,65 @@
+use super::*;
+use crate::sink::{
+    command::Order,
+    tests::{
+        HOUR, NOON, SECOND, after, approved, declined, doubted, entry, inferred, intended, key,
+        not_sent, outline, parked, refund, rejected, resolved, story, story_of,
+    },
+};
+
+const DAYS_90: i64 = 90 * 24 * HOUR;
+
+#[test]
+fn a_finished_command_is_kept_90_days_after_its_expiry() {
+    for entry in [
+        story([intended(1, 1), approved()]),
+        story([intended(1, 1), declined()]),
+        story([intended(1, 1), doubted(), inferred()]),
+        story([rejected()]),
+        story([intended(1, 1), doubted(), parked(), resolved(true)]),
+    ] {
+        let due = after(HOUR + DAYS_90);
+        assert_eq!(forget_at(&entry), Some(due), "{}", entry.status().name());
+        assert!(!is_forgettable(&entry, Timestamp(due.0 - 1)));
+        assert!(is_forgettable(&entry, due));
+    }
+}
+
+#[test]
+fn a_story_that_ends_after_its_expiry_is_kept_90_days_from_its_end() {
+    let order = Order { expires_at: Some(after(SECOND / 2)), ..refund("10.00") };
+    let entry = story_of(entry(order), [intended(1, 1), approved()]);
+    assert_eq!(forget_at(&entry), Some(after(SECOND + DAYS_90)));
+}
+
+#[test]
+fn a_command_that_never_expires_is_never_forgotten() {
+    let order = Order { expires_at: None, ..refund("10.00") };
+    let done = story_of(entry(order), [intended(1, 1), approved()]);
+    assert_eq!(forget_at(&done), None);
+    let end_of_time = Order { expires_at: Some(Timestamp(i64::MAX)), ..refund("10.00") };
+    let done = story_of(entry(end_of_time), [intended(1, 1), approved()]);
+    assert_eq!(forget_at(&done), None);
+    assert!(!is_forgettable(&done, Timestamp(i64::MAX)));
+    assert_eq!(forget_at(&Entry::refused(key(), outline(), "type".into(), NOON)), None);
+}
+
+#[test]
+fn what_is_not_finished_is_never_forgotten() {
+    for entry in [
+        story([]),
+        story([intended(1, 1)]),
+        story([intended(1, 1), not_sent()]),
+        story([intended(1, 1), doubted()]),
+        story([intended(1, 1), doubted(), parked()]),
+    ] {
+        assert!(!is_forgettable(&entry, Timestamp(i64::MAX)), "{}", entry.status().name());
+    }
+}
+
+#[test]
+fn what_is_forgotten_could_not_be_executed_again() {
+    let entry = story([intended(1, 1), approved()]);
+    let due = forget_at(&entry).unwrap();
+    assert!(entry.order().unwrap().is_expired(due));
+}

@@ -1,0 +1,113 @@
+//! Counts and gauges of payment commands.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    config::model::Kafka,
+    domain::{
+        time::Timestamp,
+        vocabulary::{CommandType, Outcome},
+    },
+    kafka::topics,
+    telemetry::metrics::Metrics,
+};
+
+use super::{
+    admission::RejectedBecause,
+    journal::{Entry, JournalEvent},
+    result::STREAM,
+};
+
+/// The kinds that metrics tell apart; a command of another kind is invalid and counts as a refund's
+/// neighbour under its own word.
+const KINDS: [CommandType; 3] = [CommandType::Cancel, CommandType::Refund, CommandType::Unknown];
+
+/// Where commands are counted.
+#[derive(Debug, Clone)]
+pub struct Tally(Arc<Metrics>);
+
+impl Tally {
+    /// Makes every series exist, so that a rate never misses its first step.
+    pub fn new(metrics: Arc<Metrics>, kafka: &Kafka) -> Self {
+        for kind in KINDS {
+            let kind = label(kind);
+            for outcome in Outcome::ALL.iter().filter(|o| **o != Outcome::Unknown) {
+                let outcome = outcome.as_str().to_lowercase();
+                metrics.command_outcomes.with_label_values(&[kind, &outcome]);
+            }
+            metrics.command_duration.with_label_values(&[kind]);
+            metrics.commands_in_doubt.with_label_values(&[kind]).set(0);
+        }
+        metrics.commands_oldest_in_doubt.set(0.0);
+        let commands = kafka.topic(topics::COMMANDS);
+        metrics.command_consumer_lag.with_label_values(&[commands.as_str(), "0"]).set(0);
+        let rejected = kafka.topic(topics::REJECTED_COMMANDS);
+        for reason in RejectedBecause::ALL {
+            let labels = ["", STREAM, rejected.as_str(), reason.as_str()];
+            metrics.dlq_records.with_label_values(&labels);
+        }
+        Self(metrics)
+    }
+
+    /// The metrics themselves.
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.0
+    }
+
+    /// A command moved to where it is now.
+    pub fn moved(&self, entry: &Entry) {
+        let Some(outcome) = entry.events().last().and_then(outcome_of) else { return };
+        let kind = label(entry.outline().kind);
+        let word = outcome.as_str().to_lowercase();
+        self.0.command_outcomes.with_label_values(&[kind, &word]).inc();
+        if entry.status().is_finished() {
+            let seconds = entry.last_at().seconds() - entry.first_at().seconds();
+            self.0.command_duration.with_label_values(&[kind]).observe(seconds.max(0.0));
+        }
+    }
+
+    /// A command was answered DUPLICATE.
+    pub fn duplicate(&self, kind: CommandType) {
+        let word = Outcome::Duplicate.as_str().to_lowercase();
+        self.0.command_outcomes.with_label_values(&[label(kind), &word]).inc();
+    }
+
+    /// Commands in doubt or parked, each with since when.
+    pub fn doubts(&self, doubts: &[(CommandType, Timestamp)]) {
+        let mut by_kind: BTreeMap<CommandType, i64> = KINDS.map(|kind| (kind, 0)).into();
+        for (kind, _) in doubts {
+            *by_kind.entry(*kind).or_default() += 1;
+        }
+        for (kind, count) in by_kind {
+            self.0.commands_in_doubt.with_label_values(&[label(kind)]).set(count);
+        }
+        let oldest = doubts.iter().map(|(_, since)| *since).min();
+        self.0.commands_oldest_in_doubt.set(oldest.map_or(0.0, Timestamp::seconds));
+    }
+}
+
+const fn label(kind: CommandType) -> &'static str {
+    match kind {
+        CommandType::Cancel => "cancel",
+        CommandType::Refund => "refund",
+        CommandType::Unknown => "unknown",
+    }
+}
+
+/// The outcome that an event publishes.
+const fn outcome_of(event: &JournalEvent) -> Option<Outcome> {
+    match event {
+        JournalEvent::Received { .. }
+        | JournalEvent::Intended { .. }
+        | JournalEvent::NotSent { .. } => None,
+        JournalEvent::Refused { .. } | JournalEvent::Rejected { .. } => Some(Outcome::Rejected),
+        JournalEvent::Expired { .. } => Some(Outcome::Expired),
+        JournalEvent::Approved { .. } | JournalEvent::Inferred { .. } => Some(Outcome::Succeeded),
+        JournalEvent::Declined { .. } => Some(Outcome::Declined),
+        JournalEvent::Doubted { .. } => Some(Outcome::InDoubt),
+        JournalEvent::Parked { .. } => Some(Outcome::Parked),
+        JournalEvent::Resolved { executed, .. } => {
+            Some(if *executed { Outcome::Succeeded } else { Outcome::Declined })
+        }
+    }
+}

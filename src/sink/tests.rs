@@ -1,0 +1,186 @@
+//! Commands, payments and stories that the tests of this room share.
+
+use uuid::Uuid;
+
+use crate::domain::{
+    ids::ConnectionId,
+    money::Money,
+    payment::{PaymentState, Provider},
+    time::Timestamp,
+    vocabulary::{CommandType, VirtualPosStatus},
+};
+
+use super::{
+    brakes::{Brakes, Limits},
+    command::{Command, CommandKey, Kind, Order, Outline},
+    journal::{Arrival, Entry, JournalEvent},
+    payload::Digest,
+    plan::{Failures, Policy, Situation},
+};
+
+/// Noon in Istanbul.
+pub(super) const NOON: Timestamp = Timestamp(1_751_965_200_000);
+pub(super) const SECOND: i64 = 1000;
+pub(super) const HOUR: i64 = 3_600_000;
+
+pub(super) const POLICY: Policy = Policy {
+    post_timeout_ms: 30 * SECOND,
+    quiescence_ms: 900 * SECOND,
+    send_window_ms: 10 * SECOND,
+    ask_for_ms: 24 * HOUR,
+    attempts_max: 3,
+};
+
+pub(super) const NO_LIMITS: Limits =
+    Limits { max_amount: None, max_daily_amount: None, max_in_doubt: 3 };
+
+pub(super) fn money(text: &str) -> Money {
+    Money::parse(text).unwrap()
+}
+
+pub(super) fn after(ms: i64) -> Timestamp {
+    Timestamp(NOON.0 + ms)
+}
+
+/// The n-th command of a reference.
+pub(super) fn key_of(reference: &str, n: u128) -> CommandKey {
+    CommandKey {
+        connection: ConnectionId::try_new("acme").unwrap(),
+        reference_no: reference.into(),
+        command_id: Uuid::from_u128(0x5f0c_0000_0000_4000_8000_0000_0000_0000 + n),
+    }
+}
+
+pub(super) fn key() -> CommandKey {
+    key_of("REF-1", 1)
+}
+
+pub(super) fn refund(amount: &str) -> Order {
+    Order {
+        kind: Kind::Refund { amount: money(amount) },
+        currency: None,
+        requested_by: "billing".into(),
+        requested_at: after(-HOUR),
+        expires_at: Some(after(HOUR)),
+        digest: Digest(7),
+    }
+}
+
+pub(super) fn cancel() -> Order {
+    Order { kind: Kind::Cancel, ..refund("1.00") }
+}
+
+pub(super) fn outline() -> Outline {
+    Outline { kind: CommandType::Unknown, amount: None, expires_at: None, digest: Digest(9) }
+}
+
+pub(super) fn arrival(offset: i64) -> Arrival {
+    Arrival { partition: 0, offset }
+}
+
+pub(super) fn received_as(key: CommandKey, order: Order) -> Entry {
+    Entry::received(Command { key, order }, arrival(5), NOON)
+}
+
+pub(super) fn entry(order: Order) -> Entry {
+    received_as(key(), order)
+}
+
+/// A payment of 100.00 in a state.
+pub(super) fn payment(status: VirtualPosStatus, refunded: Option<&str>) -> PaymentState {
+    PaymentState {
+        status,
+        amount: Some(money("100.00")),
+        refunded: refunded.map(money),
+        currency: Some("TRY".into()),
+    }
+}
+
+pub(super) fn paid() -> PaymentState {
+    payment(VirtualPosStatus::Successful, None)
+}
+
+pub(super) fn provider() -> Provider {
+    Provider {
+        transaction_id: Some("T-17".into()),
+        operation_id: Some(4711),
+        code: Some("00".into()),
+        message: Some("tamam".into()),
+        refunded_total: Some(money("10.00")),
+    }
+}
+
+pub(super) fn intended(attempt: u32, epoch: u64) -> JournalEvent {
+    JournalEvent::Intended {
+        at: NOON,
+        attempt,
+        epoch,
+        before: paid(),
+        send_not_after: after(10 * SECOND),
+    }
+}
+
+pub(super) fn not_sent() -> JournalEvent {
+    JournalEvent::NotSent { at: NOON, detail: "refused".into() }
+}
+
+pub(super) fn doubted() -> JournalEvent {
+    JournalEvent::Doubted { at: after(SECOND), detail: "timed out".into() }
+}
+
+pub(super) fn parked() -> JournalEvent {
+    JournalEvent::Parked { at: after(2 * SECOND), detail: "unchanged".into(), after: Some(paid()) }
+}
+
+pub(super) fn resolved(executed: bool) -> JournalEvent {
+    JournalEvent::Resolved {
+        at: after(3 * SECOND),
+        executed,
+        actor: "ayse".into(),
+        evidence: "bank statement".into(),
+    }
+}
+
+pub(super) fn approved() -> JournalEvent {
+    JournalEvent::Approved { at: after(SECOND), provider: provider() }
+}
+
+pub(super) fn declined() -> JournalEvent {
+    JournalEvent::Declined { at: after(SECOND), provider: provider() }
+}
+
+pub(super) fn rejected() -> JournalEvent {
+    JournalEvent::Rejected { at: NOON, why: "over a cap".into() }
+}
+
+pub(super) fn inferred() -> JournalEvent {
+    JournalEvent::Inferred {
+        at: after(2 * SECOND),
+        after: payment(VirtualPosStatus::Refunded, Some("10.00")),
+    }
+}
+
+/// A refund of 10.00 with what happened to it.
+pub(super) fn story(events: impl IntoIterator<Item = JournalEvent>) -> Entry {
+    story_of(entry(refund("10.00")), events)
+}
+
+pub(super) fn story_of(mut entry: Entry, events: impl IntoIterator<Item = JournalEvent>) -> Entry {
+    for event in events {
+        entry.apply(event).unwrap();
+    }
+    entry
+}
+
+pub(super) fn brakes(limits: Limits) -> Brakes {
+    Brakes::new(limits)
+}
+
+pub(super) const fn situation(brakes: &Brakes) -> Situation<'_> {
+    Situation { epoch: 2, brakes, failures: Failures::NONE }
+}
+
+/// A number whose check digit is right, never written out in full.
+pub(super) fn card() -> String {
+    ["4111", "1111", "1111", "1111"].concat()
+}

@@ -1,0 +1,230 @@
+//! One turn of one command: from where it stands to where it must wait or is finished.
+//!
+//! The order is the guarantee. Token and quota are there before the intent; the intent is committed
+//! before the request leaves; the request leaves before its deadline on the monotonic clock, once;
+//! what became of it is committed with its result. A commit that is not confirmed ends the turn
+//! and the ownership: nothing that depends on it is done.
+
+use std::sync::Arc;
+
+use tokio::time::{Duration, Instant};
+
+use crate::{
+    api::{self, Client, Order as Request, Ready, SendWindow, Sent},
+    domain::{payment::Change, time::Timestamp},
+    failpoints::{self, Point},
+    log_event, mapping,
+    telemetry::events::Event,
+};
+
+use super::{
+    answer::{Ending, read_ending},
+    command::{CommandKey, Kind, Order},
+    desk::{Desk, Failure, announce, now},
+    journal::{Entry, JournalEvent},
+    look::{Decision, Look, answer_doubt, intend},
+    plan::{Failures, Pause, Situation, Step},
+};
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The command is finished, or a person's turn.
+    Finished,
+    /// It waits; its lane with it.
+    Paused {
+        /// Until when at the latest.
+        until: Option<Timestamp>,
+        /// Why.
+        why: Pause,
+    },
+    /// The ownership ends; the next owner goes on.
+    Stopped,
+}
+
+/// Carries a command as far as it goes now; also returns how often its payment could not be
+/// looked at since it last moved.
+///
+/// # Errors
+/// Where the journal is lost, or this program is mistaken; the ownership must end.
+pub async fn carry(
+    desk: &Arc<Desk>,
+    key: &CommandKey,
+    mut failures: Failures,
+) -> Result<(Ended, Failures), Failure> {
+    loop {
+        let Some(entry) = desk.entry(key) else { return Ok((Ended::Finished, Failures::NONE)) };
+        if desk.fixed.stop.is_cancelled() {
+            return Ok((Ended::Stopped, failures));
+        }
+        let moved = match desk.next_step(&entry, failures, now()) {
+            Step::Record(event) => Some(record(desk, &entry, event).await?),
+            Step::Execute => execute(desk, &entry).await?,
+            Step::Ask => ask(desk, &entry).await?,
+            Step::Wait { until, why } => return Ok((Ended::Paused { until, why }, failures)),
+            Step::Sending => return Err(Failure::Unfinished { key: key.clone() }),
+            Step::Nothing => return Ok((Ended::Finished, Failures::NONE)),
+        };
+        failures = if moved.is_some() { Failures::NONE } else { failures.and_at(now()) };
+    }
+}
+
+async fn record(desk: &Desk, entry: &Entry, event: JournalEvent) -> Result<Entry, Failure> {
+    let after = desk.record(entry, event).await?;
+    announce(&after);
+    Ok(after)
+}
+
+/// Looks at the payment and sends, or says why not. Nothing: the look failed, or the ownership
+/// ends; the command has not moved and its amount is free again.
+async fn execute(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> {
+    let outcome = prepare_and_send(desk, entry).await;
+    if !matches!(outcome, Ok(Some(_))) {
+        desk.release(entry.key());
+    }
+    outcome
+}
+
+async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> {
+    let key = entry.key();
+    let (Some(order), Some(client)) = (entry.order(), client(desk, key)) else {
+        return Ok(Some(record(desk, entry, unconfigured(key)).await?));
+    };
+    let look = match look_at(client, key).await {
+        Ok(look) => look,
+        Err(error) => return look_failed(desk, entry, &error).await,
+    };
+    failpoints::reach(Point::PaymentLooked);
+    let ready = match client.ready_to_pay().await {
+        Ok(ready) => ready,
+        Err(error) => {
+            unreadable(key, &error);
+            return Ok(None);
+        }
+    };
+    // Measured before anything else, on a clock that a stopped process cannot stop.
+    let (clock, now) = (Instant::now(), now());
+    let decision = desk.with_brakes(|brakes| {
+        let epoch = desk.fixed.epoch;
+        let situation = Situation { epoch, brakes, failures: Failures::NONE };
+        intend(entry, now, &look, &situation, &desk.fixed.policy)
+    });
+    match decision {
+        // The brakes or the clock had the last word; the next round of the turn hears it again.
+        Decision::Instead(Step::Record(event)) => Ok(Some(record(desk, entry, event).await?)),
+        Decision::Instead(_) => {
+            desk.release(key);
+            Ok(Some(entry.clone()))
+        }
+        Decision::Send { .. } if desk.fixed.stop.is_cancelled() => Ok(None),
+        Decision::Send { intent, send_not_after } => {
+            let deadline = clock + millis_between(now, send_not_after);
+            failpoints::reach(Point::BeforeIntent);
+            let intended = desk.record(entry, intent).await?;
+            failpoints::reach(Point::IntentCommitted);
+            let ended = send(desk, &intended, order, ready, deadline).await;
+            failpoints::reach(Point::BeforeResult);
+            let after = record(desk, &intended, ended).await?;
+            failpoints::reach(Point::ResultCommitted);
+            Ok(Some(after))
+        }
+    }
+}
+
+/// Sends once and reads what came. The future must not be dropped once it has begun.
+async fn send(
+    desk: &Desk,
+    entry: &Entry,
+    order: &Order,
+    ready: Ready,
+    deadline: Instant,
+) -> JournalEvent {
+    let change = match order.kind {
+        Kind::Cancel => Change::Cancel,
+        Kind::Refund { amount } => Change::Refund { amount },
+    };
+    let request = Request { reference_no: &entry.key().reference_no, change };
+    let post_timeout = desk.fixed.policy.post_timeout_ms;
+    let timeout = Duration::from_millis(u64::try_from(post_timeout).unwrap_or(0));
+    let sent = ready.send_once(&request, SendWindow { not_after: deadline, timeout }).await;
+    failpoints::reach(Point::AnswerRead);
+    let ending = match sent {
+        Sent::NotSent { detail } => Ending::NotSent { detail },
+        Sent::Answered { status, body, .. } => {
+            Ending::Answered(mapping::payment::answer(change, status, &body))
+        }
+        Sent::Unknown { detail } => Ending::Unknown { detail },
+    };
+    read_ending(ending, now())
+}
+
+/// Looks at a doubted payment. Nothing: the look failed.
+async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> {
+    let key = entry.key();
+    let Some(client) = client(desk, key) else {
+        let detail = format!("connection {} is not configured any more", key.connection);
+        let parked = JournalEvent::Parked { at: now(), detail, after: None };
+        return Ok(Some(record(desk, entry, parked).await?));
+    };
+    let look = match look_at(client, key).await {
+        Ok(look) => look,
+        Err(error) => {
+            unreadable(key, &error);
+            return Ok(None);
+        }
+    };
+    failpoints::reach(Point::DoubtLooked);
+    match answer_doubt(entry, now(), &look, &desk.fixed.policy) {
+        Some(event) => Ok(Some(record(desk, entry, event).await?)),
+        None => Ok(Some(entry.clone())),
+    }
+}
+
+async fn look_at(client: &Client, key: &CommandKey) -> Result<Look, api::Error> {
+    let state = client.payment_state(&key.reference_no).await?;
+    Ok(state.map_or(Look::NotFound, Look::Found))
+}
+
+/// The API says that it cannot look such a reference up: the command is wrong. Anything else is
+/// the API's trouble, and the command waits.
+async fn look_failed(
+    desk: &Desk,
+    entry: &Entry,
+    error: &api::Error,
+) -> Result<Option<Entry>, Failure> {
+    if let api::Error::Rejected { status: 422, .. } = error {
+        let why = format!("the API refuses to look the reference up: {error}");
+        return Ok(Some(record(desk, entry, JournalEvent::Rejected { at: now(), why }).await?));
+    }
+    unreadable(entry.key(), error);
+    Ok(None)
+}
+
+fn client<'d>(desk: &'d Desk, key: &CommandKey) -> Option<&'d Client> {
+    desk.fixed.clients.get(&key.connection)
+}
+
+/// A command of an earlier configuration: nobody can execute it any more.
+fn unconfigured(key: &CommandKey) -> JournalEvent {
+    let why = format!(
+        "connection {} is not configured any more, or has no virtual_pos; nothing was sent",
+        key.connection
+    );
+    JournalEvent::Rejected { at: now(), why }
+}
+
+fn unreadable(key: &CommandKey, error: &api::Error) {
+    log_event!(
+        Event::PaymentUnreadable,
+        connection = %key.connection,
+        reference = %key.reference_no,
+        command = %key.command_id,
+        cause = error.event().code(),
+        %error,
+        "the payment cannot be looked at, its command waits"
+    );
+}
+
+fn millis_between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::from_millis(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
+}

@@ -1,0 +1,263 @@
+//! Seen rows as the bytes of their chunks, read without a heap of their own.
+
+use crate::domain::ids::SourceId;
+
+use super::{
+    codec::{Error, KIND_CHUNK, VERSION},
+    seen::{Chunk, SeenRow},
+};
+
+const FLAG_TEXT_ID: u8 = 1;
+const FLAG_DELETED: u8 = 2;
+const FLAG_SOURCE_KEY: u8 = 4;
+const FLAG_QUARANTINED: u8 = 8;
+const FLAG_KEY: u8 = 16;
+
+/// A chunk as bytes: a count, then per row flags, hash rule, version, id, hash and source key.
+pub fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + chunk.rows.len() * 32);
+    out.extend([KIND_CHUNK, VERSION]);
+    put_varint(&mut out, chunk.rows.len() as u64);
+    for row in &chunk.rows {
+        let mut flags = 0;
+        if matches!(row.id, SourceId::Text(_)) {
+            flags |= FLAG_TEXT_ID;
+        }
+        if row.deleted {
+            flags |= FLAG_DELETED;
+        }
+        if row.source_key.is_some() {
+            flags |= FLAG_SOURCE_KEY;
+        }
+        if row.quarantined {
+            flags |= FLAG_QUARANTINED;
+        }
+        if row.key.is_some() {
+            flags |= FLAG_KEY;
+        }
+        out.extend([flags, row.hash_rule]);
+        put_varint(&mut out, u64::from(row.version));
+        match &row.id {
+            SourceId::Number(id) => put_varint(&mut out, zigzag(*id)),
+            SourceId::Text(text) => put_text(&mut out, text),
+        }
+        out.extend_from_slice(&row.hash.to_be_bytes());
+        if let Some(key) = row.source_key {
+            out.extend_from_slice(&key.to_be_bytes());
+        }
+        if let Some(key) = &row.key {
+            put_text(&mut out, key);
+        }
+    }
+    out
+}
+
+/// Reads what follows the header of a chunk.
+pub(super) fn decode_chunk(bytes: &[u8]) -> Result<Chunk, Error> {
+    let mut reader = Reader { bytes };
+    let count = reader.count()?;
+    let mut rows = Vec::with_capacity(count);
+    for _ in 0..count {
+        rows.push(reader.row()?.to_owned());
+    }
+    if reader.bytes.is_empty() {
+        Ok(Chunk { rows })
+    } else {
+        Err(Error::Damaged("bytes left over"))
+    }
+}
+
+/// A row as it stands in the bytes of its chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SeenRowRef<'a> {
+    flags: u8,
+    hash_rule: u8,
+    version: u32,
+    id: IdRef<'a>,
+    hash: u128,
+    source_key: Option<u64>,
+    key: Option<&'a str>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum IdRef<'a> {
+    Number(i64),
+    Text(&'a str),
+}
+
+impl SeenRowRef<'_> {
+    /// Whether it is the row with this id.
+    pub(super) fn is(&self, id: &SourceId) -> bool {
+        match (self.id, id) {
+            (IdRef::Number(this), SourceId::Number(other)) => this == *other,
+            (IdRef::Text(this), SourceId::Text(other)) => *this == **other,
+            (IdRef::Number(_), SourceId::Text(_)) | (IdRef::Text(_), SourceId::Number(_)) => false,
+        }
+    }
+
+    /// The row as a value of its own.
+    pub(super) fn to_owned(self) -> SeenRow {
+        SeenRow {
+            id: match self.id {
+                IdRef::Number(id) => SourceId::Number(id),
+                IdRef::Text(id) => SourceId::Text(id.into()),
+            },
+            version: self.version,
+            hash: self.hash,
+            hash_rule: self.hash_rule,
+            deleted: self.flags & FLAG_DELETED != 0,
+            quarantined: self.flags & FLAG_QUARANTINED != 0,
+            source_key: self.source_key,
+            key: self.key.map(Into::into),
+        }
+    }
+}
+
+/// The rows in the bytes that [`encode_chunk`] made, one after the other.
+pub(super) fn rows(chunk: &[u8]) -> Rows<'_> {
+    let mut reader = Reader { bytes: chunk.get(2..).unwrap_or_default() };
+    let left = reader.count().unwrap_or(0);
+    Rows { reader, left }
+}
+
+/// See [`rows`].
+pub(super) struct Rows<'a> {
+    reader: Reader<'a>,
+    left: usize,
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = SeenRowRef<'a>;
+
+    fn next(&mut self) -> Option<SeenRowRef<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        self.reader.row().ok()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Rows<'_> {}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        let (taken, rest) =
+            self.bytes.split_at_checked(length).ok_or(Error::Damaged("ends early"))?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, Error> {
+        self.take(1).map(|bytes| bytes[0])
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        self.take(N)?.try_into().map_err(|_| Error::Damaged("ends early"))
+    }
+
+    fn text(&mut self) -> Result<&'a str, Error> {
+        let length = usize::try_from(self.varint()?).map_err(|_| Error::Damaged("length"))?;
+        std::str::from_utf8(self.take(length)?).map_err(|_| Error::Damaged("not text"))
+    }
+
+    fn count(&mut self) -> Result<usize, Error> {
+        match self.varint()? {
+            count @ 0..=255 => Ok(count as usize),
+            _ => Err(Error::Damaged("a chunk holds at most 255 rows")),
+        }
+    }
+
+    fn row(&mut self) -> Result<SeenRowRef<'a>, Error> {
+        let flags = self.byte()?;
+        let hash_rule = self.byte()?;
+        let version = u32::try_from(self.varint()?).map_err(|_| Error::Damaged("version"))?;
+        let id = if flags & FLAG_TEXT_ID == 0 {
+            IdRef::Number(unzigzag(self.varint()?))
+        } else {
+            IdRef::Text(self.text()?)
+        };
+        let hash = u128::from_be_bytes(self.array()?);
+        let source_key = if flags & FLAG_SOURCE_KEY == 0 {
+            None
+        } else {
+            Some(u64::from_be_bytes(self.array()?))
+        };
+        let key = if flags & FLAG_KEY == 0 { None } else { Some(self.text()?) };
+        Ok(SeenRowRef { flags, hash_rule, version, id, hash, source_key, key })
+    }
+
+    fn varint(&mut self) -> Result<u64, Error> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Error::Damaged("number too long"))
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value as u8) | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+const fn unzigzag(value: u64) -> i64 {
+    ((value >> 1) as i64) ^ -((value & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::state::codec::{StateValue, decode};
+
+    fn seen_row() -> impl Strategy<Value = SeenRow> {
+        let id = prop_oneof![
+            any::<i64>().prop_map(SourceId::Number),
+            "[a-z0-9/ğü-]{0,40}".prop_map(|t| SourceId::Text(t.into())),
+        ];
+        let key = prop::option::of("[a-z0-9]{0,20}".prop_map(Into::into));
+        let numbers = (any::<u32>(), any::<u128>(), any::<u8>(), any::<Option<u64>>());
+        (id, numbers, any::<(bool, bool)>(), key).prop_map(|(id, numbers, flags, key)| {
+            let (version, hash, hash_rule, source_key) = numbers;
+            let (deleted, quarantined) = flags;
+            SeenRow { id, version, hash, hash_rule, deleted, quarantined, source_key, key }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_round_trip(rows in prop::collection::vec(seen_row(), 0..65)) {
+            let chunk = Chunk { rows };
+            prop_assert_eq!(decode(&encode_chunk(&chunk)), Ok(StateValue::Chunk(chunk)));
+        }
+
+        #[test]
+        fn a_cut_chunk_is_never_taken_for_a_whole_one(rows in prop::collection::vec(seen_row(), 1..10), cut in 1_usize..8) {
+            let bytes = encode_chunk(&Chunk { rows });
+            prop_assert!(decode(&bytes[..bytes.len() - cut]).is_err());
+        }
+    }
+}

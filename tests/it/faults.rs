@@ -1,0 +1,13 @@
+//! What breaks around the connector: its cache, the broker, the registry, the state topic, the
+//! source. After each of it every row stands on its topic exactly once.
+
+mod cache;
+mod canary;
+mod gate;
+mod outage;
+mod refusals;
+mod registry;
+mod regression;
+mod shutdown;
+mod stage;
+mod unnamed;

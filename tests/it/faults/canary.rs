@@ -1,0 +1,333 @@
+//! A whole run whose rows, credentials and answers hold planted canaries: none of them shows in
+//! logs, metrics, the status, keys, headers, the state, or unmasked in quarantine.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::{Map, Value, json};
+use vomsis_connect::{
+    domain::ids::Stream,
+    sandbox::simulator::{APP_KEY, APP_SECRET},
+};
+
+use super::{
+    gate::{Gate, Way},
+    stage::{BANK, DEADLINE, Stage, end},
+};
+use crate::harness::{
+    avro::Decoder,
+    http,
+    registry::shared_registry,
+    topics::{Record, read_to_end},
+    wait::wait_until,
+};
+
+const NAME: &str = "Kanarya Çıtkuşu";
+const MAIL: &str = "kanarya.citkusu@example.com";
+/// How often a call is tried before it fails, for all three terminals: one of them at least gets
+/// the same answer to each of its tries.
+const TRIES: usize = 12;
+const TOPICS: [&str; 14] = [
+    "bank.transactions",
+    "pos.transactions",
+    "virtual-pos.transactions",
+    "tos.payments",
+    "reference.banks",
+    "reference.accounts",
+    "reference.terminals",
+    "reference.transaction-types",
+    "reference.installments",
+    "reference.customers",
+    "deletions",
+    "quarantine",
+    "internal.assignment",
+    "internal.state",
+];
+
+/// What nobody may see, made here so that no text of the repository is one.
+#[derive(Debug, Clone)]
+struct Canaries {
+    pan: String,
+    national_id: String,
+    iban: String,
+}
+
+impl Canaries {
+    fn new() -> Self {
+        let digits =
+            |text: &str| -> Vec<u32> { text.chars().filter_map(|c| c.to_digit(10)).collect() };
+        let body = format!("4{}", "53201879".repeat(2).get(..14).unwrap());
+        let sum: u32 = digits(&body)
+            .iter()
+            .rev()
+            .enumerate()
+            .map(|(at, d)| if at % 2 == 0 { d * 2 / 10 + d * 2 % 10 } else { *d })
+            .sum();
+        let pan = format!("{body}{}", (10 - sum % 10) % 10);
+
+        let start = digits("598203417");
+        let odd: u32 = start.iter().step_by(2).sum();
+        let even: u32 = start.iter().skip(1).step_by(2).sum();
+        let tenth = (odd * 7 + 100 - even) % 10;
+        let eleventh = (start.iter().sum::<u32>() + tenth) % 10;
+        let national_id = format!("{}{tenth}{eleventh}", "598203417");
+
+        let account = "0006200000987654321098";
+        let checked = format!("{account}292700");
+        let rest = checked.chars().fold(0, |rest, c| (rest * 10 + c.to_digit(10).unwrap()) % 97);
+        let iban = format!("TR{:02}{account}", 98 - rest);
+        Self { pan, national_id, iban }
+    }
+
+    fn all(&self) -> [&str; 7] {
+        [&self.pan, &self.national_id, &self.iban, NAME, MAIL, APP_KEY, APP_SECRET]
+    }
+
+    /// What an API could say about a person; a name among words cannot be told from other words.
+    fn sentence(&self) -> String {
+        let Self { pan, national_id, iban } = self;
+        format!(
+            "kart {pan} kimlik {national_id} hesap {iban} {MAIL} {APP_KEY} {APP_SECRET} reddedildi"
+        )
+    }
+
+    /// Fields of a bank row, each of them full of what it may hold.
+    fn bank_fields(&self) -> Map<String, Value> {
+        // A name among other words cannot be told from them, so free text holds none here.
+        let text = format!("SN {} {} {}", self.pan, self.national_id, self.iban);
+        let fields = json!({
+            "sender_name": NAME, "sender_title": NAME, "opponent_title": NAME,
+            "sender_iban": self.iban, "reciever_iban": self.iban, "opponent_iban": self.iban,
+            "sender_identity_number": self.national_id, "sender_taxno": self.national_id,
+            "opponent_taxno": self.national_id, "payer_tax_no": self.national_id,
+            "sender_branch": self.iban, "description": text, "note": text,
+            "tags": [{"tag_id": 1, "tag": {"id": 1, "name": text}}],
+            "bilinmeyen_alan": text, "bilinmeyen_nesne": {"ad": NAME, "kart": self.pan},
+        });
+        fields.as_object().unwrap().clone()
+    }
+
+    /// Rows that cannot be mapped: each puts a canary where something else belongs.
+    fn bad_bank_rows(&self) -> Vec<Map<String, Value>> {
+        let wrong = [
+            json!({"amount": "1.234,56"}),
+            json!({"amount": self.pan.clone() + ".1234567"}),
+            json!({"amount": NAME}),
+            json!({"amount": {"tutar": self.iban, "ad": NAME}}),
+            json!({"amount": self.iban}),
+            json!({"fec_name": self.iban}),
+            json!({"fec_name": NAME}),
+            json!({"_omit": ["amount"]}),
+        ];
+        let with = |wrong: Value| {
+            let mut row = self.bank_fields();
+            row.extend(wrong.as_object().unwrap().clone());
+            row
+        };
+        wrong.into_iter().map(with).collect()
+    }
+}
+
+/// Puts rows with canaries into every source, good ones and bad ones; how many are bad.
+fn plant(stage: &Stage, canaries: &Canaries) -> usize {
+    let Canaries { pan, national_id, iban } = canaries;
+    stage.add(vec![canaries.bank_fields()]);
+    let bad = canaries.bad_bank_rows();
+    let mut count = bad.len();
+    stage.add(bad);
+    let free = format!("SN {pan} {iban} {national_id}");
+    let rows = [
+        (Stream::PosTransactions, json!({"card_number": pan, "description": free})),
+        (
+            Stream::PosTransactions,
+            json!({"card_number": pan, "gross_amount": pan.clone() + ".123456"}),
+        ),
+        (
+            Stream::VirtualPosTransactions,
+            json!({"kredi_kart_no": pan, "aciklama": free, "hata_mesaji": free, "invoiceName": NAME,
+                   "invoiceEmail": MAIL, "invoiceTaxNumber": national_id}),
+        ),
+        (
+            Stream::VirtualPosTransactions,
+            json!({"kredi_kart_no": pan, "aciklama": free, "tutar": iban}),
+        ),
+        (
+            Stream::TosPayments,
+            json!({"ReceiverNameSurname": NAME, "ReceiverFatherName": NAME, "Explanation": free,
+                   "ReceivertAccountIbanNo": pan, "ReceiverIdentityNo": national_id}),
+        ),
+        (
+            Stream::TosPayments,
+            json!({"ReceiverNameSurname": NAME, "ReceivertAccountIbanNo": iban, "Amount": NAME,
+                   "ReceiverIdentityNo": national_id, "ReceiverEmail": MAIL}),
+        ),
+    ];
+    let mut ledger = stage.source.simulator.ledger();
+    for (stream, fields) in rows {
+        let known = ledger.rows(stream).into_iter().max_by_key(|row| row.id).unwrap();
+        let is_bad =
+            ["gross_amount", "tutar", "Amount"].iter().any(|field| fields[field].is_string());
+        count += usize::from(is_bad);
+        let fields = fields.as_object().unwrap().clone();
+        ledger.add_rows(stream, &known.entity, vec![fields]).unwrap();
+    }
+    count
+}
+
+/// Answers that are wrong in every way, with canaries wherever an answer has room for them.
+fn lies(canaries: &Canaries) -> impl FnMut(&str) -> Way + Send + 'static {
+    let sentence = canaries.sentence();
+    let page = format!("<html><title>{NAME}</title><body>{sentence}</body></html>");
+    let message = json!({"status": "error", "success": false, "message": sentence}).to_string();
+    let gateway = json!({"Header": {"StatusCode": "ACBG999999", "StatusDescription": sentence,
+        "StatusDescriptionEn": sentence, "ObjectID": sentence}})
+    .to_string();
+    let cut =
+        format!("{{\"status\":\"success\",\"transactions\":[{{\"id\":1,\"note\":\"{sentence}");
+    let junk = format!("{{\"status\":\"success\",\"transactions\":[{{\"id\":1}} {sentence}]}}");
+    let to = format!("302 Found\r\nLocation: /{0}/x?iban={0}&s={APP_SECRET}", canaries.iban);
+    let to: &'static str = Box::leak(to.into_boxed_str());
+    let stations = [
+        ("200 OK\r\nContent-Type: text/html", page.clone()),
+        ("200 OK\r\nContent-Type: application/json", message.clone()),
+        ("200 OK\r\nContent-Type: application/json", cut),
+        ("422 Unprocessable Content\r\nContent-Type: application/json", message.clone()),
+        ("200 OK\r\nContent-Type: application/json", junk),
+        ("502 Bad Gateway\r\nContent-Type: text/html", page.clone()),
+        ("429 Too Many Requests\r\nRetry-After: 1", sentence),
+    ];
+    let mut asked = 0;
+    move |request: &str| {
+        let line = request.lines().next().unwrap_or_default();
+        if line.contains("pos-rapor/stations/") {
+            // each of them for the tries of a whole call
+            let (start, body) = &stations[asked / TRIES % stations.len()];
+            asked += 1;
+            Way::Answer(start, body.clone())
+        } else if line.contains("/tos/query") {
+            Way::Answer(
+                "500 Internal Server Error\r\nContent-Type: application/json",
+                gateway.clone(),
+            )
+        } else if line.contains("transactions-list") {
+            Way::Answer("401 Unauthorized\r\nContent-Type: application/json", message.clone())
+        } else if line.contains("/transaction_types") {
+            Way::Answer("403 Forbidden\r\nContent-Type: application/json", message.clone())
+        } else if line.contains("/banks") {
+            Way::Answer(to, page.clone())
+        } else {
+            Way::Through
+        }
+    }
+}
+
+#[track_caller]
+fn assert_clean(place: &str, text: &str, canaries: &[String]) {
+    for canary in canaries {
+        if let Some(at) = text.find(canary.as_str()) {
+            let start = text.floor_char_boundary(at.saturating_sub(200));
+            let shown = text.get(start..at).unwrap_or_default();
+            panic!("{place} shows {canary:?} after {shown:?}");
+        }
+    }
+}
+
+/// Fields that are shown as they came, so that a person sees what is wrong with them.
+const SHOWN: [&str; 5] = ["amount", "fec_name", "gross_amount", "tutar", "Amount"];
+
+/// What quarantine shows of a row beside the fields that stand there as they came.
+fn masked_part(record: &Record, decoder: &Decoder) -> String {
+    let mut row = decoder.decode(record.value.as_ref().unwrap());
+    let mut raw: Value = serde_json::from_str(row["raw"].as_str().unwrap()).unwrap();
+    raw.as_object_mut().unwrap().retain(|name, _| !SHOWN.contains(&name.as_str()));
+    row["raw"] = raw;
+    row.to_string()
+}
+
+/// Whatever stands around the values of a topic, and the values where they must be clean too.
+fn sweep(suffix: &str, records: &[Record], pan: &str, canaries: &[String]) {
+    let decoder = Decoder::new(shared_registry().url());
+    for record in records {
+        let around = format!("{:?} {:?}", record.key, record.headers);
+        assert_clean(&format!("key or header in {suffix}"), &around, canaries);
+        let value =
+            String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned();
+        match suffix {
+            "quarantine" => assert_clean(suffix, &masked_part(record, &decoder), canaries),
+            other if other.starts_with("internal.") => assert_clean(suffix, &value, canaries),
+            // Reconciliation needs the rest in the events; a card number nobody needs.
+            _ => assert_clean(suffix, &value, &[pan.to_owned()]),
+        }
+    }
+}
+
+#[test]
+fn nothing_planted_shows_outside_the_events() {
+    let stage = Stage::new("canary");
+    let api = stage.source.simulator.base_url();
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&tokens);
+    let gate = Gate::before(stage.source.simulator.addr, move |request| {
+        let bearer = request.split("earer ").nth(1).and_then(|rest| rest.split("\r\n").next());
+        seen.lock().unwrap().extend(bearer.map(str::to_owned));
+        Way::Through
+    });
+    stage.change("url:", &api, &format!("http://{}", gate.address()));
+    stage.change("bank_transactions:", "5s}", "5s, max_bad_ratio: 0.9}");
+
+    let canaries = Canaries::new();
+    let mut connector = stage.start();
+    let bad = plant(&stage, &canaries);
+    let quarantine = stage.topic("quarantine");
+    wait_until("the bad rows are in quarantine", DEADLINE, || {
+        read_to_end(stage.brokers(), &quarantine).len() >= bad
+    });
+    wait_until("the good row is published", DEADLINE, || {
+        let found = stage.published(BANK);
+        found.iter().any(|r| String::from_utf8_lossy(r.value.as_ref().unwrap()).contains(NAME))
+    });
+    gate.set(lies(&canaries));
+    for code in ["020", "022", "024", "031", "033"] {
+        connector.wait_for_line(&format!("VOM-API-{code}"), DEADLINE);
+    }
+    connector.wait_for_lines("VOM-API-013", 2, DEADLINE);
+
+    let mut planted: Vec<String> = canaries.all().iter().map(ToString::to_string).collect();
+    planted.extend(tokens.lock().unwrap().iter().cloned());
+    assert!(planted.len() > 9, "tokens of three APIs were seen: {planted:?}");
+    let address = connector.address(DEADLINE);
+    let pages = ["/metrics", "/api/v1/status", "/readyz?verbose", "/version"];
+    let mut shown: BTreeMap<&str, String> =
+        pages.iter().map(|page| (*page, http::get(address, page).unwrap().body)).collect();
+    assert!(shown["/api/v1/status"].contains("last_error"), "{}", shown["/api/v1/status"]);
+    end(&mut connector);
+    shown.insert("stderr", connector.stderr());
+    shown.insert("stdout", connector.stdout());
+    for (place, text) in &shown {
+        assert_clean(place, text, &planted);
+    }
+    for suffix in TOPICS {
+        let records = read_to_end(stage.brokers(), &stage.topic(suffix));
+        sweep(suffix, &records, &canaries.pan, &planted);
+    }
+    assert_masked(&stage, &canaries, bad);
+}
+
+/// What quarantine shows is enough to find the row, and no more.
+fn assert_masked(stage: &Stage, canaries: &Canaries, bad: usize) {
+    let decoder = Decoder::new(shared_registry().url());
+    let records = read_to_end(stage.brokers(), &stage.topic("quarantine"));
+    assert_eq!(records.len(), bad, "each bad row is there once");
+    let rows: Vec<_> = records.iter().map(|r| decoder.decode(r.value.as_ref().unwrap())).collect();
+    let bank = rows.iter().find(|row| row["stream"] == "bank_transactions").unwrap();
+    let raw: Value = serde_json::from_str(bank["raw"].as_str().unwrap()).unwrap();
+    let iban = &canaries.iban;
+    let (head, tail) = (iban.get(..4).unwrap(), iban.get(iban.len() - 4..).unwrap());
+    let masked = raw["sender_iban"].as_str().unwrap();
+    assert!(masked.starts_with(head) && masked.ends_with(tail) && masked.contains('*'), "{masked}");
+    let identity = raw["sender_identity_number"].as_str().unwrap();
+    assert!(identity.ends_with(canaries.national_id.get(7..).unwrap()), "{identity}");
+    assert_eq!((&raw["sender_name"], &raw["bilinmeyen_alan"]), (&json!("***"), &json!("***")));
+}

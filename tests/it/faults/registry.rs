@@ -1,0 +1,98 @@
+//! The schema registry refuses, errs, falls silent, disagrees, and goes away once it is known.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+
+use super::{
+    gate::{Gate, Way},
+    stage::{DEADLINE, Stage, end, probe},
+};
+use crate::harness::{
+    http,
+    registry::{register, shared_registry},
+    wait::wait_until,
+};
+
+const UNAVAILABLE: &str = "VOM-REG-001";
+const ERROR: &str = "500 Internal Server Error\r\nContent-Type: application/json";
+
+/// The shared registry's address and the base path of its API.
+fn shared() -> (SocketAddr, &'static str) {
+    let rest = shared_registry().url().strip_prefix("http://").unwrap();
+    let (host, base) = rest.split_at(rest.find('/').unwrap());
+    (host.parse().unwrap(), base)
+}
+
+#[test]
+fn a_registry_that_refuses_errs_or_is_silent_is_asked_until_it_answers() {
+    let (address, base) = shared();
+    let gate = Gate::before(address, |_| Way::Closed);
+    let stage = Stage::new("registry");
+    stage.change_registry(&format!("http://{}{base}", gate.address()));
+    let mut connector = stage.home.run();
+    let line = connector.wait_for_line(UNAVAILABLE, DEADLINE);
+    assert!(line.contains("retry_in_s") && line.contains(&gate.address().to_string()), "{line}");
+    assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
+
+    let error = json!({"error_code": 50001, "message": "try again"}).to_string();
+    gate.set(move |_| Way::Answer(ERROR, error.clone()));
+    connector.wait_for_lines("500", 1, DEADLINE);
+    gate.set(|_| Way::Silence);
+    let before = connector.stderr().matches(UNAVAILABLE).count();
+    wait_until("its silence is noticed", DEADLINE, || {
+        connector.stderr().matches(UNAVAILABLE).count() > before
+    });
+    assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
+
+    gate.set(|_| Way::Through);
+    connector.wait_for_status("/readyz", 200, DEADLINE);
+    stage.wait_for_all();
+    // once its ids are known nobody asks it any more
+    gate.set(|_| Way::Closed);
+    stage.add_rows(5);
+    stage.wait_for_all();
+    end(&mut connector);
+    stage.assert_exactly_once();
+}
+
+#[test]
+fn one_error_at_the_start_is_forgotten() {
+    let (address, base) = shared();
+    let error = json!({"error_code": 50001, "message": "once"}).to_string();
+    let mut first = true;
+    let gate = Gate::before(address, move |_| match std::mem::take(&mut first) {
+        true => Way::Answer(ERROR, error.clone()),
+        false => Way::Through,
+    });
+    let stage = Stage::new("once");
+    stage.change_registry(&format!("http://{}{base}", gate.address()));
+    let mut connector = stage.start();
+    connector.wait_for_line(UNAVAILABLE, DEADLINE);
+    stage.wait_for_all();
+    end(&mut connector);
+    stage.assert_exactly_once();
+}
+
+#[test]
+fn another_schema_under_the_subject_and_a_missing_one_end_it_with_their_names() {
+    let (address, base) = shared();
+    let stage = Stage::new("wrong");
+    let subject = format!("{}-value", stage.topic("bank.transactions"));
+    let other = r#"{"type":"record","name":"Other","fields":[{"name":"x","type":"int"}]}"#;
+    register(shared_registry().url(), &subject, other);
+    let strict = Some(("application/json", r#"{"compatibility":"FULL_TRANSITIVE"}"#));
+    let answer = http::request(address, "PUT", &format!("{base}/config/{subject}"), strict);
+    assert_eq!(answer.unwrap().status, 200);
+    let mut connector = stage.home.run();
+    assert_eq!(connector.wait(DEADLINE), 78, "{}", connector.stderr());
+    let said = connector.stderr();
+    assert!(said.contains("VOM-REG-002") && said.contains(&subject), "{said}");
+
+    let stage = Stage::new("missing");
+    stage.change("schema_registry", "}", ", mode: verify}");
+    let mut connector = stage.home.run();
+    assert_eq!(connector.wait(DEADLINE), 78, "{}", connector.stderr());
+    let said = connector.stderr();
+    assert!(said.contains("VOM-REG-003") && said.contains("schemas register"), "{said}");
+}

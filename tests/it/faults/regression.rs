@@ -1,0 +1,175 @@
+//! The state topic loses something: the shards stop, nothing is published twice, and an operator
+//! has a way on.
+
+use std::{collections::BTreeSet, fs};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::{AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier},
+    consumer::{BaseConsumer, Consumer},
+};
+use serde_json::Value;
+
+use super::stage::{BANK, DEADLINE, Stage, end, lines_with, probe};
+use crate::harness::{
+    topics::{admin, block_on, create_topic},
+    wait::{GENEROUS, wait_until},
+};
+
+const REGRESSED: &str = "VOM-SHD-006";
+const SHARDS: i32 = 2;
+
+fn options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(GENEROUS)).request_timeout(Some(GENEROUS))
+}
+
+fn partitions(stage: &Stage, topic: &str) -> usize {
+    let admin = admin(stage.brokers());
+    let metadata = admin.inner().fetch_metadata(Some(topic), GENEROUS).unwrap();
+    metadata.topics().first().map_or(0, |topic| topic.partitions().len())
+}
+
+/// Deletes the state topic and makes an empty one of its name.
+fn recreate(stage: &Stage) {
+    let topic = stage.topic("internal.state");
+    let admin = admin(stage.brokers());
+    block_on(admin.delete_topics(&[&topic], &options())).unwrap()[0].as_ref().unwrap();
+    wait_until("the topic is gone", GENEROUS, || partitions(stage, &topic) == 0);
+    create_topic(stage.brokers(), &topic, SHARDS, &[("cleanup.policy", "compact")]);
+    wait_until("the topic is there", GENEROUS, || partitions(stage, &topic) == 2);
+}
+
+/// Deletes the first records of the state topic, or all of them; compacted topics forbid it.
+fn cut(stage: &Stage, up_to: Offset) {
+    let topic = stage.topic("internal.state");
+    let admin = admin(stage.brokers());
+    let policy = |policy| {
+        let config =
+            AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("cleanup.policy", policy);
+        block_on(admin.alter_configs(&[config], &options())).unwrap()[0].as_ref().unwrap();
+    };
+    policy("delete");
+    let mut offsets = TopicPartitionList::new();
+    for shard in 0..SHARDS {
+        offsets.add_partition_offset(&topic, shard, up_to).unwrap();
+    }
+    wait_until("the records are deleted", GENEROUS, || {
+        // refused until the broker has taken the policy over
+        block_on(admin.delete_records(&offsets, &options()))
+            .is_ok_and(|done| done.elements().iter().all(|element| element.error().is_ok()))
+    });
+    policy("compact");
+}
+
+fn ends(stage: &Stage) -> Vec<(i64, i64)> {
+    let consumer: BaseConsumer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", stage.brokers())
+        .set("isolation.level", "read_uncommitted")
+        .create()
+        .unwrap();
+    let topic = stage.topic("internal.state");
+    (0..SHARDS).map(|shard| consumer.fetch_watermarks(&topic, shard, GENEROUS).unwrap()).collect()
+}
+
+/// All event ids of the bank rows, and how many records there are.
+fn event_ids(stage: &Stage) -> (BTreeSet<String>, usize) {
+    let records = stage.published(BANK);
+    let ids = records.iter().map(|record| record.headers["ce_id"].clone()).collect();
+    (ids, records.len())
+}
+
+fn reset(stage: &Stage, more: &[&str]) -> (i32, Vec<Value>, String) {
+    let arguments = ["checkpoint", "reset", "--why", "lost in an exercise", "--by", "ops"];
+    let (code, stdout, stderr) = stage.command(&[&arguments, more, &["-o", "json"]].concat());
+    (code, serde_json::from_str(&stdout).unwrap_or_default(), stderr)
+}
+
+/// Fills the topics, damages the state, and goes the whole way to the end of the trouble.
+fn lose_and_recover(name: &str, without_cache: bool, damage: impl Fn(&Stage)) {
+    let stage = Stage::new(name);
+    let mut connector = stage.start();
+    stage.wait_for_all();
+    end(&mut connector);
+    let (ids, published) = event_ids(&stage);
+    damage(&stage);
+    if without_cache {
+        fs::remove_dir_all(stage.home.path().join("state")).unwrap();
+    }
+
+    let mut connector = stage.home.run();
+    let lines = connector.wait_for_lines(REGRESSED, 2, DEADLINE);
+    for line in &lines {
+        assert!(line.contains("STATE_REGRESSION") && line.contains("checkpoint reset"), "{line}");
+    }
+    assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
+    stage.add_rows(2);
+    let before = ends(&stage);
+    let (code, rows, said) = reset(&stage, &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(rows.len() == 2 && rows.iter().all(|row| row["state"] == "lost"), "{rows:?}");
+    assert!(said.contains("nothing was changed") && said.contains("--yes"), "{said}");
+    assert_eq!(ends(&stage), before, "without --yes nothing is written");
+    assert_eq!(event_ids(&stage), (ids.clone(), published), "a stopped shard publishes nothing");
+
+    let (code, rows, said) = reset(&stage, &["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(rows.iter().all(|row| row["state"] == "accepted"), "{rows:?}");
+    connector.wait_for_status("/readyz", 200, DEADLINE);
+    wait_until("the new rows are published", DEADLINE, || {
+        event_ids(&stage).0.len() >= ids.len() + 2
+    });
+    assert_eq!(lines_with(&connector, REGRESSED), 2, "said once a shard: {}", connector.stderr());
+    end(&mut connector);
+    let (after, _) = event_ids(&stage);
+    assert!(after.is_superset(&ids), "repeated rows have the ids that they had");
+    assert_eq!(after.len(), ids.len() + 2);
+
+    let (code, rows, said) = reset(&stage, &["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("nothing to accept"), "{said}");
+    for row in &rows {
+        assert_eq!((&row["state"], &row["accepted"]["by"]), (&"ok".into(), &"ops".into()));
+        assert_eq!(row["accepted"]["why"], "lost in an exercise");
+    }
+    let mut connector = stage.start();
+    stage.add_rows(1);
+    wait_until("the next row is published", DEADLINE, || {
+        event_ids(&stage).0.len() >= ids.len() + 3
+    });
+    end(&mut connector);
+    assert!(stage.most_repeated() <= 2, "once before the reset and once after it");
+}
+
+#[test]
+fn a_recreated_state_topic_stops_the_shards_until_an_operator_accepts_it() {
+    lose_and_recover("recreated", false, recreate);
+}
+
+#[test]
+fn an_emptied_state_topic_stops_the_shards_without_a_cache_too() {
+    lose_and_recover("emptied", true, |stage| cut(stage, Offset::End));
+}
+
+#[test]
+fn a_cut_state_topic_stops_the_shards_until_an_operator_accepts_it() {
+    lose_and_recover("cut", false, |stage| cut(stage, Offset::Offset(2)));
+}
+
+#[test]
+fn more_partitions_than_shards_are_refused_at_the_start_with_both_numbers() {
+    for suffix in ["internal.assignment", "internal.state"] {
+        let stage = Stage::new("raised");
+        let (code, _, said) = stage.command(&["topics", "apply", "--yes"]);
+        assert_eq!(code, 0, "{said}");
+        let topic = stage.topic(suffix);
+        let more = NewPartitions::new(&topic, 3);
+        let admin = admin(stage.brokers());
+        block_on(admin.create_partitions(&[more], &options())).unwrap()[0].as_ref().unwrap();
+        wait_until("there are three", GENEROUS, || partitions(&stage, &topic) == 3);
+        let mut connector = stage.home.run();
+        assert_eq!(connector.wait(DEADLINE), 78, "{}", connector.stderr());
+        let said = connector.stderr();
+        let expected = format!("topic {topic} has 3 partitions, kafka.shards wants 2");
+        assert!(said.contains("VOM-KFK-004") && said.contains(&expected), "{said}");
+    }
+}
