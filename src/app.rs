@@ -5,7 +5,7 @@
 //! their writers, then the group, within [`DRAIN`].
 
 mod series;
-mod sink;
+pub mod sink;
 pub mod standing;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

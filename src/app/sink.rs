@@ -2,12 +2,21 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{App, Pollers};
 use crate::{
-    api::Client, config::model::Connection, domain::ids::ConnectionId, http::Health, sink::owner,
+    api::Client,
+    config::model::{Config, Connection},
+    domain::ids::ConnectionId,
+    http::{
+        Health,
+        admin::{Switch, Unmoved, Word},
+    },
+    poll::entity::now,
+    sink::{journal::records::Stop, owner, words},
 };
 
 /// Lets readiness say that the payment sink has stopped.
@@ -16,6 +25,24 @@ struct Standing(Arc<Health>);
 impl owner::Standing for Standing {
     fn stopped(&self, why: Option<String>) {
         self.0.set_sink_stopped(why);
+    }
+}
+
+/// Moves the kill switch by a record in the journal, as `commands halt` does.
+#[derive(Debug)]
+pub struct KillSwitch(pub Arc<Config>);
+
+impl Switch for KillSwitch {
+    fn set(&self, halted: bool, word: Word) -> BoxFuture<'_, Result<(), Unmoved>> {
+        Box::pin(async move {
+            if !self.0.sink.enabled {
+                return Err(Unmoved::NoSink);
+            }
+            let Word { actor, reason } = word;
+            let stop = Stop { stopped: halted, actor, reason, at: now() };
+            let said = words::say_stop(&self.0.kafka, &stop).await;
+            said.map_err(|error| Unmoved::Unavailable(error.to_string()))
+        })
     }
 }
 

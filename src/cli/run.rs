@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, Exit, Failure, progress};
 use crate::{
-    app::{App, Broker, standing::Source},
+    app::{App, Broker, sink::KillSwitch, standing::Source},
     config::model::Config,
     http::{self, Health},
     log_event,
@@ -57,10 +57,21 @@ pub(super) async fn serve(
         .await
         .map_err(|error| failed(error.to_string()))?;
     log_event!(Event::HttpStarted, address = %server.local_addr(), "listening for probes and metrics");
+    let admin = match &config.admin {
+        Some(admin) => {
+            let switch = Arc::new(KillSwitch(Arc::clone(&config)));
+            let served = http::admin::serve(admin, switch).await;
+            Some(served.map_err(|error| failed(error.to_string()))?)
+        }
+        None => None,
+    };
     if broker == Broker::Real {
         tokio::spawn(progress::follow(app.shown(), stop.clone()));
     }
     let outcome = app.run(stop).await;
+    if let Some(admin) = admin {
+        admin.stop().await;
+    }
     server.stop().await;
     log_event!(Event::Stopped, "stopped");
     outcome.map_err(|error| Failure::new(Exit::Config, format!("{error:#}")))

@@ -1,5 +1,6 @@
-//! Health, metrics and the read-only status, on a listener that can change nothing.
+//! Health, metrics and the read-only status on one listener; what operators may change on another.
 
+pub mod admin;
 mod health;
 mod server;
 pub mod status;

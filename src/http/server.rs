@@ -39,9 +39,10 @@ const STOP_BUDGET: Duration = Duration::from_secs(2);
 
 /// Why there is no listener.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {listen}: {cause}; change http.listen or stop what uses the port")]
+#[error("cannot listen on {listen}: {cause}; change {key} or stop what uses the port")]
 pub struct Error {
     listen: SocketAddr,
+    key: &'static str,
     cause: io::Error,
 }
 
@@ -85,14 +86,26 @@ pub async fn serve(
     metrics: Arc<Metrics>,
     status: Arc<dyn StatusSource>,
 ) -> Result<Server, Error> {
-    let refused = |cause| Error { listen, cause };
+    let stop = CancellationToken::new();
+    let beating = beat(Arc::clone(&health), stop.clone());
+    let routes = routes(Shared { health, metrics, status });
+    let mut server = listen_on(listen, "http.listen", routes, stop).await?;
+    server.tasks.push(tokio::spawn(beating));
+    Ok(server)
+}
+
+/// Answers these routes until `stop`; `key` is the setting of the address.
+pub(super) async fn listen_on(
+    listen: SocketAddr,
+    key: &'static str,
+    routes: Router,
+    stop: CancellationToken,
+) -> Result<Server, Error> {
+    let refused = |cause| Error { listen, key, cause };
     let listener = TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    let stop = CancellationToken::new();
-    let heartbeat = tokio::spawn(beat(Arc::clone(&health), stop.clone()));
-    let routes = routes(Shared { health, metrics, status });
     let served = tokio::spawn(answer(listener, routes, stop.clone().cancelled_owned()));
-    Ok(Server { address, stop, tasks: vec![heartbeat, served] })
+    Ok(Server { address, stop, tasks: vec![served] })
 }
 
 async fn answer(

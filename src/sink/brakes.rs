@@ -46,9 +46,7 @@ impl From<&model::Sink> for Limits {
 pub enum StopSource {
     /// A file that is there.
     File,
-    /// The admin listener.
-    Admin,
-    /// The operator's record in the journal.
+    /// The operator's record in the journal, by the command line or the admin listener.
     Record,
 }
 

@@ -160,7 +160,6 @@ fn the_kill_switch_holds_until_every_hand_has_let_go() {
     brakes.stop(StopSource::File, "night".into());
     assert_eq!(brakes.stopped(), Some((StopSource::File, "night")));
     brakes.release_stop(StopSource::File);
-    brakes.release_stop(StopSource::Admin);
     let wait = Brake::Stopped { by: StopSource::Record, why: "bank".into() };
     assert_eq!(brakes.check(&key, ten(), NOON), Check::Wait(wait));
     brakes.release_stop(StopSource::Record);

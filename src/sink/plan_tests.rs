@@ -60,8 +60,8 @@ fn a_command_without_expiry_never_expires() {
 #[test]
 fn a_braked_command_waits_and_is_asked_for_again_when_it_expires() {
     let mut stopped = brakes(NO_LIMITS);
-    stopped.stop(StopSource::Admin, "audit".into());
-    let stopped_by = Brake::Stopped { by: StopSource::Admin, why: "audit".into() };
+    stopped.stop(StopSource::File, "audit".into());
+    let stopped_by = Brake::Stopped { by: StopSource::File, why: "audit".into() };
     let expired = Timestamp(after(HOUR).0 + 1);
     assert_eq!(
         step_with(&story([]), NOON, &stopped),

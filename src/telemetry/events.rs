@@ -126,6 +126,8 @@ events! {
     CacheWriteFailed "VOM-STA-003" WARN "the local cache could not be written" "check free space and permissions of state.dir; the truth is in Kafka";
     HttpStarted "VOM-HTP-001" INFO "health, metrics and status are served" "nothing; the line names the address";
     HttpEnded "VOM-HTP-002" ERROR "the listener of health, metrics and status has ended" "restart the process; it does not come back by itself";
+    AdminStarted "VOM-HTP-003" INFO "operators may change things at this address" "nothing; the line names the address";
+    AdminRefused "VOM-HTP-004" WARN "somebody without the right token asked for a change, or the token cannot be read" "find out who it was; check admin.token_file";
     SandboxBroke "VOM-SBX-001" ERROR "a part of the sandbox broke off" "start the sandbox again; nothing real depends on it";
 }
 
