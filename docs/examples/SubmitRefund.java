@@ -1,3 +1,5 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.ByteArrayOutputStream;
 import java.math.BigDecimal;
 import java.net.URI;
@@ -5,12 +7,8 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Map;
 import java.util.UUID;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.apache.avro.Conversions;
 import org.apache.avro.Schema;
 import org.apache.avro.generic.GenericData;
@@ -27,9 +25,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * Asks vomsis-connect for a refund.
  *
  * <p>Needs kafka-clients and avro on the class path. A service that uses a registry's serializer
- * leaves {@link #schemaId} and {@link #encode} to it; shown here is what stands on the wire.
+ * leaves {@link #latest} and {@link #encode} to it; shown here is what stands on the wire.
  *
- * <pre>java -cp 'libs/*' SubmitRefund.java BOOTSTRAP REGISTRY PaymentCommand.avsc CONNECTION REFERENCE AMOUNT</pre>
+ * <pre>java -cp 'libs/*' SubmitRefund.java BOOTSTRAP REGISTRY CONNECTION REFERENCE AMOUNT</pre>
  */
 public final class SubmitRefund {
     private static final String TOPIC = "vomsis.payment.commands";
@@ -37,16 +35,17 @@ public final class SubmitRefund {
     public static void main(String[] arguments) throws Exception {
         String bootstrap = arguments[0];
         String registry = arguments[1];
-        Schema schema = new Schema.Parser().parse(Files.readString(Path.of(arguments[2])));
-        String connection = arguments[3];
-        String reference = arguments[4];
+        String connection = arguments[2];
+        String reference = arguments[3];
         // Never by way of a double: 0.1 is not 0.10.
-        BigDecimal amount = new BigDecimal(arguments[5]).setScale(5);
+        BigDecimal amount = new BigDecimal(arguments[4]).setScale(5);
 
         // Store this id with your own order before sending. Not sure whether it arrived? Send the
         // same id again: it is recognised. A new id is a new refund.
         UUID commandId = UUID.randomUUID();
 
+        JsonNode registered = latest(registry);
+        Schema schema = new Schema.Parser().parse(registered.get("schema").asText());
         GenericRecord command = new GenericData.Record(schema);
         command.put("command_id", commandId.toString());
         command.put("type", "REFUND");
@@ -57,7 +56,7 @@ public final class SubmitRefund {
         command.put("requested_at", System.currentTimeMillis());
         command.put("expires_at", System.currentTimeMillis() + 15 * 60 * 1000);
 
-        byte[] value = encode(schemaId(registry, schema), schema, command);
+        byte[] value = encode(registered.get("id").asInt(), schema, command);
         // The key must be exactly this: commands of one payment stay in order.
         String key = connection + "/" + reference;
 
@@ -77,25 +76,18 @@ public final class SubmitRefund {
                 .toBytes(amount, bytes, bytes.getLogicalType());
     }
 
-    /** The id of exactly this schema under the topic's subject; 404 means that it is another one. */
-    private static int schemaId(String registry, Schema schema) throws Exception {
-        String body = "{\"schema\": " + quoted(schema.toString()) + "}";
-        HttpRequest request =
-                HttpRequest.newBuilder(URI.create(registry + "/subjects/" + TOPIC + "-value"))
-                        .header("Content-Type", "application/vnd.schemaregistry.v1+json")
-                        .POST(HttpRequest.BodyPublishers.ofString(body))
-                        .build();
+    /** The newest version of the topic's schema, with its id: the connector has registered it. */
+    private static JsonNode latest(String registry) throws Exception {
+        String url = registry + "/subjects/" + TOPIC + "-value/versions/latest";
         HttpResponse<String> answer =
-                HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
-        Matcher id = Pattern.compile("\"id\"\\s*:\\s*(\\d+)").matcher(answer.body());
-        if (answer.statusCode() != 200 || !id.find()) {
+                HttpClient.newHttpClient()
+                        .send(
+                                HttpRequest.newBuilder(URI.create(url)).build(),
+                                HttpResponse.BodyHandlers.ofString());
+        if (answer.statusCode() != 200) {
             throw new IllegalStateException("registry: " + answer.statusCode() + " " + answer.body());
         }
-        return Integer.parseInt(id.group(1));
-    }
-
-    private static String quoted(String text) {
-        return '"' + text.replace("\\", "\\\\").replace("\"", "\\\"") + '"';
+        return new ObjectMapper().readTree(answer.body());
     }
 
     /** A zero byte, the schema id, Avro. */

@@ -1,14 +1,13 @@
 """Asks vomsis-connect for a refund.
 
     pip install "confluent-kafka[avro,schemaregistry]"
-    python submit_refund.py BOOTSTRAP REGISTRY PaymentCommand.avsc CONNECTION REFERENCE AMOUNT
+    python submit_refund.py BOOTSTRAP REGISTRY CONNECTION REFERENCE AMOUNT
 """
 
 import sys
 import uuid
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
 
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -18,7 +17,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 TOPIC = "vomsis.payment.commands"
 
 
-def main(bootstrap: str, registry: str, schema: str, connection: str, reference: str, amount: str) -> None:
+def main(bootstrap: str, registry: str, connection: str, reference: str, amount: str) -> None:
     # Store this id with your own order before sending. Not sure whether it arrived? Send the same
     # id again: it is recognised. A new id is a new refund.
     command_id = str(uuid.uuid4())
@@ -38,8 +37,7 @@ def main(bootstrap: str, registry: str, schema: str, connection: str, reference:
     # The schema is the connector's to register: a producer only looks it up.
     serialize = AvroSerializer(
         SchemaRegistryClient({"url": registry}),
-        Path(schema).read_text(),
-        conf={"auto.register.schemas": False},
+        conf={"auto.register.schemas": False, "use.latest.version": True},
     )
     value = serialize(command, SerializationContext(TOPIC, MessageField.VALUE))
 
