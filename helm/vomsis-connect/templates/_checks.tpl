@@ -1,0 +1,87 @@
+{{/*
+What the schema cannot say. Each line is one sentence: what is wrong, and what to do.
+Included by the StatefulSet, so that nothing is installed.
+*/}}
+{{- define "vomsis-connect.checks" -}}
+{{- $config := .Values.config }}
+{{- if and .Values.existingConfigMap $config }}
+{{- fail "config and existingConfigMap are both set: keep one of them" }}
+{{- end }}
+{{- if not (or .Values.existingConfigMap $config) }}
+{{- fail "config is empty: write at least config.connections, or name an existingConfigMap" }}
+{{- end }}
+{{- if and .Values.sink.enabled (not .Values.sink.acknowledgeRealMoney) }}
+{{- fail "sink.enabled moves real money: set sink.acknowledgeRealMoney to true too, or sink.enabled to false" }}
+{{- end }}
+{{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled }}
+{{- fail "metrics.serviceMonitor and metrics.podMonitor are both enabled, which scrapes everything twice: keep one of them" }}
+{{- end }}
+{{- if and .Values.admin.enabled (not .Values.admin.existingSecret) }}
+{{- fail "admin.enabled needs a token: set admin.existingSecret to a Secret that holds it" }}
+{{- end }}
+{{- if and .Values.credentials.create .Values.credentials.existingSecret }}
+{{- fail "credentials.create and credentials.existingSecret are both set: keep one of them" }}
+{{- end }}
+{{- if and .Values.credentials.create (not .Values.credentials.data) }}
+{{- fail "credentials.create is set, but credentials.data is empty: write the keys, or name an existingSecret" }}
+{{- end }}
+{{- if $config }}
+{{- $shards := dig "kafka" "shards" 8 $config }}
+{{- if gt (int .Values.replicas) (int $shards) }}
+{{- fail (printf "replicas is %d, but config.kafka.shards is %d and an instance without a shard has no work: lower replicas" (int .Values.replicas) (int $shards)) }}
+{{- end }}
+{{- include "vomsis-connect.ownedKeys" $config }}
+{{- include "vomsis-connect.keyFiles" . }}
+{{- end }}
+{{- include "vomsis-connect.claims" . }}
+{{- end }}
+
+{{/* Keys of `config` that the chart sets by the environment. */}}
+{{- define "vomsis-connect.ownedKeys" -}}
+{{- if or (dig "sink" "enabled" false .) (dig "sink" "acknowledge_real_money" false .) }}
+{{- fail "config.sink.enabled is set by the chart: switch the sink on by sink.enabled and sink.acknowledgeRealMoney" }}
+{{- end }}
+{{- if dig "admin" "enabled" false . }}
+{{- fail "config.admin is set by the chart: use admin.enabled and admin.existingSecret" }}
+{{- end }}
+{{- if not (has (dig "http" "listen" "" .) (list "" "0.0.0.0:8080")) }}
+{{- fail "config.http.listen is set by the chart: use http.port and http.address" }}
+{{- end }}
+{{- end }}
+
+{{/* Two connections that share one pair of keys would be one customer read twice. */}}
+{{- define "vomsis-connect.keyFiles" -}}
+{{- $connections := default list .Values.config.connections }}
+{{- range $index, $connection := $connections }}
+{{- range $name := list "bank_pos" "virtual_pos" }}
+{{- $api := get $connection $name }}
+{{- $borrowed := and (eq $name "virtual_pos") $connection.bank_pos }}
+{{- if and (hasKey $connection $name) (not (kindIs "invalid" $api)) (not $borrowed) }}
+{{- if not (and $api.app_key_file $api.app_secret_file) }}
+{{- if gt (len $connections) 1 }}
+{{- fail (printf "config.connections[%d].%s names no app_key_file and app_secret_file: with several connections each names its own, below /run/secrets/vomsis/credentials/" $index $name) }}
+{{- end }}
+{{- if not (include "vomsis-connect.credentialsSecretName" $) }}
+{{- fail (printf "config.connections[%d].%s has no credentials: set credentials.existingSecret, or app_key_file and app_secret_file" $index $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The API server would answer `field is immutable` and leave the release failed. */}}
+{{- define "vomsis-connect.claims" -}}
+{{- $old := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "vomsis-connect.fullname" .) }}
+{{- if $old }}
+{{- $claims := default list $old.spec.volumeClaimTemplates }}
+{{- if ne (gt (len $claims) 0) .Values.persistence.enabled }}
+{{- fail "persistence.enabled cannot be changed in place: see \"Resize the volumes\" in the chart's README" }}
+{{- end }}
+{{- range $claim := $claims }}
+{{- if ne $claim.spec.resources.requests.storage $.Values.persistence.size }}
+{{- fail (printf "persistence.size is %s and cannot be changed to %s in place: see \"Resize the volumes\" in the chart's README" $claim.spec.resources.requests.storage $.Values.persistence.size) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# Builds what the chart is tested with, by module coordinates, into a cache outside the tree:
+#   kube/bin/NAME-VERSION    helm, helm-unittest, helm-docs; etcd, kube-apiserver,
+#                            kube-controller-manager, kube-scheduler, kubectl, kwok
+#   kube/crds-VERSION/       the monitoring CRDs, made from their Go types
+#   kube/bin/NAME            links to the pinned versions
+# Usage: kube.sh [--have] chart|all
+#   chart   helm and its two companions: all that `make test-chart` needs (6 minutes cold)
+#   all     an API server and a fake kubelet too, for `make test-kube` (20 minutes more, cold)
+#   --have  builds nothing; ends with 1 and one line where something is missing
+# A second run finds everything and takes no time.
+set -euo pipefail
+cache=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}/kube
+
+helm_version=4.3.1
+unittest_version=1.1.2
+docs_version=1.14.2
+kubernetes_version=1.37.2
+etcd_version=3.7.0
+kwok_version=0.8.0
+controller_gen_version=0.23.0
+monitoring_version=0.95.1
+
+chart_tools=("helm-$helm_version" "helm-unittest-$unittest_version" "helm-docs-$docs_version")
+cluster_tools=("etcd-$etcd_version" "kubectl-$kubernetes_version" "kwok-$kwok_version"
+    "kube-scheduler-$kubernetes_version" "kube-controller-manager-$kubernetes_version"
+    "kube-apiserver-$kubernetes_version")
+crds=crds-$monitoring_version
+
+fail() { echo "kube-tools: $*" >&2; exit 1; }
+say() { echo "kube-tools: $*"; }
+
+# The go.mod of module $1 at version $2, as a file.
+go_mod_of() {
+    go mod download -json "$1@$2" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p' | grep .
+}
+
+# Builds package $4 of module $2@$3 as $1, in a module of its own that takes over the `replace` and
+# `exclude` lines of the module's go.mod: `go install` refuses a module that has them.
+build() {
+    local name=$1 module=$2 version=$3 package=$4 ldflags=${5:-} mod
+    mod=$(go_mod_of "$module" "$version") || fail "$module $version cannot be had"
+    (
+        cd "$work" && rm -f go.mod go.sum tools.go
+        {
+            echo "module tools"
+            grep -E '^go ' "$mod"
+            echo "require $module $version"
+            sed -n -E '/^replace .*=> [^.]/p; /^exclude /p' "$mod"
+            sed -n -E '/^(replace|exclude) \(/,/^\)/p' "$mod" | grep -v -E '=> \.'
+            # Folders of the module's own repository: the versions published beside it.
+            sed -n -E 's#^\t(k8s.io/[a-z0-9-]*) => \./staging/.*#replace \1 => \1 '"v0.${version#v1.}#p" "$mod"
+        } >go.mod
+        printf '//go:build tools\n\npackage tools\n\nimport _ "%s"\n' "$package" >tools.go
+        export CGO_ENABLED=0 GOFLAGS=-mod=mod
+        go mod tidy 2>tidy.log || { cat tidy.log >&2; exit 1; }
+        go build -trimpath -ldflags "-s -w $ldflags" -o "$cache/bin/.$name.part" "$package"
+    ) || fail "building $name failed"
+    mv "$cache/bin/.$name.part" "$cache/bin/$name"
+    say "$name is in $cache/bin"
+}
+
+build_tool() {
+    local name=$1 k=k8s.io/kubernetes v=v$kubernetes_version
+    # Unset, the server says v0.0.0, and a chart's kubeVersion refuses it.
+    local p=k8s.io/component-base/version minor=${kubernetes_version#*.}
+    local stamp="-X $p.gitVersion=$v -X $p.gitMajor=1 -X $p.gitMinor=${minor%.*}"
+    case $name in
+    helm-unittest-*) build "$name" github.com/helm-unittest/helm-unittest "v$unittest_version" github.com/helm-unittest/helm-unittest/cmd/helm-unittest ;;
+    helm-docs-*) build "$name" github.com/norwoodj/helm-docs "v$docs_version" github.com/norwoodj/helm-docs/cmd/helm-docs ;;
+    helm-*) build "$name" helm.sh/helm/v4 "v$helm_version" helm.sh/helm/v4/cmd/helm ;;
+    etcd-*) build "$name" go.etcd.io/etcd/server/v3 "v$etcd_version" go.etcd.io/etcd/server/v3 ;;
+    kwok-*) build "$name" sigs.k8s.io/kwok "v$kwok_version" sigs.k8s.io/kwok/cmd/kwok ;;
+    kubectl-* | kube-*) build "$name" $k "$v" "$k/cmd/${name%-*}" "$stamp" ;;
+    controller-gen-*) build "$name" sigs.k8s.io/controller-tools "v$controller_gen_version" sigs.k8s.io/controller-tools/cmd/controller-gen ;;
+    *) fail "nobody knows how to build $name" ;;
+    esac
+}
+
+build_crds() {
+    local module=github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring
+    local generator=controller-gen-$controller_gen_version
+    [ -x "$cache/bin/$generator" ] || build_tool "$generator"
+    (
+        cd "$work" && rm -rf go.mod go.sum tools.go crds
+        printf 'module crds\n\ngo 1.24\n\nrequire %s v%s\n' "$module" "$monitoring_version" >go.mod
+        printf '//go:build tools\n\npackage tools\n\nimport _ "%s/v1"\n' "$module" >tools.go
+        export CGO_ENABLED=0 GOFLAGS=-mod=mod
+        go mod tidy 2>tidy.log || { cat tidy.log >&2; exit 1; }
+        "$cache/bin/$generator" crd:crdVersions=v1,generateEmbeddedObjectMeta=true,maxDescLen=0 \
+            paths="$module/v1" output:crd:dir=crds
+    ) || fail "making the monitoring CRDs failed"
+    mv "$work/crds" "$cache/$crds"
+    say "$crds is in $cache"
+}
+
+have=
+[ "${1:-}" != --have ] || { have=yes; shift; }
+case ${1:-} in
+chart) tools=("${chart_tools[@]}") ;;
+all) tools=("${chart_tools[@]}" "${cluster_tools[@]}") ;;
+*) fail "usage: kube.sh [--have] chart|all" ;;
+esac
+
+missing=()
+for tool in "${tools[@]}"; do [ -x "$cache/bin/$tool" ] || missing+=("$tool"); done
+[ "$1" = chart ] || [ -d "$cache/$crds" ] || missing+=("$crds")
+if [ -n "$have" ]; then
+    [ ${#missing[@]} = 0 ] || fail "not in $cache: ${missing[*]}"
+    exit 0
+fi
+
+if [ ${#missing[@]} != 0 ]; then
+    command -v go >/dev/null || fail "go is missing: install Go 1.26 or newer"
+    mkdir -p "$cache/bin"
+    if command -v flock >/dev/null; then
+        exec 9>"$cache/.lock"
+        flock 9
+    fi
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    for tool in "${missing[@]}"; do
+        [ -e "$cache/bin/$tool" ] || [ -e "$cache/$tool" ] && continue # built meanwhile by another
+        if [ "$tool" = "$crds" ]; then build_crds; else build_tool "$tool"; fi
+    done
+fi
+for tool in "${tools[@]}"; do ln -sfn "$tool" "$cache/bin/${tool%-*}"; done
+[ "$1" = chart ] || ln -sfn "$crds" "$cache/crds"
+say "ready in $cache ($1)"
