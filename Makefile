@@ -3,10 +3,10 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 CARGO ?= cargo
-.PHONY: help test components fmt lint arch bench clean
+.PHONY: help test components fmt lint arch bench clean chart-tools kube-tools test-chart test-kube
 
 help: ## lists the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 test: components ## fetches the components, then runs every test against a real broker and registry
 	$(CARGO) test --locked --features failpoints
@@ -24,6 +24,20 @@ lint: ## format and clippy, warnings are errors
 
 arch: ## who may know whom in src/, and which crate lives where
 	$(CARGO) test --locked --test it arch::
+
+chart-tools: ## builds Helm and its companions into the cache, once (6 minutes)
+	@tests/components/kube.sh chart
+
+kube-tools: ## builds an API server and a fake kubelet too, once (20 minutes more)
+	@tests/components/kube.sh all
+
+test-chart: chart-tools ## the chart without a cluster: schema, values, lint, unit tests, golden renders, README
+	$(CARGO) test --locked --features failpoints --test it chart::
+	@tests/chart/check.sh
+
+test-kube: kube-tools components ## the chart on a real API server, then its Pod for real under podman
+	$(CARGO) build --locked
+	@tests/kube/run.sh
 
 bench: components ## every benchmark, the end-to-end one (a bench without harness) included
 	$(CARGO) bench --locked

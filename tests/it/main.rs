@@ -6,6 +6,8 @@ mod arch;
 #[cfg(test)]
 mod avro;
 #[cfg(test)]
+mod chart;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod components;

@@ -55,8 +55,8 @@ Included by the StatefulSet, so that nothing is installed.
 {{- range $index, $connection := $connections }}
 {{- range $name := list "bank_pos" "virtual_pos" }}
 {{- $api := get $connection $name }}
-{{- $borrowed := and (eq $name "virtual_pos") $connection.bank_pos }}
-{{- if and (hasKey $connection $name) (not (kindIs "invalid" $api)) (not $borrowed) }}
+{{- $borrowed := and (eq $name "virtual_pos") (kindIs "map" $connection.bank_pos) }}
+{{- if and (kindIs "map" $api) (not $borrowed) }}
 {{- if not (and $api.app_key_file $api.app_secret_file) }}
 {{- if gt (len $connections) 1 }}
 {{- fail (printf "config.connections[%d].%s names no app_key_file and app_secret_file: with several connections each names its own, below /run/secrets/vomsis/credentials/" $index $name) }}

@@ -80,8 +80,8 @@ admin: {{ .Values.admin.existingSecret }}
 {{- if include "vomsis-connect.credentialsSecretName" . }}
 {{- $keys := .Values.credentials.keys }}
 {{- range $connection := $config.connections }}
-{{- $api := default $connection.virtual_pos $connection.bank_pos }}
-{{- if and (not (kindIs "invalid" $api)) (not $api.app_key_file) (not $api.app_secret_file) }}
+{{- $api := ternary $connection.bank_pos $connection.virtual_pos (kindIs "map" $connection.bank_pos) }}
+{{- if and (kindIs "map" $api) (not $api.app_key_file) (not $api.app_secret_file) }}
 {{- $_ := set $api "app_key_file" (printf "/run/secrets/vomsis/credentials/%s" $keys.appKey) }}
 {{- $_ := set $api "app_secret_file" (printf "/run/secrets/vomsis/credentials/%s" $keys.appSecret) }}
 {{- end }}

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# The chart without a cluster: lint, every ci/ variant, unit tests, README, golden renders, a parent
+# chart, what may not change since the last release. UPDATE=1 writes README and golden renders.
+# The values linter and the embedded schema are Rust tests: `cargo test --test it chart::`.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+chart=$root/helm/vomsis-connect
+bin=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}/kube/bin
+export PATH="$bin:$PATH" HELM_CACHE_HOME HELM_CONFIG_HOME HELM_DATA_HOME
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+HELM_CACHE_HOME=$work/cache HELM_CONFIG_HOME=$work/config HELM_DATA_HOME=$work/data
+passed=0 failed=0
+
+check() {
+    local name=$1
+    shift
+    if "$@" >"$work/log" 2>&1; then
+        passed=$((passed + 1))
+        echo "chart: ok   $name"
+    else
+        failed=$((failed + 1))
+        echo "chart: FAIL $name"
+        sed 's/^/    /' "$work/log"
+    fi
+}
+
+render() { helm template vomsis "$chart" --namespace vomsis "$@"; }
+
+golden() {
+    local committed=$here/golden/$1.yaml
+    render -f "$chart/ci/$1-values.yaml" >"$work/$1.yaml" || return 1
+    [ -z "${UPDATE:-}" ] || cp "$work/$1.yaml" "$committed"
+    diff -u "$committed" "$work/$1.yaml" || { echo "run UPDATE=1 make test-chart to accept it"; return 1; }
+}
+
+readme() {
+    # It generates each chart below the folder that it is given, and prints only the text.
+    (cd "$chart" && helm-docs --dry-run --sort-values-order file --log-level error \
+        --documentation-strict-mode) >"$work/README.md" || return 1
+    [ -z "${UPDATE:-}" ] || cp "$work/README.md" "$chart/README.md"
+    diff -u "$chart/README.md" "$work/README.md" || { echo "run UPDATE=1 make test-chart"; return 1; }
+}
+
+# A parent chart hands down values, globals and a condition.
+parent() {
+    local parent=$work/parent
+    mkdir -p "$parent/charts" "$parent/templates"
+    cp -r "$chart" "$parent/charts/vomsis-connect"
+    printf '%s\n' 'apiVersion: v2' 'name: parent' 'version: 1.0.0' 'dependencies:' \
+        '  - {name: vomsis-connect, version: ">=0.0.0", condition: vomsis-connect.enabled}' >"$parent/Chart.yaml"
+    { echo 'vomsis-connect:'; sed 's/^/  /' "$chart/ci/umbrella-values.yaml"
+      echo 'global: {region: eu}'; } >"$parent/values.yaml"
+    helm lint "$parent" || return 1
+    helm template vomsis "$parent" >"$work/parent.yaml" || return 1
+    grep -q '^  name: payments-vomsis$' "$work/parent.yaml" || { echo "no object of the chart"; return 1; }
+    helm template vomsis "$parent" --set vomsis-connect.enabled=false >"$work/parent.yaml" || return 1
+    ! grep -q '^kind:' "$work/parent.yaml" || { echo "the condition does not switch it off"; return 1; }
+}
+
+# What a StatefulSet can never change, as the template prints it.
+immutable() {
+    awk '/^  [a-zA-Z#]/ { keep = /^  (serviceName|podManagementPolicy|selector|volumeClaimTemplates):/ } keep' |
+        grep . || { echo "nothing found" >&2; return 1; }
+}
+
+# Upgrades from the last release keep the StatefulSet; $1 is a variant that both know.
+upgradable() {
+    local released
+    released=$(last_release) || return 1
+    helm template vomsis "$released" -f "$chart/ci/$1-values.yaml" -s templates/statefulset.yaml |
+        immutable >"$work/old" || return 1
+    render -f "$chart/ci/$1-values.yaml" -s templates/statefulset.yaml | immutable >"$work/new" || return 1
+    diff -u "$work/old" "$work/new"
+}
+
+last_release() {
+    find "$here/released" -name 'vomsis-connect-*.tgz' | sort -V | tail -n 1 | grep . ||
+        { echo "no package in tests/chart/released" >&2; return 1; }
+}
+
+packaged() {
+    local files
+    helm package "$chart" --destination "$work/package" >/dev/null || return 1
+    files=$(tar -tzf "$work"/package/*.tgz) || return 1
+    for wanted in values.schema.json README.md files/rules/vomsis.rules.yaml files/dashboards/overview.json templates/tests/status.yaml; do
+        grep -qx "vomsis-connect/$wanted" <<<"$files" || { echo "$wanted is missing"; return 1; }
+    done
+    ! grep -E '^vomsis-connect/(ci|tests|schema)/' <<<"$files"
+}
+
+for values in "$chart"/ci/*-values.yaml; do
+    name=$(basename "$values" -values.yaml)
+    check "lint $name" helm lint "$chart" --strict -f "$values"
+    check "render $name" render -f "$values"
+done
+check "unit tests" helm-unittest --strict -f 'tests/*_test.yaml' "$chart"
+check "golden default" golden default
+check "golden prod" golden prod
+check "README" readme
+check "parent chart" parent
+check "upgradable default" upgradable default
+check "upgradable prod" upgradable prod
+check "package" packaged
+echo "chart: $passed passed, $failed failed"
+[ "$failed" = 0 ]
