@@ -36,11 +36,11 @@ golden() {
 }
 
 readme() {
-    # It generates each chart below the folder that it is given, and prints only the text.
-    (cd "$chart" && helm-docs --dry-run --sort-values-order file --log-level error \
-        --documentation-strict-mode) >"$work/README.md" || return 1
-    [ -z "${UPDATE:-}" ] || cp "$work/README.md" "$chart/README.md"
-    diff -u "$chart/README.md" "$work/README.md" || { echo "run UPDATE=1 make test-chart"; return 1; }
+    cp -r "$chart" "$work/readme" || return 1
+    (cd "$work/readme" && helm-docs --sort-values-order file --log-level error) || return 1
+    grep -q '^| terminationGracePeriodSeconds |' "$work/readme/README.md" || { echo "no table of values"; return 1; }
+    [ -z "${UPDATE:-}" ] || cp "$work/readme/README.md" "$chart/README.md"
+    diff -u "$chart/README.md" "$work/readme/README.md" || { echo "run UPDATE=1 make test-chart"; return 1; }
 }
 
 # A parent chart hands down values, globals and a condition.
