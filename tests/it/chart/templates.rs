@@ -68,17 +68,21 @@ impl Reader {
         match word {
             "end" => self.dot = self.dots.pop().expect("an end without a block"),
             "if" => self.open(self.dot.clone(), rest),
-            "define" => {
-                self.variables.clear();
-                self.open(Some(String::new()), "");
-            }
+            "define" => self.open(Some(String::new()), ""),
             "with" => {
                 let target = self.meaning(rest.trim());
                 // A section that is only entered is not read: its keys must be.
                 let rest = if target.is_some() { "" } else { rest };
                 self.open(target, rest);
             }
-            "range" => self.open(None, rest),
+            "range" => {
+                // What is walked is read; what the variables stand for is not known.
+                let (variables, list) = rest.split_once(":=").unwrap_or(("", rest));
+                for variable in variables.split(',') {
+                    self.variables.insert(variable.trim().to_owned(), None);
+                }
+                self.open(None, list);
+            }
             "else" => {}
             _ => self.assign_or_read(action),
         }
