@@ -1,0 +1,9 @@
+# What tests/tools/fetch.sh fetches, and under which names it lies in the cache.
+# shellcheck shell=bash disable=SC2034
+PROMETHEUS=2.42.0
+ALERTMANAGER=0.25.0
+GRAFANA_SCHEMA=13.2.3
+HADOLINT=2.15.1
+SYFT=1.18.1
+CARGO_AUDITABLE=0.7.7
+COMPOSE=5.6.0
