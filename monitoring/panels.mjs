@@ -31,7 +31,7 @@ export const dashboards = [
       stat("Alerts that fire", `count(ALERTS{alertstate="firing",alertname=~"Vomsis.*"}) or vector(0)`,
         { w: 4, h: 6, thresholds: OK_BAD, book: "README", about: "Where this Prometheus has the rules of vomsis.rules.yaml." }),
       stat("Commands in doubt", `sum by (type) (vomsis_commands_in_doubt{${J}})`,
-        { w: 4, h: 6, thresholds: OK_BAD, book: "VomsisCommandInDoubt", target: { legend: "{{type}}" }, about: "Nobody knows whether money moved. Without the payment sink there is nothing to show." }),
+        { w: 4, h: 6, thresholds: OK_BAD, book: "VomsisCommandInDoubt", target: { legend: "{{type}}" }, about: "Nobody knows whether money moved. 0 where the payment sink is off." }),
       stat("Dead letters, 1 h", `sum(increase(vomsis_dlq_records_total{${J}}[1h]))`,
         { w: 4, h: 6, decimals: 0, thresholds: OK_WARN, book: "VomsisDeadLetters", about: "Records set aside because they could not be read." }),
       {
@@ -112,7 +112,7 @@ export const dashboards = [
   },
   {
     file: "commands", uid: "vomsis-commands", title: "Vomsis / Payment commands",
-    description: "Refunds and cancels. Empty where the payment sink is off.",
+    description: "Refunds and cancels; nothing happens here where the payment sink is off.",
     variables: ["job", "instance"],
     panels: [
       stat("In doubt or parked", `sum by (type) (vomsis_commands_in_doubt{${J}})`,

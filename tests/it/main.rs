@@ -22,6 +22,8 @@ mod harness;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod stream;

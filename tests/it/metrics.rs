@@ -28,13 +28,13 @@ const DAY: f64 = 86_400.0;
 
 /// A metric of `docs/metrics.md`.
 #[derive(Debug)]
-struct Documented {
-    name: String,
-    kind: String,
+pub(crate) struct Documented {
+    pub(crate) name: String,
+    pub(crate) kind: String,
     labels: BTreeSet<String>,
 }
 
-fn documented() -> Vec<Documented> {
+pub(crate) fn documented() -> Vec<Documented> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
     let text = fs::read_to_string(path).unwrap();
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));

@@ -35,6 +35,10 @@ pub(super) async fn serve(State(world): State<Arc<World>>, request: Request) -> 
         let answer = control::answer(&world, parts.method.as_str(), command, query, &body);
         return answer.into_response(false);
     }
+    if path == "/readyz" {
+        // The real source has none: it is for whoever waits for the simulator.
+        return Answer::json(200, serde_json::json!({"ready": true})).into_response(false);
+    }
     let gzip = world.settings().gzip
         && header_text(&parts.headers, &header::ACCEPT_ENCODING).contains("gzip");
     let Some(call) = Call::read(&parts, body) else {

@@ -1,0 +1,43 @@
+// What must be true of docker-compose.yml whichever profile is chosen: reads what
+// `docker-compose config --format json` prints, `node assert.mjs NAME SERVICE...` names who must be there.
+import { existsSync, readFileSync } from "node:fs";
+
+const [name, ...wanted] = process.argv.slice(2);
+const { services, secrets = {} } = JSON.parse(readFileSync(0, "utf8"));
+const OWN = ["connector", "mock-vomsis", "topics"];
+const ONCE = ["topics"];
+const problems = [];
+const check = (holds, what) => holds || problems.push(what);
+
+check(Object.keys(services).sort().join() === wanted.sort().join(), `services are ${Object.keys(services)}`);
+for (const [service, it] of Object.entries(services)) {
+  const must = (holds, what) => check(holds, `${service}: ${what}`);
+  must(/@sha256:[0-9a-f]{64}$|:v?\d+\.\d+\.\d+$/.test(it.image), `${it.image} is not pinned to a version or digest`);
+  for (const port of it.ports ?? []) must(port.host_ip === "127.0.0.1", `port ${port.published} is not on loopback`);
+  must(!it.network_mode && !it.privileged && !it.pid, "has more of the host than a network of its own");
+  must(ONCE.includes(service) || (it.healthcheck?.test?.length > 1 && !it.healthcheck.disable), "has no health check");
+  must(Number(it.mem_limit) > 0, "has no memory limit");
+  must(it.logging?.options?.["max-size"], "its log has no cap");
+  must(it.restart === (ONCE.includes(service) ? "no" : "unless-stopped"), `restart is ${it.restart}`);
+  if (OWN.includes(service) || ["prometheus", "alertmanager", "grafana"].includes(service)) {
+    must(it.read_only === true && it.cap_drop?.includes("ALL") && it.security_opt?.includes("no-new-privileges:true"), "is not hardened");
+  }
+  if (OWN.includes(service)) must(it.user === "65532:65532", `runs as ${it.user}`);
+  for (const { type, source, read_only } of it.volumes ?? []) {
+    if (type !== "bind") continue;
+    must(existsSync(source), `${source} is not there`);
+    must(read_only, `${source} is mounted writable`);
+  }
+  for (const [other, { condition }] of Object.entries(it.depends_on ?? {})) {
+    must(services[other], `waits for ${other}, which this profile has not`);
+    must(condition !== "service_started", `does not wait until ${other} works`);
+  }
+}
+for (const { file } of Object.values(secrets)) check(existsSync(file), `${file} is not there`);
+if (services.connector) {
+  const { stop_grace_period, depends_on } = services.connector;
+  check(stop_grace_period === "1m0s", `the connector has ${stop_grace_period} to drain`);
+  check(Object.keys(depends_on).sort().join() === "kafka,mock-vomsis,registry,topics", `the connector waits for ${Object.keys(depends_on)}`);
+}
+for (const problem of problems) console.error(`${name}: ${problem}`);
+process.exit(problems.length ? 1 : 0);

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# `make test-compose`: checks docker-compose.yml in each profile, then brings the default one up on
+# podman and waits for events on the topics. Images that cannot be pulled are made here under the
+# same names: Kafka's jars and the registry from the components' cache, the connector from the
+# Dockerfile. `run.sh config` checks only.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=../image/lib.sh
+. "$here/../image/lib.sh"
+cd "$root"
+compose=("$tools/docker-compose-$COMPOSE/docker-compose" -p vomsis-test)
+service=
+doctor=
+up=
+
+cleanup() {
+    [ -z "$up" ] || "${compose[@]}" down -v -t 5 >/dev/null 2>&1 || true
+    [ -z "$doctor" ] || kill "$doctor" 2>/dev/null || true
+    [ -z "$service" ] || kill "$service" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+# Profiles as flags, then the services that must be there.
+shape() {
+    local name=$1 flags=()
+    shift
+    while [ "${1:-}" = --profile ]; do flags+=("$1" "$2"); shift 2; done
+    "${compose[@]}" "${flags[@]}" config --format json >"$work/$name.json"
+    node "$here/assert.mjs" "$name" "$@" <"$work/$name.json" || fail "docker-compose.yml, $name"
+    ok "docker-compose.yml, $name"
+}
+default=(kafka registry topics mock-vomsis connector)
+shape default "${default[@]}"
+shape obs --profile obs "${default[@]}" prometheus alertmanager grafana
+shape ui --profile ui "${default[@]}" kafka-ui
+shape all --profile obs --profile ui "${default[@]}" prometheus alertmanager grafana kafka-ui
+# The asserts can fail.
+for spoil in 's#:4.3.1"#:latest"#' 's#"127.0.0.1"#"0.0.0.0"#' 's#"read_only": true#"read_only": false#' 's#"65532:65532"#"0:0"#'; do
+    sed "$spoil" "$work/default.json" >"$work/spoiled.json"
+    cmp -s "$work/default.json" "$work/spoiled.json" && fail "$spoil spoils nothing"
+    node "$here/assert.mjs" spoiled "${default[@]}" <"$work/spoiled.json" 2>/dev/null && fail "$spoil is accepted"
+done
+ok "spoiled files are refused"
+[ "${1:-}" != config ] || { echo "$passed passed, 0 failed"; exit 0; }
+
+# $1 is made of the builder's stand-in, a Java and what $2... does with the container.
+standin() {
+    local image=$1 container
+    shift
+    there "$image" && return
+    echo "making $image"
+    container=$(buildah from --pull-never "$RUST_STANDIN")
+    "$@" "$container"
+    buildah commit -q --rm "$container" "$image" >/dev/null
+}
+java() {
+    mkdir "$work/java"
+    cp -rL "$cache/java-$1/." "$work/java/" 2>/dev/null || true
+    buildah add -q "$3" "$work/java" "$2" >/dev/null
+    rm -rf "$work/java"
+}
+kafka() {
+    java broker /opt/java-17 "$1"
+    printf '#!/bin/bash\nexec /opt/java-17/bin/java -Xmx128m -cp "/opt/kafka/libs/*" org.apache.kafka.tools.BrokerApiVersionsCommand "$@"\n' >"$work/api.sh"
+    mkdir -p "$work/data"
+    buildah add -q "$1" "$cache/kafka-4.3.1" /opt/kafka/libs >/dev/null
+    buildah add -q --chmod 755 "$1" "$work/api.sh" /opt/kafka/bin/kafka-broker-api-versions.sh >/dev/null
+    buildah add -q --chmod 755 "$1" "$here/kafka.sh" /start.sh >/dev/null
+    buildah add -q --chown 1000:1000 "$1" "$work/data" /var/lib/kafka/data >/dev/null
+    buildah config --user 1000:1000 --entrypoint '["/start.sh"]' --cmd '' --workingdir /tmp "$1"
+}
+registry() {
+    java registry /opt/java-21 "$1"
+    buildah add -q "$1" "$cache/apicurio-3.3.3" /deployments >/dev/null
+    buildah config --user 1001:0 --workingdir /tmp --cmd '' --entrypoint \
+        '["/opt/java-21/bin/java","-Xmx256m","-XX:+UseSerialGC","-XX:TieredStopAtLevel=1","-jar","/deployments/quarkus-run.jar"]' "$1"
+}
+build_image docker.io/library/vomsis-connect:0.1.0
+standin docker.io/apache/kafka:4.3.1 kafka
+standin docker.io/apicurio/apicurio-registry:3.3.3 registry
+
+podman system service --time=0 "unix://$work/podman.sock" 2>"$work/service.log" &
+service=$!
+wait_until "podman's service" 30 test -S "$work/podman.sock"
+export DOCKER_HOST=unix://$work/podman.sock
+# Without systemd nobody runs the health checks.
+(while sleep 1; do
+    for container in $(podman ps -q 2>/dev/null); do timeout 30 podman healthcheck run "$container" >/dev/null 2>&1 || true; done
+done) &
+doctor=$!
+offset=$((20000 + $$ % 5000))
+export VOMSIS_PORT=$((offset + 1)) KAFKA_PORT=$((offset + 2)) REGISTRY_PORT=$((offset + 3)) MOCK_PORT=$((offset + 4))
+up=1
+begun=$SECONDS
+"${compose[@]}" up -d --pull never --no-build --quiet-pull --wait --wait-timeout 300 >"$work/up.log" 2>&1 || {
+    tail -n 20 "$work/up.log" >&2
+    "${compose[@]}" ps -a >&2
+    "${compose[@]}" logs --tail 15 >&2
+    fail "docker-compose up"
+}
+ok "everything is healthy after $((SECONDS - begun)) s"
+
+connector() { "${compose[@]}" exec -T connector /usr/local/bin/vomsis-connect "$@"; }
+has_events() {
+    local lines
+    lines=$(timeout 60 "${compose[@]}" exec -T connector /usr/local/bin/vomsis-connect tail "$1" --from beginning --limit 3 2>/dev/null | grep -c '"op"')
+    [ "$lines" = 3 ]
+}
+for topic in bank.transactions pos.transactions virtual-pos.transactions; do
+    wait_until "three events on $topic" 120 has_events "$topic"
+    ok "events are on $topic"
+done
+answers() { exec 3<>"/dev/tcp/127.0.0.1/$VOMSIS_PORT" && printf 'GET %s HTTP/1.0\r\n\r\n' "$1" >&3 && grep -q "$2" <&3; }
+(answers /metrics '^vomsis_source_records_total') || fail "no metrics on the host's port"
+(answers /readyz ' 200 ') || fail "not ready on the host's port"
+ok "metrics and health answer on 127.0.0.1"
+connector check >"$work/check.log" 2>&1 || { cat "$work/check.log" >&2; fail "check"; }
+ok "check finds everything in order"
+
+id=$("${compose[@]}" ps -q connector)
+[ "$(podman inspect --format '{{.HostConfig.ReadonlyRootfs}} {{.Config.User}}' "$id")" = "true 65532:65532" ] || fail "the connector is not hardened"
+begun=$SECONDS
+"${compose[@]}" stop connector >/dev/null 2>&1
+[ "$(podman inspect --format '{{.State.ExitCode}}' "$id")" = 0 ] || fail "the connector did not drain: $(podman logs --tail 5 "$id" 2>&1)"
+ok "it stops with 0 after $((SECONDS - begun)) s"
+"${compose[@]}" start connector >/dev/null 2>&1
+wait_until "it is ready again" 120 bash -c "exec 3<>/dev/tcp/127.0.0.1/$VOMSIS_PORT && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && grep -q ' 200 ' <&3"
+ok "it is ready again"
+echo "$passed passed, 0 failed"
