@@ -83,7 +83,7 @@ impl Stage {
             .replace("{api}", &source.simulator.base_url())
             .replace("{brokers}", shared_broker().bootstrap())
             .replace("{prefix}", &unique_prefix("monitoring"))
-            .replace("{registry}", &shared_registry().url())
+            .replace("{registry}", shared_registry().url())
             .replace("{listen}", &address.to_string());
         let home = Home::new(&config);
         home.write("key", "sandbox-key");
