@@ -25,7 +25,8 @@ ARG VOMSIS_REVISION=unknown
 RUN VOMSIS_REVISION="$VOMSIS_REVISION" cargo auditable build --release --locked --bin vomsis-connect \
     && mkdir -p /out/state \
     && cp target/release/vomsis-connect /out/ \
-    && ! ldd /out/vomsis-connect | grep -vE 'linux-vdso|ld-linux|/lib(c|m|gcc_s)\.so'
+    && ldd /out/vomsis-connect >/tmp/needs \
+    && ! grep -vE 'linux-vdso|ld-linux|/lib(c|m|gcc_s)\.so' /tmp/needs
 
 FROM ${RUNTIME_IMAGE} AS runtime
 ARG VOMSIS_REVISION=unknown

@@ -44,3 +44,25 @@ bench: components ## every benchmark, the end-to-end one (a bench without harnes
 
 clean: ## removes what was built; the components' cache stays
 	$(CARGO) clean
+
+.PHONY: tools test-monitoring pictures test-image test-compose
+
+tools: ## fetches the programs of the three targets below (monitoring, image, compose) into the cache
+	@tests/tools/fetch.sh monitoring image compose
+
+test-monitoring: components ## alerts and dashboards: promtool, Grafana's types, a live Prometheus on the real binary
+	@tests/tools/fetch.sh monitoring
+	@tests/rules/run.sh
+	$(CARGO) test --locked --features failpoints --test it -- --ignored monitoring::
+
+pictures: components ## draws docs/dashboards from a live run (needs chromium)
+	@tests/tools/fetch.sh monitoring
+	VOMSIS_PICTURES=$(CURDIR)/docs/dashboards $(CARGO) test --locked --features failpoints --test it -- --ignored monitoring::live::alerts
+
+test-image: ## builds the image on stand-in bases and runs it as a strict platform would (root, podman)
+	@tests/tools/fetch.sh image
+	@tests/image/run.sh
+
+test-compose: components ## docker-compose.yml by Compose itself, brought up on podman (root)
+	@tests/tools/fetch.sh compose
+	@tests/compose/run.sh

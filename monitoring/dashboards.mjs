@@ -60,6 +60,9 @@ const OPTIONS = {
   table: { showHeader: true, cellHeight: "sm" },
 };
 
+// The columns that say which row it is.
+const FIRST = { connection: 0, instance: 0, stream: 1, shard: 1, version: 1, state: 2 };
+
 // The queries of a table become columns: what they share is the row.
 function transformations(panel) {
   if (panel.type !== "table") return undefined;
@@ -71,7 +74,7 @@ function transformations(panel) {
     if (column) renameByName[value(at)] = column[0];
     else excludeByName[value(at)] = true;
   });
-  return [{ id: "merge", options: {} }, { id: "organize", options: { excludeByName, renameByName, indexByName: {} } }];
+  return [{ id: "merge", options: {} }, { id: "organize", options: { excludeByName, renameByName, indexByName: FIRST } }];
 }
 
 function targets(panel) {

@@ -17,6 +17,8 @@ const stat = (title, expr, more) => ({ type: "stat", title, w: 6, h: 5, targets:
 const lines = (title, targets, more) => ({ type: "timeseries", title, w: 12, h: 8, targets, ...more });
 const OK_BAD = [[null, "green"], [1, "red"]];
 const OK_WARN = [[null, "green"], [1, "orange"]];
+// A line at 0 where there is nothing, so that nobody wonders whether the panel works.
+const orNothing = (expr, label) => `${expr} > 0 or label_replace(vector(0), "${label}", "nothing", "", "")`;
 const STREAM = "{{connection}} {{stream}}";
 
 export const dashboards = [
@@ -48,8 +50,8 @@ export const dashboards = [
       },
       lines("New rows", [{ expr: rate("connection,stream", "vomsis_source_records_total", `${S},kind="new"`), legend: STREAM }],
         { unit: "recps", book: "VomsisSourceQuiet", about: "Rows a second that were not there before." }),
-      lines("Dead letters by reason, 1 h", [{ expr: `sum by (stream,reason) (increase(vomsis_dlq_records_total{${J}}[1h])) > 0 or vector(0)`, legend: "{{stream}} {{reason}}" }],
-        { unit: "short", book: "VomsisDeadLetters", about: "What was set aside, and why. A line at 0 without a name means nothing was." }),
+      lines("Dead letters by reason, 1 h", [{ expr: orNothing(`sum by (stream,reason) (increase(vomsis_dlq_records_total{${J}}[1h]))`, "reason"), legend: "{{stream}} {{reason}}" }],
+        { unit: "short", book: "VomsisDeadLetters", about: "What was set aside, and why." }),
     ],
   },
   {
@@ -93,16 +95,16 @@ export const dashboards = [
         about: "As the last answer's headers say.", targets: [{ expr: `min by (connection) (vomsis_api_rate_limit_remaining{${C}} / vomsis_api_rate_limit_limit{${C}})`, legend: "{{connection}}", instant: true }] },
       stat("Token lifetime left", `min by (connection) (vomsis_api_token_expiry_timestamp_seconds{${C}}) - time()`,
         { h: 6, unit: "s", thresholds: [[null, "orange"], [300, "green"]], book: "VomsisAuthFailing", target: { legend: "{{connection}}" }, about: "Of the token that ends first; a new one is fetched by itself. Negative: there is none." }),
-      lines("Refused sign-ins", [{ expr: `sum by (connection,outcome) (increase(vomsis_api_auth_attempts_total{${C}}[${RATE}]))`, legend: "{{connection}} {{outcome}}" }],
+      lines("Sign-ins", [{ expr: `sum by (connection,outcome) (increase(vomsis_api_auth_attempts_total{${C}}[${RATE}]))`, legend: "{{connection}} {{outcome}}" }],
         { h: 6, unit: "short", book: "VomsisAuthFailing", about: "Token requests by outcome, refused addresses included." }),
-      lines("Retries", [{ expr: rate("operation,reason", "vomsis_api_retries_total", C) + " > 0 or vector(0)", legend: "{{operation}} {{reason}}" }],
+      lines("Retries", [{ expr: orNothing(rate("operation,reason", "vomsis_api_retries_total", C), "reason"), legend: "{{operation}} {{reason}}" }],
         { unit: "cps", book: "VomsisPollErrorsHigh", about: "Calls made again, and why." }),
       lines("Fields that the model does not know, 1 h", [{ expr: `sum by (operation) (increase(vomsis_api_unknown_fields_total{${C}}[1h]))`, legend: "{{operation}}" }],
         { unit: "short", book: "VomsisSchemaDrift", about: "The API has grown." }),
       { type: "row", title: "Kafka" },
       lines("Committed records", [{ expr: rate("topic", "vomsis_kafka_produced_records_total", J), legend: "{{topic}}" }],
         { unit: "recps", book: "VomsisProduceFailing", about: "A record counts when its transaction has committed." }),
-      lines("Transactions that did not commit", [{ expr: `sum by (topic,reason) (increase(vomsis_kafka_produce_errors_total{${J}}[${RATE}])) > 0 or vector(0)`, legend: "{{topic}} {{reason}}" }],
+      lines("Transactions that did not commit", [{ expr: orNothing(`sum by (topic,reason) (increase(vomsis_kafka_produce_errors_total{${J}}[${RATE}]))`, "reason"), legend: "{{topic}} {{reason}}" }],
         { unit: "short", book: "VomsisProduceFailing", about: "Nothing of them is visible; their rows are sent again." }),
       lines("Transaction duration, p95", [{ expr: quantile("0.95", "topic", "vomsis_kafka_produce_duration_seconds", J), legend: "{{topic}}" }],
         { unit: "s", book: "VomsisProduceFailing", about: "From begin to commit, by topic written." }),
@@ -121,7 +123,7 @@ export const dashboards = [
         { w: 8, unit: "s", thresholds: [[null, "green"], [1, "orange"], [3600, "red"]], book: "VomsisCommandInDoubtAged", about: "0 where nothing is in doubt." }),
       stat("Unread commands", `sum(vomsis_command_consumer_lag_records{${J}})`,
         { w: 8, thresholds: OK_WARN, book: "VomsisCommandsStuck", about: "Commands that lie in the topic and were not read." }),
-      lines("Results, 1 h", [{ expr: `sum by (type,outcome) (increase(vomsis_command_outcomes_total{${J}}[1h])) > 0 or vector(0)`, legend: "{{type}} {{outcome}}" }],
+      lines("Results, 1 h", [{ expr: orNothing(`sum by (type,outcome) (increase(vomsis_command_outcomes_total{${J}}[1h]))`, "outcome"), legend: "{{type}} {{outcome}}" }],
         { unit: "short", stack: true, book: "VomsisCommandFailures", about: "in_doubt and parked are followed by one more result." }),
       stat("Success, 1 d", `sum by (type) (increase(vomsis_command_outcomes_total{${J},outcome="succeeded"}[1d])) / sum by (type) (increase(vomsis_command_outcomes_total{${J},outcome=~"succeeded|declined|rejected|expired"}[1d]) > 0)`,
         { w: 12, h: 8, unit: "percentunit", decimals: 1, thresholds: [[null, "red"], [0.8, "orange"], [0.95, "green"]], book: "VomsisCommandFailures", target: { legend: "{{type}}" }, about: "Of the commands that came to an end; duplicates and doubts are not counted." }),

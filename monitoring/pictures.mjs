@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { expanded, lately, now, shipped } from "./prometheus.mjs";
 
 const [base, folder, rate = "15s"] = process.argv.slice(2);
-const SECONDS = 240;
+const SECONDS = 180;
 const [UNIT_W, UNIT_H, GAP] = [60, 36, 8];
 const PALETTE = ["#73bf69", "#f2cc0c", "#5794f2", "#ff9830", "#f2495c", "#b877d9", "#8ab8ff", "#96d98d", "#ffcb7d", "#c4162a", "#1f78c1", "#806eb7"];
 const COLORS = { green: "#299c46", orange: "#c4731b", red: "#c4162a", blue: "#1f60c4" };
@@ -64,7 +64,7 @@ function chart(panel, series, w, h) {
     const value = low + share * (high - low);
     return `<line x1="${left}" x2="${w - 8}" y1="${y(value)}" y2="${y(value)}" class="grid"/><text x="${left - 4}" y="${y(value) + 4}" text-anchor="end">${escape(shown(value, unit, decimals))}</text>`;
   });
-  const times = [0, 1, 2, 3, 4].map((minute) => `<text x="${x(end - minute * 60)}" y="${h - bottom + 14}" text-anchor="${minute ? "middle" : "end"}">${minute ? `-${minute} min` : "now"}</text>`);
+  const times = [0, 1, 2, 3].map((minute) => `<text x="${x(end - minute * 60)}" y="${h - bottom + 14}" text-anchor="${minute ? "middle" : "end"}">${minute ? `-${minute} min` : "now"}</text>`);
   const paths = drawn.map((line, at) => line.length ? `<polyline fill="none" stroke="${PALETTE[at % PALETTE.length]}" stroke-width="1.4" points="${line.map(([t, value]) => `${x(t).toFixed(1)},${y(value).toFixed(1)}`).join(" ")}"/>` : "");
   const names = series.slice(0, legend).map(({ name }, at) => {
     const [column, row] = [at % 3, Math.floor(at / 3)];
@@ -87,7 +87,7 @@ function bars(panel, series) {
 
 // As Grafana's transformations "merge" and "organize" do.
 function table(panel, series) {
-  const { excludeByName, renameByName } = panel.transformations.find(({ id }) => id === "organize").options;
+  const { excludeByName, renameByName, indexByName } = panel.transformations.find(({ id }) => id === "organize").options;
   const units = Object.fromEntries(panel.fieldConfig.overrides.map(({ matcher, properties }) => [matcher.options, properties[0].value]));
   const rows = [];
   for (const { refId, metric, value } of series) {
@@ -97,6 +97,8 @@ function table(panel, series) {
     Object.assign(row, metric, { [`Value #${refId}`]: value });
   }
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((column) => !excludeByName[column]);
+  const place = (column) => indexByName[column] ?? (column.startsWith("Value") ? 9 : 5);
+  columns.sort((one, other) => place(one) - place(other));
   const cell = (row, column) => column.startsWith("Value") ? shown(row[column], units[renameByName[column]], 0) : row[column] ?? "";
   const head = columns.map((column) => `<th>${escape(renameByName[column] ?? column)}</th>`).join("");
   const body = rows.map((row) => `<tr>${columns.map((column) => `<td>${escape(cell(row, column))}</td>`).join("")}</tr>`).join("");
@@ -124,7 +126,7 @@ const STYLE = `body{margin:0;background:#111217;color:#ccccdc;font:12px "DejaVu 
 h2{margin:0 0 6px;font-size:13px;font-weight:600}.panel{position:absolute;background:#181b1f;border:1px solid #2c2f36;border-radius:3px;padding:8px;box-sizing:border-box;overflow:hidden}
 .row{position:absolute;font-size:15px;line-height:28px}svg text{fill:#9fa1a8;font-size:10px}.grid{stroke:#2c2f36}.stats{display:flex;flex-wrap:wrap;gap:4px}
 .stat{flex:1 1 110px;display:flex;flex-direction:column;align-items:center;justify-content:center;color:#fff;border-radius:2px;padding:2px}.stat b{font-size:20px;font-weight:500}.stat span{font-size:10px}
-.bar{display:flex;align-items:center;gap:8px;height:22px}.bar span{width:220px}.bar i{flex:1;background:#22252b;height:14px}.bar u{display:block;height:14px}.bar b{width:70px;font-weight:500}
+.bar{display:flex;align-items:center;gap:8px;height:22px}.bar span{width:40%;max-width:220px}.bar i{flex:1;background:#22252b;height:14px}.bar u{display:block;height:14px}.bar b{width:70px;font-weight:500}
 table{border-collapse:collapse;width:100%}th{color:#6e9fff;font-weight:500;text-align:left}td,th{padding:4px 8px;border-bottom:1px solid #2c2f36}.empty{margin:auto;padding:30px;color:#9fa1a8;text-align:center}`;
 
 const work = mkdtempSync(join(tmpdir(), "vomsis-pictures-"));

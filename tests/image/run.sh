@@ -103,7 +103,7 @@ for user in 65532:65532 1000770000:0 1000770000:1000770000; do
 done
 
 podman save -q --format oci-archive -o "$work/image.tar" "$image"
-"$tools/syft-$SYFT/bin/syft" scan -q "oci-archive:$work/image.tar" -o cyclonedx-json="$work/sbom.json"
+PYTHONPATH=$tools/syft-$SYFT "$tools/syft-$SYFT/bin/syft" scan -q "oci-archive:$work/image.tar" -o cyclonedx-json="$work/sbom.json"
 for crate in rdkafka tokio reqwest sled apache-avro; do
     locked=$(grep -A1 "^name = \"$crate\"\$" "$root/Cargo.lock" | sed -n 's/^version = "\(.*\)"/\1/p' | head -n 1)
     grep -q "pkg:cargo/$crate@$locked" "$work/sbom.json" || fail "the SBOM does not name $crate $locked"

