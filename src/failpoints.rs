@@ -2,7 +2,7 @@
 //!
 //! Only a program built with the feature `failpoints` has them: elsewhere [`reach`] is empty. There
 //! `VOMSIS_FAILPOINT=sent:3` ends the process without any clean-up when the step is reached
-//! for the third time.
+//! for the third time, and `sent:3:stop` lets it stand still there until somebody continues it.
 
 /// A step that can be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +56,8 @@ pub enum Point {
 }
 
 impl Point {
-    /// Every step: those of a row's way, then those of a payment command's.
-    pub const ALL: [Self; 23] = [
+    /// The steps of a row's way.
+    pub const OF_ROWS: [Self; 10] = [
         Self::Locked,
         Self::CacheFilling,
         Self::Fetched,
@@ -68,6 +68,10 @@ impl Point {
         Self::Committed,
         Self::Cached,
         Self::BeforeMemory,
+    ];
+
+    /// The steps of a payment command's way; those of a transaction are the same as a row's.
+    pub const OF_COMMANDS: [Self; 17] = [
         Self::SinkLocked,
         Self::SinkRestored,
         Self::CommandRead,
@@ -81,6 +85,10 @@ impl Point {
         Self::DoubtLooked,
         Self::BeforeOffsets,
         Self::OffsetsNoted,
+        Self::Begun,
+        Self::Sent,
+        Self::BeforeCommit,
+        Self::Committed,
     ];
 
     /// How the environment variable names it.
@@ -124,7 +132,7 @@ pub use armed::reach;
 #[cfg(feature = "failpoints")]
 mod armed {
     use std::{
-        process::abort,
+        process::{self, Command, abort},
         sync::{
             OnceLock,
             atomic::{AtomicU64, Ordering},
@@ -135,18 +143,46 @@ mod armed {
 
     const VARIABLE: &str = "VOMSIS_FAILPOINT";
 
-    /// The step at which this process ends, and how often it must be reached.
+    /// The step at which something happens to this process, and how often it must be reached.
     struct Armed {
         point: Point,
         hits_left: AtomicU64,
+        what: What,
     }
 
-    /// The step is reached: the process may end here.
+    #[derive(Clone, Copy)]
+    enum What {
+        End,
+        Stop,
+    }
+
+    /// The step is reached: the process may end or stand still here.
     pub fn reach(point: Point) {
         static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
         let Some(armed) = ARMED.get_or_init(from_environment) else { return };
-        if armed.point == point && armed.hits_left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            eprintln!("failpoint {} reached, the process ends", point.name());
+        if armed.point != point || armed.hits_left.fetch_sub(1, Ordering::Relaxed) != 1 {
+            return;
+        }
+        let name = point.name();
+        match armed.what {
+            What::End => {
+                eprintln!("failpoint {name} reached, the process ends");
+                abort();
+            }
+            What::Stop => {
+                eprintln!("failpoint {name} reached, the process stands still");
+                stand_still();
+                eprintln!("failpoint {name} left, the process goes on");
+            }
+        }
+    }
+
+    /// Returns when somebody has continued the process.
+    fn stand_still() {
+        let pid = process::id().to_string();
+        let sent = Command::new("kill").args(["-STOP", &pid]).status();
+        if !sent.is_ok_and(|status| status.success()) {
+            eprintln!("kill -STOP does not work here");
             abort();
         }
     }
@@ -155,14 +191,23 @@ mod armed {
     fn from_environment() -> Option<Armed> {
         #[expect(clippy::disallowed_methods, reason = "no setting: only tests know it")]
         let text = std::env::var(VARIABLE).ok()?;
-        let armed = text.split_once(':').and_then(|(name, hits)| {
-            let point = Point::ALL.into_iter().find(|point| point.name() == name)?;
-            Some(Armed { point, hits_left: AtomicU64::new(hits.parse().ok()?) })
-        });
+        let armed = read(&text);
         if armed.is_none() {
-            eprintln!("{VARIABLE}={text} is not STEP:HITS");
+            eprintln!("{VARIABLE}={text} is not STEP:HITS or STEP:HITS:stop");
             abort();
         }
         armed
+    }
+
+    fn read(text: &str) -> Option<Armed> {
+        let (name, rest) = text.split_once(':')?;
+        let (hits, what) = match rest.split_once(':') {
+            None => (rest, What::End),
+            Some((hits, "stop")) => (hits, What::Stop),
+            Some(_) => return None,
+        };
+        let mut points = Point::OF_ROWS.into_iter().chain(Point::OF_COMMANDS);
+        let point = points.find(|point| point.name() == name)?;
+        Some(Armed { point, hits_left: AtomicU64::new(hits.parse().ok()?), what })
     }
 }
