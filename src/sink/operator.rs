@@ -5,7 +5,14 @@
 //! in the state folder, for the day on which nothing else works. The same reader sees when another
 //! owner or another deployment writes the journal.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -35,6 +42,7 @@ use super::{
         codec::{self, Record},
         records::{Finding, Resolve, Stop},
     },
+    text::clean,
 };
 
 /// The kill switch's file in the state folder; it is on while the file is there.
@@ -158,7 +166,10 @@ impl Operator {
     pub fn stop(&self, stop: Option<&Stop>) {
         let why = stop
             .filter(|stop| stop.stopped)
-            .map(|stop| format!("{} at {}: {}", stop.actor, stop.at.to_rfc3339(), stop.reason));
+            .map(|Stop { actor, at, reason, .. }| {
+                format!("{actor} at {}: {reason}", at.to_rfc3339())
+            })
+            .map(|why| clean(&why));
         self.switch(StopSource::Record, why);
     }
 
@@ -191,16 +202,24 @@ impl Operator {
         self.desk.entry(key).is_some_and(|entry| *entry.status() == Status::Parked)
     }
 
-    /// Watches the kill switch's file until the ownership ends.
-    pub async fn watch_file(self: Arc<Self>, folder: PathBuf) {
+    /// Looks for the kill switch's file once, before any command gets its turn.
+    pub fn look_for_file(&self, folder: &Path) -> Option<String> {
+        let file = folder.join(STOP_FILE);
+        let said = heard(&file, std::fs::read_to_string(&file));
+        if said.is_some() {
+            self.switch(StopSource::File, said.clone());
+        }
+        said
+    }
+
+    /// Watches the kill switch's file until the ownership ends; `said` is what it said last.
+    pub async fn watch_file(self: Arc<Self>, folder: PathBuf, mut said: Option<String>) {
         let (file, stop) = (folder.join(STOP_FILE), self.desk.fixed.stop.clone());
-        let mut was_there = false;
         while !stop.is_cancelled() {
-            let is_there = tokio::fs::try_exists(&file).await.unwrap_or(was_there);
-            if is_there != was_there {
-                was_there = is_there;
-                let why = is_there.then(|| format!("the file {} is there", file.display()));
-                self.switch(StopSource::File, why);
+            let says = heard(&file, tokio::fs::read_to_string(&file).await);
+            if says != said {
+                said.clone_from(&says);
+                self.switch(StopSource::File, says);
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -210,18 +229,28 @@ impl Operator {
     }
 
     fn switch(&self, by: StopSource, why: Option<String>) {
-        let was = self.desk.with_brakes(|brakes| brakes.stopped().is_some());
-        let shown = why.clone().unwrap_or_default();
+        let stopped =
+            || self.desk.with_brakes(|brakes| brakes.stopped().map(|(_, why)| why.to_owned()));
+        let was = stopped().is_some();
         self.desk.set_stop(by, why);
-        let is = self.desk.with_brakes(|brakes| brakes.stopped().is_some());
-        match (was, is) {
-            (_, true) => {
-                log_event!(Event::PaymentsHalted, why = shown, "no payment command is executed")
+        match (was, stopped()) {
+            (_, Some(why)) => {
+                log_event!(Event::PaymentsHalted, why, "no payment command is executed")
             }
-            (true, false) => {
+            (true, None) => {
                 log_event!(Event::PaymentsResumed, "payment commands are executed again")
             }
-            (false, false) => {}
+            (false, None) => {}
         }
+    }
+}
+
+/// Why the file stops payments; nothing where it is not there. One that cannot be read does too.
+fn heard(file: &Path, read: io::Result<String>) -> Option<String> {
+    let file = file.display();
+    match read {
+        Ok(text) => Some(clean(format!("the file {file} is there: {text}").trim_end())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(format!("whether the file {file} is there is not known: {error}")),
     }
 }

@@ -285,7 +285,9 @@ impl Work {
             desk: Arc::clone(&desk),
             deployment: lock::deployment(&parts.env, &parts.kafka),
         });
+        // Before anything is handed out: a switch that was on stays on.
         operator.stop(journal.stop.as_ref());
+        let said = operator.look_for_file(&parts.state_dir);
         let records = operator::follow(&parts.kafka, notes, ended.clone())
             .map_err(|error| Refusal::passing(&error))?;
         let metrics = Arc::clone(parts.tally.metrics());
@@ -303,7 +305,7 @@ impl Work {
         let (watcher, folder) = (Arc::clone(&operator), parts.state_dir.clone());
         let decisions = journal.decisions;
         tasks.spawn(async move {
-            watcher.watch_file(folder).await;
+            watcher.watch_file(folder, said).await;
             Ok(())
         });
         tasks.spawn(async move { operator.run(decisions, records).await });

@@ -25,6 +25,7 @@ use super::{
         records::{Resolve, Stop},
     },
     lock::HEAD_PARTITION,
+    text::clean,
 };
 
 const DELIVERY: Duration = Duration::from_secs(30);
@@ -34,7 +35,10 @@ const DELIVERY: Duration = Duration::from_secs(30);
 /// # Errors
 /// Where the record is not acknowledged.
 pub async fn say_stop(kafka: &Kafka, stop: &Stop) -> Result<(), KafkaError> {
-    let value = codec::encode_stop(stop);
+    // Words of people may hold what nobody may keep.
+    let Stop { stopped, actor, reason, at } = stop;
+    let (actor, reason) = (clean(actor), clean(reason));
+    let value = codec::encode_stop(&Stop { stopped: *stopped, actor, reason, at: *at });
     let journal = kafka.topic(topics::JOURNAL);
     write(kafka, &journal, Some(HEAD_PARTITION), codec::STOP_KEY, &value).await
 }
@@ -49,7 +53,9 @@ pub async fn say_resolved(
     key: &CommandKey,
     decision: &Resolve,
 ) -> Result<(), KafkaError> {
-    let value = codec::encode_resolve(decision);
+    let Resolve { outcome, evidence, actor, at } = decision;
+    let (evidence, actor) = (clean(evidence), clean(actor));
+    let value = codec::encode_resolve(&Resolve { outcome: *outcome, evidence, actor, at: *at });
     let journal = kafka.topic(topics::JOURNAL);
     write(kafka, &journal, Some(partition), &codec::resolve_key(key), &value).await
 }
