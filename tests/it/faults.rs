@@ -3,7 +3,6 @@
 
 mod cache;
 mod canary;
-mod gate;
 mod outage;
 mod refusals;
 mod registry;

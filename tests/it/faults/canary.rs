@@ -7,25 +7,19 @@ use std::{
 };
 
 use serde_json::{Map, Value, json};
-use vomsis_connect::{
-    domain::ids::Stream,
-    sandbox::simulator::{APP_KEY, APP_SECRET},
-};
+use vomsis_connect::{domain::ids::Stream, sandbox::simulator::APP_SECRET};
 
-use super::{
-    gate::{Gate, Way},
-    stage::{BANK, DEADLINE, Stage, end},
-};
+use super::stage::{BANK, DEADLINE, Stage, end};
 use crate::harness::{
     avro::Decoder,
+    canaries::{Canaries, MAIL, NAME, assert_clean},
+    gate::{Gate, Way},
     http,
     registry::shared_registry,
     topics::{Record, read_to_end},
     wait::wait_until,
 };
 
-const NAME: &str = "Kanarya Çıtkuşu";
-const MAIL: &str = "kanarya.citkusu@example.com";
 /// How often a call is tried before it fails, for all three terminals: one of them at least gets
 /// the same answer to each of its tries.
 const TRIES: usize = 12;
@@ -46,95 +40,47 @@ const TOPICS: [&str; 14] = [
     "internal.state",
 ];
 
-/// What nobody may see, made here so that no text of the repository is one.
-#[derive(Debug, Clone)]
-struct Canaries {
-    pan: String,
-    national_id: String,
-    iban: String,
+/// Fields of a bank row, each of them full of what it may hold.
+fn bank_fields(canaries: &Canaries) -> Map<String, Value> {
+    // A name among other words cannot be told from them, so free text holds none here.
+    let text = format!("SN {} {} {}", canaries.pan, canaries.national_id, canaries.iban);
+    let fields = json!({
+        "sender_name": NAME, "sender_title": NAME, "opponent_title": NAME,
+        "sender_iban": canaries.iban, "reciever_iban": canaries.iban, "opponent_iban": canaries.iban,
+        "sender_identity_number": canaries.national_id, "sender_taxno": canaries.national_id,
+        "opponent_taxno": canaries.national_id, "payer_tax_no": canaries.national_id,
+        "sender_branch": canaries.iban, "description": text, "note": text,
+        "tags": [{"tag_id": 1, "tag": {"id": 1, "name": text}}],
+        "bilinmeyen_alan": text, "bilinmeyen_nesne": {"ad": NAME, "kart": canaries.pan},
+    });
+    fields.as_object().unwrap().clone()
 }
 
-impl Canaries {
-    fn new() -> Self {
-        let digits =
-            |text: &str| -> Vec<u32> { text.chars().filter_map(|c| c.to_digit(10)).collect() };
-        let body = format!("4{}", "53201879".repeat(2).get(..14).unwrap());
-        let sum: u32 = digits(&body)
-            .iter()
-            .rev()
-            .enumerate()
-            .map(|(at, d)| if at % 2 == 0 { d * 2 / 10 + d * 2 % 10 } else { *d })
-            .sum();
-        let pan = format!("{body}{}", (10 - sum % 10) % 10);
-
-        let start = digits("598203417");
-        let odd: u32 = start.iter().step_by(2).sum();
-        let even: u32 = start.iter().skip(1).step_by(2).sum();
-        let tenth = (odd * 7 + 100 - even) % 10;
-        let eleventh = (start.iter().sum::<u32>() + tenth) % 10;
-        let national_id = format!("{}{tenth}{eleventh}", "598203417");
-
-        let account = "0006200000987654321098";
-        let checked = format!("{account}292700");
-        let rest = checked.chars().fold(0, |rest, c| (rest * 10 + c.to_digit(10).unwrap()) % 97);
-        let iban = format!("TR{:02}{account}", 98 - rest);
-        Self { pan, national_id, iban }
-    }
-
-    fn all(&self) -> [&str; 7] {
-        [&self.pan, &self.national_id, &self.iban, NAME, MAIL, APP_KEY, APP_SECRET]
-    }
-
-    /// What an API could say about a person; a name among words cannot be told from other words.
-    fn sentence(&self) -> String {
-        let Self { pan, national_id, iban } = self;
-        format!(
-            "kart {pan} kimlik {national_id} hesap {iban} {MAIL} {APP_KEY} {APP_SECRET} reddedildi"
-        )
-    }
-
-    /// Fields of a bank row, each of them full of what it may hold.
-    fn bank_fields(&self) -> Map<String, Value> {
-        // A name among other words cannot be told from them, so free text holds none here.
-        let text = format!("SN {} {} {}", self.pan, self.national_id, self.iban);
-        let fields = json!({
-            "sender_name": NAME, "sender_title": NAME, "opponent_title": NAME,
-            "sender_iban": self.iban, "reciever_iban": self.iban, "opponent_iban": self.iban,
-            "sender_identity_number": self.national_id, "sender_taxno": self.national_id,
-            "opponent_taxno": self.national_id, "payer_tax_no": self.national_id,
-            "sender_branch": self.iban, "description": text, "note": text,
-            "tags": [{"tag_id": 1, "tag": {"id": 1, "name": text}}],
-            "bilinmeyen_alan": text, "bilinmeyen_nesne": {"ad": NAME, "kart": self.pan},
-        });
-        fields.as_object().unwrap().clone()
-    }
-
-    /// Rows that cannot be mapped: each puts a canary where something else belongs.
-    fn bad_bank_rows(&self) -> Vec<Map<String, Value>> {
-        let wrong = [
-            json!({"amount": "1.234,56"}),
-            json!({"amount": self.pan.clone() + ".1234567"}),
-            json!({"amount": NAME}),
-            json!({"amount": {"tutar": self.iban, "ad": NAME}}),
-            json!({"amount": self.iban}),
-            json!({"fec_name": self.iban}),
-            json!({"fec_name": NAME}),
-            json!({"_omit": ["amount"]}),
-        ];
-        let with = |wrong: Value| {
-            let mut row = self.bank_fields();
-            row.extend(wrong.as_object().unwrap().clone());
-            row
-        };
-        wrong.into_iter().map(with).collect()
-    }
+/// Rows that cannot be mapped: each puts a canary where something else belongs.
+fn bad_bank_rows(canaries: &Canaries) -> Vec<Map<String, Value>> {
+    let wrong = [
+        json!({"amount": "1.234,56"}),
+        json!({"amount": canaries.pan.clone() + ".1234567"}),
+        json!({"amount": NAME}),
+        json!({"amount": {"tutar": canaries.iban, "ad": NAME}}),
+        json!({"amount": canaries.iban}),
+        json!({"fec_name": canaries.iban}),
+        json!({"fec_name": NAME}),
+        json!({"_omit": ["amount"]}),
+    ];
+    let with = |wrong: Value| {
+        let mut row = bank_fields(canaries);
+        row.extend(wrong.as_object().unwrap().clone());
+        row
+    };
+    wrong.into_iter().map(with).collect()
 }
 
 /// Puts rows with canaries into every source, good ones and bad ones; how many are bad.
 fn plant(stage: &Stage, canaries: &Canaries) -> usize {
     let Canaries { pan, national_id, iban } = canaries;
-    stage.add(vec![canaries.bank_fields()]);
-    let bad = canaries.bad_bank_rows();
+    stage.add(vec![bank_fields(canaries)]);
+    let bad = bad_bank_rows(canaries);
     let mut count = bad.len();
     stage.add(bad);
     let free = format!("SN {pan} {iban} {national_id}");
@@ -219,17 +165,6 @@ fn lies(canaries: &Canaries) -> impl FnMut(&str) -> Way + Send + 'static {
             Way::Answer(to, page.clone())
         } else {
             Way::Through
-        }
-    }
-}
-
-#[track_caller]
-fn assert_clean(place: &str, text: &str, canaries: &[String]) {
-    for canary in canaries {
-        if let Some(at) = text.find(canary.as_str()) {
-            let start = text.floor_char_boundary(at.saturating_sub(200));
-            let shown = text.get(start..at).unwrap_or_default();
-            panic!("{place} shows {canary:?} after {shown:?}");
         }
     }
 }

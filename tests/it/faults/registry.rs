@@ -4,11 +4,9 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 
-use super::{
-    gate::{Gate, Way},
-    stage::{DEADLINE, Stage, end, probe},
-};
+use super::stage::{DEADLINE, Stage, end, probe};
 use crate::harness::{
+    gate::{Gate, Way},
     http,
     registry::{register, shared_registry},
     wait::wait_until,

@@ -4,61 +4,28 @@
 use std::{collections::BTreeSet, fs};
 
 use rdkafka::{
-    Offset, TopicPartitionList,
-    admin::{AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier},
+    Offset,
     consumer::{BaseConsumer, Consumer},
 };
 use serde_json::Value;
 
 use super::stage::{BANK, DEADLINE, Stage, end, lines_with, probe};
 use crate::harness::{
-    topics::{admin, block_on, create_topic},
+    damage,
     wait::{GENEROUS, wait_until},
 };
 
 const REGRESSED: &str = "VOM-SHD-006";
 const SHARDS: i32 = 2;
 
-fn options() -> AdminOptions {
-    AdminOptions::new().operation_timeout(Some(GENEROUS)).request_timeout(Some(GENEROUS))
-}
-
-fn partitions(stage: &Stage, topic: &str) -> usize {
-    let admin = admin(stage.brokers());
-    let metadata = admin.inner().fetch_metadata(Some(topic), GENEROUS).unwrap();
-    metadata.topics().first().map_or(0, |topic| topic.partitions().len())
-}
-
 /// Deletes the state topic and makes an empty one of its name.
 fn recreate(stage: &Stage) {
-    let topic = stage.topic("internal.state");
-    let admin = admin(stage.brokers());
-    block_on(admin.delete_topics(&[&topic], &options())).unwrap()[0].as_ref().unwrap();
-    wait_until("the topic is gone", GENEROUS, || partitions(stage, &topic) == 0);
-    create_topic(stage.brokers(), &topic, SHARDS, &[("cleanup.policy", "compact")]);
-    wait_until("the topic is there", GENEROUS, || partitions(stage, &topic) == 2);
+    damage::recreate(stage.brokers(), &stage.topic("internal.state"), SHARDS, "compact");
 }
 
-/// Deletes the first records of the state topic, or all of them; compacted topics forbid it.
+/// Deletes the first records of the state topic, or all of them.
 fn cut(stage: &Stage, up_to: Offset) {
-    let topic = stage.topic("internal.state");
-    let admin = admin(stage.brokers());
-    let policy = |policy| {
-        let config =
-            AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("cleanup.policy", policy);
-        block_on(admin.alter_configs(&[config], &options())).unwrap()[0].as_ref().unwrap();
-    };
-    policy("delete");
-    let mut offsets = TopicPartitionList::new();
-    for shard in 0..SHARDS {
-        offsets.add_partition_offset(&topic, shard, up_to).unwrap();
-    }
-    wait_until("the records are deleted", GENEROUS, || {
-        // refused until the broker has taken the policy over
-        block_on(admin.delete_records(&offsets, &options()))
-            .is_ok_and(|done| done.elements().iter().all(|element| element.error().is_ok()))
-    });
-    policy("compact");
+    damage::cut(stage.brokers(), &stage.topic("internal.state"), SHARDS, up_to);
 }
 
 fn ends(stage: &Stage) -> Vec<(i64, i64)> {
@@ -162,10 +129,7 @@ fn more_partitions_than_shards_are_refused_at_the_start_with_both_numbers() {
         let (code, _, said) = stage.command(&["topics", "apply", "--yes"]);
         assert_eq!(code, 0, "{said}");
         let topic = stage.topic(suffix);
-        let more = NewPartitions::new(&topic, 3);
-        let admin = admin(stage.brokers());
-        block_on(admin.create_partitions(&[more], &options())).unwrap()[0].as_ref().unwrap();
-        wait_until("there are three", GENEROUS, || partitions(&stage, &topic) == 3);
+        damage::widen(stage.brokers(), &topic, 3);
         let mut connector = stage.home.run();
         assert_eq!(connector.wait(DEADLINE), 78, "{}", connector.stderr());
         let said = connector.stderr();

@@ -4,7 +4,10 @@
 //! with it even when it is killed; tests keep apart by [`topics::unique_prefix`].
 
 pub(crate) mod avro;
+pub(crate) mod canaries;
 pub(crate) mod components;
+pub(crate) mod damage;
+pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod ports;

@@ -10,7 +10,7 @@ use std::{
 
 /// What becomes of a request.
 #[derive(Debug, Clone)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// The server behind answers it.
     Through,
     /// The connection is closed.
@@ -24,7 +24,7 @@ pub(super) enum Way {
 type Rule = Box<dyn FnMut(&str) -> Way + Send>;
 
 /// A gate that decides about each request by its head and body.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     address: SocketAddr,
     rule: Arc<Mutex<Rule>>,
 }
@@ -37,7 +37,7 @@ impl fmt::Debug for Gate {
 
 impl Gate {
     /// Listens in front of `target`.
-    pub(super) fn before(
+    pub(crate) fn before(
         target: SocketAddr,
         rule: impl FnMut(&str) -> Way + Send + 'static,
     ) -> Self {
@@ -56,12 +56,12 @@ impl Gate {
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// From now on decides like this.
-    pub(super) fn set(&self, rule: impl FnMut(&str) -> Way + Send + 'static) {
+    pub(crate) fn set(&self, rule: impl FnMut(&str) -> Way + Send + 'static) {
         *self.rule.lock().unwrap() = Box::new(rule);
     }
 }

@@ -1,0 +1,26 @@
+//! Payment commands from a real Kafka to a simulated virtual POS whose ledger counts every request:
+//! at most one a command, and one final result each, whichever process dies, stands still or is
+//! lied to.
+//!
+//! The connector runs as child processes; `checker` compares commands, requests, results and the
+//! journal with one another.
+
+mod again;
+mod asleep;
+mod brakes;
+mod canary;
+mod checker;
+mod crowd;
+mod feed;
+mod invalid;
+mod killed;
+mod once;
+mod orders;
+mod people;
+mod refused;
+mod stage;
+mod story;
+
+use std::time::Duration;
+
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);

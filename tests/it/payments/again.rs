@@ -1,0 +1,140 @@
+//! Commands that come again: sent twice, read twice, or under an id that is taken.
+
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::AdminOptions,
+    consumer::{BaseConsumer, CommitMode, Consumer},
+};
+
+use super::{
+    DEADLINE,
+    orders::Order,
+    stage::{OWNED, PARTITIONS, Stage, end},
+};
+use crate::harness::{
+    topics::{admin, block_on},
+    wait::{GENEROUS, wait_until},
+};
+
+/// Waits until so many results of a command are visible, repeated ones and answers included.
+#[track_caller]
+fn wait_for_results(stage: &Stage, order: &Order, count: usize) -> Vec<String> {
+    let mut feed = stage.feed();
+    wait_until(&format!("{count} results of {}", order.id), DEADLINE, || {
+        feed.catch_up();
+        feed.outcomes(order).len() >= count
+    });
+    feed.outcomes(order).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_command_that_comes_again_is_told_again_and_never_sent_again() {
+    let stage = Stage::new("pay-again");
+    stage.pay(&["A", "B"], "100.00");
+    let home = stage.home();
+    let order = Order::refund("A", 1_000);
+    let other = Order { id: order.id.clone(), ..Order::refund("A", 2_000) };
+    let reason = Order { reason: Some("other words".to_owned()), ..order.clone() };
+    let elsewhere = Order { id: order.id.clone(), ..Order::refund("B", 1_000) };
+    let bad = Order { amount: None, ..order.clone() };
+    // Five in one batch: the first one is not done when the others come.
+    stage.shop.send([&order, &order, &other, &reason, &bad]);
+    let mut connector = home.run();
+    connector.wait_for_line(OWNED, DEADLINE);
+    let told = wait_for_results(&stage, &order, 4);
+    let mut sorted = told.clone();
+    sorted.sort();
+    assert_eq!(sorted, ["DUPLICATE", "DUPLICATE", "DUPLICATE", "SUCCEEDED"], "{told:?}");
+
+    // And when it is done: the first three are told from its end, by a new owner too.
+    stage.shop.send([&order, &other]);
+    assert_eq!(wait_for_results(&stage, &order, 6)[4..], ["SUCCEEDED", "DUPLICATE"]);
+    end(&mut connector);
+    let mut connector = home.run();
+    connector.wait_for_line(OWNED, DEADLINE);
+    stage.shop.send([&order, &other]);
+    assert_eq!(wait_for_results(&stage, &order, 8)[6..], ["SUCCEEDED", "DUPLICATE"]);
+    stage.check(std::slice::from_ref(&order));
+
+    // The same id for another payment is another command.
+    stage.shop.send([&elsewhere]);
+    wait_until("the other payment is refunded", DEADLINE, || stage.posts().of("B").count() == 1);
+    assert_eq!(stage.posts().of("A").count(), 1);
+    end(&mut connector);
+}
+
+#[test]
+fn offsets_that_are_reset_or_gone_execute_nothing_again() {
+    let stage = Stage::new("pay-offsets");
+    stage.pay(&["A", "B", "C"], "100.00");
+    let home = stage.home();
+    let mut orders: Vec<Order> =
+        (1..=9).map(|n| Order::refund(["A", "B", "C"][n % 3], n as i64)).collect();
+    orders.push(Order { requested_by: " ".to_owned(), ..Order::refund("A", 77) });
+    stage.shop.send(&orders);
+    let mut feed = stage.feed();
+    let mut connector = home.run();
+    feed.wait_for_final(&orders);
+    wait_until("the group remembers every command", DEADLINE, || committed(&stage) == orders.len());
+    end(&mut connector);
+    let posts = stage.posts().iter().count();
+    assert_eq!(posts, 9);
+
+    for (round, damage) in [reset_to_the_earliest, delete_the_group].into_iter().enumerate() {
+        damage(&stage);
+        let mut connector = home.run();
+        wait_until("each command is told once more", DEADLINE, || {
+            feed.catch_up();
+            orders.iter().all(|order| feed.outcomes(order).len() >= round + 2)
+        });
+        end(&mut connector);
+        assert_eq!(stage.posts().iter().count(), posts, "nothing was sent again");
+        let checked = stage.check(&orders);
+        assert_eq!((checked.count("SUCCEEDED"), checked.count("REJECTED")), (9, 1));
+    }
+}
+
+fn member(stage: &Stage) -> BaseConsumer {
+    ClientConfig::new()
+        .set("bootstrap.servers", stage.brokers())
+        .set("group.id", format!("{}.sink", stage.prefix))
+        .create()
+        .unwrap()
+}
+
+/// The sum of the group's offsets.
+fn committed(stage: &Stage) -> usize {
+    let mut asked = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        asked.add_partition(&stage.topic("payment.commands"), partition);
+    }
+    let found = member(stage).committed_offsets(asked, GENEROUS).unwrap();
+    let offsets = found.elements().into_iter().map(|element| match element.offset() {
+        Offset::Offset(offset) => usize::try_from(offset).unwrap(),
+        _ => 0,
+    });
+    offsets.sum()
+}
+
+/// As the broker's own tool does it: offset 0, without the sink's note beside it.
+fn reset_to_the_earliest(stage: &Stage) {
+    let mut offsets = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        let topic = stage.topic("payment.commands");
+        offsets.add_partition_offset(&topic, partition, Offset::Offset(0)).unwrap();
+    }
+    let member = member(stage);
+    wait_until("the group is empty and takes other offsets", GENEROUS, || {
+        member.commit(&offsets, CommitMode::Sync).is_ok()
+    });
+    assert_eq!(committed(stage), 0);
+}
+
+fn delete_the_group(stage: &Stage) {
+    let (admin, group) = (admin(stage.brokers()), format!("{}.sink", stage.prefix));
+    let options = AdminOptions::new().request_timeout(Some(GENEROUS));
+    wait_until("the group is deleted", GENEROUS, || {
+        block_on(admin.delete_groups(&[&group], &options)).is_ok_and(|done| done[0].is_ok())
+    });
+    assert_eq!(committed(stage), 0);
+}

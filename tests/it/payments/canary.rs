@@ -1,0 +1,198 @@
+//! Commands, answers and people's words that hold planted canaries: no card number shows anywhere,
+//! no person and no credential outside of what somebody has to read.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::json;
+use vomsis_connect::domain::ids::Stream;
+
+use super::{
+    DEADLINE,
+    orders::Order,
+    stage::{OWNED, Stage, change, end, say},
+};
+use crate::harness::{
+    avro::Decoder,
+    canaries::{Canaries, MAIL, NAME, assert_clean},
+    gate::{Gate, Way},
+    http,
+    process::Process,
+    registry::shared_registry,
+    wait::wait_until,
+};
+
+/// What the API answers to the requests about each payment; nothing stands for the truth.
+fn answers(canaries: &Canaries) -> Vec<(&'static str, Option<Way>)> {
+    let (sentence, pan) = (canaries.sentence(), &canaries.pan);
+    let page = format!("<html><title>{NAME}</title><body>{sentence}</body></html>");
+    let change = |word: &str, code: &str, message: &str| {
+        json!({
+            "islem_id": 1, "type": "iade", "trans_id": pan, "response": word,
+            "proc_return_code": code, "iade_tutar": null, "error_code": code,
+            "error_message": message, "status": word.to_lowercase(), "status_detail": sentence,
+            "musteri": {"unvan": NAME, "email": MAIL}, "kart": pan,
+        })
+        .to_string()
+    };
+    let refused = format!("kart {pan} reddedildi");
+    let ok = "200 OK\r\nContent-Type: application/json";
+    let unprocessable = "422 Unprocessable Content\r\nContent-Type: application/json";
+    let message = json!({"success": false, "message": sentence, "errors": {NAME: [sentence]}});
+    vec![
+        ("TRUE", None),
+        ("DECLINED", Some(Way::Answer(ok, change("Declined", "51", &refused)))),
+        ("APPROVED", Some(Way::Answer(ok, change("Approved", "00", &refused)))),
+        ("STRANGE", Some(Way::Answer(ok, change(&sentence, pan, &sentence)))),
+        ("PAGE", Some(Way::Answer("200 OK\r\nContent-Type: text/html", page.clone()))),
+        ("GATEWAY", Some(Way::Answer("504 Gateway Time-out\r\nContent-Type: text/html", page))),
+        ("HALF", Some(Way::Answer(ok, change("Approved", "00", &sentence)[..80].to_owned()))),
+        ("INVALID", Some(Way::Answer(unprocessable, message.to_string()))),
+        ("CLOSED", Some(Way::Closed)),
+    ]
+}
+
+/// Puts canaries wherever the rows of payments have room for them.
+fn plant(stage: &Stage, canaries: &Canaries, references: &[&str]) {
+    stage.pay(references, "100.00");
+    let mut ledger = stage.simulator().ledger();
+    let fields = json!({
+        "kredi_kart_no": canaries.pan, "aciklama": canaries.sentence(), "invoiceName": NAME,
+        "hata_mesaji": canaries.sentence(), "invoiceEmail": MAIL,
+        "invoiceTaxNumber": canaries.national_id, "bilinmeyen": canaries.iban,
+    });
+    let fields = fields.as_object().unwrap();
+    let rows: Vec<i64> =
+        ledger.rows(Stream::VirtualPosTransactions).iter().map(|row| row.id).collect();
+    for id in rows {
+        ledger.edit_row(Stream::VirtualPosTransactions, id, fields.clone()).unwrap();
+    }
+}
+
+/// Commands whose senders put a card number wherever they could.
+fn commands(canaries: &Canaries, references: &[&str]) -> Vec<Order> {
+    let Canaries { pan, iban, national_id } = canaries;
+    let with = |order: Order| Order {
+        reason: Some(format!("{NAME} {MAIL} {pan} {iban} {national_id}")),
+        requested_by: format!("shop {pan}"),
+        ..order
+    };
+    let mut orders: Vec<Order> =
+        references.iter().map(|reference| with(Order::refund(reference, 100))).collect();
+    orders.push(with(Order::refund("nobody's", 100)));
+    orders.push(with(Order { amount: None, ..Order::refund("TRUE", 1) }));
+    orders.push(Order {
+        kind: "REFUND",
+        currency: Some("EUR"),
+        ..with(Order::refund("TRUE", 200))
+    });
+    orders
+}
+
+#[test]
+fn nothing_planted_shows_in_logs_results_journal_headers_or_metrics() {
+    let stage = Stage::new("pay-canary");
+    let canaries = Canaries::new();
+    let answers = answers(&canaries);
+    let references: Vec<&str> = answers.iter().map(|(reference, _)| *reference).collect();
+    plant(&stage, &canaries, &references);
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&tokens);
+    let gate = Gate::before(stage.simulator().addr, move |request| {
+        let bearer = request.split("earer ").nth(1).and_then(|rest| rest.split("\r\n").next());
+        seen.lock().unwrap().extend(bearer.map(str::to_owned));
+        let is_change = request.starts_with("POST /api/vpos/v3/transaction ");
+        let about = |reference: &str| request.contains(&format!("\"{reference}\""));
+        let meant = answers.iter().find(|(reference, _)| is_change && about(reference));
+        meant.and_then(|(_, way)| way.clone()).unwrap_or(Way::Through)
+    });
+    let home = stage.home();
+    change(&home, &stage.simulator().base_url(), &format!("http://{}", gate.address()));
+    let orders = commands(&canaries, &references);
+    stage.shop.send(&orders);
+    send_junk(&stage, &canaries);
+    let mut connector = home.run();
+    connector.wait_for_line(OWNED, DEADLINE);
+    let mut feed = stage.feed();
+    feed.wait_for_final(&orders);
+    wait_until("the junk is refused", DEADLINE, || {
+        stage.records("payment.commands.rejected").len() >= JUNK
+    });
+    let parked = orders.iter().find(|order| order.reference == "PAGE").unwrap();
+    assert_eq!(feed.newest(parked).unwrap()["outcome"], "PARKED");
+    let mut shown = BTreeMap::new();
+    let pan = &canaries.pan;
+    let words = [
+        vec!["commands", "resolve", &parked.id, "--outcome", "executed", "--evidence", pan],
+        vec!["commands", "halt", "--reason", pan],
+        vec!["commands", "resume", "--reason", pan],
+    ];
+    for words in words {
+        let name = words.join(" ").replace(pan.as_str(), "…");
+        let last: &[&str] = if words[1] == "halt" { &[] } else { &["--yes"] };
+        let said = say(&home, &[&words[..], &["--actor", pan], last].concat());
+        assert_eq!(said.code, 0, "{said:?}");
+        shown.insert(name, said.out + &said.err);
+    }
+    for arguments in [&["list", "--state", "all"][..], &["show", &parked.id]] {
+        for more in [&[][..], &["-o", "json"]] {
+            let said = say(&home, &[&["commands"], arguments, more].concat());
+            shown.insert(format!("{arguments:?} {more:?}"), said.out + &said.err);
+        }
+    }
+    connector.wait_for_line("VOM-SNK-021", DEADLINE);
+    let mut planted: Vec<String> = canaries.all().iter().map(ToString::to_string).collect();
+    planted.extend(tokens.lock().unwrap().iter().cloned());
+    assert!(planted.len() > 8, "a token was seen: {planted:?}");
+    shown.extend(pages(&mut connector));
+    end(&mut connector);
+    shown.insert("stderr".to_owned(), connector.stderr());
+    shown.insert("stdout".to_owned(), connector.stdout());
+    for (place, text) in &shown {
+        assert_clean(place, text, &planted);
+    }
+    sweep(&stage, &planted);
+}
+
+/// What a listener shows.
+fn pages(connector: &mut Process) -> Vec<(String, String)> {
+    let address = connector.address(DEADLINE);
+    let get = |page: &str| (page.to_owned(), http::get(address, page).unwrap().body);
+    ["/metrics", "/api/v1/status", "/readyz?verbose", "/"].map(get).to_vec()
+}
+
+/// Records that are no commands.
+const JUNK: usize = 4;
+
+fn send_junk(stage: &Stage, canaries: &Canaries) {
+    let pan = &canaries.pan;
+    let schema = stage.shop.schema_id();
+    let good = Order::refund("TRUE", 300);
+    stage.shop.send_raw("acme/TRUE", canaries.sentence().as_bytes());
+    stage.shop.send_raw(pan, &good.value(schema));
+    let named = Order { id: pan.clone(), ..good.clone() };
+    stage.shop.send_raw("acme/TRUE", &named.value(schema));
+    let connection = Order { connection: format!("{pan}/"), ..good };
+    stage.shop.send_raw("acme/TRUE", &connection.value(schema));
+}
+
+/// Topics: headers and results, and the journal with everything in it.
+fn sweep(stage: &Stage, planted: &[String]) {
+    let decoder = Decoder::new(shared_registry().url());
+    for record in stage.records("payment.results") {
+        assert_clean("a result's headers", &format!("{:?}", record.headers), planted);
+        let result = decoder.decode(record.value.as_ref().unwrap());
+        assert_clean("a result", &result.to_string(), planted);
+    }
+    for record in stage.records("internal.payment-journal") {
+        let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default());
+        assert_clean("the journal", &format!("{:?} {value}", record.key), planted);
+    }
+    let refused = stage.records("payment.commands.rejected");
+    assert_eq!(refused.len(), JUNK);
+    for record in refused {
+        assert_clean("a refused record's headers", &format!("{:?}", record.headers), planted);
+    }
+}

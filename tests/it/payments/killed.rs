@@ -1,0 +1,260 @@
+//! Killed at every step of a command's way, whatever the API does meanwhile: the test about money.
+
+use std::thread;
+
+use vomsis_connect::{
+    domain::money::Money,
+    failpoints::Point,
+    poll::entity::now,
+    sink::{
+        command::CommandKey,
+        journal::{
+            JournalEvent,
+            records::{Finding, Resolve},
+        },
+        words,
+    },
+};
+
+use super::{DEADLINE, checker::Checked, feed::Feed, orders::Order, stage::Stage};
+use crate::harness::{
+    components::environment, process::Home, random::Random, topics::block_on, wait::wait_until,
+};
+
+/// Lives of a connector that each die at every step once; `VOMSIS_PAYMENT_LIVES` asks for more.
+const LIVES: usize = 20;
+const LIVES_VARIABLE: &str = "VOMSIS_PAYMENT_LIVES";
+/// Lives side by side.
+const AT_ONCE: usize = 10;
+const SIGABRT: i32 = 128 + 6;
+/// Hundredths of each payment: more than all refunds of a life.
+const PAID: &str = "1000.00";
+
+/// What the API does to some of the requests of a round, and where.
+const FAULTS: [(&str, &str); 16] = [
+    ("slow_answer=1ms", ""),
+    ("applied_closed", ""),
+    ("applied_504", ""),
+    ("applied_late=600ms", ""),
+    ("closed", ":change_payment"),
+    ("deaf=700ms", ":transaction_find"),
+    ("applied_html", ""),
+    ("html", ":change_payment"),
+    ("slow_answer=300ms", ""),
+    ("slow_answer=3s", ""),
+    ("declined=51", ""),
+    ("declined=05", ""),
+    ("contradictory", ""),
+    ("500", ":change_payment"),
+    ("401", ":change_payment"),
+    ("429=1", ":change_payment"),
+];
+/// Of those, what leaves a request in doubt for certain.
+const DOUBTFUL: [(&str, &str); 3] =
+    [("applied_closed", ""), ("closed", ":change_payment"), ("applied_504", "")];
+
+#[test]
+#[cfg_attr(
+    not(feature = "failpoints"),
+    ignore = "needs a connector built with --features failpoints, as `make test` does"
+)]
+fn killed_at_every_step_it_asks_once_and_tells_the_truth() {
+    let lives = environment(LIVES_VARIABLE).map_or(LIVES, |text| text.parse().unwrap());
+    let mut random = Random::seeded("payments killed at every step");
+    let mut seeds: Vec<(usize, Random)> = (0..lives).map(|life| (life, random.fork())).collect();
+    let mut met = Met::default();
+    while !seeds.is_empty() {
+        let some = seeds.split_off(seeds.len().saturating_sub(AT_ONCE));
+        thread::scope(|scope| {
+            let running: Vec<_> = some
+                .into_iter()
+                .map(|(life, random)| scope.spawn(move || Life::new(life, random).live()))
+                .collect();
+            for life in running {
+                met.add(&life.join().expect("a life failed, see above"));
+            }
+        });
+    }
+    println!("{lives} lives, {} deaths: {met:?}", lives * Point::OF_COMMANDS.len());
+    met.assert_everything_happened();
+}
+
+/// What happened in all lives together.
+#[derive(Debug, Default)]
+struct Met {
+    commands: usize,
+    posts: usize,
+    succeeded: usize,
+    inferred: usize,
+    declined: usize,
+    rejected: usize,
+    parked: usize,
+    parked_although_moved: usize,
+    not_sent: usize,
+    taken_over: usize,
+    unanswered: usize,
+}
+
+impl Met {
+    fn add(&mut self, other: &Self) {
+        self.commands += other.commands;
+        self.posts += other.posts;
+        self.succeeded += other.succeeded;
+        self.inferred += other.inferred;
+        self.declined += other.declined;
+        self.rejected += other.rejected;
+        self.parked += other.parked;
+        self.parked_although_moved += other.parked_although_moved;
+        self.not_sent += other.not_sent;
+        self.taken_over += other.taken_over;
+        self.unanswered += other.unanswered;
+    }
+
+    fn of(checked: &Checked) -> Self {
+        let doubted = |words: &'static str| move |event: &JournalEvent| matches!(event, JournalEvent::Doubted { detail, .. } if detail.contains(words));
+        Self {
+            commands: checked.newest.len(),
+            posts: checked.posts.iter().count(),
+            succeeded: checked.count("SUCCEEDED"),
+            inferred: checked.inferred(),
+            declined: checked.count("DECLINED"),
+            rejected: checked.count("REJECTED"),
+            parked: checked.count("PARKED"),
+            parked_although_moved: usize::from(checked.parked_moved > Money::ZERO),
+            not_sent: checked.journal.count(|e| matches!(e, JournalEvent::NotSent { .. })),
+            taken_over: checked.journal.count(doubted("ended after its intent")),
+            unanswered: checked.posts.iter().filter(|post| post.answered == Some(0)).count(),
+        }
+    }
+
+    /// A sweep in which nothing went wrong would prove nothing.
+    #[track_caller]
+    fn assert_everything_happened(&self) {
+        let all = [
+            self.succeeded,
+            self.inferred,
+            self.declined,
+            self.parked,
+            self.not_sent,
+            self.taken_over,
+            self.unanswered,
+        ];
+        assert!(all.iter().all(|count| *count > 0), "{self:?}");
+    }
+}
+
+/// One connector from its first command to its last, with all its deaths.
+struct Life {
+    number: usize,
+    random: Random,
+    stage: Stage,
+    home: Home,
+    feed: Feed,
+    orders: Vec<Order>,
+    references: Vec<String>,
+}
+
+impl Life {
+    fn new(number: usize, random: Random) -> Self {
+        let stage = Stage::new("pay-killed");
+        let (home, feed) = (stage.home(), stage.feed());
+        Self { number, random, stage, home, feed, orders: Vec::new(), references: Vec::new() }
+    }
+
+    fn live(mut self) -> Met {
+        let points = self.random.shuffled(Point::OF_COMMANDS.to_vec());
+        for (round, point) in points.into_iter().enumerate() {
+            // Each step meets each fault within sixteen lives.
+            let fault = match point {
+                Point::DoubtLooked => *self.random.pick(&DOUBTFUL),
+                _ => FAULTS[(self.number + round) % FAULTS.len()],
+            };
+            self.die_at(point, fault);
+        }
+        self.stage.faults(&[]);
+        let mut connector = self.home.run();
+        self.feed.wait_for_final(&self.orders);
+        let checked = self.stage.check(&self.orders);
+        let met = Met::of(&checked);
+        self.decide_what_is_parked(&checked);
+        let decided = self.stage.check(&self.orders);
+        assert_eq!(decided.count("PARKED"), 0, "each parked command was decided");
+        assert_eq!(decided.parked_moved, Money::ZERO);
+        assert!(connector.is_running(), "it never gave up: {}", connector.stderr());
+        met
+    }
+
+    fn die_at(&mut self, point: Point, (fault, place): (&str, &str)) {
+        let fault = format!("{fault}:x{}{place}", 1 + self.random.below(2));
+        self.stage.faults(&[&fault]);
+        let orders = self.next_orders(point);
+        self.stage.shop.send(&orders);
+        self.orders.extend(orders);
+        if self.random.below(3) == 0 {
+            self.stage.shop.send([self.random.pick(&self.orders)]);
+        }
+        let name = format!("{}:{}", point.name(), 1 + self.random.below(hits_max(point)));
+        let mut connector = self.home.run_with(&[("VOMSIS_FAILPOINT", &name)]);
+        let what = format!("life {}: the process ends at {name} with {fault}", self.number);
+        wait_until(&what, DEADLINE, || !connector.is_running());
+        assert_eq!(connector.wait(DEADLINE), SIGABRT, "{what}: {}", connector.stderr());
+        let said = format!("failpoint {} reached", point.name());
+        assert!(connector.stderr().contains(&said), "{what}: {}", connector.stderr());
+    }
+
+    /// Three commands, two of them about payments that nobody has asked about yet.
+    fn next_orders(&mut self, point: Point) -> Vec<Order> {
+        let mut orders = Vec::new();
+        for number in 0..3_usize {
+            let known = (number == 2).then(|| self.random.pick(&self.references).clone());
+            let is_new = known.is_none();
+            let reference = known.unwrap_or_else(|| self.new_payment());
+            let connection = if reference.starts_with('B') { "beta" } else { "acme" };
+            // The doubt that a step needs must be one of a refund or cancel that can be done.
+            let cancel = is_new && point != Point::DoubtLooked && self.random.below(5) == 0;
+            let cents = i64::try_from(self.orders.len() + orders.len() + 1).unwrap();
+            let order = match cancel {
+                true => Order::cancel(&reference),
+                false => Order::refund(&reference, cents),
+            };
+            orders.push(order.of(connection));
+        }
+        orders
+    }
+
+    fn new_payment(&mut self) -> String {
+        let letter = if self.random.below(4) == 0 { 'B' } else { 'A' };
+        let reference = format!("{letter}{}", self.references.len());
+        self.stage.pay(&[&reference], PAID);
+        self.references.push(reference.clone());
+        reference
+    }
+
+    /// A person looks at the bank's books, and says for each parked command what they tell.
+    fn decide_what_is_parked(&mut self, checked: &Checked) {
+        for order in &self.orders {
+            if checked.newest[&order.id]["outcome"] != "PARKED" {
+                continue;
+            }
+            let moved = checked.posts_of(order).iter().any(|post| post.applied_ms.is_some());
+            let outcome = if moved { Finding::Executed } else { Finding::NotExecuted };
+            let (evidence, actor) = ("the bank's books".to_owned(), "ayse".to_owned());
+            let decision = Resolve { outcome, evidence, actor, at: now() };
+            let key = CommandKey::parse(&format!("{}/{}", order.key(), order.id)).unwrap();
+            let partition = checked.journal.last(&order.id).unwrap().arrival().unwrap().partition;
+            let kafka = self.stage.kafka();
+            block_on(words::say_resolved(&kafka, partition, &key, &decision)).unwrap();
+            let outcome = if moved { "SUCCEEDED" } else { "DECLINED" };
+            self.feed.wait_for(order, outcome);
+        }
+    }
+}
+
+/// What one run reaches for certain, with three new commands.
+const fn hits_max(point: Point) -> u64 {
+    match point {
+        Point::Sent => 10,
+        Point::Begun | Point::BeforeCommit | Point::Committed => 4,
+        _ => 1,
+    }
+}

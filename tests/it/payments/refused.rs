@@ -1,0 +1,256 @@
+//! Journal, offsets or topics are not as they must be: the sink says what and what to do, and sends
+//! nothing.
+
+use std::fs;
+
+use rdkafka::Offset;
+
+use super::{
+    DEADLINE,
+    orders::{Order, produce},
+    stage::{OWNED, PARTITIONS, STOPPED, Stage, change, end},
+};
+use crate::harness::{
+    damage, http,
+    process::{Home, Process},
+    topics::create_topic,
+    wait::wait_until,
+};
+
+const JOURNAL: &str = "internal.payment-journal";
+const COMMANDS: &str = "payment.commands";
+/// The program does not start with such topics.
+const CONFIG: i32 = 78;
+
+/// A deployment that has executed some commands and ended; one more command waits.
+#[derive(Debug)]
+struct Paid {
+    stage: Stage,
+    home: Home,
+    orders: Vec<Order>,
+}
+
+impl Paid {
+    fn new(test: &str) -> Self {
+        let stage = Stage::new(test);
+        stage.pay(&["A", "B", "C", "D"], "100.00");
+        let home = stage.home();
+        let mut orders: Vec<Order> =
+            ["A", "B", "C", "D"].iter().map(|reference| Order::refund(reference, 100)).collect();
+        stage.shop.send(&orders);
+        let mut connector = home.run();
+        stage.feed().wait_for_final(&orders);
+        // Its last word before it ends is how far it came.
+        end(&mut connector);
+        let waiting = Order::refund("A", 999);
+        stage.shop.send([&waiting]);
+        orders.push(waiting);
+        Self { stage, home, orders }
+    }
+
+    /// The sink stops, saying all of this, and is not ready; the process lives.
+    #[track_caller]
+    fn assert_stops(&self, words: &[&str]) -> Process {
+        let mut connector = self.home.run();
+        let line = connector.wait_for_line(STOPPED, DEADLINE);
+        for word in words {
+            assert!(line.contains(word), "{word:?} is not said: {line}");
+        }
+        let address = connector.address(DEADLINE);
+        let ready = http::get(address, "/readyz?verbose").unwrap();
+        assert_eq!(ready.status, 503, "{}", ready.body);
+        assert_eq!(http::get(address, "/livez").unwrap().status, 200);
+        self.assert_nothing_sent();
+        connector
+    }
+
+    #[track_caller]
+    fn assert_nothing_sent(&self) {
+        assert_eq!(self.stage.posts().iter().count(), self.orders.len() - 1, "nothing is sent");
+    }
+
+    /// The program ends at its start, saying all of this.
+    #[track_caller]
+    fn assert_ends(&self, words: &[&str]) {
+        let mut connector = self.home.run();
+        assert_eq!(connector.wait(DEADLINE), CONFIG, "{}", connector.stderr());
+        for word in words {
+            assert!(connector.stderr().contains(word), "{word:?}: {}", connector.stderr());
+        }
+        self.assert_nothing_sent();
+    }
+}
+
+#[test]
+fn an_emptied_journal_stops_the_sink() {
+    let paid = Paid::new("pay-emptied");
+    let (brokers, topic) = (paid.stage.brokers(), paid.stage.topic(JOURNAL));
+    damage::cut(brokers, &topic, PARTITIONS, Offset::End);
+    let words = ["JOURNAL_REGRESSION", topic.as_str(), "restore", "docs/payments.md"];
+    let mut connector = paid.assert_stops(&words);
+    end(&mut connector);
+    // Not even a second try goes on.
+    paid.assert_stops(&words);
+}
+
+#[test]
+fn a_cut_journal_stops_the_sink() {
+    let paid = Paid::new("pay-cut");
+    let topic = paid.stage.topic(JOURNAL);
+    damage::cut(paid.stage.brokers(), &topic, PARTITIONS, Offset::Offset(2));
+    paid.assert_stops(&["JOURNAL_REGRESSION", &topic, "restore"]);
+}
+
+#[test]
+fn a_journal_that_is_missing_or_made_anew_stops_the_sink() {
+    let paid = Paid::new("pay-missing");
+    let (brokers, topic) = (paid.stage.brokers(), paid.stage.topic(JOURNAL));
+    damage::delete(brokers, &topic);
+    change(&paid.home, "replication_factor: 1", "replication_factor: 1\n  manage_topics: false");
+    paid.assert_ends(&["missing topics", &topic, "topics apply"]);
+    // Where topics are made by themselves, the new one is empty.
+    change(&paid.home, "manage_topics: false", "manage_topics: true");
+    paid.assert_stops(&["JOURNAL_REGRESSION", &topic, "restore"]);
+}
+
+#[test]
+fn a_journal_that_disappears_while_it_runs_stops_the_sink() {
+    let paid = Paid::new("pay-disappears");
+    let mut connector = paid.home.run();
+    paid.stage.feed().wait_for_final(&paid.orders);
+    damage::delete(paid.stage.brokers(), &paid.stage.topic(JOURNAL));
+    let unpaid = Order::refund("B", 999);
+    paid.stage.shop.send([&unpaid]);
+    let line = connector.wait_for_line(STOPPED, DEADLINE);
+    assert!(line.contains(&paid.stage.topic(JOURNAL)), "{line}");
+    assert_eq!(paid.stage.posts().iter().count(), paid.orders.len(), "it never got a permission");
+}
+
+#[test]
+fn commands_that_were_deleted_unread_stop_the_sink() {
+    let paid = Paid::new("pay-unread");
+    let (brokers, topic) = (paid.stage.brokers(), paid.stage.topic(COMMANDS));
+    damage::delete_records(brokers, &topic, PARTITIONS, Offset::End);
+    paid.assert_stops(&[&topic, "deleted unread", "consumer-groups", "not executed again"]);
+}
+
+#[test]
+fn a_recreated_command_topic_executes_nothing_again() {
+    let paid = Paid::new("pay-recreated");
+    let (brokers, topic) = (paid.stage.brokers(), paid.stage.topic(COMMANDS));
+    // The broker forgets the group's offsets with the topic; the journal knows every command.
+    damage::recreate(brokers, &topic, PARTITIONS, "delete");
+    paid.stage.shop.send(&paid.orders);
+    let mut connector = paid.home.run();
+    let mut feed = paid.stage.feed();
+    feed.wait_for_final(&paid.orders);
+    wait_until("the others are told again", DEADLINE, || {
+        feed.catch_up();
+        let told = |order| feed.outcomes(order).len();
+        paid.orders.iter().map(told).sum::<usize>() == 2 * paid.orders.len() - 1
+    });
+    end(&mut connector);
+    assert_eq!(paid.stage.posts().iter().count(), paid.orders.len());
+    paid.stage.check(&paid.orders);
+}
+
+#[test]
+fn commands_and_journal_of_unequal_partitions_are_refused() {
+    let paid = Paid::new("pay-unequal");
+    let topic = paid.stage.topic(COMMANDS);
+    damage::widen(paid.stage.brokers(), &topic, 3);
+    let journal = format!("topic {} has 2 partitions", paid.stage.topic(JOURNAL));
+    paid.assert_ends(&["VOM-KFK-004", &journal, &format!("{topic} has 3"), "as many"]);
+}
+
+#[test]
+fn commands_that_are_compacted_are_refused() {
+    let paid = Paid::new("pay-compacted");
+    let topic = paid.stage.topic(COMMANDS);
+    damage::set_policy(paid.stage.brokers(), &topic, "compact");
+    let said = format!("topic {topic} has cleanup.policy=compact, wanted delete");
+    paid.assert_ends(&["VOM-KFK-004", &said]);
+    damage::set_policy(paid.stage.brokers(), &topic, "compact,delete");
+    paid.assert_ends(&["VOM-KFK-004", "cleanup.policy=compact,delete, wanted delete"]);
+}
+
+#[test]
+fn the_journal_of_another_deployment_is_refused_while_the_first_goes_on() {
+    let paid = Paid::new("pay-others");
+    let prefix = &paid.stage.prefix;
+    let mut first = paid.home.run();
+    paid.stage.feed().wait_for_final(&paid.orders);
+    for (env, group) in [("other", prefix.clone()), ("test", format!("{prefix}-2"))] {
+        let home = paid.stage.home_of(env, &group);
+        // One group would only place the two: stopped, the first one gives its place away.
+        if group == *prefix {
+            first.sigstop();
+        }
+        let mut second = home.run();
+        let line = second.wait_for_line(STOPPED, DEADLINE);
+        let ours = format!("{env}.{prefix}.{group}.sink.v1");
+        let theirs = format!("test.{prefix}.{prefix}.sink.v1");
+        for word in ["belongs to the deployment", &ours, &theirs, "one command topic"] {
+            assert!(line.contains(word), "{word:?} is not said: {line}");
+        }
+        assert_eq!(paid.stage.posts().iter().count(), paid.orders.len());
+        end(&mut second);
+        first.sigcont();
+    }
+    let next = Order::refund("C", 999);
+    paid.stage.shop.send([&next]);
+    paid.stage.feed().wait_for(&next, "SUCCEEDED");
+    let mut orders = paid.orders.clone();
+    orders.push(next);
+    paid.stage.check(&orders);
+    assert!(first.is_running());
+}
+
+#[test]
+fn damaged_newer_or_foreign_records_of_the_journal_stop_the_sink() {
+    type Spoil = fn(&mut String, &mut Vec<u8>);
+    let ways: [(Spoil, &[&str]); 3] = [
+        (|_, value| value[1] = 9, &["format version 9", "newer program"]),
+        (|_, value| value.truncate(9), &["damaged", "do not delete"]),
+        (|key, _| "what/is-this".clone_into(key), &["what/is-this", "none of this program's"]),
+    ];
+    for (spoil, words) in ways {
+        let paid = Paid::new("pay-damaged");
+        let topic = paid.stage.topic(JOURNAL);
+        let record = paid.stage.records(JOURNAL).pop().unwrap();
+        let (mut key, mut value) = (record.key.unwrap(), record.value.unwrap());
+        spoil(&mut key, &mut value);
+        produce(paid.stage.brokers(), &topic, record.partition, &key, &value);
+        paid.assert_stops(&[&[topic.as_str()], words].concat());
+    }
+}
+
+#[test]
+fn a_first_start_beside_an_empty_journal_is_none_of_these() {
+    let stage = Stage::new("pay-first");
+    stage.pay(&["A"], "10.00");
+    create_topic(
+        stage.brokers(),
+        &stage.topic(JOURNAL),
+        PARTITIONS,
+        &[("cleanup.policy", "compact")],
+    );
+    let home = stage.home();
+    let order = Order::refund("A", 100);
+    stage.shop.send([&order]);
+    let mut connector = home.run();
+    connector.wait_for_line(OWNED, DEADLINE);
+    stage.feed().wait_for(&order, "SUCCEEDED");
+    // Whatever the local disk says: the journal is in Kafka.
+    end(&mut connector);
+    fs::remove_dir_all(home.path().join("state")).unwrap();
+    let mut connector = home.run();
+    stage.shop.send([&order]);
+    wait_until("it is told again", DEADLINE, || {
+        let mut feed = stage.feed();
+        feed.catch_up();
+        feed.outcomes(&order).len() == 2
+    });
+    end(&mut connector);
+    stage.check(&[order]);
+}
