@@ -48,7 +48,10 @@ fn answers(canaries: &Canaries) -> Vec<(&'static str, Option<Way>)> {
         ("STRANGE", Some(Way::Answer(ok, change(&sentence, pan, &sentence)))),
         ("PAGE", Some(Way::Answer("200 OK\r\nContent-Type: text/html", page.clone()))),
         ("GATEWAY", Some(Way::Answer("504 Gateway Time-out\r\nContent-Type: text/html", page))),
-        ("HALF", Some(Way::Answer(ok, change("Approved", "00", &sentence)[..80].to_owned()))),
+        (
+            "HALF",
+            Some(Way::Answer(ok, change("Approved", "00", &sentence).chars().take(80).collect())),
+        ),
         ("INVALID", Some(Way::Answer(unprocessable, message.to_string()))),
         ("CLOSED", Some(Way::Closed)),
     ]
