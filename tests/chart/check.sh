@@ -80,6 +80,18 @@ last_release() {
         { echo "no package in tests/chart/released" >&2; return 1; }
 }
 
+# The program takes what the chart would mount and set; $1 is a variant with a `config`.
+understood() {
+    local program=${CARGO_TARGET_DIR:-$root/target}/debug/vomsis-connect environment
+    [ -x "$program" ] || { echo "$program is missing: cargo build"; return 1; }
+    render -f "$chart/ci/$1-values.yaml" -s templates/config.yaml |
+        sed -n '/^  config.yaml: |$/,$p' | sed -n 's/^    //p' | grep . >"$work/config.yaml" || return 1
+    mapfile -t environment < <(render -f "$chart/ci/$1-values.yaml" -s templates/statefulset.yaml |
+        sed -n -E 's/^ *- \{name: (VOMSIS__[A-Z_]+), value: "?([^"}]*)"?\}$/\1=\2/p')
+    [ ${#environment[@]} -ge 5 ] || { echo "no environment found"; return 1; }
+    env "${environment[@]}" "$program" config validate "$work/config.yaml"
+}
+
 packaged() {
     local files
     helm package "$chart" --destination "$work/package" >/dev/null || return 1
@@ -96,6 +108,7 @@ for values in "$chart"/ci/*-values.yaml; do
     check "render $name" render -f "$values"
 done
 check "unit tests" helm-unittest --strict -f 'tests/*_test.yaml' "$chart"
+for name in default prod sink netpol umbrella; do check "the program understands $name" understood "$name"; done
 check "golden default" golden default
 check "golden prod" golden prod
 check "README" readme

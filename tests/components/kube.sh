@@ -8,6 +8,7 @@
 #   chart   helm and its two companions: all that `make test-chart` needs (6 minutes cold)
 #   all     an API server and a fake kubelet too, for `make test-kube` (20 minutes more, cold)
 #   --have  builds nothing; ends with 1 and one line where something is missing
+# `all` also wants podman, buildah, runc, curl, openssl and strip: as root with apt-get it installs them.
 # A second run finds everything and takes no time.
 set -euo pipefail
 cache=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}/kube
@@ -102,14 +103,30 @@ all) tools=("${chart_tools[@]}" "${cluster_tools[@]}") ;;
 *) fail "usage: kube.sh [--have] chart|all" ;;
 esac
 
+# Prints the Debian packages of the programs that are not there.
+absent_packages() {
+    local pair
+    for pair in podman:podman buildah:buildah runc:runc curl:curl openssl:openssl strip:binutils; do
+        command -v "${pair%:*}" >/dev/null || echo "${pair#*:}"
+    done
+}
+
 missing=()
 for tool in "${tools[@]}"; do [ -x "$cache/bin/$tool" ] || missing+=("$tool"); done
 [ "$1" = chart ] || [ -d "$cache/$crds" ] || missing+=("$crds")
+packages=()
+[ "$1" = chart ] || mapfile -t packages < <(absent_packages)
 if [ -n "$have" ]; then
+    [ ${#packages[@]} = 0 ] || fail "not installed: ${packages[*]}"
     [ ${#missing[@]} = 0 ] || fail "not in $cache: ${missing[*]}"
     exit 0
 fi
 
+if [ ${#packages[@]} != 0 ]; then
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "missing: install ${packages[*]}"
+    apt-get update -qq && apt-get install -qq -y --no-install-recommends netavark "${packages[@]}" ||
+        fail "installing ${packages[*]} failed"
+fi
 if [ ${#missing[@]} != 0 ]; then
     command -v go >/dev/null || fail "go is missing: install Go 1.26 or newer"
     mkdir -p "$cache/bin"

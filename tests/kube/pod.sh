@@ -6,11 +6,14 @@
 pod_pids=()
 
 pod_stop() {
-    [ ! -e "${pod:-/nowhere}/play.log" ] || podman kube down "$pod/played.yaml" >/dev/null 2>&1 || true
+    [ ! -e "$work/pod/play.log" ] || podman kube down "$work/pod/played.yaml" >/dev/null 2>&1 || true
     [ ${#pod_pids[@]} = 0 ] || kill "${pod_pids[@]}" 2>/dev/null || true
     wait "${pod_pids[@]}" 2>/dev/null || true
-    [ -z "${pod:-}" ] || podman rmi --all --force >/dev/null 2>&1 || true
-    [ ! -d "$work/pod/storage" ] || umount -R "$work/pod/storage/overlay" 2>/dev/null || true
+    # Only a storage of our own is emptied.
+    [ "${CONTAINERS_STORAGE_CONF:-}" = "$work/pod/storage.conf" ] || return 0
+    podman rm --all --force >/dev/null 2>&1 || true
+    podman rmi --all --force >/dev/null 2>&1 || true
+    umount -R "$work/pod/storage/overlay" 2>/dev/null || true
 }
 
 pod_run() {

@@ -37,7 +37,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-ok() { passed=$((passed + 1)); echo "kube: ok   $*"; }
+ok() { passed=$((passed + 1)); printf "kube: ok   %4d s  %s\n" $((SECONDS - begun)) "$*"; }
 die() { echo "kube: FAIL $*" >&2; exit 1; }
 k() { kubectl -n vomsis "$@"; }
 h() { helm --namespace vomsis "$@"; }
@@ -51,10 +51,14 @@ count() {
     [ "$found" = "$2" ] || die "$found objects of kind $1 instead of $2: $(k get "$1" -o name | tr '\n' ' ')"
 }
 
+pods() { k get pod -l app.kubernetes.io/component=connector -o name; }
+pods_are() { [ "$(pods | wc -l)" = "$1" ]; }
+claims_are() { [ "$(k get pvc -o name | grep -c /state-vomsis-vomsis-connect-)" = "$1" ]; }
+
 # All Pods are ready, and admitted as the chart wants them.
 pods_ready() {
     local number=$1
-    wait_for "$number Pods are there" 30 test "$(k get pod -l app.kubernetes.io/component=connector -o name | wc -l)" = "$number"
+    wait_for "$number Pods are there" 30 pods_are "$number"
     [ "$number" = 0 ] || k wait --for=condition=Ready pod -l app.kubernetes.io/component=connector --timeout 30s >/dev/null
 }
 
@@ -116,13 +120,19 @@ upgrades() {
         release "$chart" -f "$(variant "$name")"
         brought "$name"
         ok "upgraded to ci/$name"
-        case $name in minimal) ;; *) tested "$name" ;; esac
+        # ci/minimal has no Pods to test; with replicas: 0 the claims go too, as whenScaled says.
+        [ "$name" = minimal ] || tested "$name"
+        [ "$name" != sink ] || kept "$claim" "$before"
     done
-    [ "$claim" = "$(k get pvc state-vomsis-vomsis-connect-0 -o jsonpath='{.metadata.uid}')" ] ||
+}
+
+# Pods were replaced, and the first one found its volume again.
+kept() {
+    [ "$1" = "$(k get pvc state-vomsis-vomsis-connect-0 -o jsonpath='{.metadata.uid}')" ] ||
         die "the first instance lost its volume on the way"
-    [ "$before" != "$(k get pod vomsis-vomsis-connect-0 -o jsonpath='{.metadata.uid}')" ] ||
+    [ "$2" != "$(k get pod vomsis-vomsis-connect-0 -o jsonpath='{.metadata.uid}')" ] ||
         die "no upgrade replaced the Pod"
-    ok "the first instance kept its volume over all upgrades"
+    ok "the first instance kept its volume over three upgrades"
 }
 
 tested() {
@@ -134,11 +144,10 @@ scales() {
     release "$chart" -f "$(variant default)" --set replicas=3
     pods_ready 3
     wait_for "three claims are bound" 30 k wait --for=jsonpath='{.status.phase}'=Bound pvc --all --timeout 1s
-    [ "$(k get pod -o jsonpath='{range .items[*]}{.metadata.name} {end}')" = "vomsis-vomsis-connect-0 vomsis-vomsis-connect-1 vomsis-vomsis-connect-2 vomsis-vomsis-connect-test " ] ||
+    [ "$(k get pod -o jsonpath='{.items[*].metadata.name}')" = "vomsis-vomsis-connect-0 vomsis-vomsis-connect-1 vomsis-vomsis-connect-2" ] ||
         die "unexpected Pods: $(k get pod -o name)"
     release "$chart" -f "$(variant default)"
-    wait_for "the claims of the Pods that are gone are gone" 30 bash -c \
-        "[ \"\$(kubectl -n vomsis get pvc -o name | grep -c state-vomsis-vomsis-connect)\" = 1 ]"
+    wait_for "the claims of the Pods that are gone are gone" 30 claims_are 1
     pods_ready 1
     ok "scaled to 3 and back; the claims went with their Pods"
     h rollback vomsis --wait --timeout 60s >/dev/null
@@ -178,12 +187,12 @@ moved() { [ "$(k get pod vomsis-vomsis-connect-0 -o jsonpath='{.spec.nodeName}')
 
 uninstalls() {
     h uninstall vomsis --wait --timeout 60s >/dev/null
-    wait_for "the Pods are gone" 30 bash -c "[ -z \"\$(kubectl -n vomsis get pod -l app.kubernetes.io/component=connector -o name)\" ]"
+    wait_for "the Pods are gone" 30 pods_are 0
     local left
     left=$(k get statefulset,service,servicemonitor,podmonitor,prometheusrule,pdb,networkpolicy,ingress -o name)
     [ -z "$left" ] || die "left behind: $left"
     [ -n "$(k get pvc -o name)" ] || die "the claims went with the release"
-    k delete pod --all >/dev/null
+    count pod 0
     k delete pvc --all --wait >/dev/null
     ok "uninstalled; only the claims are left"
 }
