@@ -14,6 +14,7 @@ doctor=
 up=
 
 cleanup() {
+    [ -z "$up" ] || podman rm -f -t 0 vomsis-test-cacheless >/dev/null 2>&1 || true
     [ -z "$up" ] || "${compose[@]}" down -v -t 5 >/dev/null 2>&1 || true
     [ -z "$doctor" ] || kill "$doctor" 2>/dev/null || true
     [ -z "$service" ] || kill "$service" 2>/dev/null || true
@@ -117,6 +118,22 @@ answers() { exec 3<>"/dev/tcp/127.0.0.1/$VOMSIS_PORT" && printf 'GET %s HTTP/1.0
 ok "metrics and health answer on 127.0.0.1"
 connector check >"$work/check.log" 2>&1 || { cat "$work/check.log" >&2; fail "check"; }
 ok "check finds everything in order"
+
+# Another group and environment: a second deployment beside the first one, without a cache.
+beside=(--network vomsis-test_default --no-healthcheck --read-only --cap-drop ALL --user 65532:65532)
+podman run -d --name vomsis-test-cacheless "${beside[@]}" \
+    -v "$root/config/compose.yaml:/etc/vomsis/config.yaml:ro" -v "$root/config/compose:/run/keys:ro" \
+    -e VOMSIS__ENV=cacheless -e VOMSIS__KAFKA__GROUP=cacheless -e VOMSIS__KAFKA__TOPIC_PREFIX=cacheless \
+    -e VOMSIS__CONNECTIONS__0__BANK_POS__APP_KEY_FILE=/run/keys/app_key \
+    -e VOMSIS__CONNECTIONS__0__BANK_POS__APP_SECRET_FILE=/run/keys/app_secret \
+    -e VOMSIS__STATE__DIR=/var/lib/nowhere docker.io/library/vomsis-connect:0.1.0 run >/dev/null
+cacheless() { podman logs vomsis-test-cacheless 2>&1; }
+reads() { [ "$(cacheless | grep -c VOM-SRC-007)" -ge 2 ]; }
+wait_until "it reads without a cache" 120 reads
+found=$(cacheless | grep -c VOM-STA-001 || true)
+[ "$found" = 1 ] || { cacheless | grep VOM-STA >&2; fail "it says $found times that there is no cache"; }
+podman rm -f -t 30 vomsis-test-cacheless >/dev/null
+ok "with a folder that cannot be written it runs without a cache, and says so once"
 
 id=$("${compose[@]}" ps -q connector)
 [ "$(podman inspect --format '{{.HostConfig.ReadonlyRootfs}} {{.Config.User}}' "$id")" = "true 65532:65532" ] || fail "the connector is not hardened"

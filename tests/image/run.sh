@@ -16,7 +16,7 @@ cleanup() {
 trap cleanup EXIT
 
 # As the chart's Pod: nothing to write to but what is mounted, no capability, no network of its own.
-strict=(--read-only --cap-drop ALL --security-opt no-new-privileges --network none --tmpfs /tmp --pull never)
+strict=(--read-only --cap-drop ALL --security-opt no-new-privileges --network none --tmpfs /tmp --pull never --no-healthcheck)
 
 field() { podman image inspect --format "{{json .$1}}" "$image"; }
 is() {
@@ -39,7 +39,7 @@ says() { log "$1" | grep -q "$2"; }
 ok "hadolint has nothing to say"
 printf 'FROM debian\nRUN cd /tmp\n' | "$tools/hadolint-$HADOLINT/bin/hadolint" - >/dev/null && fail "hadolint accepts everything"
 
-build_image "$image" "$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo unknown)"
+build_image "$image"
 is Config.User '"65532:65532"'
 is Config.Entrypoint '["/usr/local/bin/vomsis-connect"]'
 is Config.Cmd '["run"]'
@@ -66,6 +66,7 @@ ok "there is one program, and no shell"
 
 version=$(podman run --rm "${strict[@]}" "$image" version)
 grep -q "$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)" <<<"$version" || fail "version: $version"
+grep -q "$REVISION" <<<"$version" || fail "it does not know its revision: $version"
 ok "it runs read-only, without capabilities: $version"
 
 # Everything in one container: the simulator, a mock broker, the connector that reads and writes.
@@ -84,7 +85,7 @@ begin vomsis-any "${strict[@]}" --user 1000770000:0 "$image" sandbox
 wait_until "events flow under any user" 120 says vomsis-any '"op":"CREATED"'
 ok "events flow under user 1000770000"
 
-# A connector whose broker does not answer still opens its cache.
+# A connector whose broker does not answer lives and ends, whoever runs it.
 mkdir "$config"
 sed -e 's#/run/secrets/[a-z_]*#/etc/vomsis/key#; s#kafka:19092#127.0.0.1:1#' "$root/config/compose.yaml" >"$config/config.yaml"
 echo key >"$config/key"
@@ -97,9 +98,7 @@ for user in 65532:65532 1000770000:0 1000770000:1000770000; do
     podman stop -t 60 "$name" >/dev/null
     [ "$(podman inspect --format '{{.State.ExitCode}}' "$name")" = 0 ] || { log "$name" | tail -n 20; fail "as $user it does not end with 0"; }
     [ $((SECONDS - begun)) -lt 50 ] || fail "as $user SIGTERM took $((SECONDS - begun)) s"
-    # The root is read-only and no volume is mounted: it says so once, and goes on.
-    [ "$(log "$name" | grep -c VOM-STA-001)" -le 1 ] || fail "as $user it says more than once that there is no cache"
-    ok "as $user it runs without a broker and a cache, and ends in $((SECONDS - begun)) s"
+    ok "as $user it waits for its broker, and ends in $((SECONDS - begun)) s"
 done
 
 podman save -q --format oci-archive -o "$work/image.tar" "$image"
