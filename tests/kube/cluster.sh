@@ -82,8 +82,22 @@ cluster_content() {
     kubectl wait --for=condition=Ready node --all --timeout 60s >/dev/null
 }
 
+# Ends $1.., the last started first: an API server without its etcd never ends by itself. What has
+# not ended after ten seconds is killed.
+end_all() {
+    local index deadline
+    for ((index = $#; index > 0; index--)); do
+        kill "${!index}" 2>/dev/null || continue
+        deadline=$((SECONDS + 10))
+        while kill -0 "${!index}" 2>/dev/null; do
+            [ "$SECONDS" -lt "$deadline" ] || kill -9 "${!index}" 2>/dev/null || true
+            sleep 0.05
+        done
+    done
+    wait "$@" 2>/dev/null || true
+}
+
 cluster_stop() {
-    [ ${#cluster_pids[@]} = 0 ] || kill "${cluster_pids[@]}" 2>/dev/null || true
-    wait "${cluster_pids[@]}" 2>/dev/null || true
+    [ ${#cluster_pids[@]} = 0 ] || end_all "${cluster_pids[@]}"
     cluster_pids=()
 }

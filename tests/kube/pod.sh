@@ -7,8 +7,7 @@ pod_pids=()
 
 pod_stop() {
     [ ! -e "$work/pod/play.log" ] || podman kube down "$work/pod/played.yaml" >/dev/null 2>&1 || true
-    [ ${#pod_pids[@]} = 0 ] || kill "${pod_pids[@]}" 2>/dev/null || true
-    wait "${pod_pids[@]}" 2>/dev/null || true
+    [ ${#pod_pids[@]} = 0 ] || end_all "${pod_pids[@]}"
     # Only a storage of our own is emptied.
     [ "${CONTAINERS_STORAGE_CONF:-}" = "$work/pod/storage.conf" ] || return 0
     podman rm --all --force >/dev/null 2>&1 || true
