@@ -36,8 +36,8 @@ done <"$work/alerts"
 [ "$mutants" -ge 60 ] || fail "only $mutants mutants were tried"
 echo "$(wc -l <"$work/alerts") alerts, $mutants mutants, every one found out"
 
-node monitoring/dashboards.mjs --check
-node monitoring/schema.mjs "$tools/grafana-schema-$GRAFANA_SCHEMA"
+node tests/dashboards/dashboards.mjs --check
+node tests/dashboards/schema.mjs "$tools/grafana-schema-$GRAFANA_SCHEMA"
 
 # Their paths are those in the containers.
 mkdir -p "$work/etc/rules"

@@ -256,9 +256,9 @@ fn look_at_the_dashboards(stage: &Stage) {
         assert!(output.status.success(), "{script}: {printed}\n{complained}");
         println!("{script}: {printed}");
     };
-    node("monitoring/answers.mjs", &[&stage.prometheus.url(), "15s"]);
+    node("tests/dashboards/answers.mjs", &[&stage.prometheus.url(), "15s"]);
     if let Some(folder) = environment("VOMSIS_PICTURES") {
-        node("monitoring/pictures.mjs", &[&stage.prometheus.url(), &folder]);
+        node("tests/dashboards/pictures.mjs", &[&stage.prometheus.url(), &folder]);
     }
 }
 
@@ -296,7 +296,7 @@ fn the_dashboards_check_goes_red_where_nothing_is_scraped() {
     let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let prometheus = Prometheus::start(nobody, nobody);
     let mut command = Command::new("node");
-    command.arg(in_repository("monitoring/answers.mjs")).arg(prometheus.url());
+    command.arg(in_repository("tests/dashboards/answers.mjs")).arg(prometheus.url());
     let output = command.output().expect("Node.js runs");
     assert!(!output.status.success(), "{output:?}");
     let complaints = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-// Checks the dashboards against Grafana's own types: `node monitoring/schema.mjs CACHE_FOLDER`,
+// Checks the dashboards against Grafana's own types: `node tests/dashboards/schema.mjs CACHE_FOLDER`,
 // the folder that tests/tools/fetch.sh made. Proves too that a wrong dashboard is refused.
 import { createRequire } from "node:module";
 import { readFileSync, readdirSync } from "node:fs";
@@ -8,7 +8,7 @@ const cache = resolve(process.argv[2]);
 const Ajv = createRequire(join(cache, "package.json"))("ajv");
 const schema = JSON.parse(readFileSync(join(cache, "dashboard.schema.json"), "utf8"));
 const validate = new Ajv({ strict: false, allErrors: true }).compile(schema);
-const folder = new URL("../helm/vomsis-connect/files/dashboards/", import.meta.url);
+const folder = new URL("../../helm/vomsis-connect/files/dashboards/", import.meta.url);
 const read = (name) => JSON.parse(readFileSync(new URL(name, folder), "utf8"));
 
 const files = readdirSync(folder).filter((name) => name.endsWith(".json")).sort();

@@ -1,4 +1,4 @@
-// Draws the dashboards from a live Prometheus: `node monitoring/pictures.mjs URL FOLDER`. Grafana
+// Draws the dashboards from a live Prometheus: `node tests/dashboards/pictures.mjs URL FOLDER`. Grafana
 // is not needed, and not quite what it looks like: the same layout, queries, units and thresholds.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

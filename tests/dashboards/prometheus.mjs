@@ -1,7 +1,7 @@
 // Asks a live Prometheus what Grafana would ask for a dashboard.
 import { readFileSync, readdirSync } from "node:fs";
 
-const FOLDER = new URL("../helm/vomsis-connect/files/dashboards/", import.meta.url);
+const FOLDER = new URL("../../helm/vomsis-connect/files/dashboards/", import.meta.url);
 
 /** The shipped dashboards, read as Grafana reads them. */
 export function shipped() {

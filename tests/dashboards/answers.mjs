@@ -1,5 +1,5 @@
 // Whether each query of each dashboard is answered by a live Prometheus, with something, and
-// something that is a number: `node monitoring/answers.mjs http://127.0.0.1:9090 [RATE_INTERVAL]`.
+// something that is a number: `node tests/dashboards/answers.mjs http://127.0.0.1:9090 [RATE_INTERVAL]`.
 import { expanded, lately, now, shipped } from "./prometheus.mjs";
 
 const [base, rate = "1m"] = process.argv.slice(2);

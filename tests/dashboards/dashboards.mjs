@@ -1,9 +1,9 @@
-// Makes the dashboards' JSON from panels.mjs: `node monitoring/dashboards.mjs` writes it into the
+// Makes the dashboards' JSON from panels.mjs: `node tests/dashboards/dashboards.mjs` writes it into the
 // chart, with `--check` it only says which file is not what it would write.
 import { readFileSync, writeFileSync } from "node:fs";
 import { dashboards } from "./panels.mjs";
 
-const FOLDER = new URL("../helm/vomsis-connect/files/dashboards/", import.meta.url);
+const FOLDER = new URL("../../helm/vomsis-connect/files/dashboards/", import.meta.url);
 const DATASOURCE = { type: "prometheus", uid: "${datasource}" };
 const NOTE_OF = (book) => (book === "README" ? "docs/runbooks/README.md" : `docs/runbooks/${book}.md`);
 const LABELS = { job: "Job", instance: "Instance", connection: "Connection", stream: "Stream" };
@@ -125,7 +125,7 @@ for (const described of dashboards) {
   const text = `${JSON.stringify(dashboard(described), null, 2)}\n`;
   if (!process.argv.includes("--check")) writeFileSync(file, text);
   else if (readFileSync(file, "utf8") !== text) {
-    console.error(`${described.file}.json is not what panels.mjs says: node monitoring/dashboards.mjs`);
+    console.error(`${described.file}.json is not what panels.mjs says: node tests/dashboards/dashboards.mjs`);
     stale += 1;
   }
 }
