@@ -1,6 +1,7 @@
 //! `/metrics` of the real binary: complete from the first scrape on, true after rows, faults and a
 //! changed secret, and never with a label that grows or tells something private.
 
+mod many;
 mod queries;
 
 use std::{

@@ -14,6 +14,7 @@ mod storm;
 mod tail;
 mod takeover;
 mod truth;
+mod upgrade;
 
 use std::time::Duration;
 
