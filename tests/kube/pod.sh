@@ -96,7 +96,7 @@ END
 }
 
 answers() { [ "$(curl -s -o /dev/null -w '%{http_code}' --max-time 3 "http://127.0.0.1:$http$1")" = 200 ]; }
-events() { curl -s --max-time 3 "http://127.0.0.1:$http/metrics" | grep -q '^vomsis_kafka_produced_records_total{topic="vomsis.bank.transactions"} [1-9]'; }
+events() { curl -s --max-time 3 "http://127.0.0.1:$http/metrics" | grep '^vomsis_kafka_produced_records_total{topic="vomsis.bank.transactions"} [1-9]' >/dev/null; }
 
 pod_runs() {
     pod=$work/pod
