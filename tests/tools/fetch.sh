@@ -94,11 +94,11 @@ programs() {
     case $1 in
         monitoring) echo "node" ;;
         image) echo "buildah podman runc debootstrap" ;;
-        compose) echo "buildah podman runc netavark debootstrap" ;;
+        compose) echo "buildah podman runc netavark aardvark-dns iptables debootstrap" ;;
     esac
 }
 
-# netavark lies outside PATH.
+# netavark and aardvark-dns lie outside PATH.
 installed() { has "$1" || [ -x "/usr/lib/podman/$1" ]; }
 
 if [ "${1:-}" = --have ]; then
@@ -116,7 +116,7 @@ fi
 [ $# -gt 0 ] || fail "which target? monitoring, image or compose"
 for target in "$@"; do
     for program in $(programs "$target"); do
-        installed "$program" || fail "$program is missing (Debian: apt-get install --no-install-recommends buildah podman runc netavark aardvark-dns catatonit debootstrap nodejs)"
+        installed "$program" || fail "$program is missing (Debian: apt-get install --no-install-recommends buildah podman runc netavark aardvark-dns iptables catatonit debootstrap nodejs)"
     done
     for folder in $(folders "$target"); do
         case $folder in
