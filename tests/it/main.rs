@@ -24,6 +24,8 @@ mod metrics;
 #[cfg(test)]
 mod monitoring;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod payments;
 #[cfg(test)]
 mod schemas;

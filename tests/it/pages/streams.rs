@@ -1,0 +1,141 @@
+//! `docs/streams.md`, from the list of topics and the schemas.
+
+use std::{fmt::Write, path::Path};
+
+use serde_json::Value;
+use vomsis_connect::{
+    config,
+    domain::{ids::Stream, schemas},
+    kafka::topics,
+};
+
+use super::{assert_committed, cell};
+
+const INTRODUCTION: &str = "# Topics and events
+
+Read with `isolation.level=read_committed`: what a transaction that was aborted wrote is else visible too.
+Values are Avro in the Confluent wire format (a zero byte, the schema's id, the datum), subject
+`<topic>-value`; keys are UTF-8 text, partitioned as a Java producer would (`murmur2`), so streams that
+share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_id`), `ce_source`
+(`/vomsis/<connection>/<stream>`), `ce_type`, `ce_specversion`, `ce_time`, `content-type`.
+
+- The same row comes again only with other content: `meta.op` is then `UPDATED` and `meta.version` one more.
+  Keep the highest version of each `meta.source_id`; `meta.event_id` is the same for the same version,
+  whichever process wrote it.
+- Within a partition the versions of a row come in order. Rows of one account come by their ids as long as
+  nothing comes late; a late one comes when it is found.
+- Money is `decimal(23,5)` with the sign as sent, a rate is percent in `decimal(12,6)`; neither is rounded.
+  A time is UTC in milliseconds, read as Europe/Istanbul; `_local` keeps the text as it came.
+- An enumeration of a source is text with a list of the values known today (`allowed`) and `UNKNOWN`; where
+  the source may say more, `_raw` beside it keeps its word.
+- Reference topics are compacted: the latest value of a key counts, an empty value means that the entity is
+  gone.
+- `<prefix>.internal.*` are the connector's own; their bytes may change with any version.
+
+`vomsis` stands for `kafka.topic_prefix`. This page is made from the program and from `schemas/`;
+`UPDATE=1 cargo test --test it pages::` writes it.
+";
+
+/// What the key of a topic is made of.
+fn key(suffix: &str) -> &'static str {
+    match suffix {
+        "bank.transactions" => "connection/account_id",
+        "pos.transactions" => "connection/station_id",
+        "tos.payments" => "connection/institution_code",
+        "virtual-pos.transactions" | "payment.commands" | "payment.results" => {
+            "connection/reference_no"
+        }
+        "payment.commands.rejected" => "as the command came",
+        "deletions" | "quarantine" => "as the row's own topic",
+        "reference.installments" => "connection/family/pos_id/installment/currency",
+        "internal.assignment" => "none, holds no records",
+        "internal.state" => "connection/stream/entity[/day/chunk]",
+        "internal.payment-journal" => "connection/reference_no/command_id",
+        other => {
+            assert!(other.starts_with("reference."), "{other} has no key here");
+            "connection/id"
+        }
+    }
+}
+
+fn topics_table(page: &mut String) {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/full.yaml");
+    let kafka = config::load(&example, std::iter::empty()).unwrap().config.kafka;
+    *page += "\n## Topics\n\n| topic | key | value | cleanup |\n|---|---|---|---|\n";
+    for topic in topics::desired(&kafka, true) {
+        let suffix = topic.name.strip_prefix("vomsis.").unwrap();
+        let schema = schemas::ALL.iter().find(|schema| schema.topic_suffix == suffix);
+        let value = match (schema, suffix) {
+            (Some(schema), _) => format!("[{0}](#{1})", schema.name, schema.name.to_lowercase()),
+            (None, topics::REJECTED_COMMANDS) => "the command's bytes, headers say why".to_owned(),
+            (None, topics::ASSIGNMENT) => "none".to_owned(),
+            (None, _) => "the connector's own".to_owned(),
+        };
+        let cleanup = topic.cleanup.map_or("any", topics::Cleanup::as_str);
+        writeln!(page, "| `{}` | `{}` | {value} | {cleanup} |", topic.name, key(suffix)).unwrap();
+    }
+}
+
+/// An Avro type in a few words; a record is described once, by its own table.
+fn kind(schema: &Value, records: &mut Vec<Value>) -> String {
+    match schema {
+        Value::String(name) => name.rsplit('.').next().unwrap().to_owned(),
+        Value::Array(options) => {
+            let options = options.iter().filter(|option| *option != "null");
+            let kinds: Vec<_> = options.map(|option| kind(option, records)).collect();
+            format!("{}, optional", kinds.join(" or "))
+        }
+        _ => match (schema["logicalType"].as_str(), schema["type"].as_str().unwrap()) {
+            (Some("decimal"), _) => format!("decimal({},{})", schema["precision"], schema["scale"]),
+            (Some(logical), _) => logical.to_owned(),
+            (None, "array") => format!("list of {}", kind(&schema["items"], records)),
+            (None, "record") => {
+                records.push(schema.clone());
+                schema["name"].as_str().unwrap().to_owned()
+            }
+            (None, plain) => plain.to_owned(),
+        },
+    }
+}
+
+fn record_table(record: &Value, page: &mut String, seen: &mut Vec<String>) {
+    let name = record["name"].as_str().unwrap().to_owned();
+    if seen.contains(&name) {
+        return;
+    }
+    writeln!(page, "\n### {name}\n\n{}\n", record["doc"].as_str().unwrap()).unwrap();
+    *page += "| field | type | class | meaning |\n|---|---|---|---|\n";
+    seen.push(name);
+    let mut below = Vec::new();
+    for field in record["fields"].as_array().unwrap() {
+        let name = field["name"].as_str().unwrap();
+        let kind = kind(&field["type"], &mut below);
+        let class = field["pii"].as_str().unwrap();
+        let mut doc = cell(field["doc"].as_str().unwrap());
+        if let Some(allowed) = field["allowed"].as_array() {
+            let words: Vec<_> = allowed.iter().filter_map(Value::as_str).collect();
+            write!(doc, " One of {}.", words.join(", ")).unwrap();
+        }
+        writeln!(page, "| `{name}` | {kind} | {class} | {doc} |").unwrap();
+    }
+    for record in &below {
+        record_table(record, page, seen);
+    }
+}
+
+#[test]
+fn the_page_of_the_streams_is_what_the_program_writes() {
+    let mut page = INTRODUCTION.to_owned();
+    topics_table(&mut page);
+    page += "\n## Records\n\nThe class says what a field may tell: N nothing, C commercial secret, I \
+           identifier, P personal, F free text, K masked card. `privacy` in the\n[configuration]\
+           (configuration.md) decides what is done with each class.\n";
+    let mut seen = Vec::new();
+    for schema in schemas::ALL {
+        record_table(&serde_json::from_str(schema.json).unwrap(), &mut page, &mut seen);
+    }
+    for stream in Stream::ALL {
+        assert!(page.contains(&format!("`vomsis.{}`", stream.topic_suffix())), "{stream}");
+    }
+    assert_committed("docs/streams.md", &page);
+}
