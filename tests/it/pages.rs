@@ -7,6 +7,28 @@ mod streams;
 
 use std::{fs, path::Path};
 
+/// Every page for people, by its path in the repository.
+pub(crate) fn all() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::from(["README.md", "ARCHITECTURE.md", "helm/vomsis-connect/README.md"])
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    below(&root.join("docs"), root, &mut found);
+    found
+}
+
+fn below(folder: &Path, root: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            below(&path, root, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path.strip_prefix(root).unwrap().display().to_string());
+        }
+    }
+}
+
 /// Fails where a page is not what was generated; `UPDATE=1` writes it.
 #[track_caller]
 fn assert_committed(page: &str, generated: &str) {

@@ -1,25 +1,35 @@
-//! Every command of README.md runs.
+//! Every command of the pages that a new user follows runs. In the documentation a fenced block marked
+//! `sh` is runnable, and only these pages have such blocks.
 
-use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use super::stage::Stage;
-use crate::harness::{http, ports::free_port, process::Process, wait::wait_until};
+use crate::{
+    harness::{http, ports::free_port, process::Process, wait::wait_until},
+    pages,
+};
 
 const DEADLINE: Duration = Duration::from_secs(120);
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vomsis-connect");
 /// The listener that the README's status command names.
 const LISTENER: &str = "127.0.0.1:8080";
 
+const RUNNABLE: [&str; 2] = ["README.md", "docs/getting-started.md"];
+
 /// Commands that are not run here, and why.
-const LEFT_OUT: [(&str, &str); 2] = [
+const LEFT_OUT: [(&str, &str); 3] = [
     ("cargo run --release -- sandbox", "a release build; cli::sandbox runs the same command"),
+    ("cargo run --release -- sandbox --for 30s", "as above"),
     ("make test", "it is what runs this test"),
 ];
 
+fn read(page: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap()
+}
+
 /// The lines of the fenced `sh` blocks, without comments.
-fn commands() -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = std::fs::read_to_string(path).unwrap();
+fn commands(page: &str) -> Vec<String> {
+    let text = read(page);
     let blocks = text.split("```").skip(1).step_by(2);
     blocks
         .filter_map(|block| block.strip_prefix("sh\n"))
@@ -31,12 +41,28 @@ fn commands() -> Vec<String> {
 
 #[test]
 fn every_command_of_the_readme_runs() {
-    let commands = commands();
-    assert!(commands.len() >= 10, "{commands:?}");
+    run_all("readme", RUNNABLE[0], 10);
+}
+
+#[test]
+fn every_command_of_getting_started_runs() {
+    run_all("started", RUNNABLE[1], 7);
+}
+
+#[test]
+fn what_is_left_out_stands_there_and_no_other_page_claims_to_be_runnable() {
+    let runnable: Vec<_> = RUNNABLE.into_iter().flat_map(commands).collect();
     for (left_out, why) in LEFT_OUT {
-        assert!(commands.iter().any(|c| c == left_out), "not in the README: {left_out} ({why})");
+        assert!(runnable.iter().any(|line| line == left_out), "nowhere: {left_out} ({why})");
     }
-    let stage = Stage::new("readme");
+    let marked = pages::all().into_iter().filter(|page| read(page).contains("```sh\n"));
+    assert_eq!(marked.collect::<BTreeSet<_>>(), RUNNABLE.map(str::to_owned).into());
+}
+
+fn run_all(test: &str, page: &str, at_least: usize) {
+    let commands = commands(page);
+    assert!(commands.len() >= at_least, "{commands:?}");
+    let stage = Stage::new(test);
     let config = std::fs::read_to_string(stage.home.path().join("config.yaml")).unwrap();
     let listener = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let config = config.replace("127.0.0.1:0", &listener.to_string());
@@ -60,7 +86,7 @@ fn every_command_of_the_readme_runs() {
             stage.home.write("config.yaml", &config);
         }
     }
-    let mut connector = connector.expect("the README runs the connector");
+    let mut connector = connector.expect("the page runs the connector");
     connector.sigterm();
     assert_eq!(connector.wait(DEADLINE), 0);
 }
