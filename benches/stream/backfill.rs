@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use crate::{
     bare,
-    connector::{DEADLINE, cpu_seconds, home, judged, metric, resident_mb},
+    connector::home,
     harness::{
         kafka::shared_broker,
         topics::{create_topic, read_to_end, unique_prefix},
     },
+    measure::{DEADLINE, cpu_seconds, judged, metric, resident_mb},
     source::{Size, Source},
 };
 

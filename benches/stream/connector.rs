@@ -1,21 +1,9 @@
-//! The connector as a process, and what it costs.
-
-use std::{fs, time::Duration};
+//! The configuration of a connector that follows the source.
 
 use crate::{
-    harness::{
-        http,
-        kafka::shared_broker,
-        process::{Home, Process},
-        registry::shared_registry,
-    },
+    harness::{kafka::shared_broker, process::Home, registry::shared_registry},
     source::Source,
 };
-
-/// Long enough for a machine that is busy with something else.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(900);
-/// Kernel ticks a second: `sysconf(_SC_CLK_TCK)` is 100 on every Linux.
-const TICKS: f64 = 100.0;
 
 /// A configuration that follows all accounts of the source; `start_days` before today.
 pub(crate) fn home(source: &Source, prefix: &str, start_days: u32) -> Home {
@@ -39,39 +27,4 @@ http: {{listen: "127.0.0.1:0"}}
     home.write("key", "benchmark");
     home.write("secret", "benchmark");
     home
-}
-
-/// The sum of all series of a metric that have these words among their labels.
-pub(crate) fn metric(process: &mut Process, name: &str, labels: &str) -> f64 {
-    let address = process.address(DEADLINE);
-    let body = http::get(address, "/metrics").map(|answer| answer.body).unwrap_or_default();
-    body.lines()
-        .filter(|line| line.starts_with(name) && line.contains(labels))
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .sum()
-}
-
-/// CPU seconds of all its threads so far, user and system.
-pub(crate) fn cpu_seconds(process: &Process) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap();
-    // The name in brackets may hold spaces; utime and stime are the 12th and 13th field behind it.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks = |i: usize| fields.get(i).unwrap().parse::<f64>().unwrap();
-    (ticks(11) + ticks(12)) / TICKS
-}
-
-/// Whether a figure is within its goal, in words.
-pub(crate) fn judged(seen: f64, at_most: f64) -> String {
-    let word = if seen <= at_most { "met" } else { "NOT MET" };
-    format!("goal {at_most}: {word}")
-}
-
-/// Resident memory in MB, now and at its highest.
-pub(crate) fn resident_mb(process: &Process) -> (f64, f64) {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
-    let value = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1000.0
-    };
-    (value("VmRSS"), value("VmHWM"))
 }

@@ -8,6 +8,8 @@
 #[expect(dead_code, reason = "the tests use all of it")]
 #[path = "../../tests/it/harness/mod.rs"]
 mod harness;
+#[path = "../measure/mod.rs"]
+mod measure;
 
 mod backfill;
 mod bare;

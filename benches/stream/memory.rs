@@ -6,8 +6,9 @@ use std::{
 };
 
 use crate::{
-    connector::{DEADLINE, cpu_seconds, home, judged, metric, resident_mb},
+    connector::home,
     harness::{process::Process, topics::unique_prefix},
+    measure::{DEADLINE, cpu_seconds, judged, metric, resident_mb},
     source::{Size, Source},
 };
 
