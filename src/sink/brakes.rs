@@ -20,8 +20,8 @@ use super::{
     journal::{Entry, Status},
 };
 
-/// The configured limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The configured limits; by default nothing may be executed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The largest amount of one refund.
     pub max_amount: Option<Money>,
@@ -101,7 +101,7 @@ struct Sums {
 }
 
 /// The state of all brakes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Brakes {
     limits: Limits,
     stops: BTreeMap<StopSource, String>,
@@ -119,6 +119,12 @@ impl Brakes {
             connections: BTreeMap::new(),
             reserved: BTreeMap::new(),
         }
+    }
+
+    /// The same sums and stops under these limits.
+    #[must_use]
+    pub fn under(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Holds the kill switch down.

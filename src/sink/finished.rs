@@ -48,15 +48,19 @@ impl Default for Finished {
 }
 
 impl Finished {
-    /// Remembers where a finished command's story lies; a newer place takes the older one's.
+    /// Remembers where a finished command's story lies; a newer place takes the older one's. Says
+    /// whether the command was not known yet.
     ///
     /// # Errors
     /// Where the place is beyond what is packed.
-    pub fn insert(&mut self, key: &CommandKey, place: Place) -> Result<(), OutOfRange> {
+    pub fn insert(&mut self, key: &CommandKey, place: Place) -> Result<bool, OutOfRange> {
         let row = Row { hash: hash_of(key), place: pack(place)? };
         let shard = &mut self.shards[shard_of(row.hash)];
         match shard.binary_search_by(|other| other.hash.cmp(&row.hash)) {
-            Ok(at) => shard[at] = row,
+            Ok(at) => {
+                shard[at] = row;
+                Ok(false)
+            }
             Err(at) => {
                 if shard.len() == shard.capacity() {
                     // An eighth more, where a vector's own growth would double.
@@ -64,9 +68,9 @@ impl Finished {
                 }
                 shard.insert(at, row);
                 self.count += 1;
+                Ok(true)
             }
         }
-        Ok(())
     }
 
     /// Where a command's story lies, if it is finished.

@@ -112,10 +112,11 @@ pub struct Stories {
 }
 
 impl Stories {
-    /// Remembers where a finished story lies.
-    pub fn insert(&mut self, key: &CommandKey, place: Place) {
-        if let Err(OutOfRange(place)) = self.packed.insert(key, place) {
-            self.far.insert(key.clone(), place);
+    /// Remembers where a finished story lies; says whether it was not known yet.
+    pub fn insert(&mut self, key: &CommandKey, place: Place) -> bool {
+        match self.packed.insert(key, place) {
+            Ok(is_new) => is_new,
+            Err(OutOfRange(place)) => self.far.insert(key.clone(), place).is_none(),
         }
     }
 

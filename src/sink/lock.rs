@@ -26,6 +26,7 @@ use crate::{
 };
 
 use super::{
+    brakes::Brakes,
     command::CommandKey,
     finished::Place,
     journal::{
@@ -165,8 +166,8 @@ pub struct Locked {
 pub struct Journal {
     /// Commands that are not finished, parked ones included.
     pub open: HashMap<CommandKey, Entry>,
-    /// Finished commands that still count for a day's cap.
-    pub recent: HashMap<CommandKey, Entry>,
+    /// What the finished ones add to the caps of yesterday and today.
+    pub finished: Brakes,
     /// Where the finished ones lie.
     pub stories: Stories,
     /// The newest owner.
@@ -269,25 +270,26 @@ impl Journal {
 
     fn forget(&mut self, key: &CommandKey) {
         self.open.remove(key);
-        self.recent.remove(key);
         self.stories.remove(key);
         self.forgettable.remove(key);
     }
 
     fn take_over(&mut self, entry: Entry, place: Place, now: Timestamp) {
         let key = entry.key().clone();
-        self.forget(&key);
         if !entry.status().is_finished() {
+            self.forget(&key);
             self.open.insert(key, entry);
             return;
         }
-        self.stories.insert(&key, place);
-        if is_forgettable(&entry, now) {
-            self.forgettable.insert(key.clone(), place.partition);
-        }
+        self.open.remove(&key);
+        let is_new = self.stories.insert(&key, place);
         let yesterday = now.local_day().plus(-1);
-        if entry.intended_at().is_some_and(|at| at.local_day() >= yesterday) {
-            self.recent.insert(key, entry);
+        // Nothing follows a finished story: should it be there twice, it still counts once.
+        if is_new && entry.intended_at().is_some_and(|at| at.local_day() >= yesterday) {
+            self.finished.add(&entry);
+        }
+        if is_forgettable(&entry, now) {
+            self.forgettable.insert(key, place.partition);
         }
     }
 }
@@ -382,3 +384,7 @@ fn forget(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "lock_tests.rs"]
+mod tests;

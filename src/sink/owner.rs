@@ -28,7 +28,7 @@ use crate::{
 
 use super::{
     archive::Archive,
-    brakes::{Brakes, Limits},
+    brakes::Limits,
     clerk::Clerk,
     desk::{Desk, Failure, Fixed, now},
     dispatch::Dispatcher,
@@ -265,8 +265,8 @@ impl Work {
                 drop(told.send(outcome));
             })
             .map_err(|error| Refusal::passing(&error))?;
-        let mut brakes = Brakes::new(Limits::from(&parts.sink));
-        journal.open.values().chain(journal.recent.values()).for_each(|entry| brakes.add(entry));
+        let mut brakes = journal.finished.under(Limits::from(&parts.sink));
+        journal.open.values().for_each(|entry| brakes.add(entry));
         let fixed = Fixed {
             epoch,
             policy: Policy::from(&parts.sink),
