@@ -112,9 +112,9 @@ const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
             ("queue.buffering.max.messages", "100000"),
             ("batch.size", "1000000"),
         ],
-        Role::StateReader => {
-            &[("fetch.wait.max.ms", "50"), ("queued.max.messages.kbytes", "16384")]
-        }
+        // What is fetched ahead stays resident after a restore: threads come and go, the
+        // allocator keeps what they had.
+        Role::StateReader => &[("fetch.wait.max.ms", "50"), ("queued.max.messages.kbytes", "4096")],
         Role::GroupMember { .. } => &[
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),

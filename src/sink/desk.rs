@@ -90,14 +90,39 @@ struct Open {
 #[derive(Debug)]
 struct State {
     open: HashMap<CommandKey, Open>,
+    /// Those of the open ones that are in doubt or parked, each with since when: thousands may be
+    /// open, and every step of each of them is counted.
+    doubts: HashMap<CommandKey, (CommandType, Timestamp)>,
     brakes: Brakes,
 }
 
 impl State {
-    /// Commands in doubt or parked, each with since when.
+    fn new(open: HashMap<CommandKey, Open>, brakes: Brakes) -> Self {
+        let entries = open.values().map(|open| &open.entry);
+        let doubts = entries.filter_map(|entry| Some((entry.key().clone(), doubt(entry)?)));
+        Self { doubts: doubts.collect(), open, brakes }
+    }
+
+    /// Takes a command's new standing over.
+    fn put(&mut self, entry: &Entry, partition: i32) {
+        let key = entry.key().clone();
+        match doubt(entry) {
+            Some(doubt) => {
+                self.doubts.insert(key.clone(), doubt);
+            }
+            None => {
+                self.doubts.remove(&key);
+            }
+        }
+        if entry.status().is_finished() {
+            self.open.remove(&key);
+        } else {
+            self.open.insert(key, Open { entry: entry.clone(), partition });
+        }
+    }
+
     fn doubts(&self) -> Vec<(CommandType, Timestamp)> {
-        let since = |open: &Open| Some((open.entry.outline().kind, doubted_since(&open.entry)?));
-        self.open.values().filter_map(since).collect()
+        self.doubts.values().copied().collect()
     }
 }
 
@@ -150,7 +175,7 @@ impl Desk {
             let partition = entry.arrival().map_or(0, |arrival| arrival.partition);
             (entry.key().clone(), Open { entry, partition })
         });
-        let state = State { open: open.collect(), brakes };
+        let state = State::new(open.collect(), brakes);
         fixed.tally.doubts(&state.doubts());
         let state = Mutex::new(state);
         let (brakes_changed, _) = watch::channel(0);
@@ -242,14 +267,9 @@ impl Desk {
     }
 
     fn remember(&self, before: &Entry, after: &Entry, partition: i32) {
-        let key = after.key().clone();
         let mut state = self.state();
         state.brakes.moved(before, after);
-        if after.status().is_finished() {
-            state.open.remove(&key);
-        } else {
-            state.open.insert(key, Open { entry: after.clone(), partition });
-        }
+        state.put(after, partition);
         let doubts = state.doubts();
         drop(state);
         self.fixed.tally.moved(after);
@@ -271,8 +291,8 @@ impl Desk {
             self.fixed.tally.moved(&entry);
             if !entry.status().is_finished() {
                 open.push(entry.key().clone());
-                state.open.insert(entry.key().clone(), Open { entry, partition });
             }
+            state.put(&entry, partition);
         }
         drop(state);
         for key in open {
@@ -318,6 +338,11 @@ impl Desk {
             headers: Some(publication.headers),
         })
     }
+}
+
+/// What is counted of a command in doubt or parked; nothing of the others.
+fn doubt(entry: &Entry) -> Option<(CommandType, Timestamp)> {
+    doubted_since(entry).map(|since| (entry.outline().kind, since))
 }
 
 /// Since when nobody knows; nothing where somebody does.

@@ -7,8 +7,11 @@
 
 use super::{command::CommandKey, payload::short_sha256};
 
-/// A power of two; shards keep the cost of one insertion small without room for doubling.
+/// A power of two; a million commands are some 250 rows a shard, which are looked through.
 const SHARDS: usize = 4096;
+/// Rows that a shard grows by. Pages are all of one size and never move: vectors that grow would
+/// leave as many holes behind as they hold.
+const PAGE_ROWS: usize = 32;
 const PARTITION_BITS: u32 = 16;
 const OFFSET_BITS: u32 = 48;
 
@@ -36,14 +39,57 @@ struct Row {
 /// An index from a command's key to its place.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// By the first bits of the hash; each sorted by hash.
-    shards: Vec<Vec<Row>>,
+    /// By the first bits of the hash.
+    shards: Vec<Shard>,
     count: usize,
+}
+
+/// Rows in no order; every page is full but the last one, which is never empty.
+#[derive(Debug, Clone, Default)]
+struct Shard(Vec<Vec<Row>>);
+
+impl Shard {
+    fn find(&mut self, hash: [u64; 2]) -> Option<&mut Row> {
+        self.0.iter_mut().flatten().find(|row| row.hash == hash)
+    }
+
+    fn push(&mut self, row: Row) {
+        match self.0.last_mut() {
+            Some(page) if page.len() < PAGE_ROWS => page.push(row),
+            Some(_) | None => {
+                let mut page = Vec::with_capacity(PAGE_ROWS);
+                page.push(row);
+                self.0.push(page);
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<Row> {
+        let page = self.0.last_mut()?;
+        let row = page.pop();
+        if page.is_empty() {
+            self.0.pop();
+        }
+        row
+    }
+
+    /// The last row takes the place of the one that goes.
+    fn remove(&mut self, hash: [u64; 2]) -> bool {
+        if self.find(hash).is_none() {
+            return false;
+        }
+        if let Some(last) = self.pop()
+            && let Some(row) = self.find(hash)
+        {
+            *row = last;
+        }
+        true
+    }
 }
 
 impl Default for Finished {
     fn default() -> Self {
-        Self { shards: vec![Vec::new(); SHARDS], count: 0 }
+        Self { shards: vec![Shard::default(); SHARDS], count: 0 }
     }
 }
 
@@ -56,43 +102,28 @@ impl Finished {
     pub fn insert(&mut self, key: &CommandKey, place: Place) -> Result<bool, OutOfRange> {
         let row = Row { hash: hash_of(key), place: pack(place)? };
         let shard = &mut self.shards[shard_of(row.hash)];
-        match shard.binary_search_by(|other| other.hash.cmp(&row.hash)) {
-            Ok(at) => {
-                shard[at] = row;
-                Ok(false)
-            }
-            Err(at) => {
-                if shard.len() == shard.capacity() {
-                    // An eighth more, where a vector's own growth would double.
-                    shard.reserve_exact(shard.len() / 8 + 4);
-                }
-                shard.insert(at, row);
-                self.count += 1;
-                Ok(true)
-            }
+        if let Some(known) = shard.find(row.hash) {
+            *known = row;
+            return Ok(false);
         }
+        shard.push(row);
+        self.count += 1;
+        Ok(true)
     }
 
     /// Where a command's story lies, if it is finished.
     pub fn get(&self, key: &CommandKey) -> Option<Place> {
         let hash = hash_of(key);
-        let shard = &self.shards[shard_of(hash)];
-        let at = shard.binary_search_by(|row| row.hash.cmp(&hash)).ok()?;
-        shard.get(at).map(|row| unpack(row.place))
+        let mut rows = self.shards[shard_of(hash)].0.iter().flatten();
+        rows.find(|row| row.hash == hash).map(|row| unpack(row.place))
     }
 
     /// Forgets a command, with its entry; says whether it was known.
     pub fn remove(&mut self, key: &CommandKey) -> bool {
         let hash = hash_of(key);
-        let shard = &mut self.shards[shard_of(hash)];
-        match shard.binary_search_by(|row| row.hash.cmp(&hash)) {
-            Ok(at) => {
-                shard.remove(at);
-                self.count -= 1;
-                true
-            }
-            Err(_) => false,
-        }
+        let is_known = self.shards[shard_of(hash)].remove(hash);
+        self.count -= usize::from(is_known);
+        is_known
     }
 
     /// Commands that are known.
@@ -107,8 +138,12 @@ impl Finished {
 
     /// Bytes that the index takes, unused room included.
     pub fn memory_bytes(&self) -> usize {
-        let rows: usize = self.shards.iter().map(Vec::capacity).sum();
-        rows * size_of::<Row>() + self.shards.capacity() * size_of::<Vec<Row>>() + size_of::<Self>()
+        let pages = self.shards.iter().map(|shard| {
+            let rows: usize = shard.0.iter().map(Vec::capacity).sum();
+            rows * size_of::<Row>() + shard.0.capacity() * size_of::<Vec<Row>>()
+        });
+        let shards = self.shards.capacity() * size_of::<Shard>();
+        pages.sum::<usize>() + shards + size_of::<Self>()
     }
 }
 
