@@ -6,6 +6,7 @@
 //! journal with one another.
 
 mod again;
+mod answers;
 mod asleep;
 mod brakes;
 mod canary;
