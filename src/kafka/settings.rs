@@ -120,9 +120,12 @@ const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
             ("heartbeat.interval.ms", "2000"),
             ("queued.max.messages.kbytes", "1024"),
         ],
-        Role::CommandReader => {
-            &[("fetch.wait.max.ms", "500"), ("queued.max.messages.kbytes", "8192")]
-        }
+        Role::CommandReader => &[
+            ("fetch.wait.max.ms", "500"),
+            ("queued.max.messages.kbytes", "8192"),
+            // From which the lag is told.
+            ("statistics.interval.ms", "5000"),
+        ],
         Role::Viewer => &[("fetch.wait.max.ms", "100"), ("queued.max.messages.kbytes", "16384")],
         Role::Speaker => &[("delivery.timeout.ms", "20000")],
         Role::Admin => &[],

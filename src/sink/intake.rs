@@ -1,9 +1,6 @@
 //! Reading the command topic: from where the journal ends, in order, committing nothing.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, thread, time::Duration};
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -17,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::model::Kafka,
     kafka::{
-        context::Logging,
         settings::{Role, client_config},
         topics,
     },
@@ -25,7 +21,7 @@ use crate::{
     telemetry::{events::Event, metrics::Metrics},
 };
 
-use super::ownership::Taken;
+use super::{lag::Lag, ownership::Taken};
 
 /// Records handed over at once: they share one transaction of the journal.
 const BATCH_RECORDS: usize = 500;
@@ -33,7 +29,6 @@ const BATCH_RECORDS: usize = 500;
 const QUEUE_BATCHES: usize = 2;
 const POLL: Duration = Duration::from_millis(100);
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
-const LAG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A record of the command topic, as it lies there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,13 +92,13 @@ pub type Batches = mpsc::Receiver<Vec<Raw>>;
 pub fn start(
     kafka: &Kafka,
     taken: &[Taken],
-    metrics: std::sync::Arc<Metrics>,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) -> Result<Batches, Error> {
     let topic = kafka.topic(topics::COMMANDS);
     let failed = |source| Error::Kafka { topic: topic.clone(), source };
-    let consumer: BaseConsumer<Logging> = client_config(kafka, &Role::CommandReader)
-        .and_then(|config| config.create_with_context(Logging))
+    let consumer: BaseConsumer<Lag> = client_config(kafka, &Role::CommandReader)
+        .and_then(|config| config.create_with_context(Lag::new(topic.clone(), metrics)))
         .map_err(failed)?;
     let mut assignment = TopicPartitionList::new();
     for taken in taken {
@@ -118,7 +113,7 @@ pub fn start(
     }
     consumer.assign(&assignment).map_err(failed)?;
     let (batches, received) = mpsc::channel(QUEUE_BATCHES);
-    let reader = Reader { topic: topic.clone(), consumer, batches, metrics, stop };
+    let reader = Reader { topic: topic.clone(), consumer, batches, stop };
     let thread = thread::Builder::new().name("sink-intake".into()).spawn(move || reader.run());
     match thread {
         Ok(_) => Ok(received),
@@ -128,15 +123,18 @@ pub fn start(
 
 struct Reader {
     topic: String,
-    consumer: BaseConsumer<Logging>,
+    consumer: BaseConsumer<Lag>,
     batches: mpsc::Sender<Vec<Raw>>,
-    metrics: std::sync::Arc<Metrics>,
     stop: CancellationToken,
 }
 
 impl Reader {
     fn run(self) {
-        let mut measured: Option<Instant> = None;
+        self.hand_over();
+        self.consumer.context().forget();
+    }
+
+    fn hand_over(&self) {
         while !self.stop.is_cancelled() {
             match self.gather() {
                 Ok(batch) if batch.is_empty() => {}
@@ -151,10 +149,6 @@ impl Reader {
                     log_event!(Event::CommandsUnreadable, topic = self.topic, %error, "the command topic cannot be read on");
                     return;
                 }
-            }
-            if measured.is_none_or(|at| at.elapsed() >= LAG_INTERVAL) {
-                measured = Some(Instant::now());
-                self.measure();
             }
         }
     }
@@ -174,22 +168,6 @@ impl Reader {
             wait = Duration::ZERO;
         }
         Ok(batch)
-    }
-
-    /// Commands that lie in the topic and were not handed over yet.
-    fn measure(&self) {
-        let Ok(positions) = self.consumer.position() else { return };
-        for element in positions.elements_for_topic(&self.topic) {
-            let Offset::Offset(next) = element.offset() else { continue };
-            let partition = element.partition();
-            // The answer of the last fetch; asking the broker would block a slow one's reader.
-            let Ok((_, high)) = self.consumer.fetch_watermarks(&self.topic, partition, POLL) else {
-                continue;
-            };
-            let lag = (high - next).max(0);
-            let labels = [self.topic.as_str(), &partition.to_string()];
-            self.metrics.command_consumer_lag.with_label_values(&labels).set(lag);
-        }
     }
 }
 

@@ -13,7 +13,7 @@
 //! None of these reads a clock or waits: they are given `now` and answer with times. The shell acts:
 //!
 //! - `ownership`, `lock`, `owner`: which replica runs the sink, its lock and journal, its life
-//! - `intake`, `clerk`: records from the topic, commands into the journal
+//! - `intake`, `lag`, `clerk`: records from the topic, how many wait there, commands into the journal
 //! - `dispatch`, `turn`: whose turn it is, and one turn from look to result
 //! - `desk`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
 //! - `operator`, `words`, `inspect`: what people say, and what they are told; `tally`: what is counted
@@ -31,6 +31,7 @@ pub mod finished;
 pub mod inspect;
 pub mod intake;
 pub mod journal;
+pub mod lag;
 pub mod ledger;
 pub mod lock;
 pub mod look;
