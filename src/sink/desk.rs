@@ -392,3 +392,7 @@ pub fn announce(entry: &Entry) {
         "payment command"
     );
 }
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+pub(super) mod tests;

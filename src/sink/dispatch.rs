@@ -23,6 +23,7 @@ use super::{
     command::CommandKey,
     desk::{Desk, Failure, now},
     journal::Entry,
+    operator::SwitchSeen,
     plan::{Failures, Pause},
     queue::Queue,
     turn::{self, Ended},
@@ -48,8 +49,9 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// With every command that was open when the journal was read.
-    pub fn new(desk: Arc<Desk>, open: &[Entry]) -> Self {
+    /// With every command that was open when the journal was read; only once the kill switch was
+    /// looked at.
+    pub fn new(desk: Arc<Desk>, open: &[Entry], _: &SwitchSeen) -> Self {
         let mut by_connection: BTreeMap<ConnectionId, Vec<&Entry>> = BTreeMap::new();
         for entry in open {
             by_connection.entry(entry.key().connection.clone()).or_default().push(entry);

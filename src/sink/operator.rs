@@ -101,6 +101,13 @@ fn hand_on(records: &mpsc::UnboundedSender<Record>, key: &str, value: &[u8]) -> 
     }
 }
 
+/// The kill switch was looked at: without this, no command is handed out.
+#[derive(Debug)]
+pub struct SwitchSeen {
+    /// What its file said.
+    said: Option<String>,
+}
+
 /// Does what people say until the ownership ends.
 #[derive(Debug)]
 pub struct Operator {
@@ -202,18 +209,21 @@ impl Operator {
         self.desk.entry(key).is_some_and(|entry| *entry.status() == Status::Parked)
     }
 
-    /// Looks for the kill switch's file once, before any command gets its turn.
-    pub fn look_for_file(&self, folder: &Path) -> Option<String> {
+    /// Looks at both hands of the kill switch, before any command gets its turn: a switch that was
+    /// on stays on.
+    pub fn look_at_switch(&self, record: Option<&Stop>, folder: &Path) -> SwitchSeen {
+        self.stop(record);
         let file = folder.join(STOP_FILE);
         let said = heard(&file, std::fs::read_to_string(&file));
         if said.is_some() {
             self.switch(StopSource::File, said.clone());
         }
-        said
+        SwitchSeen { said }
     }
 
-    /// Watches the kill switch's file until the ownership ends; `said` is what it said last.
-    pub async fn watch_file(self: Arc<Self>, folder: PathBuf, mut said: Option<String>) {
+    /// Watches the kill switch's file until the ownership ends.
+    pub async fn watch_file(self: Arc<Self>, folder: PathBuf, seen: SwitchSeen) {
+        let SwitchSeen { mut said } = seen;
         let (file, stop) = (folder.join(STOP_FILE), self.desk.fixed.stop.clone());
         while !stop.is_cancelled() {
             let says = heard(&file, tokio::fs::read_to_string(&file).await);
@@ -254,3 +264,7 @@ fn heard(file: &Path, read: io::Result<String>) -> Option<String> {
         Err(error) => Some(format!("whether the file {file} is there is not known: {error}")),
     }
 }
+
+#[cfg(test)]
+#[path = "operator_tests.rs"]
+mod tests;

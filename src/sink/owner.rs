@@ -285,9 +285,7 @@ impl Work {
             desk: Arc::clone(&desk),
             deployment: lock::deployment(&parts.env, &parts.kafka),
         });
-        // Before anything is handed out: a switch that was on stays on.
-        operator.stop(journal.stop.as_ref());
-        let said = operator.look_for_file(&parts.state_dir);
+        let seen = operator.look_at_switch(journal.stop.as_ref(), &parts.state_dir);
         let records = operator::follow(&parts.kafka, notes, ended.clone())
             .map_err(|error| Refusal::passing(&error))?;
         let metrics = Arc::clone(parts.tally.metrics());
@@ -301,15 +299,16 @@ impl Work {
             member.progress.clone(),
             |suffix| parts.kafka.topic(suffix),
         );
+        let dispatcher = Dispatcher::new(desk, &open, &seen);
         let mut tasks = JoinSet::new();
         let (watcher, folder) = (Arc::clone(&operator), parts.state_dir.clone());
         let decisions = journal.decisions;
         tasks.spawn(async move {
-            watcher.watch_file(folder, said).await;
+            watcher.watch_file(folder, seen).await;
             Ok(())
         });
         tasks.spawn(async move { operator.run(decisions, records).await });
-        tasks.spawn(Dispatcher::new(desk, &open).run(arrived));
+        tasks.spawn(dispatcher.run(arrived));
         tasks.spawn(clerk.run(batches));
         Ok(Self { tasks, writer_ended })
     }
