@@ -70,6 +70,8 @@ pub struct Shown {
     pub shards: watch::Receiver<HashMap<i32, Phase>>,
     /// How far restores are.
     pub restores: Arc<Restores>,
+    /// How the payment sink stands.
+    pub tally: Tally,
     /// When the process started.
     pub started_at: Timestamp,
 }
@@ -177,6 +179,7 @@ impl App {
     /// What may be shown of it, from the start on.
     pub fn shown(&self) -> Shown {
         Shown {
+            tally: self.tally.clone(),
             metrics: Arc::clone(&self.metrics),
             board: Arc::clone(&self.board),
             shards: self.phases.subscribe(),

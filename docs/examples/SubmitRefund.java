@@ -24,13 +24,14 @@ import org.apache.kafka.common.serialization.StringSerializer;
 /**
  * Asks vomsis-connect for a refund.
  *
- * <p>Needs kafka-clients and avro on the class path. A service that uses a registry's serializer
+ * <p>Needs kafka-clients, avro and jackson-databind on the class path. A service that uses a registry's serializer
  * leaves {@link #latest} and {@link #encode} to it; shown here is what stands on the wire.
  *
  * <pre>java -cp 'libs/*' SubmitRefund.java BOOTSTRAP REGISTRY CONNECTION REFERENCE AMOUNT</pre>
  */
 public final class SubmitRefund {
-    private static final String TOPIC = "vomsis.payment.commands";
+    /** Of another topic_prefix: -Dtopic=… */
+    private static final String TOPIC = System.getProperty("topic", "vomsis.payment.commands");
 
     public static void main(String[] arguments) throws Exception {
         String bootstrap = arguments[0];

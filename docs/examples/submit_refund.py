@@ -4,6 +4,7 @@
     python submit_refund.py BOOTSTRAP REGISTRY CONNECTION REFERENCE AMOUNT
 """
 
+import os
 import sys
 import uuid
 from datetime import datetime, timedelta, timezone
@@ -14,7 +15,8 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-TOPIC = "vomsis.payment.commands"
+# Of another topic_prefix: TOPIC=… python submit_refund.py …
+TOPIC = os.environ.get("TOPIC", "vomsis.payment.commands")
 
 
 def main(bootstrap: str, registry: str, connection: str, reference: str, amount: str) -> None:

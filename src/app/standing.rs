@@ -8,7 +8,7 @@ use crate::{
     domain::{ids::EntityKey, time::Timestamp},
     http::{
         StatusSource,
-        status::{LastError, ShardStatus, Status, StreamStatus},
+        status::{LastError, ShardStatus, SinkStatus, Status, StreamStatus},
     },
     poll::{
         board::{Phase, Standing},
@@ -32,19 +32,27 @@ impl StatusSource for Source {
     fn status(&self) -> Status {
         let standings = self.shown.board.snapshot();
         let shards = self.shards();
+        let sink = self.sink();
         let uptime = now().0.saturating_sub(self.shown.started_at.0) / 1000;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: u64::try_from(uptime).unwrap_or(0),
             config_hash: self.config_hash.clone(),
-            verdict: verdict(&standings, &shards),
+            verdict: verdict(&standings, &shards, sink.as_ref()),
             shards,
+            sink,
             streams: standings.iter().map(|(key, standing)| stream(key, standing)).collect(),
         }
     }
 }
 
 impl Source {
+    fn sink(&self) -> Option<SinkStatus> {
+        let standing = self.shown.tally.standing();
+        let state = standing.phase.as_str().to_owned();
+        self.config.sink.enabled.then_some(SinkStatus { state, why: standing.why })
+    }
+
     fn shards(&self) -> Vec<ShardStatus> {
         let phases: BTreeMap<_, _> =
             self.shown.shards.borrow().iter().map(|(shard, phase)| (*shard, *phase)).collect();
@@ -65,7 +73,11 @@ impl Source {
     }
 }
 
-fn verdict(standings: &BTreeMap<EntityKey, Standing>, shards: &[ShardStatus]) -> String {
+fn verdict(
+    standings: &BTreeMap<EntityKey, Standing>,
+    shards: &[ShardStatus],
+    sink: Option<&SinkStatus>,
+) -> String {
     let failing = standings.values().filter(|s| s.phase == Phase::Failed).count();
     let backfilling = standings.values().filter(|s| s.phase == Phase::Backfilling).count();
     let unowned = shards.iter().filter(|shard| shard.state != "owned").count();
@@ -76,6 +88,10 @@ fn verdict(standings: &BTreeMap<EntityKey, Standing>, shards: &[ShardStatus]) ->
         if count > 0 {
             parts.push(format!("{count} {words}"));
         }
+    }
+    // The others are how a healthy sink stands; these come with a reason.
+    if let Some(SinkStatus { state, why: Some(_) }) = sink {
+        parts.push(format!("payment sink {state}"));
     }
     if parts.is_empty() { "healthy".to_owned() } else { parts.join(", ") }
 }

@@ -87,6 +87,7 @@ mod tests {
                 config_hash: "h".to_owned(),
                 verdict: "healthy".to_owned(),
                 shards: Vec::new(),
+                sink: None,
                 streams: Vec::new(),
             }
         }

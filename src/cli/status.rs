@@ -72,6 +72,10 @@ fn table(status: &Status) -> String {
             status.shards.iter().map(|s| format!("{} {}", s.shard, s.state)).collect();
         text.push_str(&format!("shards: {}\n", shards.join(", ")));
     }
+    if let Some(sink) = &status.sink {
+        let why = sink.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        text.push_str(&format!("payment sink: {}{why}\n", sink.state));
+    }
     let columns = ["connection", "stream", "entity", "state", "last success", "newest record"];
     let more = ["checkpoint", "next poll", "rows 24h"];
     let mut table = output::table(&[&columns[..], &more[..]].concat());
@@ -111,7 +115,7 @@ fn row(stream: &StreamStatus) -> [String; 9] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::status::LastError;
+    use crate::http::status::{LastError, SinkStatus};
 
     fn stream(entity: &str, state: &str, last_error: Option<LastError>) -> StreamStatus {
         StreamStatus {
@@ -141,10 +145,15 @@ mod tests {
             config_hash: "h".to_owned(),
             verdict: "1 stream is failing".to_owned(),
             shards: Vec::new(),
+            sink: Some(SinkStatus {
+                state: "halted".to_owned(),
+                why: Some("ayse at noon: drill".to_owned()),
+            }),
             streams: vec![stream("1", "healthy", None), stream("2", "failing", Some(error))],
         };
         let text = table(&status);
         assert!(text.find("failing ").unwrap() < text.find("healthy").unwrap());
+        assert!(text.contains("payment sink: halted: ayse at noon: drill\n"), "{text}");
         assert!(text.contains("VOM-API-023: the API refused 192.0.2.1"), "{text}");
     }
 }

@@ -21,8 +21,20 @@ pub struct Status {
     pub verdict: String,
     /// The shards of this replica.
     pub shards: Vec<ShardStatus>,
+    /// The payment sink on this replica; nothing where it is off.
+    #[serde(default)]
+    pub sink: Option<SinkStatus>,
     /// The streams of this replica, an entry an entity.
     pub streams: Vec<StreamStatus>,
+}
+
+/// The payment sink on this replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkStatus {
+    /// `standby`, `restoring`, `owned`, `halted`, `retrying` or `stopped`.
+    pub state: String,
+    /// Why, where it is one of the last three.
+    pub why: Option<String>,
 }
 
 /// One shard of this replica.

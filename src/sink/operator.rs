@@ -42,6 +42,7 @@ use super::{
         codec::{self, Record},
         records::{Finding, Resolve, Stop},
     },
+    tally::Phase,
     text::clean,
 };
 
@@ -243,7 +244,10 @@ impl Operator {
             || self.desk.with_brakes(|brakes| brakes.stopped().map(|(_, why)| why.to_owned()));
         let was = stopped().is_some();
         self.desk.set_stop(by, why);
-        match (was, stopped()) {
+        let now = stopped();
+        let phase = if now.is_some() { Phase::Halted } else { Phase::Owned };
+        self.desk.fixed.tally.enter(phase, now.clone());
+        match (was, now) {
             (_, Some(why)) => {
                 log_event!(Event::PaymentsHalted, why, "no payment command is executed")
             }

@@ -5,6 +5,7 @@ use crate::sink::{
     desk::tests::Office,
     dispatch::Dispatcher,
     journal::Entry,
+    tally::Standing,
     tests::{NOON, entry, refund},
 };
 
@@ -64,12 +65,19 @@ async fn the_file_says_why_and_is_let_go_of_alone() {
     let seen = operator.look_at_switch(Some(&halted()), folder.path());
     let (by, said) = why().unwrap();
     assert!(by == StopSource::File && said.ends_with("is there: drill"), "{said}");
+    let tally = &office.desk.fixed.tally;
+    assert_eq!(tally.standing(), Standing { phase: Phase::Halted, why: Some(said) });
     std::fs::remove_file(&file).unwrap();
     let mut moved = office.desk.brakes();
     let watching = tokio::spawn(Arc::clone(&operator).watch_file(folder.path().to_owned(), seen));
     moved.changed().await.unwrap();
     let (by, said) = why().unwrap();
     assert!(by == StopSource::Record && said.contains("ayse"), "{said}");
+    assert_eq!(tally.standing(), Standing { phase: Phase::Halted, why: Some(said) });
+    operator.stop(None);
+    assert_eq!(tally.standing(), Standing { phase: Phase::Owned, why: None });
+    let gauge = |phase: Phase| office.metrics.sink_state.with_label_values(&[phase.as_str()]).get();
+    assert_eq!(Phase::ALL.map(gauge), [0, 0, 1, 0, 0, 0]);
     office.desk.fixed.stop.cancel();
     watching.await.unwrap();
 }

@@ -38,7 +38,7 @@ use super::{
     operator::{self, Operator},
     ownership::{self, Change, Member, Taken},
     plan::Policy,
-    tally::Tally,
+    tally::{Phase, Tally},
 };
 
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -89,6 +89,14 @@ impl std::fmt::Debug for Parts {
     }
 }
 
+impl Parts {
+    /// Shows how the sink stands; readiness is about a stop for good alone.
+    fn enter(&self, phase: Phase, why: Option<String>) {
+        self.standing.stopped(why.clone().filter(|_| phase == Phase::Stopped));
+        self.tally.enter(phase, why);
+    }
+}
+
 /// How a term of ownership ended.
 enum Term {
     /// The group or the program's end says so.
@@ -107,6 +115,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> std::io::Result<()> {
     let (leave, leaving) = watch::channel(false);
     let (mut member, thread) = ownership::join(parts.kafka.clone(), leaving)?;
     let mut backoff = BACKOFF_MIN;
+    parts.tally.enter(Phase::Standby, None);
     while !stop.is_cancelled() {
         let change = tokio::select! {
             () = stop.cancelled() => break,
@@ -115,12 +124,12 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> std::io::Result<()> {
         let taken = match change {
             Some(Change::Gained(taken)) => taken,
             Some(Change::Lost) => {
-                parts.standing.stopped(None);
+                parts.enter(Phase::Standby, None);
                 continue;
             }
             None => break,
         };
-        parts.standing.stopped(None);
+        parts.enter(Phase::Restoring, None);
         let started = Instant::now();
         let ended = term(&parts, taken, &mut member, &stop).await;
         // Whoever is the owner then shows what is in doubt.
@@ -128,12 +137,14 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> std::io::Result<()> {
         match ended {
             Term::GivenBack => {
                 backoff = BACKOFF_MIN;
+                parts.enter(Phase::Standby, None);
                 log_event!(
                     Event::SinkReleased,
                     "this replica executes no payment commands any more"
                 );
             }
             Term::Again(reason) => {
+                parts.enter(Phase::Retrying, Some(reason.clone()));
                 if started.elapsed() > BACKOFF_MAX {
                     backoff = BACKOFF_MIN;
                 }
@@ -152,7 +163,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> std::io::Result<()> {
             }
             Term::Stopped(reason) => {
                 log_event!(Event::SinkStopped, reason, "payment sink stopped");
-                parts.standing.stopped(Some(reason));
+                parts.enter(Phase::Stopped, Some(reason));
             }
         }
     }

@@ -1,6 +1,9 @@
-//! Counts and gauges of payment commands.
+//! Counts and gauges of payment commands, and how the sink stands on this replica.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
     config::model::Kafka,
@@ -22,9 +25,56 @@ use super::{
 /// neighbour under its own word.
 const KINDS: [CommandType; 3] = [CommandType::Cancel, CommandType::Refund, CommandType::Unknown];
 
-/// Where commands are counted.
+/// How the sink stands on this replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Another replica executes commands, or none does yet.
+    Standby,
+    /// This one takes the lock and reads the journal.
+    Restoring,
+    /// It executes commands.
+    Owned,
+    /// It would, and the kill switch is on.
+    Halted,
+    /// It has lost its lock, or something broke: it begins anew by itself.
+    Retrying,
+    /// Only an operator can help.
+    Stopped,
+}
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 6] =
+        [Self::Standby, Self::Restoring, Self::Owned, Self::Halted, Self::Retrying, Self::Stopped];
+
+    /// As metrics and `status` name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standby => "standby",
+            Self::Restoring => "restoring",
+            Self::Owned => "owned",
+            Self::Halted => "halted",
+            Self::Retrying => "retrying",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A phase and the reason for it, where there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub phase: Phase,
+    /// Why, in words for people.
+    pub why: Option<String>,
+}
+
+/// Where commands are counted; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Tally(Arc<Metrics>);
+pub struct Tally {
+    metrics: Arc<Metrics>,
+    standing: Arc<Mutex<Standing>>,
+}
 
 impl Tally {
     /// Makes every series exist, so that a rate never misses its first step.
@@ -39,6 +89,9 @@ impl Tally {
             metrics.commands_in_doubt.with_label_values(&[kind]).set(0);
         }
         metrics.commands_oldest_in_doubt.set(0.0);
+        for phase in Phase::ALL {
+            metrics.sink_state.with_label_values(&[phase.as_str()]).set(0);
+        }
         let commands = kafka.topic(topics::COMMANDS);
         metrics.command_consumer_lag.with_label_values(&[commands.as_str(), "0"]).set(0);
         let rejected = kafka.topic(topics::REJECTED_COMMANDS);
@@ -46,12 +99,27 @@ impl Tally {
             let labels = ["", STREAM, rejected.as_str(), reason.as_str()];
             metrics.dlq_records.with_label_values(&labels);
         }
-        Self(metrics)
+        let standing = Standing { phase: Phase::Standby, why: None };
+        Self { metrics, standing: Arc::new(Mutex::new(standing)) }
     }
 
     /// The metrics themselves.
     pub const fn metrics(&self) -> &Arc<Metrics> {
-        &self.0
+        &self.metrics
+    }
+
+    /// The sink stands like this from now on.
+    pub fn enter(&self, phase: Phase, why: Option<String>) {
+        for other in Phase::ALL {
+            let gauge = self.metrics.sink_state.with_label_values(&[other.as_str()]);
+            gauge.set(i64::from(other == phase));
+        }
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Standing { phase, why };
+    }
+
+    /// How the sink stands.
+    pub fn standing(&self) -> Standing {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A command moved to where it is now.
@@ -59,17 +127,17 @@ impl Tally {
         let Some(outcome) = entry.events().last().and_then(outcome_of) else { return };
         let kind = label(entry.outline().kind);
         let word = outcome.as_str().to_lowercase();
-        self.0.command_outcomes.with_label_values(&[kind, &word]).inc();
+        self.metrics.command_outcomes.with_label_values(&[kind, &word]).inc();
         if entry.status().is_finished() {
             let seconds = entry.last_at().seconds() - entry.first_at().seconds();
-            self.0.command_duration.with_label_values(&[kind]).observe(seconds.max(0.0));
+            self.metrics.command_duration.with_label_values(&[kind]).observe(seconds.max(0.0));
         }
     }
 
     /// A command was answered DUPLICATE.
     pub fn duplicate(&self, kind: CommandType) {
         let word = Outcome::Duplicate.as_str().to_lowercase();
-        self.0.command_outcomes.with_label_values(&[label(kind), &word]).inc();
+        self.metrics.command_outcomes.with_label_values(&[label(kind), &word]).inc();
     }
 
     /// Commands in doubt or parked, each with since when.
@@ -79,10 +147,10 @@ impl Tally {
             *by_kind.entry(*kind).or_default() += 1;
         }
         for (kind, count) in by_kind {
-            self.0.commands_in_doubt.with_label_values(&[label(kind)]).set(count);
+            self.metrics.commands_in_doubt.with_label_values(&[label(kind)]).set(count);
         }
         let oldest = doubts.iter().map(|(_, since)| *since).min();
-        self.0.commands_oldest_in_doubt.set(oldest.map_or(0.0, Timestamp::seconds));
+        self.metrics.commands_oldest_in_doubt.set(oldest.map_or(0.0, Timestamp::seconds));
     }
 }
 

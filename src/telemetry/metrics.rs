@@ -63,6 +63,8 @@ pub struct Metrics {
     pub commands_oldest_in_doubt: Gauge,
     /// `vomsis_command_consumer_lag_records{topic,partition}`
     pub command_consumer_lag: IntGaugeVec,
+    /// `vomsis_sink_state{state}`
+    pub sink_state: IntGaugeVec,
 }
 
 struct Table {
@@ -306,6 +308,11 @@ impl Metrics {
                 "vomsis_commands_oldest_in_doubt_timestamp_seconds",
                 "Since when the oldest of them is in doubt; 0 where there is none.",
             ))),
+            sink_state: t.int_gauges(
+                "vomsis_sink_state",
+                "1 for the state the payment sink is in on this replica; all 0 where it is off.",
+                &["state"],
+            ),
             command_consumer_lag: t.int_gauges(
                 "vomsis_command_consumer_lag_records",
                 "Records of the command topic that were not read yet.",

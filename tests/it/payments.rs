@@ -12,6 +12,7 @@ mod brakes;
 mod canary;
 mod checker;
 mod crowd;
+mod examples;
 mod feed;
 mod invalid;
 mod killed;

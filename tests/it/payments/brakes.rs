@@ -144,6 +144,9 @@ fn the_kill_switch_holds_whichever_hand_is_on_it() {
     stage.shop.send([&held, &first]);
     let mut connector = home.run();
     connector.wait_for_line(HALTED, DEADLINE);
+    let shown = Scrape::of(connector.address(DEADLINE));
+    let halted = shown.value("vomsis_sink_state", &[("state", "halted")]);
+    assert!((halted - 1.0).abs() < f64::EPSILON, "{halted}");
     feed.wait_for(&first, "EXPIRED");
     let looks = stage.simulator().requests().count(Operation::TransactionFind);
     assert_eq!(looks, 0, "nobody even looked at a payment");

@@ -13,6 +13,7 @@ use super::{
 use crate::harness::{
     damage, http,
     process::{Home, Process},
+    scrape::Scrape,
     topics::create_topic,
     wait::wait_until,
 };
@@ -60,6 +61,14 @@ impl Paid {
         let ready = http::get(address, "/readyz?verbose").unwrap();
         assert_eq!(ready.status, 503, "{}", ready.body);
         assert_eq!(http::get(address, "/livez").unwrap().status, 200);
+        let status = http::get(address, "/api/v1/status").unwrap().body;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        assert_eq!(status["sink"]["state"], "stopped", "{status}");
+        assert!(status["verdict"].as_str().unwrap().contains("payment sink stopped"), "{status}");
+        for (state, expected) in [("stopped", 1.0_f64), ("owned", 0.0)] {
+            let shown = Scrape::of(address).value("vomsis_sink_state", &[("state", state)]);
+            assert!((shown - expected).abs() < f64::EPSILON, "{state} {shown}");
+        }
         self.assert_nothing_sent();
         connector
     }
