@@ -113,8 +113,13 @@ const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
             ("batch.size", "1000000"),
         ],
         // What is fetched ahead stays resident after a restore: threads come and go, the
-        // allocator keeps what they had.
-        Role::StateReader => &[("fetch.wait.max.ms", "50"), ("queued.max.messages.kbytes", "4096")],
+        // allocator keeps what they had. So little is full at once, and a full queue would pause
+        // the fetches of its partitions for a second.
+        Role::StateReader => &[
+            ("fetch.wait.max.ms", "50"),
+            ("queued.max.messages.kbytes", "4096"),
+            ("fetch.queue.backoff.ms", "5"),
+        ],
         Role::GroupMember { .. } => &[
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
