@@ -35,7 +35,15 @@ pub const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long delivery of all records may take.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
-const DRAIN_PAUSE: Duration = Duration::from_micros(200);
+const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(2);
+
+/// How long to sleep before looking again: a quarter of what has been waited. A single record is
+/// acknowledged within a millisecond or two, a full transaction after ten or more, and each look costs
+/// two switches of the thread.
+fn drain_pause(waited: Duration) -> Duration {
+    (waited / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+}
 
 /// Why a producer is gone.
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +180,7 @@ impl Transactions {
                 {
                     message = back;
                     self.producer.poll(Duration::ZERO);
-                    thread::sleep(DRAIN_PAUSE);
+                    thread::sleep(SHORTEST_PAUSE);
                 }
                 Err((error, _)) => return Err(self.lost("send", &error)),
             }
@@ -197,11 +205,12 @@ impl Transactions {
         let started = Instant::now();
         while self.producer.in_flight_count() > 0 {
             self.producer.poll(Duration::ZERO);
-            if started.elapsed() > DRAIN_TIMEOUT {
+            let waited = started.elapsed();
+            if waited > DRAIN_TIMEOUT {
                 let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
                 return Err(self.lost("delivering the records", &error));
             }
-            thread::sleep(DRAIN_PAUSE);
+            thread::sleep(drain_pause(waited));
         }
         self.producer.poll(Duration::ZERO);
         match self.producer.context().first_error() {
