@@ -26,6 +26,8 @@ const DROPPED_BY_DEFAULT: &[&str] = &["TosPayment.receiver_father_name"];
 /// Classes that a rule may name; X never gets here.
 const CLASSES: &str = "NCIPFK";
 const HIDDEN: &str = "***";
+/// Bytes of an HMAC key: identity numbers have 11 digits, so a short one could be found by trying.
+const KEY_BYTES_MIN: usize = 32;
 
 /// Why a privacy configuration cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +45,16 @@ pub enum InvalidRules {
     )]
     Fixed(String),
     /// `hmac` without a key.
-    #[error("privacy uses hmac, set privacy.hmac_key_file to a file that is not empty")]
+    #[error(
+        "privacy uses hmac, set privacy.hmac_key_file to a file with {KEY_BYTES_MIN} or more random bytes"
+    )]
     MissingKey,
+    /// A key that can be guessed, and with it every short number that was hashed.
+    #[error(
+        "the key in privacy.hmac_key_file has {0} bytes, its line end not counted; write \
+         {KEY_BYTES_MIN} or more random bytes into the file"
+    )]
+    ShortKey(usize),
     /// A schema of this build that cannot be read.
     #[error("the schema of {0} has no readable fields")]
     BrokenSchema(&'static str),
@@ -76,19 +86,24 @@ impl Rule {
 }
 
 impl PrivacyRules {
-    /// Joins the configuration with the classes of the schemas.
+    /// Joins the configuration with the classes of the schemas. The key is the file as it is; one
+    /// line end at its end does not belong to it.
     ///
     /// # Errors
-    /// Where the configuration names what does not exist, wants `hmac` without a key, or would
-    /// take away a number that the schema requires.
+    /// Where the configuration names what does not exist, wants `hmac` without a key or with a
+    /// short one, or would take away a number that the schema requires.
     pub fn new(privacy: &Privacy, hmac_key: Option<SecretSlice<u8>>) -> Result<Self, InvalidRules> {
         if let Some(class) = privacy.classes.keys().find(|class| !CLASSES.contains(**class)) {
             return Err(InvalidRules::UnknownClass(*class));
         }
-        let key = hmac_key.filter(|key| !key.expose_secret().is_empty());
-        let by_config = privacy.classes.values().chain(privacy.fields.values());
-        if key.is_none() && by_config.into_iter().any(|t| *t == Treatment::Hmac) {
-            return Err(InvalidRules::MissingKey);
+        let key = hmac_key.map(without_line_end).filter(|key| !key.expose_secret().is_empty());
+        let mut by_config = privacy.classes.values().chain(privacy.fields.values());
+        if by_config.any(|t| *t == Treatment::Hmac) {
+            let length = key.as_ref().map(|key| key.expose_secret().len());
+            match length.ok_or(InvalidRules::MissingKey)? {
+                KEY_BYTES_MIN.. => {}
+                length => return Err(InvalidRules::ShortKey(length)),
+            }
         }
         let mut known = Vec::new();
         let mut fixed = Vec::new();
@@ -207,6 +222,14 @@ impl PrivacyRules {
         let digest = mac.finalize().into_bytes();
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// Editors end a file with a line end, secret stores do not: the pseudonyms must not depend on it.
+fn without_line_end(key: SecretSlice<u8>) -> SecretSlice<u8> {
+    let bytes = key.expose_secret();
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    SecretSlice::from(bytes.to_vec())
 }
 
 fn masked_text(rule: &Rule, text: &str) -> String {

@@ -201,7 +201,7 @@ pub struct Privacy {
     pub classes: BTreeMap<String, Treatment>,
     /// By field, before the class: `BankTransaction.sender_name: hmac`.
     pub fields: BTreeMap<String, Treatment>,
-    /// File with the key of `hmac`.
+    /// File with the key of `hmac`: 32 or more random bytes, a line end after them not counted.
     pub hmac_key_file: Option<PathBuf>,
 }
 

@@ -7,8 +7,11 @@ use crate::{
     mapping::{Mapped, RowContext, map_row, tests::luhn_valid},
 };
 
+/// As long as it must be.
+const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+
 fn rules(classes: &[(char, Treatment)], fields: &[(&str, Treatment)]) -> PrivacyRules {
-    PrivacyRules::new(&privacy(classes, fields), Some(b"key".to_vec().into())).unwrap()
+    PrivacyRules::new(&privacy(classes, fields), Some(KEY.to_vec().into())).unwrap()
 }
 
 fn privacy(classes: &[(char, Treatment)], fields: &[(&str, Treatment)]) -> Privacy {
@@ -96,11 +99,19 @@ fn a_keyed_hash_keeps_equal_texts_equal_and_needs_its_key() {
     assert_eq!(hash.len(), 64);
     assert_eq!(shown(Stream::BankTransactions, &bank(), &rules(&[], &hashed))["sender_name"], hash);
     let config = privacy(&[], &hashed);
-    let other = PrivacyRules::new(&config, Some(b"other".to_vec().into())).unwrap();
+    let keyed = |key: &[u8]| PrivacyRules::new(&config, Some(key.to_vec().into()));
+    let other = keyed(&[7; 32]).unwrap();
     assert_ne!(shown(Stream::BankTransactions, &bank(), &other)["sender_name"], hash);
     assert_eq!(PrivacyRules::new(&config, None).unwrap_err(), InvalidRules::MissingKey);
-    let empty = PrivacyRules::new(&config, Some(Vec::new().into()));
-    assert_eq!(empty.unwrap_err(), InvalidRules::MissingKey);
+    for empty in [b"".as_slice(), b"\n", b"\r\n"] {
+        assert_eq!(keyed(empty).unwrap_err(), InvalidRules::MissingKey, "{empty:?}");
+    }
+    let short = [&KEY[..31], b"\n"].concat();
+    assert_eq!(keyed(&short).unwrap_err(), InvalidRules::ShortKey(31));
+    for end in ["\n", "\r\n"] {
+        let same = keyed(&[KEY, end.as_bytes()].concat()).unwrap();
+        assert_eq!(shown(Stream::BankTransactions, &bank(), &same)["sender_name"], hash);
+    }
 }
 
 #[test]
