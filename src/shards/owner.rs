@@ -8,6 +8,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot},
+    task::JoinError,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -171,14 +172,7 @@ impl<W: Work> Context<W> {
             tokio::task::spawn_blocking(move || restore::lock_and_restore(&request));
         let locked = loop {
             tokio::select! {
-                joined = &mut restoring => match joined {
-                    Ok(result) => break result?,
-                    // A panic in there is a bug; the shard is tried again like any other failure.
-                    Err(error) => {
-                        log_event!(Event::ShardBroke, shard, %error, "restore broke off");
-                        return Ok(None);
-                    }
-                },
+                joined = &mut restoring => break outcome(shard, joined)?,
                 () = stop.cancelled() => return Ok(None),
                 () = sleep(PROGRESS_INTERVAL) => log_event!(
                     Event::RestoreProgress,
@@ -267,6 +261,18 @@ impl<W: Work> Context<W> {
     }
 }
 
+/// What a restore came to. A panic in there is a bug; the shard is tried again like after any other
+/// failure, because a shard that is held and not polled looks ready.
+fn outcome<T>(
+    shard: i32,
+    joined: Result<Result<T, restore::Error>, JoinError>,
+) -> Result<T, restore::Error> {
+    joined.unwrap_or_else(|error| {
+        log_event!(Event::ShardBroke, shard, %error, "restore broke off");
+        Err(restore::Error::Broke(error.to_string()))
+    })
+}
+
 /// Tells the group, now and then, how far the state partition is committed.
 struct Noting {
     shard: i32,
@@ -278,5 +284,20 @@ impl CommitObserver for Noting {
     fn committed(&self, state_end: i64) {
         let note = Note { identity: self.note.identity.clone(), end: state_end };
         drop(self.notes.send(NoteUpdate { shard: self.shard, note }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_restore_that_panics_is_a_failure_that_is_tried_again() {
+        let broken = tokio::task::spawn_blocking(|| -> Result<(), restore::Error> {
+            std::panic::resume_unwind(Box::new("broken"))
+        });
+        let error = outcome(3, broken.await).unwrap_err();
+        assert!(matches!(error, restore::Error::Broke(_)) && !error.needs_operator(), "{error}");
+        assert!(outcome(3, tokio::task::spawn_blocking(|| Ok(())).await).is_ok());
     }
 }

@@ -66,6 +66,9 @@ pub enum Error {
         /// What it lost.
         regression: Regression,
     },
+    /// The restore broke off: a mistake of this program, which may not happen again.
+    #[error("the restore broke off: {0}")]
+    Broke(String),
 }
 
 impl Error {
@@ -73,7 +76,7 @@ impl Error {
     pub const fn needs_operator(&self) -> bool {
         match self {
             Self::Regression { .. } => true,
-            Self::Lost(_) | Self::Read(_) => false,
+            Self::Lost(_) | Self::Read(_) | Self::Broke(_) => false,
         }
     }
 }
