@@ -30,7 +30,7 @@ use crate::{
 use super::{
     brakes::{Brakes, StopSource},
     command::CommandKey,
-    journal::{Entry, IllegalTransition, JournalEvent, Status},
+    journal::{Entry, IllegalTransition, JournalEvent, Status, codec},
     ledger::{Index, JournalRecord, Write},
     plan::{Failures, Policy, Situation, Step, next_step},
     result::{Publication, latest_result},
@@ -71,6 +71,12 @@ pub enum Failure {
     /// Another owner or another deployment writes the journal.
     #[error("{0}")]
     Ousted(String),
+    /// A record of the journal cannot be relied on; the next restore stops at it.
+    #[error("a record of the journal is not understood, it may be the kill switch: {0}")]
+    NotUnderstood(#[from] codec::Error),
+    /// What others write into the journal does not arrive.
+    #[error("the journal cannot be followed, so the kill switch would not be heard: {0}")]
+    Deaf(String),
     /// A finished command's story cannot be read again.
     #[error("reading the journal again: {0}")]
     Archive(String),

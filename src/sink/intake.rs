@@ -181,7 +181,7 @@ fn raw(message: &BorrowedMessage<'_>) -> Raw {
 }
 
 /// What waiting does not mend: offsets that are gone, rights that are missing, a topic that is.
-fn is_lasting(error: &KafkaError) -> bool {
+pub(super) fn is_lasting(error: &KafkaError) -> bool {
     use rdkafka::types::RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),

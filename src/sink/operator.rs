@@ -37,9 +37,10 @@ use super::{
     brakes::StopSource,
     command::CommandKey,
     desk::{Desk, Failure, announce, now},
+    intake::is_lasting,
     journal::{
         JournalEvent, Status,
-        codec::{self, Record},
+        codec::{self, JournalKey, Record},
         records::{Finding, Resolve, Stop},
     },
     tally::Phase,
@@ -51,8 +52,12 @@ pub const STOP_FILE: &str = "payments.stop";
 const FILE_INTERVAL: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(200);
 
+/// What the journal's follower hands on; after a failure nothing more comes.
+pub type Heard = Result<Record, Failure>;
+
 /// Reads the journal from where the restore ended, on a thread of its own; hands on what is about
-/// more than one command, and what people wrote.
+/// more than one command, and what people wrote. What it cannot read or understand is a failure: it
+/// may be the kill switch, and an owner that is deaf to it must not go on.
 ///
 /// # Errors
 /// Where the journal cannot be read.
@@ -60,7 +65,7 @@ pub fn follow(
     kafka: &Kafka,
     notes: impl IntoIterator<Item = (i32, Note)>,
     stop: tokio_util::sync::CancellationToken,
-) -> Result<mpsc::UnboundedReceiver<Record>, KafkaError> {
+) -> Result<mpsc::UnboundedReceiver<Heard>, KafkaError> {
     let topic = kafka.topic(topics::JOURNAL);
     let config = client_config(kafka, &Role::StateReader)?;
     let consumer: BaseConsumer<Logging> = config.create_with_context(Logging)?;
@@ -72,16 +77,15 @@ pub fn follow(
     let (records, received) = mpsc::unbounded_channel();
     let reader = thread::Builder::new().name("sink-operator".into()).spawn(move || {
         while !stop.is_cancelled() {
-            match consumer.poll(POLL) {
-                Some(Ok(message)) => {
-                    let key = std::str::from_utf8(message.key().unwrap_or_default());
-                    let (Ok(key), Some(value)) = (key, message.payload()) else { continue };
-                    if key.starts_with('_') && !hand_on(&records, key, value) {
-                        return;
-                    }
-                }
-                Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-                Some(Err(error)) => tracing::debug!(%error, "following the journal"),
+            let heard = match consumer.poll(POLL) {
+                Some(Ok(message)) => read(message.key().unwrap_or_default(), message.payload()),
+                Some(Err(error)) => missed(&error),
+                None => Ok(None),
+            };
+            let Some(heard) = heard.transpose() else { continue };
+            let is_deaf = heard.is_err();
+            if records.send(heard).is_err() || is_deaf {
+                return;
             }
         }
     });
@@ -91,15 +95,23 @@ pub fn follow(
     }
 }
 
-/// Whether anybody still listens.
-fn hand_on(records: &mpsc::UnboundedSender<Record>, key: &str, value: &[u8]) -> bool {
-    match codec::decode(key, value) {
-        Ok(record) => records.send(record).is_ok(),
-        Err(error) => {
-            log_event!(Event::DecisionIgnored, %error, "a record of the journal is not understood and has no effect");
-            true
-        }
+/// What a record says; nothing where it is one command's story, which this owner wrote itself.
+fn read(key: &[u8], value: Option<&[u8]>) -> Result<Option<Record>, Failure> {
+    let key = std::str::from_utf8(key)
+        .map_err(|_| codec::Error::Key("bytes that are no text".to_owned()))?;
+    match (JournalKey::parse(key)?, value) {
+        (JournalKey::Command(_), _) | (_, None) => Ok(None),
+        (_, Some(value)) => Ok(Some(codec::decode(key, value)?)),
     }
+}
+
+/// Brokers that go away come back, and librdkafka goes on where it was; the rest stays as it is.
+fn missed(error: &KafkaError) -> Result<Option<Record>, Failure> {
+    if is_lasting(error) {
+        return Err(Failure::Deaf(error.to_string()));
+    }
+    tracing::debug!(%error, "following the journal");
+    Ok(None)
 }
 
 /// The kill switch was looked at: without this, no command is handed out.
@@ -122,11 +134,11 @@ impl Operator {
     /// Runs until the ownership ends.
     ///
     /// # Errors
-    /// Where somebody else writes the journal, or it is lost.
+    /// Where somebody else writes the journal, it is lost, or what is written cannot be heard.
     pub async fn run(
         self: Arc<Self>,
         decisions: BTreeMap<CommandKey, Resolve>,
-        mut records: mpsc::UnboundedReceiver<Record>,
+        mut records: mpsc::UnboundedReceiver<Heard>,
     ) -> Result<(), Failure> {
         let stop = self.desk.fixed.stop.clone();
         // Written while nobody was the owner; what was done already counts for nothing again.
@@ -141,7 +153,7 @@ impl Operator {
                 record = records.recv() => record,
             };
             match record {
-                Some(record) => self.hear(record).await?,
+                Some(heard) => self.hear(heard?).await?,
                 None => return Ok(()),
             }
         }

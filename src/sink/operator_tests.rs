@@ -1,5 +1,7 @@
 //! The kill switch before the first turn, on a desk whose first turn would write at once.
 
+use rdkafka::types::RDKafkaErrorCode as Code;
+
 use super::*;
 use crate::sink::{
     desk::tests::Office,
@@ -80,4 +82,51 @@ async fn the_file_says_why_and_is_let_go_of_alone() {
     assert_eq!(Phase::ALL.map(gauge), [0, 0, 1, 0, 0, 0]);
     office.desk.fixed.stop.cancel();
     watching.await.unwrap();
+}
+
+#[test]
+fn what_people_write_is_handed_on_and_an_own_story_is_not() {
+    let stop = codec::encode_stop(&halted());
+    assert_eq!(read(b"_stop", Some(&stop)).unwrap(), Some(Record::Stop(halted())));
+    let story = waiting();
+    let value = codec::encode_entry(&story);
+    assert_eq!(read(story.key().to_string().as_bytes(), Some(&value)).unwrap(), None);
+    assert_eq!(read(b"_stop", None).unwrap(), None, "a tombstone says nothing");
+}
+
+#[tokio::test]
+async fn an_owner_that_does_not_understand_the_journal_ends() {
+    let newer = [&[0x14, 2][..], br#"{"stopped":true}"#].concat();
+    for (key, value) in [
+        (&b"_stop"[..], Some(&newer[..])),
+        (b"_stop", Some(b"on")),
+        (b"_owner", Some(b"")),
+        (b"_halt_all", Some(b"x")),
+        (b"_halt_all", None),
+        (b"nobody's", Some(b"x")),
+        (&[0xff], Some(b"x")),
+    ] {
+        let heard = read(key, value);
+        assert!(matches!(heard, Err(Failure::NotUnderstood(_))), "{key:?} {value:?}: {heard:?}");
+        let (records, received) = mpsc::unbounded_channel();
+        records.send(heard.map(Option::unwrap)).unwrap();
+        let office = Office::with(&[]);
+        let ended = Arc::new(operator(&office)).run(BTreeMap::new(), received).await;
+        assert!(matches!(ended, Err(Failure::NotUnderstood(_))), "{ended:?}");
+    }
+}
+
+#[test]
+fn an_owner_that_is_deaf_ends_and_one_whose_broker_comes_back_does_not() {
+    for code in [Code::TopicAuthorizationFailed, Code::OffsetOutOfRange, Code::AutoOffsetReset] {
+        let heard = missed(&KafkaError::MessageConsumption(code));
+        assert!(matches!(heard, Err(Failure::Deaf(_))), "{code}: {heard:?}");
+    }
+    for error in [
+        KafkaError::PartitionEOF(0),
+        KafkaError::MessageConsumption(Code::BrokerTransportFailure),
+        KafkaError::MessageConsumption(Code::AllBrokersDown),
+    ] {
+        assert!(matches!(missed(&error), Ok(None)), "{error}");
+    }
 }
