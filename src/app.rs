@@ -211,9 +211,7 @@ impl App {
         }
         // It drains by itself at the same time as the shards, within its own bounds.
         if let Some(sink) = sink {
-            sink.await
-                .context("the payment sink broke off")?
-                .context("starting the payment sink")?;
+            sink.await?.context("the payment sink broke off")?;
         }
         Ok(())
     }

@@ -15,8 +15,15 @@ use crate::{
         Health,
         admin::{Switch, Unmoved, Word},
     },
+    log_event,
     poll::entity::now,
-    sink::{journal::records::Stop, owner, words},
+    sink::{
+        journal::records::Stop,
+        owner,
+        tally::{Phase, Tally},
+        words,
+    },
+    telemetry::events::Event,
 };
 
 /// Lets readiness say that the payment sink has stopped.
@@ -75,6 +82,57 @@ impl App {
             tally: self.tally.clone(),
             standing: Arc::new(Standing(Arc::clone(&self.health))),
         };
-        Some(tokio::spawn(owner::run(parts, stop.clone())))
+        let sink = tokio::spawn(owner::run(parts, stop.clone()));
+        let (health, tally) = (Arc::clone(&self.health), self.tally.clone());
+        Some(tokio::spawn(watched(sink, stop.clone(), health, tally)))
+    }
+}
+
+/// The sink's outcome when it has one; an end that nobody asked for shows at once: the streams go
+/// on, and the replica is not ready.
+async fn watched(
+    sink: JoinHandle<std::io::Result<()>>,
+    stop: CancellationToken,
+    health: Arc<Health>,
+    tally: Tally,
+) -> std::io::Result<()> {
+    let outcome = sink.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    if let (Err(error), false) = (&outcome, stop.is_cancelled()) {
+        log_event!(Event::SinkBroke, %error, "the payment sink broke off; restart this replica");
+        let why = "the payment sink broke off (VOM-SNK-030): restart this replica".to_owned();
+        tally.enter(Phase::Stopped, Some(why.clone()));
+        health.set_sink_stopped(Some(why));
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+
+    async fn seen(
+        sink: JoinHandle<std::io::Result<()>>,
+        is_ending: bool,
+    ) -> (bool, bool, &'static str) {
+        let (health, stop) = (Arc::new(Health::new()), CancellationToken::new());
+        let kafka = crate::sink::desk::tests::kafka();
+        let tally = Tally::new(Arc::new(Metrics::new()), &kafka);
+        if is_ending {
+            stop.cancel();
+        }
+        let outcome = watched(sink, stop, Arc::clone(&health), tally.clone()).await;
+        let ready = health.checks().iter().any(|check| check.name == "sink" && check.ok);
+        (outcome.is_ok(), ready, tally.standing().phase.as_str())
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_broke_off_takes_the_readiness_away_at_once() {
+        let broken = || tokio::spawn(async { panic!("a mistake") });
+        let refused = || tokio::spawn(async { Err(std::io::Error::other("no thread")) });
+        assert_eq!(seen(broken(), false).await, (false, false, "stopped"));
+        assert_eq!(seen(refused(), false).await, (false, false, "stopped"));
+        assert_eq!(seen(broken(), true).await, (false, true, "standby"));
+        assert_eq!(seen(tokio::spawn(async { Ok(()) }), true).await, (true, true, "standby"));
     }
 }

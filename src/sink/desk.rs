@@ -401,4 +401,4 @@ pub fn announce(entry: &Entry) {
 
 #[cfg(test)]
 #[path = "desk_tests.rs"]
-pub(super) mod tests;
+pub(crate) mod tests;

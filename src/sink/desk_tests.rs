@@ -67,7 +67,8 @@ impl Office {
     }
 }
 
-fn kafka() -> Kafka {
+/// Names alone; nothing is connected to.
+pub(crate) fn kafka() -> Kafka {
     Kafka {
         bootstrap_servers: String::new(),
         group: "g".into(),

@@ -110,10 +110,29 @@ enum Term {
 /// Runs the sink until `stop`: waits to become the owner, works, gives back.
 ///
 /// # Errors
-/// Where the group's thread cannot be started.
+/// Where the group's thread cannot be started, or has ended by itself.
 pub async fn run(parts: Parts, stop: CancellationToken) -> std::io::Result<()> {
     let (leave, leaving) = watch::channel(false);
     let (mut member, thread) = ownership::join(parts.kafka.clone(), leaving)?;
+    let outcome = serve(&parts, &mut member, &stop).await;
+    leave.send_replace(true);
+    // A hanging client must not hang the exit.
+    let left = tokio::task::spawn_blocking(move || thread.join());
+    if timeout(LEAVE_GRACE, left).await.is_err() {
+        log_event!(
+            Event::LeaveTimedOut,
+            "leaving the sink's group takes too long, ending without it"
+        );
+    }
+    outcome
+}
+
+/// Term after term, until `stop` or until the group's thread says nothing any more.
+async fn serve(
+    parts: &Parts,
+    member: &mut Member,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
     let mut backoff = BACKOFF_MIN;
     parts.tally.enter(Phase::Standby, None);
     while !stop.is_cancelled() {
@@ -127,11 +146,12 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> std::io::Result<()> {
                 parts.enter(Phase::Standby, None);
                 continue;
             }
-            None => break,
+            None if stop.is_cancelled() => break,
+            None => return Err(std::io::Error::other("the thread of the sink's group has ended")),
         };
         parts.enter(Phase::Restoring, None);
         let started = Instant::now();
-        let ended = term(&parts, taken, &mut member, &stop).await;
+        let ended = term(parts, taken, member, stop).await;
         // Whoever is the owner then shows what is in doubt.
         parts.tally.doubts(&[]);
         match ended {
@@ -166,15 +186,6 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> std::io::Result<()> {
                 parts.enter(Phase::Stopped, Some(reason));
             }
         }
-    }
-    leave.send_replace(true);
-    // A hanging client must not hang the exit.
-    let left = tokio::task::spawn_blocking(move || thread.join());
-    if timeout(LEAVE_GRACE, left).await.is_err() {
-        log_event!(
-            Event::LeaveTimedOut,
-            "leaving the sink's group takes too long, ending without it"
-        );
     }
     Ok(())
 }
@@ -372,3 +383,7 @@ fn reason_of(joined: Result<Result<(), Failure>, JoinError>) -> String {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "owner_tests.rs"]
+mod tests;

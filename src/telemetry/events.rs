@@ -121,7 +121,7 @@ events! {
     PaymentsHalted "VOM-SNK-020" WARN "the kill switch is on: no payment command is executed" "commands resume, or remove the file, when it is safe again; waiting commands still expire";
     PaymentsResumed "VOM-SNK-021" INFO "the kill switch is off" "nothing";
     DecisionIgnored "VOM-SNK-022" WARN "a decision about a command that is not parked has no effect" "look at the command with commands show";
-    SinkBroke "VOM-SNK-030" ERROR "a task of the payment sink broke off: a mistake of this program" "report the line; the journal is read again before anything is sent";
+    SinkBroke "VOM-SNK-030" ERROR "a task of the payment sink broke off: a mistake of this program" "report the line; the journal is read again before anything is sent. Where the sink's state stays stopped, restart the replica";
     CacheUnusable "VOM-STA-001" WARN "the local cache is unusable; the state is restored from Kafka" "nothing; if it repeats, check the volume and that each process has its own state.dir";
     CacheWriteFailed "VOM-STA-003" WARN "the local cache could not be written" "check free space and permissions of state.dir; the truth is in Kafka";
     HttpStarted "VOM-HTP-001" INFO "health, metrics and status are served" "nothing; the line names the address";
