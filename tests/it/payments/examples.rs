@@ -1,16 +1,18 @@
 //! The examples of the documentation, as a service would run them.
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 
 use super::{
     DEADLINE,
     orders::Order,
     stage::{OWNED, Stage, end},
 };
-use crate::harness::{components::component, registry::shared_registry};
+use crate::harness::{components::component, registry::shared_registry, watched::Watched};
 
 /// Kafka's client with Jackson, and what the example needs beside it.
 const JARS: [&str; 2] = ["kafka-4.3.1", "avro-1.12.0"];
+
+const GRACE: Duration = Duration::from_secs(1);
 
 fn example(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples").join(name).display().to_string()
@@ -21,10 +23,11 @@ fn example(name: &str) -> String {
 fn printed(mut command: Command, stage: &Stage, reference: &str, amount: &str) -> String {
     let registry = shared_registry().url();
     command.args([stage.brokers(), registry, "acme", reference, amount]);
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    assert!(output.status.success(), "{}: {}", output.status, said(&output.stderr));
-    said(&output.stdout)
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = Watched::start(&command, folder.path(), "example", GRACE);
+    let code = running.wait(DEADLINE);
+    assert_eq!(code, 0, "{}", running.stderr());
+    running.stdout().trim().to_owned()
 }
 
 fn java(stage: &Stage) -> Command {
