@@ -7,7 +7,7 @@ use crate::{
     config::model::Config,
     domain::{ids::EntityKey, time::Timestamp},
     http::{
-        StatusSource,
+        Health, StatusSource,
         status::{LastError, ShardStatus, SinkStatus, Status, StreamStatus},
     },
     poll::{
@@ -22,6 +22,8 @@ use crate::{
 pub struct Source {
     /// What it shows.
     pub shown: Shown,
+    /// Whether it is ready, and what it waits for.
+    pub health: Arc<Health>,
     /// Which connections there are.
     pub config: Arc<Config>,
     /// Which configuration is in force.
@@ -38,7 +40,7 @@ impl StatusSource for Source {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: u64::try_from(uptime).unwrap_or(0),
             config_hash: self.config_hash.clone(),
-            verdict: verdict(&standings, &shards, sink.as_ref()),
+            verdict: verdict(&self.unready(), &standings, &shards, sink.as_ref()),
             shards,
             sink,
             streams: standings.iter().map(|(key, standing)| stream(key, standing)).collect(),
@@ -47,6 +49,16 @@ impl StatusSource for Source {
 }
 
 impl Source {
+    /// What readiness waits for; the shards and the sink are told apart.
+    fn unready(&self) -> Vec<String> {
+        let told_apart = ["shards", "sink"];
+        let checks = self.health.checks().into_iter();
+        checks
+            .filter(|check| !check.ok && !told_apart.contains(&check.name))
+            .map(|check| check.detail)
+            .collect()
+    }
+
     fn sink(&self) -> Option<SinkStatus> {
         let standing = self.shown.tally.standing();
         let state = standing.phase.as_str().to_owned();
@@ -74,6 +86,7 @@ impl Source {
 }
 
 fn verdict(
+    unready: &[String],
     standings: &BTreeMap<EntityKey, Standing>,
     shards: &[ShardStatus],
     sink: Option<&SinkStatus>,
@@ -82,6 +95,9 @@ fn verdict(
     let backfilling = standings.values().filter(|s| s.phase == Phase::Backfilling).count();
     let unowned = shards.iter().filter(|shard| shard.state != "owned").count();
     let mut parts = Vec::new();
+    if !unready.is_empty() {
+        parts.push(format!("not ready: {}", unready.join(", ")));
+    }
     for (count, words) in
         [(failing, "failing"), (unowned, "shards not running"), (backfilling, "backfilling")]
     {

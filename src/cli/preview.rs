@@ -104,7 +104,7 @@ async fn show(config: &Config, args: &Args, wanted: &Wanted) -> Result<Shown, Fa
         .hint("add its section (bank_pos, virtual_pos or tos), or name another stream"))
 }
 
-fn chosen<'a>(
+pub(super) fn chosen<'a>(
     config: &'a Config,
     wanted: Option<&str>,
 ) -> Result<Vec<&'a Arc<Connection>>, Failure> {

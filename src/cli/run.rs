@@ -52,7 +52,12 @@ pub(super) async fn serve(
     let health = Arc::new(Health::new());
     health.set_config_valid();
     let app = App::new(Arc::clone(&config), broker, Arc::clone(&metrics), Arc::clone(&health));
-    let source = Source { shown: app.shown(), config: Arc::clone(&config), config_hash };
+    let source = Source {
+        shown: app.shown(),
+        health: Arc::clone(&health),
+        config: Arc::clone(&config),
+        config_hash,
+    };
     let server = http::serve(config.http_listen, health, metrics, Arc::new(source))
         .await
         .map_err(|error| failed(error.to_string()))?;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use comfy_table::ContentArrangement;
+
 use super::{
     Context, Exit, Failure,
     healthcheck::{unreachable, url},
@@ -76,13 +79,24 @@ fn table(status: &Status) -> String {
         let why = sink.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         text.push_str(&format!("payment sink: {}{why}\n", sink.state));
     }
-    let columns = ["connection", "stream", "entity", "state", "last success", "newest record"];
-    let more = ["checkpoint", "next poll", "rows 24h"];
-    let mut table = output::table(&[&columns[..], &more[..]].concat());
+    let now = Utc::now();
+    let mut table = output::table(&[
+        "connection",
+        "stream",
+        "entity",
+        "state",
+        "success",
+        "newest",
+        "through",
+        "next",
+        "rows 24h",
+    ]);
+    // Names and numbers are worth nothing when they are broken; a narrow terminal wraps whole lines.
+    table.set_content_arrangement(ContentArrangement::Disabled);
     let mut streams: Vec<_> = status.streams.iter().collect();
     streams.sort_by_key(|stream| stream.state == "healthy");
     for stream in &streams {
-        table.add_row(row(stream));
+        table.add_row(row(stream, now));
     }
     text.push_str(&format!("\n{table}\n"));
     for stream in streams {
@@ -97,19 +111,33 @@ fn table(status: &Status) -> String {
     text
 }
 
-fn row(stream: &StreamStatus) -> [String; 9] {
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
+fn row(stream: &StreamStatus, now: DateTime<Utc>) -> [String; 9] {
+    let distance =
+        |at: &Option<String>| at.as_deref().map_or_else(|| "–".to_owned(), |at| away(at, now));
     [
         stream.connection.clone(),
         stream.stream.clone(),
         stream.entity.clone(),
         stream.state.clone(),
-        or_dash(&stream.last_success),
-        or_dash(&stream.newest_record),
-        or_dash(&stream.checkpoint),
-        or_dash(&stream.next_poll),
+        distance(&stream.last_success),
+        distance(&stream.newest_record),
+        distance(&stream.checkpoint),
+        distance(&stream.next_poll),
         stream.rows_24h.to_string(),
     ]
+}
+
+/// How far an instant lies from now, in its largest unit: `12s ago`, `in 4m`; the text itself where it
+/// is no instant.
+fn away(at: &str, now: DateTime<Utc>) -> String {
+    let Ok(at) = DateTime::parse_from_rfc3339(at) else { return at.to_owned() };
+    let seconds = now.signed_duration_since(at).num_seconds();
+    let units = [(86_400, "d"), (3600, "h"), (60, "m")];
+    let distance = seconds.unsigned_abs();
+    let unit = units.into_iter().find(|(size, _)| distance >= *size);
+    let (size, name) = unit.unwrap_or((1, "s"));
+    let count = distance / size;
+    if seconds < 0 { format!("in {count}{name}") } else { format!("{count}{name} ago") }
 }
 
 #[cfg(test)]
@@ -129,6 +157,21 @@ mod tests {
             next_poll: None,
             last_error,
             rows_24h: 7,
+        }
+    }
+
+    #[test]
+    fn an_instant_is_shown_by_its_distance() {
+        let now = "2026-01-02T00:00:00Z".parse().unwrap();
+        for (at, shown) in [
+            ("2026-01-01T23:59:48Z", "12s ago"),
+            ("2026-01-02T00:04:30Z", "in 4m"),
+            ("2026-01-01T00:00:00.001Z", "23h ago"),
+            ("2025-12-30T00:00:00+03:00", "3d ago"),
+            ("2026-01-02T00:00:00Z", "0s ago"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(away(at, now), shown, "{at}");
         }
     }
 

@@ -3,10 +3,11 @@
 use std::{str::FromStr, time::Duration};
 
 use chrono::{DateTime, Utc};
+use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Exit, Failure, output, run::stop_on_signals};
+use super::{Context, Exit, Failure, output, preview::chosen, run::stop_on_signals};
 use crate::{
     config::model::{Kafka, SchemaRegistry},
     kafka::viewing::{self, Viewed, Viewer},
@@ -62,6 +63,7 @@ impl FromStr for From {
 /// Prints events until Ctrl-C, or until `--limit` is reached.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let config = context.load()?.config;
+    chosen(&config, args.connection.as_deref())?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let prefix = format!("{}.", config.kafka.topic_prefix);
@@ -100,8 +102,16 @@ pub(super) async fn follow(
         |error: &dyn std::fmt::Display| Failure::new(Exit::Unavailable, error.to_string());
     let mut decoder = Decoder::new(Registry::new(registry));
     // librdkafka's calls block; block_in_place lets the runtime go on beside them.
-    let mut viewer = tokio::task::block_in_place(|| Viewer::open(kafka, topics, from))
-        .map_err(|error| unavailable(&error))?;
+    let mut viewer =
+        tokio::task::block_in_place(|| Viewer::open(kafka, topics, from)).map_err(|error| {
+            match error {
+                KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                    let message = format!("there is no topic {} yet", topics.join(", "));
+                    Failure::new(Exit::Failed, message).hint("topics plan lists them")
+                }
+                error => unavailable(&error),
+            }
+        })?;
     while !stop.is_cancelled() {
         let viewed = tokio::task::block_in_place(|| viewer.next(POLL))
             .map_err(|error| unavailable(&error))?;

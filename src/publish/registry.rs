@@ -112,6 +112,9 @@ impl fmt::Debug for Registry {
     }
 }
 
+/// What the client library says of an error whose body is not the registry's JSON.
+const NOT_EXPLAINED: &str = "couldn't parse schema registry error json";
+
 impl Registry {
     /// Connects lazily, and reads its secret lazily too.
     pub fn new(config: &SchemaRegistry) -> Self {
@@ -245,6 +248,14 @@ impl Registry {
             None => error.error.clone(),
         };
         let url = self.url.clone();
+        // A registry explains its 404 in JSON; anything else at this address is no registry.
+        let explained = error.cause.as_ref().is_none_or(|cause| !cause.contains(NOT_EXPLAINED));
+        if says(&[404]) && !explained {
+            let reason = "404 without the registry's own explanation: its API lies under another \
+                          path, Apicurio's under /apis/ccompat/v7"
+                .to_owned();
+            return Error::Unavailable { url, reason };
+        }
         if says(&[401, 403]) {
             Error::Denied { url, reason }
         } else if says(&[404, 409, 422]) {

@@ -20,6 +20,9 @@ pub struct Args {
     yes: bool,
 }
 
+const NOT_HALTED: &str = "payments are NOT halted: without Kafka, stop the connector, or put a file \
+                          payments.stop into the state.dir of every replica";
+
 /// Writes the switch's record.
 pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<(), Failure> {
     for (name, text) in [("--reason", &args.reason), ("--actor", &args.actor)] {
@@ -33,9 +36,12 @@ pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<
         super::agreed(args.yes, "let payment commands be executed again", "resume")?;
     }
     let Args { reason, actor, .. } = args;
-    words::say_stop(&kafka, &Stop { stopped, actor, reason, at: now() })
-        .await
-        .map_err(|error| super::unavailable(&error, &kafka))?;
+    words::say_stop(&kafka, &Stop { stopped, actor, reason, at: now() }).await.map_err(
+        |error| {
+            let failure = super::unavailable(&error, &kafka);
+            if stopped { failure.hint(NOT_HALTED) } else { failure }
+        },
+    )?;
     let word = if stopped { "halted" } else { "resumed" };
     output::write(&format!("payment commands {word}"))?;
     if stopped {
