@@ -89,11 +89,47 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         sleep(LOOK_AGAIN).await;
         let journal = super::journal(&kafka).await?;
         let (_, told) = super::the_one(&journal, args.id)?;
-        if let Status::Resolved { .. } = told.entry.status() {
+        if let Some(decided) = decided(told.entry.status(), outcome, args.id) {
+            decided?;
             return output::write(&format!("{}: {result}", args.id));
         }
     }
     output::write(&format!("{}: written down", args.id))?;
     eprintln!("no running sink has acted on it yet; it does when it runs");
     Ok(())
+}
+
+/// Nothing while nobody has decided; a failure where somebody else came first and saw it otherwise.
+fn decided(status: &Status, wanted: Finding, id: Uuid) -> Option<Result<(), Failure>> {
+    let Status::Resolved { executed } = status else { return None };
+    if *executed == (wanted == Finding::Executed) {
+        return Some(Ok(()));
+    }
+    let published = if *executed { "SUCCEEDED" } else { "DECLINED" };
+    let message = format!("command {id}: somebody else has decided otherwise: {published} stands");
+    Some(Err(Failure::new(Exit::Failed, message).hint(format!(
+        "`commands show {id}` tells who, and how they know; the first decision is the last word"
+    ))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_decides_second_and_otherwise_is_told_so() {
+        let ends = |status: &Status, wanted| {
+            decided(status, wanted, Uuid::from_u128(1)).map(|decided| decided.is_ok())
+        };
+        assert_eq!(ends(&Status::Parked, Finding::Executed), None);
+        for (executed, wanted, is_ok) in [
+            (true, Finding::Executed, true),
+            (false, Finding::NotExecuted, true),
+            (true, Finding::NotExecuted, false),
+            (false, Finding::Executed, false),
+        ] {
+            let status = Status::Resolved { executed };
+            assert_eq!(ends(&status, wanted), Some(is_ok), "{executed} {wanted:?}");
+        }
+    }
 }
