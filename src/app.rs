@@ -45,7 +45,7 @@ use crate::{
         placement::shard_of,
         restore::Restores,
     },
-    sink::tally::Tally,
+    sink::tally::{self, Tally},
     state::{changelog::ShardState, store::Store},
     telemetry::{events::Event, metrics::Metrics},
 };
@@ -172,6 +172,9 @@ impl App {
         let mut series = series::seed(&config, &metrics, started_at);
         series.export(&board, started_at);
         let tally = Tally::new(Arc::clone(&metrics), &config.kafka);
+        if config.sink.enabled {
+            tally.enter(tally::Phase::Standby, None);
+        }
         let restores = Arc::default();
         Self { config, broker, metrics, board, series, tally, phases, health, restores, started_at }
     }

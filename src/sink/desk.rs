@@ -35,6 +35,7 @@ use super::{
     plan::{Failures, Policy, Situation, Step, next_step},
     result::{Publication, latest_result},
     tally::Tally,
+    waiting::Waiting,
 };
 
 /// Why a task of the sink ends before its work is done.
@@ -99,6 +100,7 @@ struct State {
     /// Those of the open ones that are in doubt or parked, each with since when: thousands may be
     /// open, and every step of each of them is counted.
     doubts: HashMap<CommandKey, (CommandType, Timestamp)>,
+    waiting: Waiting,
     brakes: Brakes,
 }
 
@@ -106,12 +108,15 @@ impl State {
     fn new(open: HashMap<CommandKey, Open>, brakes: Brakes) -> Self {
         let entries = open.values().map(|open| &open.entry);
         let doubts = entries.filter_map(|entry| Some((entry.key().clone(), doubt(entry)?)));
-        Self { doubts: doubts.collect(), open, brakes }
+        let doubts = doubts.collect();
+        let waiting = Waiting::of(open.values().map(|open| &open.entry));
+        Self { doubts, waiting, open, brakes }
     }
 
     /// Takes a command's new standing over.
     fn put(&mut self, entry: &Entry, partition: i32) {
         let key = entry.key().clone();
+        self.waiting.moved(self.open.get(&key).map(|open| &open.entry), entry);
         match doubt(entry) {
             Some(doubt) => {
                 self.doubts.insert(key.clone(), doubt);
@@ -127,8 +132,12 @@ impl State {
         }
     }
 
-    fn doubts(&self) -> Vec<(CommandType, Timestamp)> {
-        self.doubts.values().copied().collect()
+    /// What is counted of the commands as they are now; whoever shows it holds the lock, so that the
+    /// newest is shown last.
+    fn show(&self, tally: &Tally) {
+        let doubts: Vec<_> = self.doubts.values().copied().collect();
+        tally.doubts(&doubts);
+        tally.waiting(&self.waiting);
     }
 }
 
@@ -182,7 +191,7 @@ impl Desk {
             (entry.key().clone(), Open { entry, partition })
         });
         let state = State::new(open.collect(), brakes);
-        fixed.tally.doubts(&state.doubts());
+        state.show(&fixed.tally);
         let state = Mutex::new(state);
         let (brakes_changed, _) = watch::channel(0);
         (Self { fixed, journal, state, brakes_changed, arrivals }, arrived)
@@ -276,10 +285,9 @@ impl Desk {
         let mut state = self.state();
         state.brakes.moved(before, after);
         state.put(after, partition);
-        let doubts = state.doubts();
+        state.show(&self.fixed.tally);
         drop(state);
         self.fixed.tally.moved(after);
-        self.fixed.tally.doubts(&doubts);
         self.brakes_moved();
     }
 
@@ -300,6 +308,7 @@ impl Desk {
             }
             state.put(&entry, partition);
         }
+        state.show(&self.fixed.tally);
         drop(state);
         for key in open {
             // The dispatcher is gone only when the ownership is ending anyway.

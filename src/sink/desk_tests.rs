@@ -9,8 +9,8 @@ use crate::{
     sink::{
         ledger::Stories,
         tests::{
-            NO_LIMITS, POLICY, SECOND, after, approved, brakes, doubted, intended, key_of, parked,
-            received_as, refund, resolved, story_of,
+            NO_LIMITS, NOON, POLICY, SECOND, after, approved, brakes, doubted, intended, key_of,
+            not_sent, parked, received_as, refund, rejected, resolved, story_of,
         },
     },
     telemetry::metrics::Metrics,
@@ -148,4 +148,33 @@ async fn the_result_and_the_story_are_one_write() {
     assert!(writes.iter().flat_map(|write| &write.journal).all(|story| story.partition == 3));
     let ends = writes.iter().map(|write| write.journal[0].finished.is_some());
     assert_eq!(ends.collect::<Vec<_>>(), [false, true]);
+}
+
+#[tokio::test]
+async fn a_command_waits_until_it_has_an_answer_or_is_a_doubt() {
+    let found = received_as(key_of("REF-9", 9), refund("1.00"));
+    let office = Office::with(std::slice::from_ref(&found));
+    let shown = || {
+        let count = office.metrics.commands_waiting.with_label_values(&["refund"]).get();
+        (count, office.metrics.commands_oldest_waiting.get())
+    };
+    assert_eq!(shown(), (1, NOON.seconds()), "what the journal told waits too");
+    office.desk.take_over(vec![(received(1), 0), (received(2), 0)]);
+    assert_eq!(shown().0, 3);
+    let mut stories = [found, received(1), received(2)];
+    for (place, event, expected) in [
+        (0, intended(1, 2), 3),
+        (0, not_sent(), 3),
+        (0, intended(2, 2), 3),
+        (0, doubted(), 2),
+        (1, intended(1, 2), 2),
+        (1, approved(), 1),
+        (2, rejected(), 0),
+        (0, parked(), 0),
+    ] {
+        let name = event.name();
+        stories[place] = office.desk.record(&stories[place], event).await.unwrap();
+        assert_eq!(shown().0, expected, "after {name} of {place}");
+    }
+    assert_eq!(shown(), (0, 0.0));
 }

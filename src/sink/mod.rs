@@ -7,7 +7,7 @@
 //! - `journal`: the story of one command as a list of events, and the one function that folds it
 //! - `plan`, `look`, `doubt`, `brakes`, `answer`: what comes next, and what an answer means
 //! - `result`: the event that tells what became of a command
-//! - `queue`: one command of a reference at a time
+//! - `queue`: one command of a reference at a time; `waiting`: how many wait, and since when
 //! - `finished`, `retention`: what need not stay in memory, and in the journal
 //!
 //! None of these reads a clock or waits: they are given `now` and answer with times. The shell acts:
@@ -46,6 +46,7 @@ pub mod retention;
 pub mod tally;
 mod text;
 pub mod turn;
+pub mod waiting;
 pub mod words;
 
 #[cfg(test)]

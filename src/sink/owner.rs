@@ -93,6 +93,11 @@ impl Parts {
     /// Shows how the sink stands; readiness is about a stop for good alone.
     fn enter(&self, phase: Phase, why: Option<String>) {
         self.standing.stopped(why.clone().filter(|_| phase == Phase::Stopped));
+        // A sink that retries or has stopped still has the doubts that it had: its alerts must not
+        // resolve themselves. A replica that is not the owner knows of none.
+        if phase == Phase::Standby {
+            self.tally.forget_commands();
+        }
         self.tally.enter(phase, why);
     }
 }
@@ -152,8 +157,6 @@ async fn serve(
         parts.enter(Phase::Restoring, None);
         let started = Instant::now();
         let ended = term(parts, taken, member, stop).await;
-        // Whoever is the owner then shows what is in doubt.
-        parts.tally.doubts(&[]);
         match ended {
             Term::GivenBack => {
                 backoff = BACKOFF_MIN;

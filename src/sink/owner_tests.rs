@@ -4,7 +4,14 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
-    config::model::Privacy, publish::encode::local_ids, sink::desk::tests::kafka,
+    config::model::Privacy,
+    domain::vocabulary::CommandType,
+    publish::encode::local_ids,
+    sink::{
+        desk::tests::kafka,
+        tests::{NOON, entry, refund},
+        waiting::Waiting,
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -39,6 +46,28 @@ fn parts() -> Parts {
         privacy: Arc::new(PrivacyRules::new(&Privacy::default(), None).unwrap()),
         tally: Tally::new(Arc::new(Metrics::new()), &kafka()),
         standing: Arc::new(NoProbe),
+    }
+}
+
+#[test]
+fn what_waits_or_is_in_doubt_is_shown_until_another_replica_may_show_it() {
+    let parts = parts();
+    let metrics = Arc::clone(parts.tally.metrics());
+    let shown = || {
+        let doubts = metrics.commands_in_doubt.with_label_values(&["refund"]).get();
+        let waiting = metrics.commands_waiting.with_label_values(&["refund"]).get();
+        (doubts, waiting, metrics.commands_oldest_waiting.get() > 0.0)
+    };
+    for (phase, expected) in [
+        (Phase::Retrying, (1, 1, true)),
+        (Phase::Restoring, (1, 1, true)),
+        (Phase::Stopped, (1, 1, true)),
+        (Phase::Standby, (0, 0, false)),
+    ] {
+        parts.tally.doubts(&[(CommandType::Refund, NOON)]);
+        parts.tally.waiting(&Waiting::of([&entry(refund("10.00"))]));
+        parts.enter(phase, None);
+        assert_eq!(shown(), expected, "{phase:?}");
     }
 }
 

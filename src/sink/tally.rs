@@ -19,6 +19,7 @@ use super::{
     admission::RejectedBecause,
     journal::{Entry, JournalEvent},
     result::STREAM,
+    waiting::Waiting,
 };
 
 /// The kinds that metrics tell apart; a command of another kind is invalid and counts as a refund's
@@ -87,8 +88,10 @@ impl Tally {
             }
             metrics.command_duration.with_label_values(&[kind]);
             metrics.commands_in_doubt.with_label_values(&[kind]).set(0);
+            metrics.commands_waiting.with_label_values(&[kind]).set(0);
         }
         metrics.commands_oldest_in_doubt.set(0.0);
+        metrics.commands_oldest_waiting.set(0.0);
         for phase in Phase::ALL {
             metrics.sink_state.with_label_values(&[phase.as_str()]).set(0);
         }
@@ -151,6 +154,22 @@ impl Tally {
         }
         let oldest = doubts.iter().map(|(_, since)| *since).min();
         self.metrics.commands_oldest_in_doubt.set(oldest.map_or(0.0, Timestamp::seconds));
+    }
+
+    /// Commands that wait for their turn or for an answer.
+    pub fn waiting(&self, waiting: &Waiting) {
+        for kind in KINDS {
+            let gauge = self.metrics.commands_waiting.with_label_values(&[label(kind)]);
+            gauge.set(waiting.count(kind));
+        }
+        let oldest = waiting.oldest().map_or(0.0, Timestamp::seconds);
+        self.metrics.commands_oldest_waiting.set(oldest);
+    }
+
+    /// This replica knows of no command: whoever runs the sink does.
+    pub fn forget_commands(&self) {
+        self.doubts(&[]);
+        self.waiting(&Waiting::default());
     }
 }
 

@@ -61,6 +61,10 @@ pub struct Metrics {
     pub commands_in_doubt: IntGaugeVec,
     /// `vomsis_commands_oldest_in_doubt_timestamp_seconds`
     pub commands_oldest_in_doubt: Gauge,
+    /// `vomsis_commands_waiting{type}`
+    pub commands_waiting: IntGaugeVec,
+    /// `vomsis_commands_oldest_waiting_timestamp_seconds`
+    pub commands_oldest_waiting: Gauge,
     /// `vomsis_command_consumer_lag_records{topic,partition}`
     pub command_consumer_lag: IntGaugeVec,
     /// `vomsis_sink_state{state}`
@@ -307,6 +311,15 @@ impl Metrics {
             commands_oldest_in_doubt: t.add(Gauge::with_opts(Opts::new(
                 "vomsis_commands_oldest_in_doubt_timestamp_seconds",
                 "Since when the oldest of them is in doubt; 0 where there is none.",
+            ))),
+            commands_waiting: t.int_gauges(
+                "vomsis_commands_waiting",
+                "Payment commands taken in that wait for their turn, a brake or the API, on the replica that runs the sink.",
+                &["type"],
+            ),
+            commands_oldest_waiting: t.add(Gauge::with_opts(Opts::new(
+                "vomsis_commands_oldest_waiting_timestamp_seconds",
+                "Since when the oldest of them waits; 0 where there is none.",
             ))),
             sink_state: t.int_gauges(
                 "vomsis_sink_state",

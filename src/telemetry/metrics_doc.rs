@@ -27,7 +27,8 @@ fn page() -> String {
         state_flush_duration "histogram" state_flush_errors "counter" shard_state "gauge"
         shard_fenced "counter" shard_restore_duration "gauge" transaction_duration "histogram"
         command_outcomes "counter" command_duration "histogram" commands_in_doubt "gauge"
-        commands_oldest_in_doubt "gauge" command_consumer_lag "gauge"
+        commands_oldest_in_doubt "gauge" commands_waiting "gauge"
+        commands_oldest_waiting "gauge" command_consumer_lag "gauge"
         sink_state "gauge"
     };
     let mut page =

@@ -131,6 +131,12 @@ export const dashboards = [
         { unit: "s", book: "VomsisCommandsStuck", about: "From the journal's first word of a command to its final result." }),
       lines("Unread commands by partition", [{ expr: `sum by (topic,partition) (vomsis_command_consumer_lag_records{${J}})`, legend: "{{topic}} {{partition}}" }],
         { unit: "short", book: "VomsisCommandsStuck", about: "One that grows by itself: a reference whose command waits." }),
+      lines("Waiting commands", [{ expr: `sum by (type) (vomsis_commands_waiting{${J}})`, legend: "{{type}}" }],
+        { unit: "short", book: "VomsisCommandsStuck", about: "Taken in and without an answer: for their turn, a brake or the API." }),
+      lines("Oldest waiting command", [{ expr: `(time() - min(vomsis_commands_oldest_waiting_timestamp_seconds{${J}} > 0)) or vector(0)`, legend: "age" }],
+        { unit: "s", book: "VomsisCommandsStuck", about: "0 where none waits." }),
+      lines("Sink by state", [{ expr: `sum by (state) (vomsis_sink_state{${J}})`, legend: "{{state}}" }],
+        { unit: "short", book: "VomsisCommandsStuck", about: "Replicas in each state; one should be owned, or halted." }),
     ],
   },
   {
