@@ -30,7 +30,7 @@ use crate::{
     poll::{
         board::Board,
         connection::{self, Parts},
-        entity::{Shared, now},
+        entity::Shared,
         rooms::Rooms,
         series::Series,
     },
@@ -47,7 +47,7 @@ use crate::{
     },
     sink::tally::{self, Tally},
     state::{changelog::ShardState, store::Store},
-    telemetry::{events::Event, metrics::Metrics},
+    telemetry::{clock::now, events::Event, metrics::Metrics},
 };
 
 /// All of stopping, inside Kubernetes' 60 s.

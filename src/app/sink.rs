@@ -16,14 +16,13 @@ use crate::{
         admin::{Switch, Unmoved, Word},
     },
     log_event,
-    poll::entity::now,
     sink::{
         journal::records::Stop,
         owner,
         tally::{Phase, Tally},
         words,
     },
-    telemetry::events::Event,
+    telemetry::{clock::now, events::Event},
 };
 
 /// Lets readiness say that the payment sink has stopped.

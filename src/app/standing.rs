@@ -10,11 +10,9 @@ use crate::{
         Health, StatusSource,
         status::{LastError, ShardStatus, SinkStatus, Status, StreamStatus},
     },
-    poll::{
-        board::{Phase, Standing},
-        entity::now,
-    },
+    poll::board::{Phase, Standing},
     shards::placement::shard_of,
+    telemetry::clock::now,
 };
 
 /// Answers `/api/v1/status` from what the running program shows.

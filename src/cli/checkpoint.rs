@@ -15,9 +15,9 @@ use crate::{
         ids::{EntityKey, Stream},
         time::Timestamp,
     },
-    poll::entity::now,
     shards::{inspect, reset::Decision},
     state::changelog::EntityState,
+    telemetry::clock::now,
 };
 
 /// Arguments of `checkpoint`.

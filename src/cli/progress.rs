@@ -15,11 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::Shown,
-    poll::{
-        entity::now,
-        history::{Begun, History},
-    },
-    telemetry::logs::Around,
+    poll::history::{Begun, History},
+    telemetry::{clock::now, logs::Around},
 };
 
 /// All bars of the process, so that log lines can make room for themselves.

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::Utc;
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
@@ -25,7 +24,7 @@ use crate::{
         group::{Gone, Publisher},
     },
     state::{changelog::EntityState, codec, position::Checkpoint},
-    telemetry::{events::Event, metrics::Metrics},
+    telemetry::{clock::now, events::Event, metrics::Metrics},
 };
 
 use super::{
@@ -473,9 +472,4 @@ impl Entity {
         let labels = [key.connection.as_str(), key.stream.name(), outcome];
         self.shared.metrics.source_polls.with_label_values(&labels).inc();
     }
-}
-
-/// The wall clock: for events, the status page and the calendar day, never for timers.
-pub fn now() -> Timestamp {
-    Timestamp::from_utc(Utc::now())
 }

@@ -28,13 +28,14 @@ use crate::{
     api::{Client, Purpose, RetryClass, Rows},
     config::model::Deletions,
     domain::{ids::SourceId, time::Day},
+    telemetry::clock::now,
 };
 
 use super::{
     backoff::{Backoff, wait_or_change},
     digest::{self, Digest, Reason, put_in_order},
     discovery::account_of,
-    entity::{Advance, Entity, Failure, Reading, now},
+    entity::{Advance, Entity, Failure, Reading},
     fetch::Fetcher,
     plan::{Agenda, Schedule, Window, is_suspicious_count},
     task::published,
@@ -42,8 +43,7 @@ use super::{
 
 /// Accounts whose batches are under way at once: enough to fill a transaction.
 const DELIVERIES: usize = 64;
-/// Fewer accounts than one in so many are asked for their history one by one: an answer for all
-/// of them would be mostly known rows.
+/// Fewer accounts than one in so many are asked alone: most of an answer for all would be known.
 const HISTORY_SHARE: usize = 10;
 /// Days of a live poll that has no cursor yet; the history reaches up to today.
 const RECENT_DAYS: i32 = 2;

@@ -10,13 +10,13 @@ use crate::{
     mapping::PrivacyRules,
     publish::{batch::EventRecord, encode::Encoder},
     state::changelog::EntityState,
+    telemetry::clock::now,
 };
 
 use super::{
     connection::{max_bad_ratio_of_list, schedule},
     digest::{Answer, Reason, Refusal, Target, digest},
     discovery::discover,
-    entity::now,
     fetch::{Fetcher, Origin},
     snapshot::{Mentioned, fetch_list},
 };

@@ -14,13 +14,14 @@ use crate::{
     api::{Client, Error, ListStatus, Purpose, Rows},
     config::model::Deletions,
     domain::{ids::Stream, time::Day},
+    telemetry::clock::now,
 };
 
 use super::{
     backoff::{Backoff, wait_or_change},
     digest::{MENTION_START, Reason},
     discovery::{Discovered, discover},
-    entity::{Advance, Entity, Failure, Reading, now},
+    entity::{Advance, Entity, Failure, Reading},
     plan::Window,
     task::published,
 };

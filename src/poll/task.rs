@@ -11,13 +11,13 @@ use crate::{
     config::model::Deletions,
     domain::time::Day,
     log_event,
-    telemetry::events::Event,
+    telemetry::{clock::now, events::Event},
 };
 
 use super::{
     backoff::{Backoff, wait_or_change},
     digest::Reason,
-    entity::{Advance, Entity, Failure, Reading, now},
+    entity::{Advance, Entity, Failure, Reading},
     feed::Served,
     fetch::Fetcher,
     plan::{Agenda, Schedule, Window, Work, is_suspicious_count, next_work},

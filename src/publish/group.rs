@@ -9,15 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    domain::time::Timestamp,
     failpoints::{self, Point},
     log_event,
     state::store::ShardStore,
-    telemetry::{events::Event, metrics::Metrics},
+    telemetry::{clock::now, events::Event, metrics::Metrics},
 };
 
 use super::{
@@ -181,7 +179,7 @@ fn write_cache(
         .iter()
         .flat_map(|batch| batch.state.iter())
         .map(|record| (record.key.as_str(), record.value.as_deref()));
-    let written = cache.write(records, state_end, Timestamp::from_utc(Utc::now()));
+    let written = cache.write(records, state_end, now());
     metrics.state_flush_duration.observe(started.elapsed().as_secs_f64());
     match written {
         Ok(()) => Some(cache),

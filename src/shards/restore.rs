@@ -14,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
 use uuid::Uuid;
 
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
     kafka::{
         reading::{self, Stretch, read_committed},
         settings::shard_transactional_id,
+        topics,
     },
     log_event,
     publish::{
@@ -36,7 +36,7 @@ use crate::{
         note::{Found, Note, Regression, check_regression},
         store::{self, ShardStore, Store},
     },
-    telemetry::events::Event,
+    telemetry::{clock::now, events::Event},
 };
 
 /// Longer than the longest transaction that can hold the end back, plus the broker's sweep.
@@ -167,7 +167,7 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     failpoints::reach(Point::Locked);
     let (start, end) = writer.state_watermarks(METADATA_TIMEOUT)?;
     let cluster = writer.cluster_id(METADATA_TIMEOUT).unwrap_or_default();
-    let now = Timestamp::from_utc(Utc::now());
+    let now = now();
     let mut cached = load_cache(request, &cluster, now, start, end)?;
     let mut restored = match read_state(request, (start, end), cached.as_ref()) {
         // What the cache and Kafka say together cannot be understood: Kafka alone decides.
@@ -180,7 +180,7 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     let found = Found { identity: restored.state.identity(), start, end };
     check_regression(request.note.as_ref(), found, restored.state.reset()).map_err(
         |regression| Error::Regression {
-            topic: request.kafka.topic("internal.state"),
+            topic: request.kafka.topic(topics::STATE),
             shard: request.shard,
             regression,
         },
@@ -234,7 +234,7 @@ fn first_identity(
     start: i64,
     end: i64,
 ) -> Result<Option<String>, reading::Error> {
-    let topic = request.kafka.topic("internal.state");
+    let topic = request.kafka.topic(topics::STATE);
     let stretch = Stretch { topic, partition: request.shard, from: start, end };
     let mut first = ShardState::default();
     read_committed(&request.kafka, &stretch, READ_DEADLINE, |_, key, value| {
@@ -252,7 +252,7 @@ fn read_state(
     (start, end): (i64, i64),
     cached: Option<&store::Cached>,
 ) -> Result<Restored, reading::Error> {
-    let topic = request.kafka.topic("internal.state");
+    let topic = request.kafka.topic(topics::STATE);
     let mut state = ShardState::default();
     // Offsets before it cannot be asked for: the broker would refuse, and nobody would be told
     // that they are missing.

@@ -8,7 +8,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use chrono::Utc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +25,8 @@ use crate::{
     },
     telemetry::events::Event,
 };
+
+pub use crate::telemetry::clock::now;
 
 use super::{
     brakes::{Brakes, StopSource},
@@ -377,11 +378,6 @@ fn doubted_since(entry: &Entry) -> Option<Timestamp> {
         | Status::Expired
         | Status::Resolved { .. } => None,
     }
-}
-
-/// The wall clock of journal and results.
-pub fn now() -> Timestamp {
-    Timestamp::from_utc(Utc::now())
 }
 
 /// Says what became of a command, at the loudness that it deserves.

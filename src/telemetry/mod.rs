@@ -1,6 +1,8 @@
-//! Metrics and log events as types: the only room that names a metric or a log code.
+//! Metrics and log events as types: the only room that names a metric or a log code. The clock that
+//! dates them stands here too.
 
 pub mod build;
+pub mod clock;
 pub mod events;
 mod limit;
 pub mod logs;

@@ -15,10 +15,10 @@ use super::{
 use crate::{
     api::{self, Api, Client, Purpose},
     config::model::{Config, Connection, Kafka, RegistryMode},
-    domain::{ids::Stream, time::Timestamp},
+    domain::ids::Stream,
     kafka::topics,
     state::folder,
-    telemetry::metrics::Metrics,
+    telemetry::{clock::now, metrics::Metrics},
 };
 
 /// The cheap read may be repeated by the client; a person does not wait longer than this.
@@ -92,7 +92,7 @@ async fn read(client: &Client, config: &Connection, api: Api, step: String) -> S
             Api::BankPos => client.reference(Purpose::Repair, Stream::Banks).await,
             Api::VirtualPos => client.reference(Purpose::Repair, Stream::Customers).await,
             Api::Tos => {
-                let today = Timestamp::from_utc(chrono::Utc::now()).local_day();
+                let today = now().local_day();
                 let first = config.tos.as_ref().and_then(|tos| tos.institutions.first());
                 let code = first.map_or("", |institution| institution.code.as_str());
                 client.tos_payments(Purpose::Repair, code, None, today).await

@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use crate::{
     cli::{Context, Exit, Failure, output},
-    poll::entity::now,
     sink::{
         journal::{
             Status,
@@ -16,6 +15,7 @@ use crate::{
         },
         words,
     },
+    telemetry::clock::now,
 };
 
 /// How long the owner may take to act on it before the command line goes.

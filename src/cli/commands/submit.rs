@@ -10,9 +10,9 @@ use crate::{
         commands::PaymentCommand, ids::ConnectionId, money::Money, schemas, time::Timestamp,
         vocabulary::CommandType,
     },
-    poll::entity::now,
     publish::{encode::Encoder, registry::Registry},
     sink::words,
+    telemetry::clock::now,
 };
 
 /// Arguments of `commands submit`.

@@ -2,8 +2,8 @@
 
 use crate::{
     cli::{Context, Exit, Failure, output},
-    poll::entity::now,
     sink::{journal::records::Stop, words},
+    telemetry::clock::now,
 };
 
 /// Arguments of both.

@@ -7,10 +7,10 @@ use uuid::Uuid;
 use crate::{
     cli::{Exit, Failure},
     domain::{commands::PaymentCommand, money::Money, vocabulary::CommandType},
-    poll::entity::now,
     publish::{encode::Encoder, registry::Registry},
     sandbox::{embedded::Embedded, ledger::NewPayment},
     sink::words,
+    telemetry::clock::now,
 };
 
 /// Until the sink has come up and the first rows have flowed.

@@ -13,10 +13,11 @@ use crate::{
     },
     poll::{
         digest::{Reason, Refusal},
-        entity::{Advance, Failure, Reading, now},
+        entity::{Advance, Failure, Reading},
         plan::Window,
     },
     state::{codec, codec::StateKey},
+    telemetry::clock::now,
 };
 
 fn today() -> Day {

@@ -7,12 +7,12 @@ use super::*;
 use crate::{
     config::model::DateType,
     poll::{
-        entity::now,
         feed::Served,
         fetch::{Fetcher, Origin},
         plan::Schedule,
         task::Follow,
     },
+    telemetry::clock::now,
 };
 
 const ACCOUNT: i64 = 73;

@@ -5,7 +5,6 @@ use std::thread;
 use vomsis_connect::{
     domain::money::Money,
     failpoints::Point,
-    poll::entity::now,
     sink::{
         command::CommandKey,
         journal::{
@@ -14,6 +13,7 @@ use vomsis_connect::{
         },
         words,
     },
+    telemetry::clock::now,
 };
 
 use super::{DEADLINE, checker::Checked, feed::Feed, orders::Order, stage::Stage};
