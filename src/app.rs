@@ -37,7 +37,7 @@ use crate::{
     publish::{
         encode::Encoder,
         group::Publisher,
-        registry::{self, Registry},
+        registry::Registry,
     },
     shards::{
         assignment::{self, Change, Member},
@@ -250,10 +250,10 @@ impl App {
             match topics::ensure(&self.config.kafka, self.config.sink.enabled).await {
                 Ok(()) => return Ok(Some(())),
                 Err(error) if error.is_transient() => {
-                    log_event!(Event::KafkaUnavailable, %error, retry_in_s = pause.as_secs(), "kafka is not there yet");
+                    log_event!(error.event(), %error, retry_in_s = pause.as_secs(), "kafka cannot be used yet");
                 }
                 Err(error) => {
-                    log_event!(Event::TopicMismatch, %error, "ending: topics are not as they must be");
+                    log_event!(error.event(), %error, "ending: topics are not as they must be");
                     return Err(error.into());
                 }
             }
@@ -274,19 +274,10 @@ impl App {
             match registry.ids(&records, |suffix| self.config.kafka.topic(suffix)).await {
                 Ok(ids) => return Ok(Some(ids)),
                 Err(error) if error.is_retriable() => {
-                    log_event!(Event::RegistryUnavailable, %error, retry_in_s = pause.as_secs(), "the schema registry is not there yet");
+                    log_event!(error.event(), %error, retry_in_s = pause.as_secs(), "the schema registry cannot be used yet");
                 }
                 Err(error) => {
-                    let event = match &error {
-                        registry::Error::Missing { .. } => Event::SchemaMissing,
-                        registry::Error::Denied { .. } | registry::Error::Secret { .. } => {
-                            Event::RegistryDenied
-                        }
-                        registry::Error::Refused { .. } | registry::Error::Unavailable { .. } => {
-                            Event::SchemaRefused
-                        }
-                    };
-                    log_event!(event, %error, "ending: without its schemas nothing can be written");
+                    log_event!(error.event(), %error, "ending: without its schemas nothing can be written");
                     return Err(error.into());
                 }
             }

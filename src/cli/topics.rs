@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Context, Exit, Failure, output};
 use crate::{
     config::model::Kafka,
-    kafka::topics::{self, Actual, Desired, Step},
+    kafka::topics::{self, Actual, Step},
 };
 
 /// Arguments of `topics`.
@@ -37,6 +37,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let desired = topics::desired(&kafka, config.sink.enabled);
     let steps = topics::plan(&desired, &topics::actual(&kafka, &desired).await?);
     let rows: Vec<Row> = steps.iter().map(|step| row(step, &kafka)).collect();
+    for warning in rows.iter().filter_map(|row| row.warning.as_deref()) {
+        eprintln!("warning: {warning}");
+    }
     match args.command {
         Command::Plan => {
             output::print(context, &rows, || table(&rows))?;
@@ -76,6 +79,8 @@ pub(super) struct Row {
     actual: Option<Actual>,
     /// What differs, with both values.
     pub(super) reason: Option<String>,
+    /// What is worth a look although nothing is wrong.
+    pub(super) warning: Option<String>,
     /// Whether `run` refuses to start because of it.
     pub(super) blocks: bool,
 }
@@ -87,6 +92,7 @@ struct Wanted {
     any_partitions: bool,
     replication: i32,
     cleanup: Option<&'static str>,
+    min_insync_replicas: Option<i32>,
 }
 
 /// A step as it is shown. Other replication stops nobody, but it is not what was asked for.
@@ -112,14 +118,15 @@ pub(super) fn row(step: &Step, kafka: &Kafka) -> Row {
         (Some(_), None) => State::Ok,
         (Some(_), Some(_)) => State::Mismatch,
     };
-    let Desired { name, partitions, partitions_fixed, partitions_like, cleanup } = topic;
     let desired = Wanted {
-        partitions: *partitions,
-        any_partitions: !partitions_fixed && partitions_like.is_none(),
+        partitions: topic.partitions,
+        any_partitions: !topic.partitions_fixed && topic.partitions_like.is_none(),
         replication: wanted,
-        cleanup: cleanup.map(topics::Cleanup::as_str),
+        cleanup: topic.cleanup.map(topics::Cleanup::as_str),
+        min_insync_replicas: topic.min_insync_replicas,
     };
-    Row { topic: name.clone(), state, desired, actual, reason, blocks }
+    let warning = topics::weakness(step);
+    Row { topic: topic.name.clone(), state, desired, actual, reason, warning, blocks }
 }
 
 /// Why the rows are not as they must be, and what to do about it.
@@ -164,7 +171,7 @@ async fn apply(
 fn table(rows: &[Row]) -> String {
     let mut table = output::table(&["topic", "state", "partitions", "cleanup.policy", "replicas"]);
     for row in rows {
-        let Wanted { partitions, any_partitions, replication, cleanup } = &row.desired;
+        let Wanted { partitions, any_partitions, replication, cleanup, .. } = &row.desired;
         let cleanup = cleanup.unwrap_or("any");
         let actual = row.actual.as_ref();
         table.add_row([
@@ -197,10 +204,16 @@ mod tests {
     }
 
     fn shown(partitions: i32, replication: i32, cleanup: &str) -> Row {
+        shown_in_sync(partitions, replication, cleanup, 2)
+    }
+
+    fn shown_in_sync(partitions: i32, replication: i32, cleanup: &str, in_sync: i32) -> Row {
         let kafka = kafka();
-        let found = Actual { partitions, replication, cleanup: cleanup.to_owned() };
+        let cleanup = cleanup.to_owned();
+        let min_insync_replicas = Some(in_sync);
+        let found = Actual { partitions, replication, cleanup, min_insync_replicas };
         let desired = topics::desired(&kafka, false);
-        let state = desired.iter().find(|topic| topic.name.ends_with("internal.state")).unwrap();
+        let state = desired.iter().find(|topic| topic.name == kafka.topic(topics::STATE)).unwrap();
         let actual = [(state.name.clone(), found)].into();
         row(&topics::plan(std::slice::from_ref(state), &actual)[0], &kafka)
     }
@@ -217,6 +230,15 @@ mod tests {
             let text = table(&[row]);
             assert!(text.contains(wanted), "{text}");
         }
+    }
+
+    #[test]
+    fn a_state_topic_that_one_broker_may_hold_alone_is_ok_with_a_warning() {
+        let row = shown_in_sync(2, 3, "compact", 1);
+        assert_eq!((row.state, row.blocks), (State::Ok, false));
+        assert!(row.warning.as_ref().is_some_and(|text| text.contains("min.insync.replicas=1")));
+        assert!(mismatch(&[row]).is_none());
+        assert_eq!(shown(2, 3, "compact").warning, None);
     }
 
     #[test]

@@ -66,8 +66,7 @@ impl From<topics::Error> for Failure {
     fn from(error: topics::Error) -> Self {
         let refused = error.is_refused();
         match &error {
-            topics::Error::Kafka { .. } if refused => Self::new(Exit::Refused, error.to_string())
-                .hint("check kafka.properties and the rights of the user"),
+            topics::Error::Refused { .. } => Self::new(Exit::Refused, error.to_string()),
             topics::Error::Kafka { .. } => Self::new(Exit::Unavailable, error.to_string()).hint(
                 "check kafka.bootstrap_servers, the network, and security.protocol in \
                  kafka.properties",

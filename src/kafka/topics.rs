@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     metadata::MetadataTopic,
     types::RDKafkaErrorCode,
@@ -22,6 +23,13 @@ use super::{
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Brokers that are there answer this one at once.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// Events of a client that found no broker: a few of each broker and try.
+const EVENTS_MAX: usize = 100;
+
+const CLEANUP: &str = "cleanup.policy";
+const MIN_INSYNC: &str = "min.insync.replicas";
+/// Brokers that must hold a record before it counts as written, where there are as many.
+const MIN_INSYNC_REPLICAS: i32 = 2;
 
 /// The assignment topic without its prefix.
 pub const ASSIGNMENT: &str = "internal.assignment";
@@ -74,6 +82,11 @@ pub struct Desired {
     pub partitions_like: Option<String>,
     /// Cleanup policy; `None` where the topic holds no data.
     pub cleanup: Option<Cleanup>,
+    /// `min.insync.replicas` to create it with; `None` where the topic holds no data.
+    pub min_insync_replicas: Option<i32>,
+    /// Whether losing its newest records would repeat rows or payments: state and journal.
+    #[serde(skip)]
+    pub holds_truth: bool,
 }
 
 /// A topic as it is.
@@ -85,6 +98,8 @@ pub struct Actual {
     pub replication: i32,
     /// Its `cleanup.policy`, as the broker spells it.
     pub cleanup: String,
+    /// Its `min.insync.replicas`, where the broker tells it.
+    pub min_insync_replicas: Option<i32>,
 }
 
 /// What to do about one topic.
@@ -125,6 +140,17 @@ pub enum Error {
         /// What it says.
         source: KafkaError,
     },
+    /// Kafka knows the client and says no, or does not know it.
+    #[error(
+        "kafka at {bootstrap_servers} refuses access: {source}; check kafka.properties, the files \
+         it names and the rights of the user"
+    )]
+    Refused {
+        /// Where.
+        bootstrap_servers: String,
+        /// What it says.
+        source: KafkaError,
+    },
     /// Creating a topic failed.
     #[error("creating topic {topic}: {code}; create it yourself or check the rights of the client")]
     Create {
@@ -147,7 +173,8 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         use RDKafkaErrorCode as Code;
         match self {
-            Self::Kafka { .. } => true,
+            // Rights and files are mended while the connector waits.
+            Self::Kafka { .. } | Self::Refused { .. } => true,
             Self::Create { code, .. } => matches!(
                 code,
                 Code::RequestTimedOut
@@ -165,20 +192,20 @@ impl Error {
 
     /// Whether the brokers know the client and say no.
     pub fn is_refused(&self) -> bool {
-        let code = match self {
-            Self::Kafka { source, .. } => source.rdkafka_error_code(),
-            Self::Create { code, .. } => Some(*code),
-            Self::Missing(_) | Self::Conflict(_) => None,
-        };
-        matches!(
-            code,
-            Some(
-                RDKafkaErrorCode::Authentication
-                    | RDKafkaErrorCode::SaslAuthenticationFailed
-                    | RDKafkaErrorCode::TopicAuthorizationFailed
-                    | RDKafkaErrorCode::ClusterAuthorizationFailed
-            )
-        )
+        match self {
+            Self::Refused { .. } => true,
+            Self::Create { code, .. } => is_refusal(*code),
+            Self::Kafka { .. } | Self::Missing(_) | Self::Conflict(_) => false,
+        }
+    }
+
+    /// The code of its log line.
+    pub fn event(&self) -> Event {
+        match self {
+            _ if self.is_refused() => Event::KafkaRefused,
+            _ if self.is_transient() => Event::KafkaUnavailable,
+            _ => Event::TopicMismatch,
+        }
     }
 }
 
@@ -190,6 +217,8 @@ pub fn desired(kafka: &Kafka, payments: bool) -> Vec<Desired> {
         partitions_fixed,
         partitions_like: None,
         cleanup,
+        min_insync_replicas: cleanup.map(|_| MIN_INSYNC_REPLICAS.min(kafka.replication_factor)),
+        holds_truth: suffix == STATE || suffix == JOURNAL,
     };
     let mut topics: Vec<Desired> = Stream::ALL
         .iter()
@@ -254,6 +283,22 @@ fn conflict(topic: &Desired, found: &Actual, pattern: Option<(&String, i32)>) ->
     })
 }
 
+/// Why a topic that is as it must be may still lose what was committed; a warning, because the
+/// brokers' defaults are the operator's.
+pub fn weakness(step: &Step) -> Option<String> {
+    let Step::Keep { topic, found } = step else { return None };
+    let there = found.min_insync_replicas?;
+    let is_weak =
+        topic.holds_truth && found.replication > MIN_INSYNC_REPLICAS && there < MIN_INSYNC_REPLICAS;
+    is_weak.then(|| {
+        format!(
+            "topic {} has min.insync.replicas={there} with {} replicas: what one broker alone \
+             holds counts as committed, and is lost with it; set it to {MIN_INSYNC_REPLICAS}",
+            topic.name, found.replication
+        )
+    })
+}
+
 /// Says no where topics conflict, or are missing and may not be created; else what to create.
 pub fn check(steps: &[Step], may_create: bool) -> Result<Vec<Desired>, Error> {
     let mut conflicts = Vec::new();
@@ -282,48 +327,76 @@ fn admin(kafka: &Kafka) -> Result<AdminClient<Logging>, Error> {
 }
 
 fn failed(kafka: &Kafka, source: KafkaError) -> Error {
-    Error::Kafka { bootstrap_servers: kafka.bootstrap_servers.clone(), source }
+    let bootstrap_servers = kafka.bootstrap_servers.clone();
+    let code = match &source {
+        KafkaError::AdminOp(code) => Some(*code),
+        source => source.rdkafka_error_code(),
+    };
+    match code {
+        Some(code) if is_refusal(code) => Error::Refused { bootstrap_servers, source },
+        _ => Error::Kafka { bootstrap_servers, source },
+    }
 }
 
 /// Those of the topics that are there.
 pub async fn actual(kafka: &Kafka, desired: &[Desired]) -> Result<BTreeMap<String, Actual>, Error> {
-    let admin = admin(kafka)?;
     let names: Vec<String> = desired.iter().map(|topic| topic.name.clone()).collect();
-    let (admin, sizes) = {
-        let settings = kafka.clone();
-        // Metadata is a blocking call of librdkafka.
-        tokio::task::spawn_blocking(move || {
-            let metadata = admin
-                .inner()
-                .fetch_metadata(None, METADATA_TIMEOUT)
-                .map_err(|e| failed(&settings, e))?;
-            let there: BTreeMap<String, (i32, i32)> =
-                metadata.topics().iter().map(|t| (t.name().to_owned(), size_of(t))).collect();
-            Ok::<_, Error>((admin, there))
-        })
+    let settings = kafka.clone();
+    let sizes = tokio::task::spawn_blocking(move || sizes(&settings))
         .await
-        .map_err(|_| failed(kafka, KafkaError::Canceled))??
-    };
+        .map_err(|_| failed(kafka, KafkaError::Canceled))??;
     let there: Vec<&String> = names.iter().filter(|name| sizes.contains_key(*name)).collect();
     let mut found = BTreeMap::new();
     if there.is_empty() {
         return Ok(found);
     }
+    let admin = admin(kafka)?;
     let resources: Vec<_> = there.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
     let configs =
         admin.describe_configs(&resources, &options).await.map_err(|e| failed(kafka, e))?;
     for (name, config) in there.into_iter().zip(configs) {
         let config = config.map_err(|code| failed(kafka, KafkaError::AdminOp(code)))?;
-        let cleanup = config
-            .entry_map()
-            .get("cleanup.policy")
-            .and_then(|entry| entry.value.clone())
-            .unwrap_or_default();
+        let entries = config.entry_map();
+        let value = |key| entries.get(key).and_then(|entry| entry.value.clone());
+        let cleanup = value(CLEANUP).unwrap_or_default();
+        let min_insync_replicas = value(MIN_INSYNC).and_then(|value| value.parse().ok());
         let (partitions, replication) = sizes.get(name).copied().unwrap_or_default();
-        found.insert(name.clone(), Actual { partitions, replication, cleanup });
+        let actual = Actual { partitions, replication, cleanup, min_insync_replicas };
+        found.insert(name.clone(), actual);
     }
     Ok(found)
+}
+
+/// Partitions and replicas of every topic there is. Blocks.
+fn sizes(kafka: &Kafka) -> Result<BTreeMap<String, (i32, i32)>, Error> {
+    let failed = |error| failed(kafka, error);
+    let consumer: BaseConsumer<Logging> = client_config(kafka, &Role::Viewer)
+        .and_then(|config| config.create_with_context(Logging))
+        .map_err(failed)?;
+    let metadata = consumer
+        .fetch_metadata(None, METADATA_TIMEOUT)
+        .map_err(|error| failed(refusal(&consumer).unwrap_or(error)))?;
+    Ok(metadata.topics().iter().map(|t| (t.name().to_owned(), size_of(t))).collect())
+}
+
+/// What a client was told of a refused login. The call that waits for a broker only sees that none
+/// can be used; why stands in an event, which an admin client does not hand out.
+fn refusal(consumer: &BaseConsumer<Logging>) -> Option<KafkaError> {
+    let events = (0..EVENTS_MAX).map_while(|_| consumer.poll(Duration::from_millis(10)));
+    let mut errors = events.filter_map(Result::err);
+    errors.find(|error| error.rdkafka_error_code().is_some_and(is_refusal))
+}
+
+/// Whether the brokers refuse the client itself; waiting does not help against it.
+pub(super) const fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+    )
 }
 
 /// Partitions, and replicas of the partition that has the fewest.
@@ -339,13 +412,21 @@ pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
         return Ok(());
     }
     let admin = admin(kafka)?;
+    let in_sync: Vec<Option<String>> = topics
+        .iter()
+        .map(|topic| topic.min_insync_replicas.map(|replicas| replicas.to_string()))
+        .collect();
     let new: Vec<NewTopic<'_>> = topics
         .iter()
-        .map(|topic| {
+        .zip(&in_sync)
+        .map(|(topic, in_sync)| {
             let replication = TopicReplication::Fixed(kafka.replication_factor);
-            let new = NewTopic::new(&topic.name, topic.partitions, replication);
-            match topic.cleanup {
-                Some(cleanup) => new.set("cleanup.policy", cleanup.as_str()),
+            let mut new = NewTopic::new(&topic.name, topic.partitions, replication);
+            if let Some(cleanup) = topic.cleanup {
+                new = new.set(CLEANUP, cleanup.as_str());
+            }
+            match in_sync {
+                Some(replicas) => new.set(MIN_INSYNC, replicas),
                 None => new,
             }
         })
@@ -367,60 +448,12 @@ pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
 pub async fn ensure(kafka: &Kafka, payments: bool) -> Result<(), Error> {
     let desired = desired(kafka, payments);
     let steps = plan(&desired, &actual(kafka, &desired).await?);
+    for weakness in steps.iter().filter_map(weakness) {
+        log_event!(Event::TopicWeak, "{weakness}");
+    }
     create(kafka, &check(&steps, kafka.manage_topics)?).await
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn topic(partitions_fixed: bool) -> Desired {
-        Desired {
-            name: "vomsis.x".into(),
-            partitions: 8,
-            partitions_fixed,
-            partitions_like: None,
-            cleanup: Some(Cleanup::Compact),
-        }
-    }
-
-    fn found(partitions: i32, cleanup: &str) -> BTreeMap<String, Actual> {
-        let found = Actual { partitions, replication: 1, cleanup: cleanup.into() };
-        [("vomsis.x".to_owned(), found)].into()
-    }
-
-    #[test]
-    fn a_missing_topic_is_created_only_where_that_is_allowed() {
-        let steps = plan(&[topic(true)], &BTreeMap::new());
-        assert_eq!(check(&steps, true).unwrap(), [topic(true)]);
-        assert!(matches!(check(&steps, false), Err(Error::Missing(names)) if names == "vomsis.x"));
-    }
-
-    #[test]
-    fn conflicts_name_both_values() {
-        let wrong = check(&plan(&[topic(true)], &found(3, "compact")), true).unwrap_err();
-        assert!(wrong.to_string().contains("3 partitions"), "{wrong}");
-        assert!(wrong.to_string().contains("wants 8"), "{wrong}");
-        let wrong = check(&plan(&[topic(true)], &found(8, "delete")), true).unwrap_err();
-        assert!(wrong.to_string().contains("cleanup.policy=delete, wanted compact"), "{wrong}");
-    }
-
-    #[test]
-    fn the_journal_has_as_many_partitions_as_the_commands() {
-        let journal = Desired { partitions_like: Some("vomsis.c".into()), ..topic(false) };
-        let mut there = found(8, "compact");
-        let commands = Actual { partitions: 3, replication: 1, cleanup: "delete".into() };
-        there.insert("vomsis.c".into(), commands);
-        let wrong =
-            check(&plan(std::slice::from_ref(&journal), &there), true).unwrap_err().to_string();
-        assert!(wrong.contains("has 8 partitions") && wrong.contains("vomsis.c has 3"), "{wrong}");
-        there.remove("vomsis.x");
-        assert_eq!(check(&plan(&[journal], &there), true).unwrap()[0].partitions, 3);
-    }
-
-    #[test]
-    fn event_topics_may_have_any_number_of_partitions() {
-        let steps = plan(&[topic(false)], &found(3, "compact"));
-        assert_eq!(check(&steps, false).unwrap(), []);
-    }
-}
+#[path = "topics_tests.rs"]
+mod tests;

@@ -21,6 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     config::model::{RegistryAuth, RegistryMode, SchemaRegistry},
     domain::schemas::RecordSchema,
+    telemetry::events::Event,
 };
 
 /// `SrSettings::new` would wait for ever for a registry that stalls.
@@ -89,6 +90,16 @@ impl Error {
         match self {
             Self::Unavailable { .. } | Self::Denied { .. } | Self::Secret { .. } => true,
             Self::Missing { .. } | Self::Refused { .. } => false,
+        }
+    }
+
+    /// The code of its log line.
+    pub const fn event(&self) -> Event {
+        match self {
+            Self::Unavailable { .. } => Event::RegistryUnavailable,
+            Self::Denied { .. } | Self::Secret { .. } => Event::RegistryDenied,
+            Self::Missing { .. } => Event::SchemaMissing,
+            Self::Refused { .. } => Event::SchemaRefused,
         }
     }
 }

@@ -91,10 +91,12 @@ events! {
     KafkaClient "VOM-KFK-006" WARN "the Kafka client reports something critical" "read the line; the call that fails because of it is logged too";
     AssignmentFailed "VOM-KFK-007" WARN "the consumer group that shares the shards was lost; it is joined again" "nothing while it is rare; else look at the broker's log";
     KafkaAnswers "VOM-KFK-008" INFO "Kafka answers again" "nothing";
+    KafkaRefused "VOM-KFK-009" ERROR "Kafka refuses access: the login, or a right that is missing; it is tried again" "check kafka.properties, the files it names and the rights of the user; they are read again with every try";
+    TopicWeak "VOM-KFK-010" WARN "a topic that holds the truth counts a record as written that one broker alone holds" "set min.insync.replicas of the topic in the line to 2";
     RegistryUnavailable "VOM-REG-001" WARN "the schema registry does not answer" "check schema_registry.url";
     SchemaRefused "VOM-REG-002" ERROR "the registry refuses a schema" "run schemas check; somebody registered another one under the subject";
     SchemaMissing "VOM-REG-003" ERROR "a schema is not registered and mode is verify" "run schemas register, or set schema_registry.mode: register";
-    RegistryDenied "VOM-REG-004" ERROR "the schema registry refuses access" "check schema_registry.basic_auth or bearer_token_file";
+    RegistryDenied "VOM-REG-004" ERROR "the schema registry refuses access, or its secret file cannot be read; it is tried again" "check schema_registry.basic_auth or bearer_token_file; they are read again with every try";
     ShardAssigned "VOM-SHD-001" INFO "a shard was assigned" "nothing";
     ShardRestored "VOM-SHD-002" INFO "a shard is restored and polls" "nothing";
     ShardRevoked "VOM-SHD-003" INFO "a shard was handed back" "nothing";

@@ -151,6 +151,10 @@ pub(super) async fn kafka(kafka: &Kafka, payments: bool) -> Vec<Step> {
             Step::failed(Target::Kafka, "topics", Failure::new(Exit::Failed, detail).hint(hint))
         });
     }
+    for weakness in rows.iter().filter_map(|row| row.warning.as_deref()) {
+        let hint = "docs/operations/backup-restore.md says why";
+        steps.push(Step::warn(Target::Kafka, "topic", weakness, hint));
+    }
     for row in rows.iter().filter(|row| row.state == TopicState::Mismatch) {
         let reason = row.reason.clone().unwrap_or_default();
         let hint = "topics plan shows both values; bring the topic or the setting in line";

@@ -62,7 +62,8 @@ pub struct Kafka {
     /// be changed later.
     #[schemars(range(min = 1, max = 1024))]
     pub shards: i32,
-    /// Replicas of the topics that the connector creates.
+    /// Replicas of the topics that the connector creates; two of them must hold a record before it
+    /// counts as written, where there are two.
     #[schemars(range(min = 1, max = 32767))]
     pub replication_factor: i32,
     /// Create missing topics at start. `false` only verifies them; see `topics plan`.

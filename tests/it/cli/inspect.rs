@@ -37,7 +37,10 @@ fn topics_are_planned_created_and_then_left_alone() {
     assert_eq!(states(&plan), BTreeSet::from(["ok"]));
     let state = plan.as_array().unwrap().iter();
     let state = state.last().unwrap();
-    assert_eq!(state["actual"], json!({"partitions": 2, "replication": 1, "cleanup": "compact"}));
+    let there =
+        json!({"partitions": 2, "replication": 1, "cleanup": "compact", "min_insync_replicas": 1});
+    assert_eq!(state["actual"], there);
+    assert_eq!(state["warning"], Value::Null);
 }
 
 #[test]

@@ -1,0 +1,170 @@
+//! What there should be against what there is, and a broker that knows nobody.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    thread,
+};
+
+use super::*;
+
+fn topic(partitions_fixed: bool) -> Desired {
+    Desired {
+        name: "vomsis.x".into(),
+        partitions: 8,
+        partitions_fixed,
+        partitions_like: None,
+        cleanup: Some(Cleanup::Compact),
+        min_insync_replicas: Some(2),
+        holds_truth: false,
+    }
+}
+
+fn found(partitions: i32, cleanup: &str) -> BTreeMap<String, Actual> {
+    let found = Actual {
+        partitions,
+        replication: 1,
+        cleanup: cleanup.into(),
+        min_insync_replicas: Some(1),
+    };
+    [("vomsis.x".to_owned(), found)].into()
+}
+
+#[test]
+fn a_missing_topic_is_created_only_where_that_is_allowed() {
+    let steps = plan(&[topic(true)], &BTreeMap::new());
+    assert_eq!(check(&steps, true).unwrap(), [topic(true)]);
+    assert!(matches!(check(&steps, false), Err(Error::Missing(names)) if names == "vomsis.x"));
+}
+
+#[test]
+fn conflicts_name_both_values() {
+    let wrong = check(&plan(&[topic(true)], &found(3, "compact")), true).unwrap_err();
+    assert!(wrong.to_string().contains("3 partitions"), "{wrong}");
+    assert!(wrong.to_string().contains("wants 8"), "{wrong}");
+    let wrong = check(&plan(&[topic(true)], &found(8, "delete")), true).unwrap_err();
+    assert!(wrong.to_string().contains("cleanup.policy=delete, wanted compact"), "{wrong}");
+}
+
+#[test]
+fn the_journal_has_as_many_partitions_as_the_commands() {
+    let journal = Desired { partitions_like: Some("vomsis.c".into()), ..topic(false) };
+    let mut there = found(8, "compact");
+    let commands = Actual {
+        partitions: 3,
+        replication: 1,
+        cleanup: "delete".into(),
+        min_insync_replicas: None,
+    };
+    there.insert("vomsis.c".into(), commands);
+    let wrong = check(&plan(std::slice::from_ref(&journal), &there), true).unwrap_err().to_string();
+    assert!(wrong.contains("has 8 partitions") && wrong.contains("vomsis.c has 3"), "{wrong}");
+    there.remove("vomsis.x");
+    assert_eq!(check(&plan(&[journal], &there), true).unwrap()[0].partitions, 3);
+}
+
+#[test]
+fn event_topics_may_have_any_number_of_partitions() {
+    let steps = plan(&[topic(false)], &found(3, "compact"));
+    assert_eq!(check(&steps, false).unwrap(), []);
+}
+
+fn kafka(replication_factor: i32) -> Kafka {
+    let text = format!(
+        "connections: [{{id: a, bank_pos: {{app_key_file: k, app_secret_file: s}}}}]\n\
+         kafka: {{shards: 2, replication_factor: {replication_factor}}}\n"
+    );
+    crate::config::parse("c", &text, std::iter::empty()).unwrap().config.kafka
+}
+
+#[test]
+fn topics_with_data_want_two_replicas_in_sync_where_there_are_two() {
+    for (factor, wanted) in [(1, 1), (2, 2), (3, 2), (5, 2)] {
+        let topics = desired(&kafka(factor), true);
+        assert_eq!(topics.len(), 18);
+        for topic in topics {
+            let wanted = topic.cleanup.map(|_| wanted);
+            assert_eq!(topic.min_insync_replicas, wanted, "{}", topic.name);
+        }
+    }
+}
+
+#[test]
+fn a_truth_that_one_broker_alone_may_hold_is_worth_a_warning_and_no_more() {
+    let topics = desired(&kafka(3), true);
+    let weak = |replication: i32, min_insync: i32| {
+        let there = topics.iter().map(|topic| {
+            let cleanup = topic.cleanup.map_or("delete", Cleanup::as_str).to_owned();
+            let min_insync_replicas = Some(min_insync);
+            let partitions = topic.partitions;
+            (topic.name.clone(), Actual { partitions, replication, cleanup, min_insync_replicas })
+        });
+        let steps = plan(&topics, &there.collect());
+        assert_eq!(check(&steps, false).unwrap(), []);
+        steps.iter().filter_map(weakness).collect::<Vec<_>>()
+    };
+    let said = weak(3, 1);
+    let [state, journal] = said.as_slice() else { panic!("{said:?}") };
+    assert!(state.contains("vomsis.internal.state has min.insync.replicas=1"), "{state}");
+    assert!(journal.contains("vomsis.internal.payment-journal has"), "{journal}");
+    assert!(weak(3, 2).is_empty() && weak(2, 1).is_empty() && weak(1, 1).is_empty());
+}
+
+/// A broker that answers every SASL handshake with "no such mechanism".
+fn broker_that_refuses() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // Ends when the client goes.
+            thread::spawn(move || refuse(stream));
+        }
+    });
+    address
+}
+
+fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
+    loop {
+        let mut size = [0; 4];
+        stream.read_exact(&mut size)?;
+        let mut request = vec![0; usize::try_from(u32::from_be_bytes(size)).unwrap()];
+        stream.read_exact(&mut request)?;
+        // The correlation id, then the error.
+        let mut answer = request[4..8].to_vec();
+        if request[..2] == [0, 18] {
+            // ApiVersions 3: none; metadata, SaslHandshake 0 and this one are known.
+            answer.extend([0, 0, 4]);
+            for (key, newest) in [(3, 1), (17, 0), (18, 3)] {
+                answer.extend([0, key, 0, 0, 0, newest, 0]);
+            }
+            answer.extend([0; 5]);
+        } else {
+            // SaslHandshake: UNSUPPORTED_SASL_MECHANISM, and the one that there is.
+            answer.extend([0, 33, 0, 0, 0, 1, 0, 6]);
+            answer.extend(b"GSSAPI");
+        }
+        let length = u32::try_from(answer.len()).unwrap().to_be_bytes();
+        stream.write_all(&[length.as_slice(), &answer].concat())?;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_refused_is_told_from_a_broker_that_does_not_answer() {
+    let mut kafka = kafka(1);
+    let properties = [
+        ("security.protocol", "SASL_PLAINTEXT"),
+        ("sasl.mechanism", "PLAIN"),
+        ("sasl.username", "u"),
+        ("sasl.password", "p"),
+    ];
+    kafka.bootstrap_servers = broker_that_refuses();
+    kafka.properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let error = actual(&kafka, &[topic(true)]).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }) && error.is_transient(), "{error:?}");
+    assert_eq!(error.event(), Event::KafkaRefused);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    kafka.bootstrap_servers = closed.to_string();
+    let error = actual(&kafka, &[topic(true)]).await.unwrap_err();
+    assert!(matches!(error, Error::Kafka { .. }) && !error.is_refused(), "{error:?}");
+    assert_eq!(error.event(), Event::KafkaUnavailable);
+}
