@@ -399,18 +399,32 @@ impl App {
     }
 }
 
+/// What is wrong with a configuration that could be read: it is seen when it is put to use, and only
+/// another configuration helps.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(String);
+
+impl Unusable {
+    /// In words that name the setting.
+    pub fn new(problem: impl ToString) -> Self {
+        Self(problem.to_string())
+    }
+}
+
 /// The masking rules of a configuration, with the key that they may need.
-pub async fn privacy_rules(config: &Config) -> anyhow::Result<PrivacyRules> {
+pub async fn privacy_rules(config: &Config) -> Result<PrivacyRules, Unusable> {
     let key = match &config.privacy.hmac_key_file {
         Some(file) => {
-            let bytes = tokio::fs::read(file).await;
-            let bytes = bytes
-                .with_context(|| format!("reading privacy.hmac_key_file {}", file.display()))?;
+            let bytes = tokio::fs::read(file).await.map_err(|error| {
+                let file = file.display();
+                Unusable::new(format!("reading privacy.hmac_key_file {file}: {error}"))
+            })?;
             Some(SecretSlice::from(bytes))
         }
         None => None,
     };
-    Ok(PrivacyRules::new(&config.privacy, key)?)
+    PrivacyRules::new(&config.privacy, key).map_err(Unusable::new)
 }
 
 /// Waits and doubles the pause; `None` when stopped meanwhile.

@@ -79,7 +79,7 @@ async fn show(config: &Config, args: &Args, wanted: &Wanted) -> Result<Shown, Fa
     let encoder = Encoder::new(&local_ids(), |suffix| config.kafka.topic(suffix)).map_err(wrong)?;
     let privacy = privacy_rules(config)
         .await
-        .map_err(|error| Failure::new(Exit::Config, format!("{error:#}")))?;
+        .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     let (encoder, privacy) = (Arc::new(encoder), Arc::new(privacy));
     let metrics = Arc::new(Metrics::new());
     let waiting = progress::spinner(format!("reading {stream}"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Exit, Failure, progress};
+use super::{Context, Exit, Failure, progress, upstream::ended};
 use crate::{
     app::{App, Broker, sink::KillSwitch, standing::Source},
     config::model::Config,
@@ -79,7 +79,7 @@ pub(super) async fn serve(
     }
     server.stop().await;
     log_event!(Event::Stopped, "stopped");
-    outcome.map_err(|error| Failure::new(Exit::Config, format!("{error:#}")))
+    outcome.map_err(ended)
 }
 
 /// The first signal stops in order, the second one at once.

@@ -2,6 +2,7 @@
 
 use crate::{
     api::{self, RetryClass},
+    app::Unusable,
     kafka::{reading, topics},
     publish::registry,
 };
@@ -62,6 +63,25 @@ impl From<&api::Error> for Failure {
     }
 }
 
+/// What a run that has ended exits with: 78 only where the configuration is to be changed.
+pub(super) fn ended(error: anyhow::Error) -> Failure {
+    let message = format!("{error:#}");
+    let failure = if error.is::<Unusable>() {
+        Failure::new(Exit::Config, "")
+    } else if let Some(error) = error.downcast_ref::<api::Error>() {
+        Failure::from(error)
+    } else {
+        match error.downcast::<topics::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => match error.downcast::<registry::Error>() {
+                Ok(error) => error.into(),
+                Err(_) => Failure::new(Exit::Failed, ""),
+            },
+        }
+    };
+    Failure { message, ..failure }
+}
+
 impl From<topics::Error> for Failure {
     fn from(error: topics::Error) -> Self {
         let refused = error.is_refused();
@@ -113,5 +133,38 @@ impl From<registry::Error> for Failure {
                 Self::new(Exit::Failed, message)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    fn refused() -> registry::Error {
+        let (url, subject) = ("http://r".to_owned(), "s-value".to_owned());
+        registry::Error::Refused { url, subject, reason: "incompatible".to_owned() }
+    }
+
+    #[test]
+    fn only_what_the_configuration_can_mend_exits_with_78() {
+        let denied =
+            registry::Error::Denied { url: "http://r".to_owned(), reason: "401".to_owned() };
+        let cases = [
+            (Unusable::new("key too short").into(), Exit::Config),
+            (topics::Error::Conflict("3 partitions".to_owned()).into(), Exit::Failed),
+            (refused().into(), Exit::Failed),
+            (denied.into(), Exit::Refused),
+            (anyhow::anyhow!("a thread broke off"), Exit::Failed),
+            (anyhow::Error::from(Unusable::new("x")).context("starting"), Exit::Config),
+        ];
+        for (error, exit) in cases {
+            let said = format!("{error:#}");
+            let failure = ended(error);
+            assert_eq!((failure.exit, failure.message), (exit, said));
+        }
+        let sink: Result<(), _> = Err(std::io::Error::other("no thread")).context("the sink");
+        assert_eq!(ended(sink.unwrap_err()).exit, Exit::Failed);
     }
 }
