@@ -10,7 +10,7 @@ pub mod standing;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use secrecy::SecretSlice;
 use tokio::{
     sync::{mpsc, watch},
@@ -34,11 +34,7 @@ use crate::{
         rooms::Rooms,
         series::Series,
     },
-    publish::{
-        encode::Encoder,
-        group::Publisher,
-        registry::Registry,
-    },
+    publish::{encode::Encoder, group::Publisher, registry::Registry},
     shards::{
         assignment::{self, Change, Member},
         owner::{self, Phase, Work},
@@ -52,6 +48,8 @@ use crate::{
 
 /// All of stopping, inside Kubernetes' 60 s.
 const DRAIN: Duration = Duration::from_secs(45);
+/// What leaving the group may take after that.
+const LEAVE: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A state folder of a Pod that is just ending is let go within this time.
@@ -209,14 +207,21 @@ impl App {
         leave.send_replace(true);
         // The thread leaves the group on its own; a hanging client must not hang the exit.
         let left = tokio::task::spawn_blocking(move || thread.join());
-        if timeout(Duration::from_secs(5), left).await.is_err() {
+        let left = timeout(LEAVE, left).await;
+        if left.is_err() {
             log_event!(Event::LeaveTimedOut, "leaving the group takes too long, ending without it");
         }
         // It drains by itself at the same time as the shards, within its own bounds.
         if let Some(sink) = sink {
             sink.await?.context("the payment sink broke off")?;
         }
-        Ok(())
+        match left {
+            Ok(Ok(Err(_)) | Err(_)) => Err(anyhow!(
+                "the thread that shares the shards broke off, a mistake of this program: its last \
+                 words stand above"
+            )),
+            Ok(Ok(Ok(()))) | Err(_) => Ok(()),
+        }
     }
 
     /// Topics and schemas; waits for Kafka and the registry. `None`: stopped while waiting.
@@ -324,7 +329,7 @@ impl App {
             notes: member.notes.clone(),
             phases,
         });
-        let mut owners: JoinSet<i32> = JoinSet::new();
+        let mut owners: JoinSet<()> = JoinSet::new();
         let mut tokens: HashMap<i32, CancellationToken> = HashMap::new();
         loop {
             tokio::select! {
@@ -349,10 +354,7 @@ impl App {
                             old.cancel();
                         }
                         let context = Arc::clone(&context);
-                        owners.spawn(async move {
-                            context.own(granted, token).await;
-                            shard
-                        });
+                        owners.spawn(context.own(granted, token));
                     }
                     Some(Change::Kafka(answers)) => self.health.set_kafka_answers(answers),
                     Some(Change::Revoked(shard)) => {
@@ -361,14 +363,19 @@ impl App {
                             token.cancel();
                         }
                     }
-                    None => break,
+                    // The thread is gone, and nobody would say any more what is taken away: all
+                    // that runs here ends, and `run` says why.
+                    None => {
+                        stop.cancel();
+                        break;
+                    }
                 },
             }
         }
         log_event!(Event::Stopping, "stopping: pollers end, queued batches are committed");
         let drained = async {
-            while let Some(ended) = owners.join_next().await {
-                if let (Ok(shard), Ok((_, phase))) = (ended, phase_changes.try_recv()) {
+            while owners.join_next().await.is_some() {
+                while let Ok((shard, phase)) = phase_changes.try_recv() {
                     self.show(shard, phase);
                 }
             }
@@ -459,3 +466,6 @@ async fn measure(store: Store, metrics: Arc<Metrics>, stop: CancellationToken) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
