@@ -290,16 +290,6 @@ impl Access {
         error
     }
 
-    /// Lets the next call try again whatever was refused before.
-    pub(crate) fn resume(&self) {
-        let mut state = self.lock();
-        state.refusal = None;
-        state.tos_refusals = 0;
-        state.kept = None;
-        drop(state);
-        self.tell_refusals(None);
-    }
-
     /// What to compare with while waiting for another secret: the files as they were when access
     /// was refused, else as they are.
     pub(crate) async fn baseline(&self) -> Fingerprint {

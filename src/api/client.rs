@@ -287,13 +287,6 @@ impl Client {
         Some(tos.refusals())
     }
 
-    /// Lets TOS ask for tokens again after [`Error::LockedOut`]; an operator's decision.
-    pub fn resume_tos(&self) {
-        for access in self.caller.accesses.iter().filter(|access| access.api == Api::Tos) {
-            access.resume();
-        }
-    }
-
     async fn rows(&self, purpose: Purpose, call: &Call, shape: Shape) -> Result<Rows, Error> {
         let read = |body: &str| envelope::read_rows(body, shape);
         let (answer, found) = self.caller.call(purpose, call, read).await?;

@@ -179,7 +179,7 @@ pub enum Error {
     /// TOS is not asked for tokens any more.
     #[error(
         "{at}: {refused} tokens were refused and five lock the key, so no more are asked for; \
-         correct the secret files or resume TOS"
+         correct the secret files, they are read again when they change"
     )]
     LockedOut {
         /// The call.

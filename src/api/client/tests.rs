@@ -185,14 +185,12 @@ async fn tos_stops_after_two_refused_tokens_until_the_secret_changes() {
     skip(Duration::from_secs(24 * 3600)).await;
     assert_eq!(ask().await.unwrap_err(), second);
     assert_eq!(fake.count("/oauth"), 2);
-    client.resume_tos();
-    assert!(matches!(ask().await.unwrap_err(), Error::TokenRefused { .. }));
-    assert_eq!(fake.count("/oauth"), 3);
+    assert!(!second.to_string().contains("resume"), "no command does that: {second}");
     good.store(1, std::sync::atomic::Ordering::SeqCst);
     fake.write_secret("another");
     skip(Duration::from_secs(4)).await;
     assert!(ask().await.unwrap().is_empty());
-    assert_eq!(fake.count("/oauth"), 4);
+    assert_eq!(fake.count("/oauth"), 3);
 }
 
 #[tokio::test]
