@@ -42,7 +42,7 @@ pub struct SinkStatus {
 pub struct ShardStatus {
     /// Its number.
     pub shard: i32,
-    /// `restoring`, `owned` or `fenced`.
+    /// `restoring`, `owned`, `fenced` or `stopped`.
     pub state: String,
     /// The connections that it holds.
     pub connections: Vec<String>,
@@ -57,13 +57,13 @@ pub struct StreamStatus {
     pub stream: String,
     /// Which account, terminal or institution; `all` for lists.
     pub entity: String,
-    /// `healthy`, `late`, `failing`, `backfilling 40 %`, `paused`, `never synced`.
+    /// `healthy`, `failing`, `backfilling 40 %`, `paused`, `stopped`, `never synced`.
     pub state: String,
     /// Last successful poll.
     pub last_success: Option<String>,
     /// Business time of the newest row.
     pub newest_record: Option<String>,
-    /// Last checkpoint, in words that name its position.
+    /// Up to when everything was read, as the last checkpoint has it.
     pub checkpoint: Option<String>,
     /// When it is polled again.
     pub next_poll: Option<String>,

@@ -1,6 +1,6 @@
 //! Every metric the program exports, as one typed table.
 //!
-//! Names and labels are the contract of `docs/monitoring.md`; no label is unbounded. Series exist
+//! Names and labels are the contract of `docs/metrics.md`; no label is unbounded. Series exist
 //! from start: counters at 0, timestamps at process start until something better is known.
 
 use chrono::{DateTime, Utc};
@@ -255,11 +255,11 @@ impl Metrics {
             ),
             kafka_producer_queue: t.add(IntGauge::with_opts(Opts::new(
                 "vomsis_kafka_producer_queue_records",
-                "Records handed to producers and not yet acknowledged.",
+                "Records handed to the shards' producers and not yet acknowledged; the payment sink's are not counted.",
             ))),
             dlq_records: t.counters(
                 "vomsis_dlq_records_total",
-                "Rows sent to quarantine.",
+                "Rows sent to quarantine, and records of the command topic sent to the rejected topic.",
                 &["connection", "stream", "topic", "reason"],
             ),
             state_size_bytes: t.add(IntGauge::with_opts(Opts::new(
@@ -300,7 +300,7 @@ impl Metrics {
             ),
             command_duration: t.histograms(
                 "vomsis_command_duration_seconds",
-                "From the journal's first word of a command to its final result.",
+                "From the journal's first word of a command to its end; a parked one ends when a person has decided.",
                 &["type"],
             ),
             commands_in_doubt: t.int_gauges(
