@@ -1,6 +1,8 @@
-//! Client settings in one table, error verdicts, reading a partition to its end, topics.
+//! Client settings in one table, error verdicts, groups that place work, reading a partition to its
+//! end, topics.
 
 pub mod context;
+pub mod group;
 pub mod reading;
 pub mod settings;
 pub mod topics;

@@ -21,16 +21,16 @@ use crate::{
     config::model::Kafka,
     kafka::{
         context::Logging,
+        group::{self, Group},
         settings::{Role, client_config},
+        topics,
     },
     log_event,
     state::note::Note,
     telemetry::events::Event,
 };
 
-const POLL: Duration = Duration::from_millis(200);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
 const NOTE_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two questions whether Kafka still answers; its answer tells the number of shards too.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
@@ -85,24 +85,19 @@ pub fn join(
     let (changes, changed) = mpsc::unbounded_channel();
     let (notes, noted) = mpsc::unbounded_channel();
     let handle = thread::Builder::new().name("assignment".into()).spawn(move || {
+        let name = kafka.group.clone();
         let mut membership = Membership {
-            kafka,
-            stop,
+            shards: kafka.shards,
             changes,
             noted,
             owned: BTreeSet::new(),
             pending: BTreeMap::new(),
             noted_at: Instant::now(),
+            checked_at: Instant::now(),
             silent: 0,
             miscounted: false,
         };
-        while !*membership.stop.borrow() {
-            if let Err(error) = membership.run() {
-                log_event!(Event::AssignmentFailed, %error, "the shard assignment failed, joining the group again");
-                membership.give_back(&BTreeSet::new());
-                thread::sleep(RETRY_PAUSE);
-            }
-        }
+        group::stay(&kafka, &name, &stop, &mut membership);
     })?;
     Ok((Member { changes: changed, notes }, handle))
 }
@@ -112,7 +107,7 @@ pub fn join(
 /// # Errors
 /// Whatever the brokers say; no answer is not an empty note.
 pub fn notes(kafka: &Kafka) -> Result<BTreeMap<i32, Note>, KafkaError> {
-    let topic = kafka.topic("internal.assignment");
+    let topic = kafka.topic(topics::ASSIGNMENT);
     let consumer: BaseConsumer<Logging> =
         client_config(kafka, &Role::GroupMember { group: kafka.group.clone() })?
             .create_with_context(Logging)?;
@@ -129,55 +124,49 @@ pub fn notes(kafka: &Kafka) -> Result<BTreeMap<i32, Note>, KafkaError> {
 }
 
 struct Membership {
-    kafka: Kafka,
-    stop: watch::Receiver<bool>,
+    shards: i32,
     changes: mpsc::UnboundedSender<Change>,
     noted: mpsc::UnboundedReceiver<NoteUpdate>,
     owned: BTreeSet<i32>,
     pending: BTreeMap<i32, Note>,
     noted_at: Instant,
+    checked_at: Instant,
     /// Questions in a row that Kafka did not answer.
     silent: u32,
     /// It was said that the number of shards is wrong.
     miscounted: bool,
 }
 
-impl Membership {
-    fn run(&mut self) -> Result<(), KafkaError> {
-        let topic = self.kafka.topic("internal.assignment");
-        let role = Role::GroupMember { group: self.kafka.group.clone() };
-        let consumer: BaseConsumer<Logging> =
-            client_config(&self.kafka, &role)?.create_with_context(Logging)?;
-        consumer.subscribe(&[&topic])?;
-        let mut checked = Instant::now();
-        while !*self.stop.borrow() {
-            // Rebalances happen inside poll(); what they left is read off the assignment.
-            if let Some(Err(error)) = consumer.poll(POLL) {
-                tracing::debug!(%error, "assignment poll");
-            }
-            let assigned = assigned_shards(&consumer, &topic)?;
-            self.give_back(&assigned);
-            self.take(&consumer, &topic, &assigned)?;
-            if self.noted_at.elapsed() >= NOTE_INTERVAL {
-                self.commit_notes(&consumer, &topic);
-            }
-            if checked.elapsed() > CHECK_INTERVAL {
-                self.check(&consumer, &topic);
-                checked = Instant::now();
-            }
+impl group::Member for Membership {
+    fn turn(&mut self, group: &Group, assigned: &BTreeSet<i32>) -> Result<(), KafkaError> {
+        self.give_back(assigned);
+        self.take(group, assigned)?;
+        if self.noted_at.elapsed() >= NOTE_INTERVAL {
+            self.commit_notes(group);
         }
-        self.commit_notes(&consumer, &topic);
-        // A dynamic member that unsubscribes leaves at once: the next owner need not wait for the
-        // session to time out.
-        consumer.unsubscribe();
-        consumer.poll(POLL);
+        if self.checked_at.elapsed() > CHECK_INTERVAL {
+            self.check(group);
+            self.checked_at = Instant::now();
+        }
         Ok(())
     }
 
+    fn leave(&mut self, group: &Group) {
+        self.commit_notes(group);
+    }
+
+    fn lost(&mut self, error: &KafkaError) {
+        log_event!(Event::AssignmentFailed, %error, "the shard assignment failed, joining the group again");
+        self.give_back(&BTreeSet::new());
+    }
+}
+
+impl Membership {
     /// Whether Kafka answers, and whether the assignment topic still has as many partitions as there
     /// are shards: more would move connections between shards under their owners' feet.
-    fn check(&mut self, consumer: &BaseConsumer<Logging>, topic: &str) {
-        let metadata = match consumer.fetch_metadata(Some(topic), CHECK_TIMEOUT) {
+    fn check(&mut self, group: &Group) {
+        let topic = group.topic.as_str();
+        let metadata = match group.consumer.fetch_metadata(Some(topic), CHECK_TIMEOUT) {
             Ok(metadata) => metadata,
             Err(error) => {
                 self.silent += 1;
@@ -193,7 +182,7 @@ impl Membership {
             drop(self.changes.send(Change::Kafka(true)));
         }
         let partitions = metadata.topics().first().map_or(0, |t| t.partitions().len());
-        let shards = self.kafka.shards;
+        let shards = self.shards;
         // A topic that is not there at all is another matter, and may just be unknown to a broker.
         let wrong = partitions > 0 && i32::try_from(partitions) != Ok(shards);
         if wrong && !self.miscounted {
@@ -216,24 +205,19 @@ impl Membership {
         self.owned.retain(|shard| assigned.contains(shard));
     }
 
-    fn take(
-        &mut self,
-        consumer: &BaseConsumer<Logging>,
-        topic: &str,
-        assigned: &BTreeSet<i32>,
-    ) -> Result<(), KafkaError> {
+    fn take(&mut self, group: &Group, assigned: &BTreeSet<i32>) -> Result<(), KafkaError> {
         let new: Vec<i32> = assigned.difference(&self.owned).copied().collect();
         if new.is_empty() {
             return Ok(());
         }
         let mut asked = TopicPartitionList::new();
         for shard in &new {
-            asked.add_partition(topic, *shard);
+            asked.add_partition(&group.topic, *shard);
         }
-        let committed = consumer.committed_offsets(asked, CALL_TIMEOUT)?;
+        let committed = group.consumer.committed_offsets(asked, CALL_TIMEOUT)?;
         for shard in new {
             let note = committed
-                .find_partition(topic, shard)
+                .find_partition(&group.topic, shard)
                 .and_then(|element| Note::from_metadata(element.metadata()));
             self.owned.insert(shard);
             drop(self.changes.send(Change::Granted(Granted { shard, note })));
@@ -241,7 +225,7 @@ impl Membership {
         Ok(())
     }
 
-    fn commit_notes(&mut self, consumer: &BaseConsumer<Logging>, topic: &str) {
+    fn commit_notes(&mut self, group: &Group) {
         self.noted_at = Instant::now();
         while let Ok(update) = self.noted.try_recv() {
             self.pending.insert(update.shard, update.note);
@@ -252,24 +236,16 @@ impl Membership {
         }
         let mut offsets = TopicPartitionList::new();
         for (shard, note) in &self.pending {
-            let mut element = offsets.add_partition(topic, *shard);
+            let mut element = offsets.add_partition(&group.topic, *shard);
             element.set_metadata(note.to_metadata());
             if let Err(error) = element.set_offset(Offset::Offset(0)) {
                 tracing::debug!(%error, shard, "noting the end of the state");
             }
         }
-        match consumer.commit(&offsets, CommitMode::Sync) {
+        match group.consumer.commit(&offsets, CommitMode::Sync) {
             Ok(()) => self.pending.clear(),
             // In the middle of a rebalance; a shard that moves is noted by its next owner.
             Err(error) => tracing::debug!(%error, "noting the end of the state"),
         }
     }
-}
-
-fn assigned_shards(
-    consumer: &BaseConsumer<Logging>,
-    topic: &str,
-) -> Result<BTreeSet<i32>, KafkaError> {
-    let assignment = consumer.assignment()?;
-    Ok(assignment.elements_for_topic(topic).iter().map(|element| element.partition()).collect())
 }

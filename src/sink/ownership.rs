@@ -6,7 +6,7 @@
 //! how far the journal was written then: a journal that was emptied later is noticed by that.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     thread,
     time::{Duration, Instant},
 };
@@ -23,7 +23,8 @@ use crate::{
     failpoints::{self, Point},
     kafka::{
         context::Logging,
-        settings::{Role, client_config, sink_group},
+        group::{self, Group},
+        settings::sink_group,
         topics,
     },
     log_event,
@@ -31,9 +32,7 @@ use crate::{
     telemetry::events::Event,
 };
 
-const POLL: Duration = Duration::from_millis(200);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 /// Offsets that are not committed anew are forgotten by the broker after some days.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
@@ -95,76 +94,65 @@ pub fn join(
     let (progress, progressed) = mpsc::unbounded_channel();
     let (renew, renewals) = mpsc::unbounded_channel();
     let handle = thread::Builder::new().name("sink-group".into()).spawn(move || {
+        let name = sink_group(&kafka);
         let mut membership = Membership {
-            kafka,
-            stop,
+            kafka: kafka.clone(),
             changes,
             progressed,
             renewals,
             owner: false,
             pending: BTreeMap::new(),
             committed: BTreeMap::new(),
+            committed_at: Instant::now(),
+            refreshed_at: Instant::now(),
         };
-        while !*membership.stop.borrow() {
-            if let Err(error) = membership.run() {
-                log_event!(Event::AssignmentFailed, %error, "the sink's group failed, joining it again");
-                membership.give_back();
-                thread::sleep(RETRY_PAUSE);
-            }
-        }
+        group::stay(&kafka, &name, &stop, &mut membership);
     })?;
     Ok((Member { changes: changed, progress, renew }, handle))
 }
 
 struct Membership {
     kafka: Kafka,
-    stop: watch::Receiver<bool>,
     changes: mpsc::UnboundedSender<Change>,
     progressed: mpsc::UnboundedReceiver<Progress>,
     renewals: mpsc::UnboundedReceiver<()>,
     owner: bool,
     pending: BTreeMap<i32, Progress>,
     committed: BTreeMap<i32, Progress>,
+    committed_at: Instant,
+    refreshed_at: Instant,
 }
 
-impl Membership {
-    fn run(&mut self) -> Result<(), KafkaError> {
-        let role = Role::GroupMember { group: sink_group(&self.kafka) };
-        let consumer: BaseConsumer<Logging> =
-            client_config(&self.kafka, &role)?.create_with_context(Logging)?;
-        let assignment = self.kafka.topic(topics::ASSIGNMENT);
-        consumer.subscribe(&[&assignment])?;
-        let (mut looked, mut refreshed) = (Instant::now(), Instant::now());
-        while !*self.stop.borrow() {
-            // Rebalances happen inside poll(); what they left is read off the assignment.
-            if let Some(Err(error)) = consumer.poll(POLL) {
-                tracing::debug!(%error, "sink group poll");
-            }
-            let holds =
-                consumer.assignment()?.find_partition(&assignment, OWNERS_PARTITION).is_some();
-            match (self.owner, holds) {
-                (true, false) => self.give_back(),
-                (false, true) => self.take(&consumer)?,
-                (true, true) if self.renewals.try_recv().is_ok() => self.take(&consumer)?,
-                (true, true) | (false, false) => {}
-            }
-            if refreshed.elapsed() >= REFRESH_INTERVAL {
-                refreshed = Instant::now();
-                self.pending.append(&mut self.committed.clone());
-            }
-            if looked.elapsed() >= COMMIT_INTERVAL {
-                looked = Instant::now();
-                self.commit(&consumer);
-            }
+impl group::Member for Membership {
+    fn turn(&mut self, group: &Group, places: &BTreeSet<i32>) -> Result<(), KafkaError> {
+        match (self.owner, places.contains(&OWNERS_PARTITION)) {
+            (true, false) => self.give_back(),
+            (false, true) => self.take(&group.consumer)?,
+            (true, true) if self.renewals.try_recv().is_ok() => self.take(&group.consumer)?,
+            (true, true) | (false, false) => {}
         }
-        self.commit(&consumer);
-        // A dynamic member that unsubscribes leaves at once: the next owner need not wait for the
-        // session to time out.
-        consumer.unsubscribe();
-        consumer.poll(POLL);
+        if self.refreshed_at.elapsed() >= REFRESH_INTERVAL {
+            self.refreshed_at = Instant::now();
+            self.pending.append(&mut self.committed.clone());
+        }
+        if self.committed_at.elapsed() >= COMMIT_INTERVAL {
+            self.committed_at = Instant::now();
+            self.commit(&group.consumer);
+        }
         Ok(())
     }
 
+    fn leave(&mut self, group: &Group) {
+        self.commit(&group.consumer);
+    }
+
+    fn lost(&mut self, error: &KafkaError) {
+        log_event!(Event::AssignmentFailed, %error, "the sink's group failed, joining it again");
+        self.give_back();
+    }
+}
+
+impl Membership {
     fn give_back(&mut self) {
         if std::mem::take(&mut self.owner) {
             // The receiver is gone only when the process is ending anyway.

@@ -1,0 +1,147 @@
+//! Membership in a group that places work on the replicas: the partitions of the assignment topic
+//! are the places.
+//!
+//! The group only places. It never fences: that is a transactional id's job.
+
+use std::{
+    collections::BTreeSet,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+use tokio::sync::watch;
+
+use crate::config::model::Kafka;
+
+use super::{
+    context::Logging,
+    settings::{Role, client_config},
+    topics::{self, is_refusal},
+};
+
+const POLL: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// A login that is refused for so long is not a broker's restart: its password has changed.
+const REFUSED_MAX: Duration = Duration::from_secs(20);
+/// Refusals further apart than this are two stories. librdkafka tells the same one every 30 s.
+const REFUSED_APART: Duration = Duration::from_secs(70);
+
+/// What a member does with what the group gives it. Every call may block for a moment, but not
+/// longer than a session lasts.
+pub trait Member {
+    /// After every poll: these places are this replica's now.
+    ///
+    /// # Errors
+    /// Whatever ends the membership; it is begun anew.
+    fn turn(&mut self, group: &Group, places: &BTreeSet<i32>) -> Result<(), KafkaError>;
+    /// The last words before the group is left in order.
+    fn leave(&mut self, group: &Group);
+    /// The membership was lost, and every place with it.
+    fn lost(&mut self, error: &KafkaError);
+}
+
+/// A membership that runs.
+pub struct Group {
+    /// For offsets and metadata; polled here alone.
+    pub consumer: BaseConsumer<Logging>,
+    /// The assignment topic.
+    pub topic: String,
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+/// Stays in the group until `stop` turns true, joining again whenever the membership is lost. Blocks.
+pub fn stay(kafka: &Kafka, name: &str, stop: &watch::Receiver<bool>, member: &mut impl Member) {
+    while !*stop.borrow() {
+        // Made anew each time: the client reads its password only once.
+        let ended = Group::join(kafka, name).and_then(|group| group.run(stop, member));
+        if let Err(error) = ended {
+            member.lost(&error);
+            thread::sleep(RETRY_PAUSE);
+        }
+    }
+}
+
+impl Group {
+    fn join(kafka: &Kafka, name: &str) -> Result<Self, KafkaError> {
+        let role = Role::GroupMember { group: name.to_owned() };
+        let consumer: BaseConsumer<Logging> =
+            client_config(kafka, &role)?.create_with_context(Logging)?;
+        let topic = kafka.topic(topics::ASSIGNMENT);
+        consumer.subscribe(&[&topic])?;
+        Ok(Self { consumer, topic })
+    }
+
+    fn run(self, stop: &watch::Receiver<bool>, member: &mut impl Member) -> Result<(), KafkaError> {
+        let mut refusals = Refusals::default();
+        while !*stop.borrow() {
+            // Rebalances happen inside poll(); what they left is read off the assignment.
+            if let Some(Err(error)) = self.consumer.poll(POLL) {
+                tracing::debug!(%error, group = ?self, "group poll");
+                let refused = error.rdkafka_error_code().is_some_and(is_refusal);
+                if refused && refusals.are_lasting(Instant::now()) {
+                    return Err(error);
+                }
+            }
+            member.turn(&self, &self.places()?)?;
+        }
+        member.leave(&self);
+        // A dynamic member that unsubscribes leaves at once: the next owner need not wait for the
+        // session to time out.
+        self.consumer.unsubscribe();
+        self.consumer.poll(POLL);
+        Ok(())
+    }
+
+    fn places(&self) -> Result<BTreeSet<i32>, KafkaError> {
+        let assignment = self.consumer.assignment()?;
+        let places = assignment.elements_for_topic(&self.topic);
+        Ok(places.iter().map(|element| element.partition()).collect())
+    }
+}
+
+/// Refused logins of one client: one may be a broker's mistake, and another broker goes on.
+#[derive(Debug, Default)]
+struct Refusals {
+    /// The first and the newest of those that belong together.
+    span: Option<(Instant, Instant)>,
+}
+
+impl Refusals {
+    /// Notes one more; whether they have gone on for too long.
+    fn are_lasting(&mut self, now: Instant) -> bool {
+        let first = match self.span {
+            Some((first, newest)) if now.duration_since(newest) < REFUSED_APART => first,
+            _ => now,
+        };
+        self.span = Some((first, now));
+        now.duration_since(first) >= REFUSED_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_last_when_they_follow_each_other_for_long_enough() {
+        let born = Instant::now();
+        let at = |seconds| born + Duration::from_secs(seconds);
+        let mut refusals = Refusals::default();
+        assert!(!refusals.are_lasting(at(0)) && !refusals.are_lasting(at(5)));
+        assert!(refusals.are_lasting(at(35)), "told every 30 s");
+        let mut rare = Refusals::default();
+        assert!(
+            !rare.are_lasting(at(0)) && !rare.are_lasting(at(100)) && !rare.are_lasting(at(200))
+        );
+        assert!(rare.are_lasting(at(230)));
+    }
+}
