@@ -16,8 +16,6 @@ pub enum Exit {
     Usage = 2,
     /// A system that is needed does not answer.
     Unavailable = 69,
-    /// Not now; the same command may work later.
-    TryLater = 75,
     /// Credentials or address were refused.
     Refused = 77,
     /// The configuration is not valid.

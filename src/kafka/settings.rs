@@ -6,9 +6,6 @@ use rdkafka::{ClientConfig, error::KafkaError};
 
 use crate::config::model::Kafka;
 
-/// What the transaction may take before the broker aborts it.
-pub const TRANSACTION_TIMEOUT_MS: u64 = 10_000;
-
 /// A client's job; it decides the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
@@ -143,6 +140,7 @@ const fn protocol(role: &Role) -> &'static [(&'static str, &'static str)] {
         Role::Writer { .. } => &[
             ("enable.idempotence", "true"),
             ("acks", "all"),
+            // What a transaction may take before the broker aborts it.
             ("transaction.timeout.ms", "10000"),
             // So that this very client sees the true end of the state partition.
             ("isolation.level", "read_uncommitted"),
@@ -235,13 +233,5 @@ mod tests {
     #[test]
     fn transactional_ids_differ_by_environment_prefix_group_and_shard() {
         assert_eq!(shard_transactional_id("prod", &kafka(), 3), "prod.vomsis.g.src.v1.3");
-    }
-
-    #[test]
-    fn the_transaction_timeout_in_the_table_is_the_constant() {
-        let role = Role::Writer { transactional_id: "t".into() };
-        let config = client_config(&kafka(), &role).unwrap();
-        let expected = TRANSACTION_TIMEOUT_MS.to_string();
-        assert_eq!(config.get("transaction.timeout.ms"), Some(expected.as_str()));
     }
 }

@@ -49,13 +49,11 @@ pub struct Viewed {
 /// A reader of one or more topics.
 pub struct Viewer {
     consumer: BaseConsumer<Logging>,
-    /// Partitions whose end has not been met since the last record of theirs.
-    unfinished: std::collections::BTreeSet<(String, i32)>,
 }
 
 impl std::fmt::Debug for Viewer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Viewer").field("unfinished", &self.unfinished).finish_non_exhaustive()
+        f.debug_struct("Viewer").finish_non_exhaustive()
     }
 }
 
@@ -65,7 +63,6 @@ impl Viewer {
         let consumer: BaseConsumer<Logging> =
             client_config(kafka, &Role::Viewer)?.create_with_context(Logging)?;
         let mut assignment = TopicPartitionList::new();
-        let mut unfinished = std::collections::BTreeSet::new();
         for topic in topics {
             let metadata = consumer.fetch_metadata(Some(topic), CALL_TIMEOUT)?;
             for found in metadata.topics() {
@@ -79,7 +76,6 @@ impl Viewer {
                         From::Time(millis) => Offset::Offset(millis),
                     };
                     assignment.add_partition_offset(topic, partition.id(), offset)?;
-                    unfinished.insert((topic.clone(), partition.id()));
                 }
             }
         }
@@ -87,7 +83,7 @@ impl Viewer {
             assignment = consumer.offsets_for_times(assignment, CALL_TIMEOUT)?;
         }
         consumer.assign(&assignment)?;
-        Ok(Self { consumer, unfinished })
+        Ok(Self { consumer })
     }
 
     /// The next record, or nothing within the time.
@@ -98,9 +94,8 @@ impl Viewer {
             match self.consumer.poll(left) {
                 None => return Ok(None),
                 Some(Ok(message)) => return Ok(Some(view(&message))),
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    self.unfinished.retain(|(_, other)| *other != partition);
-                }
+                // The end of a partition, for now.
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
                 // A broker that goes away comes back; the call that needs it says so.
                 Some(Err(error)) => tracing::debug!(%error, "viewer"),
             }
@@ -108,12 +103,6 @@ impl Viewer {
                 return Ok(None);
             }
         }
-    }
-
-    /// Whether every partition was read to its end at least once. With more than one topic the
-    /// partitions of the same number finish together, so ask only for one.
-    pub fn is_at_end(&self) -> bool {
-        self.unfinished.is_empty()
     }
 }
 

@@ -154,11 +154,6 @@ impl Transactions {
         self.producer.context().journal_places()
     }
 
-    /// Records handed over and not yet acknowledged.
-    pub fn in_flight(&self) -> i32 {
-        self.producer.in_flight_count()
-    }
-
     /// Hands one record to the producer; only within [`commit`](Self::commit).
     pub fn send(&self, outgoing: Outgoing<'_>) -> Result<(), Lost> {
         let mut message: BaseRecord<'_, [u8], [u8], usize> =

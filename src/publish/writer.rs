@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::{
     config::model::Kafka,
     failpoints::{self, Point},
-    kafka::context::Sent,
+    kafka::{context::Sent, topics},
 };
 
 use super::{
@@ -29,7 +29,7 @@ impl Writer {
     /// Takes the shard's lock, as [`Transactions::lock`] does. Blocks up to [`INIT_TIMEOUT`].
     pub fn lock(kafka: &Kafka, transactional_id: String, shard: i32) -> Result<Self, Lost> {
         let transactions = Transactions::lock(kafka, transactional_id)?;
-        Ok(Self { transactions, state_topic: kafka.topic("internal.state"), shard })
+        Ok(Self { transactions, state_topic: kafka.topic(topics::STATE), shard })
     }
 
     /// First offset and true end (read-uncommitted) of the shard's state partition.
@@ -71,10 +71,5 @@ impl Writer {
     /// The state topic, whole.
     pub fn state_topic(&self) -> &str {
         &self.state_topic
-    }
-
-    /// Records handed over and not yet acknowledged.
-    pub fn in_flight(&self) -> i32 {
-        self.transactions.in_flight()
     }
 }
