@@ -3,14 +3,13 @@
 use std::{str::FromStr, time::Duration};
 
 use chrono::{DateTime, Utc};
-use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Exit, Failure, output, preview::chosen, run::stop_on_signals};
 use crate::{
     config::model::{Kafka, SchemaRegistry},
-    kafka::viewing::{self, Viewed, Viewer},
+    kafka::viewing::{self, Unopened, Viewed, Viewer},
     publish::{decode::Decoder, registry::Registry},
 };
 
@@ -105,11 +104,9 @@ pub(super) async fn follow(
     let mut viewer =
         tokio::task::block_in_place(|| Viewer::open(kafka, topics, from)).map_err(|error| {
             match error {
-                KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                    let message = format!("there is no topic {} yet", topics.join(", "));
-                    Failure::new(Exit::Failed, message).hint("topics plan lists them")
-                }
-                error => unavailable(&error),
+                Unopened::NoTopic(_) => Failure::new(Exit::Failed, error.to_string())
+                    .hint("topics plan lists those there should be, and whether they are there"),
+                Unopened::Kafka(_) => unavailable(&error),
             }
         })?;
     while !stop.is_cancelled() {

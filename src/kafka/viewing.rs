@@ -7,6 +7,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     message::Headers,
+    types::RDKafkaErrorCode,
 };
 
 use crate::config::model::Kafka;
@@ -46,6 +47,17 @@ pub struct Viewed {
     pub value: Option<Vec<u8>>,
 }
 
+/// Why a reader cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Unopened {
+    /// A topic that does not exist.
+    #[error("there is no topic {0}")]
+    NoTopic(String),
+    /// Kafka does not answer, or refuses.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+}
+
 /// A reader of one or more topics.
 pub struct Viewer {
     consumer: BaseConsumer<Logging>,
@@ -59,15 +71,19 @@ impl std::fmt::Debug for Viewer {
 
 impl Viewer {
     /// Assigns all partitions of the topics. Blocks while it looks them up.
-    pub fn open(kafka: &Kafka, topics: &[String], from: From) -> Result<Self, KafkaError> {
+    pub fn open(kafka: &Kafka, topics: &[String], from: From) -> Result<Self, Unopened> {
         let consumer: BaseConsumer<Logging> =
             client_config(kafka, &Role::Viewer)?.create_with_context(Logging)?;
         let mut assignment = TopicPartitionList::new();
         for topic in topics {
             let metadata = consumer.fetch_metadata(Some(topic), CALL_TIMEOUT)?;
             for found in metadata.topics() {
-                if let Some(error) = found.error() {
-                    return Err(KafkaError::MetadataFetch(error.into()));
+                match found.error().map(RDKafkaErrorCode::from) {
+                    None => {}
+                    Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                        return Err(Unopened::NoTopic(topic.clone()));
+                    }
+                    Some(error) => return Err(KafkaError::MetadataFetch(error).into()),
                 }
                 for partition in found.partitions() {
                     let offset = match from {
