@@ -8,6 +8,7 @@ mod lists;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use chrono::Utc;
 use tokio::time::Instant;
 
 use self::lists::{Listing, Lists};
@@ -63,6 +64,8 @@ pub struct Order<'a> {
 pub struct SendWindow {
     /// At or after this instant nothing is sent.
     pub not_after: Instant,
+    /// The same on the wall clock: the other one stands still while the machine is suspended.
+    pub not_after_wall: Timestamp,
     /// From the beginning of the send to the last byte of the answer (`sink.post_timeout`).
     pub timeout: Duration,
 }
@@ -215,7 +218,7 @@ impl Ready {
             return not_sent("the token ended before the send");
         };
         let started = Instant::now();
-        if started >= window.not_after {
+        if started >= window.not_after || wall_clock() >= window.not_after_wall {
             return not_sent("it was too late to send");
         }
         let once = &payments.once;
@@ -231,6 +234,10 @@ impl Ready {
             Err(OnceFault::Unknown(detail)) => Sent::Unknown { detail },
         }
     }
+}
+
+fn wall_clock() -> Timestamp {
+    Timestamp::from_utc(Utc::now())
 }
 
 fn not_sent(detail: impl Into<String>) -> Sent {

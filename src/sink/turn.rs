@@ -1,7 +1,7 @@
 //! One turn of one command: from where it stands to where it must wait or is finished.
 //!
 //! The order is the guarantee. Token and quota are there before the intent; the intent is committed
-//! before the request leaves; the request leaves before its deadline on the monotonic clock, once;
+//! before the request leaves; the request leaves before its deadline on both clocks, once;
 //! what became of it is committed with its result. A commit that is not confirmed ends the turn
 //! and the ownership: nothing that depends on it is done.
 
@@ -122,7 +122,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
             failpoints::reach(Point::BeforeIntent);
             let intended = desk.record(entry, intent).await?;
             failpoints::reach(Point::IntentCommitted);
-            let ended = send(desk, &intended, order, ready, deadline).await;
+            let ended = send(desk, &intended, order, ready, (deadline, send_not_after)).await;
             failpoints::reach(Point::BeforeResult);
             let after = record(desk, &intended, ended).await?;
             failpoints::reach(Point::ResultCommitted);
@@ -137,7 +137,7 @@ async fn send(
     entry: &Entry,
     order: &Order,
     ready: Ready,
-    deadline: Instant,
+    (not_after, not_after_wall): (Instant, Timestamp),
 ) -> JournalEvent {
     let change = match order.kind {
         Kind::Cancel => Change::Cancel,
@@ -146,7 +146,8 @@ async fn send(
     let request = Request { reference_no: &entry.key().reference_no, change };
     let post_timeout = desk.fixed.policy.post_timeout_ms;
     let timeout = Duration::from_millis(u64::try_from(post_timeout).unwrap_or(0));
-    let sent = ready.send_once(&request, SendWindow { not_after: deadline, timeout }).await;
+    let window = SendWindow { not_after, not_after_wall, timeout };
+    let sent = ready.send_once(&request, window).await;
     failpoints::reach(Point::AnswerRead);
     let ending = match sent {
         Sent::NotSent { detail } => Ending::NotSent { detail },

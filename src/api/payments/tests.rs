@@ -29,7 +29,8 @@ fn refund(amount: &str) -> Order<'static> {
 }
 
 fn within(timeout: Duration) -> SendWindow {
-    SendWindow { not_after: Instant::now() + TIMEOUT, timeout }
+    let not_after_wall = Timestamp(wall_clock().0 + 60_000);
+    SendWindow { not_after: Instant::now() + TIMEOUT, not_after_wall, timeout }
 }
 
 async fn send(client: &Client, timeout: Duration) -> Sent {
@@ -151,9 +152,15 @@ async fn nothing_is_sent_too_late_without_token_or_with_an_odd_amount() {
     let client = wire.client().await;
     wire.set(Act::answer(200, "", "{}"));
     let ready = || async { client.ready_to_pay().await.unwrap() };
-    let late = SendWindow { not_after: Instant::now(), timeout: TIMEOUT };
-    let sent = ready().await.send_once(&refund("1"), late).await;
-    assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("late")), "{sent:?}");
+    let in_time = within(TIMEOUT);
+    for late in [
+        SendWindow { not_after: Instant::now(), ..in_time },
+        // A machine that was suspended: its monotonic clock has seen nothing.
+        SendWindow { not_after_wall: wall_clock(), ..in_time },
+    ] {
+        let sent = ready().await.send_once(&refund("1"), late).await;
+        assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("late")), "{sent:?}");
+    }
     for amount in ["0", "-1", "0.001", "12.345", "0.00001"] {
         let sent = ready().await.send_once(&refund(amount), within(TIMEOUT)).await;
         assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("amount")), "{sent:?}");
