@@ -28,7 +28,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * <p>Needs kafka-clients, avro and jackson-databind on the class path. A service that uses a registry's serializer
  * leaves {@link #latest} and {@link #encode} to it; shown here is what stands on the wire.
  *
- * <pre>java -cp 'libs/*' SubmitRefund.java BOOTSTRAP REGISTRY CONNECTION REFERENCE AMOUNT</pre>
+ * <pre>java -cp 'libs/*' SubmitRefund.java BOOTSTRAP REGISTRY CONNECTION REFERENCE AMOUNT [COMMAND_ID]</pre>
  */
 public final class SubmitRefund {
     /** Of another topic_prefix: -Dtopic=… */
@@ -42,9 +42,11 @@ public final class SubmitRefund {
         // Never by way of a double: 0.1 is not 0.10.
         BigDecimal amount = new BigDecimal(arguments[4]).setScale(5);
 
-        // Store this id with your own order before sending. Not sure whether it arrived? Send the
-        // same id again: it is recognised. A new id is a new refund.
-        UUID commandId = UUID.randomUUID();
+        // A service stores this id with its own order before it sends; here it is printed. Not sure
+        // whether the command arrived? Run this again with the id: it is executed once, and answered
+        // with DUPLICATE where it had arrived before. A new id is a new refund.
+        UUID commandId = arguments.length > 5 ? UUID.fromString(arguments[5]) : UUID.randomUUID();
+        System.out.println(commandId);
 
         JsonNode registered = latest(registry);
         Schema schema = new Schema.Parser().parse(registered.get("schema").asText());
@@ -68,7 +70,6 @@ public final class SubmitRefund {
                 new KafkaProducer<>(settings, new StringSerializer(), new ByteArraySerializer())) {
             producer.send(new ProducerRecord<>(TOPIC, key, value)).get();
         }
-        System.out.println(commandId);
     }
 
     private static ByteBuffer decimal(BigDecimal amount, Schema schema) {

@@ -1,7 +1,7 @@
 """Asks vomsis-connect for a refund.
 
     pip install "confluent-kafka[avro,schemaregistry]"
-    python submit_refund.py BOOTSTRAP REGISTRY CONNECTION REFERENCE AMOUNT
+    python submit_refund.py BOOTSTRAP REGISTRY CONNECTION REFERENCE AMOUNT [COMMAND_ID]
 """
 
 import os
@@ -19,10 +19,13 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 TOPIC = os.environ.get("TOPIC", "vomsis.payment.commands")
 
 
-def main(bootstrap: str, registry: str, connection: str, reference: str, amount: str) -> None:
-    # Store this id with your own order before sending. Not sure whether it arrived? Send the same
-    # id again: it is recognised. A new id is a new refund.
-    command_id = str(uuid.uuid4())
+def main(bootstrap: str, registry: str, connection: str, reference: str, amount: str,
+         command_id: str = "") -> None:
+    # A service stores this id with its own order before it sends; here it is printed. Not sure
+    # whether the command arrived? Run this again with the id: it is executed once, and answered with
+    # DUPLICATE where it had arrived before. A new id is a new refund.
+    command_id = command_id or str(uuid.uuid4())
+    print(command_id, flush=True)
     now = datetime.now(timezone.utc)
     command = {
         "command_id": command_id,
@@ -50,7 +53,6 @@ def main(bootstrap: str, registry: str, connection: str, reference: str, amount:
                      on_delivery=lambda error, _: failures.append(error) if error else None)
     if producer.flush(30) or failures:
         sys.exit(f"not known to have arrived, send the same id again: {command_id} {failures}")
-    print(command_id)
 
 
 if __name__ == "__main__":

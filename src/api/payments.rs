@@ -8,7 +8,6 @@ mod lists;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use chrono::Utc;
 use tokio::time::Instant;
 
 use self::lists::{Listing, Lists};
@@ -30,6 +29,7 @@ use crate::{
         vocabulary::VirtualPosStatus,
     },
     mapping::payment::{self, Unreadable},
+    telemetry::clock::now,
 };
 
 /// `find` and the list are two calls; a payment that changes between them is looked at again.
@@ -218,7 +218,7 @@ impl Ready {
             return not_sent("the token ended before the send");
         };
         let started = Instant::now();
-        if started >= window.not_after || wall_clock() >= window.not_after_wall {
+        if started >= window.not_after || now() >= window.not_after_wall {
             return not_sent("it was too late to send");
         }
         let once = &payments.once;
@@ -234,10 +234,6 @@ impl Ready {
             Err(OnceFault::Unknown(detail)) => Sent::Unknown { detail },
         }
     }
-}
-
-fn wall_clock() -> Timestamp {
-    Timestamp::from_utc(Utc::now())
 }
 
 fn not_sent(detail: impl Into<String>) -> Sent {

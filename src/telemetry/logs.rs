@@ -19,7 +19,7 @@ use tracing_subscriber::{
 
 /// Fields that tell one failing thing from another; the rest (an entity, an error's text, a pause)
 /// differs from line to line of the same trouble.
-const WHOSE: [&str; 5] = ["connection", "stream", "shard", "topic", "facility"];
+const WHOSE: [&str; 6] = ["connection", "stream", "shard", "topic", "facility", "command"];
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

@@ -29,7 +29,7 @@ fn refund(amount: &str) -> Order<'static> {
 }
 
 fn within(timeout: Duration) -> SendWindow {
-    let not_after_wall = Timestamp(wall_clock().0 + 60_000);
+    let not_after_wall = Timestamp(now().0 + 60_000);
     SendWindow { not_after: Instant::now() + TIMEOUT, not_after_wall, timeout }
 }
 
@@ -156,7 +156,7 @@ async fn nothing_is_sent_too_late_without_token_or_with_an_odd_amount() {
     for late in [
         SendWindow { not_after: Instant::now(), ..in_time },
         // A machine that was suspended: its monotonic clock has seen nothing.
-        SendWindow { not_after_wall: wall_clock(), ..in_time },
+        SendWindow { not_after_wall: now(), ..in_time },
     ] {
         let sent = ready().await.send_once(&refund("1"), late).await;
         assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("late")), "{sent:?}");

@@ -95,7 +95,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let key = format!("{connection}/{}", args.reference);
     words::submit(&config.kafka, &key, &value).await.map_err(|error| {
         super::unavailable(&error, &config.kafka).hint(format!(
-            "it may have arrived all the same: submit it again with --command-id {id}"
+            "it may have arrived all the same: `commands show {id}` tells; submitting it again with \
+             --command-id {id} is safe, DUPLICATE then means that it had arrived"
         ))
     })?;
     output::write(&id.to_string())?;
