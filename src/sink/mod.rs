@@ -16,7 +16,7 @@
 //! - `intake`, `lag`, `clerk`: records from the topic, how many wait there, commands into the journal
 //! - `dispatch`, `turn`: whose turn it is, and one turn from look to result
 //! - `desk`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
-//! - `operator`, `words`, `inspect`: what people say, and what they are told; `tally`: what is counted
+//! - `operator`, `stop_file`, `words`, `inspect`: what people say, and what they are told; `tally`: what is counted
 
 pub mod admission;
 pub mod answer;
@@ -43,6 +43,7 @@ pub mod plan;
 pub mod queue;
 pub mod result;
 pub mod retention;
+pub mod stop_file;
 pub mod tally;
 mod text;
 pub mod turn;

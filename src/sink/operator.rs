@@ -2,12 +2,11 @@
 //!
 //! They arrive as records of the journal, written by the command line or the admin listener, so
 //! they survive restarts and reach whichever replica is the owner. The kill switch also has a file
-//! in the state folder, for the day on which nothing else works. The same reader sees when another
+//! in the state folder, which holds at once and by itself; see `stop_file`. The same reader sees when another
 //! owner or another deployment writes the journal.
 
 use std::{
     collections::BTreeMap,
-    io,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -43,13 +42,11 @@ use super::{
         codec::{self, JournalKey, Record},
         records::{Finding, Resolve, Stop},
     },
+    stop_file::{INTERVAL, STOP_FILE, heard},
     tally::Phase,
     text::clean,
 };
 
-/// The kill switch's file in the state folder; it is on while the file is there.
-pub const STOP_FILE: &str = "payments.stop";
-const FILE_INTERVAL: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(200);
 
 /// What the journal's follower hands on; after a failure nothing more comes.
@@ -246,7 +243,7 @@ impl Operator {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = sleep(FILE_INTERVAL) => {}
+                () = sleep(INTERVAL) => {}
             }
         }
     }
@@ -268,16 +265,6 @@ impl Operator {
             }
             (false, None) => {}
         }
-    }
-}
-
-/// Why the file stops payments; nothing where it is not there. One that cannot be read does too.
-fn heard(file: &Path, read: io::Result<String>) -> Option<String> {
-    let file = file.display();
-    match read {
-        Ok(text) => Some(clean(format!("the file {file} is there: {text}").trim_end())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => Some(format!("whether the file {file} is there is not known: {error}")),
     }
 }
 

@@ -33,12 +33,15 @@ use super::{
     desk::{Desk, Failure, Fixed, now},
     dispatch::Dispatcher,
     intake,
+    journal::records::Stop,
     ledger::{self, Index},
     lock::{self, Locked, lock_and_restore},
     operator::{self, Operator},
     ownership::{self, Change, Member, Taken},
     plan::Policy,
+    stop_file,
     tally::{Phase, Tally},
+    words,
 };
 
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -119,7 +122,15 @@ enum Term {
 pub async fn run(parts: Parts, stop: CancellationToken) -> std::io::Result<()> {
     let (leave, leaving) = watch::channel(false);
     let (mut member, thread) = ownership::join(parts.kafka.clone(), leaving)?;
+    let spreading = stop.child_token();
+    let kafka = parts.kafka.clone();
+    let say = async move |word: Stop| words::say_stop(&kafka, &word).await;
+    let spread = stop_file::spread(parts.state_dir.clone(), say, spreading.clone());
+    let spread = tokio::spawn(spread);
     let outcome = serve(&parts, &mut member, &stop).await;
+    spreading.cancel();
+    // A record that is on its way when the program ends is said again at the next start.
+    spread.abort();
     leave.send_replace(true);
     // A hanging client must not hang the exit.
     let left = tokio::task::spawn_blocking(move || thread.join());

@@ -120,9 +120,10 @@ events! {
     CommandResolved "VOM-SNK-014" WARN "a person decided about a parked payment command" "nothing; actor and evidence are in the journal";
     CommandNotSent "VOM-SNK-015" WARN "a request provably did not leave; it is tried again" "check the network to the API if it repeats";
     PaymentUnreadable "VOM-SNK-016" WARN "a payment cannot be looked at; its command waits" "read the line: the API, the credentials or the network; nothing is sent meanwhile";
-    PaymentsHalted "VOM-SNK-020" WARN "the kill switch is on: no payment command is executed" "commands resume, or remove the file, when it is safe again; waiting commands still expire";
+    PaymentsHalted "VOM-SNK-020" WARN "the kill switch is on: no payment command is executed" "remove the file payments.stop where there is one, then commands resume, when it is safe again; commands list says who turned it on, and why; waiting commands still expire";
     PaymentsResumed "VOM-SNK-021" INFO "the kill switch is off" "nothing";
     DecisionIgnored "VOM-SNK-022" WARN "a decision about a command that is not parked has no effect" "look at the command with commands show";
+    StopNotSpread "VOM-SNK-023" ERROR "the kill switch's file is there, and its record could not be written" "check Kafka; until then the file holds the payments of its own replica alone";
     SinkBroke "VOM-SNK-030" ERROR "a task of the payment sink broke off: a mistake of this program" "report the line; the journal is read again before anything is sent. Where the sink's state stays stopped, restart the replica";
     CacheUnusable "VOM-STA-001" WARN "the local cache is unusable; the state is restored from Kafka" "nothing; if it repeats, check the volume and that each process has its own state.dir";
     CacheWriteFailed "VOM-STA-003" WARN "the local cache could not be written" "check free space and permissions of state.dir; the truth is in Kafka";

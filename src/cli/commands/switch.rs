@@ -1,8 +1,10 @@
 //! `commands halt` and `commands resume`: the kill switch, as a record that survives restarts.
 
+use std::path::Path;
+
 use crate::{
     cli::{Context, Exit, Failure, output},
-    sink::{journal::records::Stop, words},
+    sink::{journal::records::Stop, stop_file::STOP_FILE, words},
     telemetry::clock::now,
 };
 
@@ -23,6 +25,24 @@ pub struct Args {
 const NOT_HALTED: &str = "payments are NOT halted: without Kafka, stop the connector, or put a file \
                           payments.stop into the state.dir of every replica";
 
+/// What a file that is still there does to a resumed switch.
+fn still_held(folder: &Path) -> Option<String> {
+    let file = folder.join(STOP_FILE);
+    match file.try_exists() {
+        Ok(false) => None,
+        Ok(true) => Some(format!(
+            "the file {} is still there: the replica with this state.dir executes nothing until it \
+             is removed",
+            file.display()
+        )),
+        Err(error) => Some(format!(
+            "whether the file {} is still there is not known ({error}): while it is, its replica \
+             executes nothing",
+            file.display()
+        )),
+    }
+}
+
 /// Writes the switch's record.
 pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<(), Failure> {
     for (name, text) in [("--reason", &args.reason), ("--actor", &args.actor)] {
@@ -30,7 +50,8 @@ pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<
             return Err(Failure::new(Exit::Usage, format!("{name} is empty")));
         }
     }
-    let kafka = context.load()?.config.kafka;
+    let config = context.load()?.config;
+    let kafka = config.kafka;
     // Halting is never asked twice; going on is.
     if !stopped {
         super::agreed(args.yes, "let payment commands be executed again", "resume")?;
@@ -48,6 +69,22 @@ pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<
         eprintln!(
             "requests that have left already are not called back; waiting commands still expire"
         );
+    } else if let Some(held) = still_held(&config.state_dir) {
+        eprintln!("{held}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_still_there_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(still_held(folder.path()), None);
+        std::fs::write(folder.path().join(STOP_FILE), "").unwrap();
+        let held = still_held(folder.path()).unwrap();
+        assert!(held.contains("payments.stop is still there"), "{held}");
+    }
 }

@@ -155,9 +155,10 @@ fn the_kill_switch_holds_whichever_hand_is_on_it() {
     let by = ["--reason", "drill", "--actor", "ayse"];
     let said = say(&home, &[&["commands", "halt"][..], &by].concat());
     assert_eq!((said.code, said.out.trim()), (0, "payment commands halted"), "{said:?}");
-    connector.wait_for_lines(HALTED, 2, DEADLINE);
-    fs::remove_file(&stop).unwrap();
+    // The file, the record that it was turned into, and this one.
     connector.wait_for_lines(HALTED, 3, DEADLINE);
+    fs::remove_file(&stop).unwrap();
+    connector.wait_for_lines(HALTED, 4, DEADLINE);
     connector.kill9();
     connector = home.run();
     connector.wait_for_line(HALTED, DEADLINE);
@@ -180,17 +181,26 @@ fn the_kill_switch_holds_whichever_hand_is_on_it() {
 
     // A file that appears while it works.
     fs::write(&stop, "drill").unwrap();
-    connector.wait_for_lines(HALTED, 2, DEADLINE);
+    connector.wait_for_lines(HALTED, 3, DEADLINE);
     let third = Order::refund("A", 400).expiring_in(SOON);
     stage.shop.send([&third]);
     feed.wait_for(&third, "EXPIRED");
-    fs::remove_file(&stop).unwrap();
-    connector.wait_for_lines(RESUMED, 2, DEADLINE);
+    // Without its folder, and in another folder: the halt is in the journal.
+    end(&mut connector);
+    fs::remove_dir_all(stop.parent().unwrap()).unwrap();
+    let mut connector = stage.home().run();
+    connector.wait_for_line(HALTED, DEADLINE);
+    let late = Order::refund("B", 600).expiring_in(SOON);
+    stage.shop.send([&late]);
+    feed.wait_for(&late, "EXPIRED");
+    let said = say(&home, &[&["commands", "resume", "--yes"][..], &by].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    connector.wait_for_line(RESUMED, DEADLINE);
     let fourth = Order::refund("A", 500);
     stage.shop.send([&fourth]);
     feed.wait_for(&fourth, "SUCCEEDED");
     end(&mut connector);
-    stage.check(&[held, first, second, third, fourth]);
+    stage.check(&[held, first, second, third, late, fourth]);
 }
 
 #[test]
