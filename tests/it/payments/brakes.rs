@@ -188,7 +188,8 @@ fn the_kill_switch_holds_whichever_hand_is_on_it() {
     // Without its folder, and in another folder: the halt is in the journal.
     end(&mut connector);
     fs::remove_dir_all(stop.parent().unwrap()).unwrap();
-    let mut connector = stage.home().run();
+    let elsewhere = stage.home();
+    let mut connector = elsewhere.run();
     connector.wait_for_line(HALTED, DEADLINE);
     let late = Order::refund("B", 600).expiring_in(SOON);
     stage.shop.send([&late]);
