@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -103,6 +104,9 @@ pub enum Error {
         /// Who asks.
         ours: String,
     },
+    /// Another replica is to run it, or the program ends.
+    #[error("the sink was given back while its journal was read")]
+    GivenBack,
     /// A record of the journal cannot be relied on.
     #[error("{journal}[{partition}]: {source}")]
     Record {
@@ -128,7 +132,7 @@ impl Error {
             Self::Read(error) => {
                 error.is_missing_topic() || matches!(error, reading::Error::Record { .. })
             }
-            Self::Lost(_) => false,
+            Self::Lost(_) | Self::GivenBack => false,
         }
     }
 }
@@ -144,6 +148,15 @@ pub struct Request {
     pub taken: Vec<Taken>,
     /// Now, for what may be forgotten.
     pub now: Timestamp,
+    /// The sink is given back: the lock must not be taken from a successor, nor anything written.
+    pub stop: CancellationToken,
+}
+
+impl Request {
+    /// Asked before every step that another owner would feel.
+    fn go_on(&self) -> Result<(), Error> {
+        if self.stop.is_cancelled() { Err(Error::GivenBack) } else { Ok(()) }
+    }
 }
 
 /// The journal as it is, and the right to add to it.
@@ -182,17 +195,14 @@ pub struct Journal {
     forgettable: HashMap<CommandKey, i32>,
 }
 
-/// What the transactional ids of a deployment's sink begin with.
-pub fn deployment(env: &str, kafka: &Kafka) -> String {
-    sink_transactional_id(env, kafka)
-}
-
 /// Takes the lock, reads the whole journal, and marks it as this owner's. Blocks.
 ///
 /// # Errors
-/// Where anything about the journal is not certain; see [`Error::needs_operator`].
+/// Where anything about the journal is not certain, or the sink was given back meanwhile; see
+/// [`Error::needs_operator`].
 pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
-    let ours = deployment(&request.env, &request.kafka);
+    request.go_on()?;
+    let ours = sink_transactional_id(&request.env, &request.kafka);
     let mut transactions = Transactions::lock(&request.kafka, ours.clone())?;
     failpoints::reach(Point::SinkLocked);
     let topics = Topics {
@@ -206,31 +216,37 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     }
     let mut journal = Journal::default();
     for stretch in &stretches {
-        journal.read(&request.kafka, stretch, request.now)?;
+        journal.read(request, stretch)?;
+        request.go_on()?;
     }
     let mut notes = check(request, &journal, &stretches, &ours)?;
     let epoch = journal.owner.map_or(0, |owner| owner.epoch) + 1;
+    request.go_on()?;
     mark(&mut transactions, &topics, &mut notes, &ours, epoch)?;
-    forget(&mut transactions, &topics, &mut journal)?;
+    forget(request, &mut transactions, &topics, &mut journal)?;
     Ok(Locked { transactions, topics, epoch, journal, notes })
 }
 
 impl Journal {
-    /// Every record of one partition.
-    fn read(&mut self, kafka: &Kafka, stretch: &Stretch, now: Timestamp) -> Result<(), Error> {
+    /// Every record of one partition; less where the sink is given back meanwhile.
+    fn read(&mut self, request: &Request, stretch: &Stretch) -> Result<(), Error> {
         let partition = stretch.partition;
         let mut wrong = None;
-        let outcome = read_committed(kafka, stretch, READ_DEADLINE, |offset, key, value| {
-            let place = Place { partition, offset };
-            let applied = std::str::from_utf8(key)
-                .map_err(|_| codec::Error::Key("bytes that are no text".to_owned()))
-                .and_then(|key| self.apply(key, value, place, now));
-            applied.map(ControlFlow::Continue).map_err(|error| {
-                let reason = error.to_string();
-                wrong = Some(error);
-                reason
-            })
-        });
+        let outcome =
+            read_committed(&request.kafka, stretch, READ_DEADLINE, |offset, key, value| {
+                if request.stop.is_cancelled() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                let place = Place { partition, offset };
+                let applied = std::str::from_utf8(key)
+                    .map_err(|_| codec::Error::Key("bytes that are no text".to_owned()))
+                    .and_then(|key| self.apply(key, value, place, request.now));
+                applied.map(ControlFlow::Continue).map_err(|error| {
+                    let reason = error.to_string();
+                    wrong = Some(error);
+                    reason
+                })
+            });
         match wrong {
             Some(source) => {
                 Err(Error::Record { journal: stretch.topic.clone(), partition, source })
@@ -364,12 +380,14 @@ fn mark(
 
 /// Tombstones for commands that nobody can execute any more.
 fn forget(
+    request: &Request,
     transactions: &mut Transactions,
     topics: &Topics,
     journal: &mut Journal,
-) -> Result<(), Lost> {
+) -> Result<(), Error> {
     let forgettable: Vec<_> = journal.forgettable.drain().collect();
     for part in forgettable.chunks(FORGET_AT_ONCE) {
+        request.go_on()?;
         let mut write = Write::default();
         for (key, partition) in part {
             write.journal.push(JournalRecord {

@@ -20,6 +20,7 @@ use crate::{
     config::model::{self, Kafka, SchemaRegistry},
     domain::ids::ConnectionId,
     failpoints::{self, Point},
+    kafka::settings::sink_transactional_id,
     log_event,
     mapping::PrivacyRules,
     publish::{encode::Encoder, group, registry::Registry, transaction::Lost},
@@ -51,6 +52,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 const DRAIN: Duration = Duration::from_secs(35);
 /// How long the journal's thread may take for what is queued.
 const WRITER_GRACE: Duration = Duration::from_secs(6);
+/// How long a restore that is not wanted any more may take to notice it.
+const RESTORE_GRACE: Duration = Duration::from_secs(5);
 /// How long leaving the group may take.
 const LEAVE_GRACE: Duration = Duration::from_secs(4);
 
@@ -211,19 +214,27 @@ async fn term(
     member: &mut Member,
     stop: &CancellationToken,
 ) -> Term {
+    let given_back = stop.child_token();
     let request = lock::Request {
         env: parts.env.clone(),
         kafka: parts.kafka.clone(),
         taken: taken.clone(),
         now: now(),
+        stop: given_back.clone(),
     };
-    let restoring = tokio::task::spawn_blocking(move || lock_and_restore(&request));
+    let mut restoring = tokio::task::spawn_blocking(move || lock_and_restore(&request));
     let locked = tokio::select! {
-        joined = restoring => joined,
-        () = lost(member, stop) => return Term::GivenBack,
+        joined = &mut restoring => joined,
+        () = lost(member, stop) => {
+            // It must not mark the journal as its own any more, nor fence who owns it by then.
+            given_back.cancel();
+            drop(timeout(RESTORE_GRACE, restoring).await);
+            return Term::GivenBack;
+        }
     };
     let locked = match locked {
         Ok(Ok(locked)) => locked,
+        Ok(Err(lock::Error::GivenBack)) => return Term::GivenBack,
         Ok(Err(error)) if error.needs_operator() => return Term::Stopped(error.to_string()),
         Ok(Err(error)) => {
             log_event!(Event::SinkRestoreFailed, %error, "the journal is not ready");
@@ -319,7 +330,7 @@ impl Work {
         let desk = Arc::new(desk);
         let operator = Arc::new(Operator {
             desk: Arc::clone(&desk),
-            deployment: lock::deployment(&parts.env, &parts.kafka),
+            deployment: sink_transactional_id(&parts.env, &parts.kafka),
         });
         let seen = operator.look_at_switch(journal.stop.as_ref(), &parts.state_dir);
         let records = operator::follow(&parts.kafka, notes, ended.clone())
@@ -358,7 +369,9 @@ impl Work {
         ended: &CancellationToken,
     ) -> Term {
         let mut writer = None;
+        // The end of the program ends the tasks too: that they end is no mistake then.
         let mut term = tokio::select! {
+            biased;
             () = lost(member, stop) => Term::GivenBack,
             outcome = &mut self.writer_ended => {
                 writer = outcome.ok();

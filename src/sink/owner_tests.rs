@@ -87,3 +87,58 @@ async fn a_group_whose_thread_ended_is_an_error_and_the_end_of_the_program_is_no
         assert_eq!(outcome.is_err(), !is_ending, "{outcome:?}");
     }
 }
+
+/// A member that nobody tells anything.
+fn quiet() -> (mpsc::UnboundedSender<Change>, Member) {
+    let (changes, changed) = mpsc::unbounded_channel();
+    let (progress, _) = mpsc::unbounded_channel();
+    let (renew, _) = mpsc::unbounded_channel();
+    (changes, Member { changes: changed, progress, renew })
+}
+
+#[tokio::test]
+async fn tasks_that_end_with_the_program_are_no_mistake() {
+    // Whichever is looked at first: a hundred times, as the choice would be random.
+    for _ in 0..100 {
+        let (_changes, mut member) = quiet();
+        let stop = CancellationToken::new();
+        let ended = stop.child_token();
+        let (told, writer_ended) = oneshot::channel();
+        let mut tasks = JoinSet::new();
+        let until = ended.clone();
+        tasks.spawn(async move {
+            until.cancelled().await;
+            Ok(())
+        });
+        stop.cancel();
+        tokio::task::yield_now().await;
+        told.send(Ok(())).unwrap();
+        let term = Work { tasks, writer_ended }.run(&mut member, &stop, &ended).await;
+        assert!(matches!(term, Term::GivenBack));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_ends_by_itself_begins_the_term_anew() {
+    let (_changes, mut member) = quiet();
+    let stop = CancellationToken::new();
+    let (_told, writer_ended) = oneshot::channel();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async { Ok(()) });
+    let ended = stop.child_token();
+    let work = Work { tasks, writer_ended };
+    let running = timeout(Duration::from_secs(60), work.run(&mut member, &stop, &ended));
+    assert!(
+        matches!(running.await.unwrap(), Term::Again(reason) if reason.contains("ended early"))
+    );
+}
+
+#[test]
+fn nothing_is_locked_for_a_sink_that_was_given_back() {
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let request =
+        lock::Request { env: "test".into(), kafka: kafka(), taken: Vec::new(), now: NOON, stop };
+    let refused = lock_and_restore(&request).unwrap_err();
+    assert!(matches!(refused, lock::Error::GivenBack), "{refused}");
+}
