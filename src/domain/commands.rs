@@ -68,9 +68,10 @@ record! {
         executed_at: Option<Timestamp>,
         /// Who decided, where a person did.
         resolved_by: Option<Cow<'a, str>>,
-        /// Results of this command so far, counted from 1; the highest counts.
+        /// Results of this command so far, counted from 1; the highest counts. 0: this one takes no
+        /// other's place, an earlier result stands where there is one.
         sequence: i32,
-        /// Whether nothing further is expected; false for IN_DOUBT and DUPLICATE.
+        /// Whether this closes the command; false for IN_DOUBT and with sequence 0.
         r#final: bool,
         /// Why, in words.
         detail: Option<Cow<'a, str>>,

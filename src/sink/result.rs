@@ -24,13 +24,15 @@ use crate::{
 use super::{
     command::{CommandKey, Outline},
     journal::{Entry, JournalEvent},
+    retention::may_have_been_forgotten,
 };
 
 /// The stream in the ids and headers of results.
 pub const STREAM: &str = "payments";
 /// The hash rule of results is part of their ids, so it stays the one of the first result.
 const HASH_RULE: u8 = 1;
-/// The sequence of an answer that is not one of the first command's own results.
+/// The sequence of an answer that takes no result's place: of another payload under the id, or of a
+/// command whose own results may be forgotten.
 const NO_SEQUENCE: i32 = 0;
 
 /// A result that can be encoded: before any privacy rule, which does not change its id.
@@ -60,7 +62,15 @@ struct Told<'e> {
 pub fn latest_result(entry: &Entry) -> Option<Publication<'_>> {
     let (event, told) =
         entry.events().iter().rev().find_map(|event| Some((event, tell(entry, event)?)))?;
-    let record = record(entry.key(), entry.outline(), &told, entry.attempts(), entry.sequence());
+    let (told, sequence) = match event {
+        JournalEvent::Refused { .. } | JournalEvent::Expired { .. }
+            if may_have_been_forgotten(entry) =>
+        {
+            (told.without_memory(), NO_SEQUENCE)
+        }
+        _ => (told, entry.sequence()),
+    };
+    let record = record(entry.key(), entry.outline(), &told, entry.attempts(), sequence);
     Some(publish(entry.key(), record, event.at()))
 }
 
@@ -91,6 +101,17 @@ impl Told<'_> {
             detail: None,
         }
     }
+
+    /// The same about a command that is older than the journal's memory. It is not the end of the
+    /// command's story, and with no place in the count of results it hides none that was told.
+    fn without_memory(self) -> Self {
+        let what = self.detail.as_deref().unwrap_or("it is too late");
+        let detail = format!(
+            "{what}; nothing was sent now, but the command is older than what the journal keeps: it \
+             may have been executed before. an earlier result on this topic is the one that counts"
+        );
+        Self { is_final: false, detail: Some(detail.into()), ..self }
+    }
 }
 
 /// What an event tells consumers.
@@ -106,6 +127,8 @@ impl Told<'_> {
 /// | Parked            | PARKED                | yes   | why, what is refunded now                  |
 /// | Resolved          | SUCCEEDED or DECLINED | yes   | who, and how they know                     |
 /// | the others        | nothing is published  |       |                                            |
+///
+/// Refused and Expired of a command that may have been forgotten: not final, with sequence 0.
 fn tell<'e>(entry: &'e Entry, event: &'e JournalEvent) -> Option<Told<'e>> {
     let in_words = |told: Told<'e>, detail: &'e str| Told { detail: Some(detail.into()), ..told };
     Some(match event {

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::{
-    domain::{ids::ConnectionId, vocabulary::CommandType},
+    domain::{ids::ConnectionId, time::Timestamp, vocabulary::CommandType},
     publish::encode::{Encoder, local_ids},
     sink::{
+        command::Order,
         journal::codec,
         payload::Digest,
         tests::{
@@ -63,6 +64,30 @@ fn each_event_tells_what_the_table_says() {
     for (executed, outcome) in [(true, Outcome::Succeeded), (false, Outcome::Declined)] {
         let entry = parked_one.with(resolved(executed)).unwrap();
         assert_eq!(told(&entry), (outcome, true, 3, some("bank statement")));
+    }
+}
+
+#[test]
+fn a_command_older_than_the_journals_memory_is_not_called_never_sent() {
+    let day = 24 * HOUR;
+    let came_after =
+        |days: i64| Order { expires_at: Some(Timestamp(NOON.0 - days * day)), ..refund("10.00") };
+    let expired = |days| story_of(entry(came_after(days)), [JournalEvent::Expired { at: NOON }]);
+    let outline = |days| came_after(days).outline();
+    let refused = |days| Entry::refused(key(), outline(days), "no such connection".into(), NOON);
+    for (plain, late, outcome) in [
+        (expired(88), expired(90), Outcome::Expired),
+        (refused(88), refused(90), Outcome::Rejected),
+    ] {
+        let (said, is_final, sequence, detail) = told(&plain);
+        assert_eq!((said, is_final, sequence), (outcome, true, 1));
+        assert!(!detail.unwrap().contains("may have been executed"));
+        let (said, is_final, sequence, detail) = told(&late);
+        assert_eq!((said, is_final, sequence), (outcome, false, 0), "it hides no earlier result");
+        let detail = detail.unwrap();
+        assert!(detail.contains("may have been executed before"), "{detail}");
+        let ids = [&plain, &late].map(|entry| latest_result(entry).unwrap().headers.id);
+        assert_ne!(ids[0], ids[1]);
     }
 }
 

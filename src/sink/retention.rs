@@ -1,14 +1,17 @@
 //! How long the journal must remember a command.
 //!
 //! A forgotten command that comes again would be a new one. So only a command that could not be
-//! executed any more is forgotten: one with an `expires_at`, long after it. The others stay.
+//! executed any more is forgotten: one with an `expires_at`, long after it. The others stay. And a
+//! command that comes so late that it may have been forgotten is answered so that nobody takes the
+//! answer for the end of its story.
 
 use crate::domain::time::Timestamp;
 
 use super::journal::Entry;
 
 /// How long after the last thing that counts.
-const KEEP_MS: i64 = 90 * 24 * 60 * 60 * 1000;
+const KEEP_MS: i64 = 90 * DAY_MS;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The first instant at which an entry may be replaced by a tombstone; nothing where it never may.
 ///
@@ -30,6 +33,14 @@ pub fn forget_at(entry: &Entry) -> Option<Timestamp> {
 /// Whether an entry may be replaced by a tombstone now.
 pub fn is_forgettable(entry: &Entry, now: Timestamp) -> bool {
     forget_at(entry).is_some_and(|at| now >= at)
+}
+
+/// Whether this command was so late when it came that an earlier story of it may have been
+/// forgotten: it may have been executed then. A day early, since the clocks of two owners differ.
+pub fn may_have_been_forgotten(entry: &Entry) -> bool {
+    let forgotten = |at: Timestamp| at.0.checked_add(KEEP_MS - DAY_MS);
+    let forgotten = entry.outline().expires_at.and_then(forgotten);
+    forgotten.is_some_and(|from| entry.first_at().0 >= from)
 }
 
 #[cfg(test)]

@@ -58,6 +58,28 @@ fn what_is_not_finished_is_never_forgotten() {
 }
 
 #[test]
+fn what_may_have_been_forgotten_is_known_by_how_late_it_came() {
+    let came = |expires_at: Option<Timestamp>| {
+        may_have_been_forgotten(&entry(Order { expires_at, ..refund("10.00") }))
+    };
+    assert!(!came(None), "never forgotten");
+    assert!(!came(Some(Timestamp(i64::MAX))), "never forgotten");
+    assert!(!came(Some(after(HOUR))), "in time");
+    assert!(!came(Some(after(24 * HOUR + 1 - DAYS_90))), "its story would still be there");
+    assert!(came(Some(after(24 * HOUR - DAYS_90))), "another clock may have forgotten it");
+    let done = story([intended(1, 1), approved()]);
+    let due = forget_at(&done).unwrap();
+    let again = received_at(due);
+    assert!(may_have_been_forgotten(&again));
+}
+
+/// The command of [`story`] comes once more.
+fn received_at(at: Timestamp) -> Entry {
+    let command = crate::sink::command::Command { key: key(), order: refund("10.00") };
+    Entry::received(command, crate::sink::tests::arrival(9), at)
+}
+
+#[test]
 fn what_is_forgotten_could_not_be_executed_again() {
     let entry = story([intended(1, 1), approved()]);
     let due = forget_at(&entry).unwrap();
