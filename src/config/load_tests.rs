@@ -162,6 +162,30 @@ fn the_sink_needs_both_switches_and_somebody_to_pay() {
 }
 
 #[test]
+fn a_sink_that_may_cost_money_or_doubts_is_told_so() {
+    let told = |timeouts: &str, sink: &str| {
+        let both = "enabled: true, acknowledge_real_money: true";
+        let text = format!(
+            "{MINIMAL}    virtual_pos: {{app_key_file: /k, app_secret_file: /s}}\n    timeouts: {{{timeouts}}}\nsink: {{{both}, {sink}}}\n"
+        );
+        parsed(&text).unwrap().warnings
+    };
+    assert!(told("connect: 10s", "max_amount: 10, post_timeout: 30s").is_empty());
+    assert!(told("connect: 10s", "max_daily_amount: 10").is_empty());
+    for (timeouts, sink, key, word) in [
+        ("connect: 10s", "post_timeout: 30s", "sink.enabled", "max_daily_amount"),
+        ("connect: 10s", "max_amount: 10, post_timeout: 31s", "sink.post_timeout", "35 s"),
+        ("connect: 5s", "max_amount: 10, post_timeout: 5s", "timeouts.connect", "in doubt"),
+    ] {
+        let warnings = told(timeouts, sink);
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        assert!(warning.contains(key) && warning.contains(word), "{warning}");
+    }
+    let off = parsed(&format!("{MINIMAL}sink: {{post_timeout: 60s}}\n")).unwrap();
+    assert!(off.warnings.is_empty(), "{:?}", off.warnings);
+}
+
+#[test]
 fn what_cannot_work_is_refused_all_at_once() {
     let text = refused(
         "connections:\n  - id: a\n    bank_pos: {base_url: 'ftp://x', app_key_file: /k, app_secret_file: /s}\n    quota: {concurrency: 0, reserved_for_payments: 60}\n    streams:\n      bank_transactions: {poll_interval: 0s, lookback: 400d, start: 36h, max_bad_ratio: 2}\n  - {id: a, tos: {base_url: 'https://h/tos/query', token_url: 'https://u:p@h', client_id_file: /i, client_secret_file: /s, consent_id: '1'}}\nkafka: {bootstrap_servers: nowhere, properties: {acks: 1, sasl.password: x}}\nadmin: {enabled: true, listen: '0.0.0.0:8081'}\n",

@@ -92,6 +92,7 @@ connections:
       consent_id: sandbox
       resource: sandbox
       institutions: [{{code: "0006624"}}]
+    timeouts: {{connect: 2s}}
     quota: {{requests_per_minute: 6000, concurrency: 4, reserved_for_payments: 60}}
     streams:
       bank_transactions: {{poll_interval: 2s, start: 10d, lookback: 3d, lookback_interval: 6s, deletions: emit}}

@@ -172,7 +172,8 @@ pub struct Sink {
     /// Commands in doubt or parked after which a connection takes no new one.
     #[schemars(range(min = 1))]
     pub max_in_doubt: u32,
-    /// The total deadline of the one POST.
+    /// The total deadline of the one POST; above the connections' `timeouts.connect`, and `30s` at most
+    /// where a shutdown is to wait for its answer.
     pub post_timeout: Span,
     /// How long nobody may still be sending before an unknown outcome is looked up. Not below
     /// `post_timeout`.

@@ -1,6 +1,6 @@
 //! Kafka, registry, sink, privacy and listeners.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{Review, connection::connections};
 use crate::config::{
@@ -9,6 +9,10 @@ use crate::config::{
     shape,
     tree::Step,
 };
+
+/// The longest `post_timeout` with which a request that has left is answered and recorded while the
+/// process ends (`sink::owner` waits 35 s).
+const ANSWERED_BY_THE_END: Duration = Duration::from_secs(30);
 
 /// Validates the whole configuration; the result counts only where nothing was refused.
 pub(crate) fn config(review: &mut Review<'_>, shape: &shape::Config) -> model::Config {
@@ -25,6 +29,9 @@ pub(crate) fn config(review: &mut Review<'_>, shape: &shape::Config) -> model::C
             &[Step::Key("sink"), Step::Key("enabled")],
             "no connection has a virtual_pos section to send payments to; add one",
         );
+    }
+    if sink.enabled {
+        payments(review, shape, &sink);
     }
     let listen = &[Step::Key("http"), Step::Key("listen")];
     model::Config {
@@ -168,6 +175,38 @@ fn sink(review: &mut Review<'_>, shape: &shape::Sink) -> model::Sink {
         max_in_doubt: review.at_least_one(&below("max_in_doubt"), shape.max_in_doubt),
         post_timeout,
         quiescence,
+    }
+}
+
+/// What may be meant and costs money or doubts where it is not.
+fn payments(review: &mut Review<'_>, shape: &shape::Config, sink: &model::Sink) {
+    let below = |key: &'static str| [Step::Key("sink"), Step::Key(key)];
+    if sink.max_amount.is_none() && sink.max_daily_amount.is_none() {
+        review.warn(
+            &below("enabled"),
+            "neither max_amount nor max_daily_amount is set: nothing bounds what a mistaken sender \
+             can give back",
+        );
+    }
+    if sink.post_timeout > ANSWERED_BY_THE_END {
+        review.warn(
+            &below("post_timeout"),
+            "an answer may come after the 35 s that a process waits at its end: each shutdown may \
+             leave doubts; write 30s or less",
+        );
+    }
+    for (index, connection) in shape.connections.iter().enumerate() {
+        let connect = connection.timeouts.connect;
+        if connection.virtual_pos.is_some() && connect.0 >= sink.post_timeout {
+            let path = [Step::Key("connections"), Step::Index(index), Step::Key("timeouts")];
+            review.warn(
+                &[&path[..], &[Step::Key("connect")]].concat(),
+                format!(
+                    "{connect} is not below sink.post_timeout: a payment whose connection does not \
+                     come about would be in doubt, although nothing was sent"
+                ),
+            );
+        }
     }
 }
 
