@@ -13,18 +13,14 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{
-    domain::{ids::ConnectionId, time::Timestamp},
-    log_event,
-    telemetry::events::Event,
-};
+use crate::{domain::ids::ConnectionId, log_event, telemetry::events::Event};
 
 use super::{
     command::CommandKey,
     desk::{Desk, Failure, now},
     journal::Entry,
     operator::SwitchSeen,
-    plan::{Failures, Pause},
+    plan::{Failures, Pause, between},
     queue::Queue,
     turn::{self, Ended},
 };
@@ -149,10 +145,6 @@ impl Dispatcher {
     /// Until the next lane's time comes.
     fn wait(&self) -> Duration {
         let next = self.queues.values().filter_map(Queue::next_wake).min();
-        next.map_or(WAIT_MAX, |next| until(next, now()).clamp(WAIT_MIN, WAIT_MAX))
+        next.map_or(WAIT_MAX, |next| between(now(), next).clamp(WAIT_MIN, WAIT_MAX))
     }
-}
-
-fn until(next: Timestamp, now: Timestamp) -> Duration {
-    Duration::from_millis(u64::try_from(next.0.saturating_sub(now.0)).unwrap_or(0))
 }

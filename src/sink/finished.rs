@@ -137,7 +137,8 @@ impl Finished {
     }
 
     /// Bytes that the index takes, unused room included.
-    pub fn memory_bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn memory_bytes(&self) -> usize {
         let pages = self.shards.iter().map(|shard| {
             let rows: usize = shard.0.iter().map(Vec::capacity).sum();
             rows * size_of::<Row>() + shard.0.capacity() * size_of::<Vec<Row>>()

@@ -14,7 +14,7 @@ use super::{
     command::CommandKey,
     journal::{
         Entry,
-        codec::{self, JournalKey, Record},
+        codec::{self, Line, Record},
         records::{Owner, Resolve, Stop},
     },
 };
@@ -51,7 +51,6 @@ pub fn read(kafka: &Kafka) -> Result<Inspected, reading::Error> {
     let mut inspected = Inspected::default();
     for stretch in reading::stretches(kafka, &kafka.topic(topics::JOURNAL))? {
         read_committed(kafka, &stretch, READ_DEADLINE, |_, key, value| {
-            let key = std::str::from_utf8(key).map_err(|_| "the key is not text".to_owned())?;
             inspected.apply(stretch.partition, key, value).map_err(|error| error.to_string())?;
             Ok(ControlFlow::Continue(()))
         })?;
@@ -63,16 +62,18 @@ impl Inspected {
     fn apply(
         &mut self,
         partition: i32,
-        key: &str,
+        key: &[u8],
         value: Option<&[u8]>,
     ) -> Result<(), codec::Error> {
-        let Some(value) = value else {
-            if let JournalKey::Command(key) = JournalKey::parse(key)? {
+        let record = match codec::read_line(key, value)? {
+            Line::Said(record) => record,
+            Line::Forgotten(key) => {
                 self.commands.remove(&key);
+                return Ok(());
             }
-            return Ok(());
+            Line::TakenBack => return Ok(()),
         };
-        match codec::decode(key, value)? {
+        match record {
             Record::Command(entry) => {
                 let key = entry.key().clone();
                 self.commands.insert(key, Told { entry: *entry, partition });

@@ -32,7 +32,7 @@ use super::{
     finished::Place,
     journal::{
         Entry, codec,
-        codec::Record,
+        codec::{Line, Record},
         records::{Identity, Owner, Resolve, Stop},
     },
     ledger::{self, JournalRecord, Stories, Topics, Write},
@@ -238,14 +238,13 @@ impl Journal {
                     return Ok(ControlFlow::Break(()));
                 }
                 let place = Place { partition, offset };
-                let applied = std::str::from_utf8(key)
-                    .map_err(|_| codec::Error::Key("bytes that are no text".to_owned()))
-                    .and_then(|key| self.apply(key, value, place, request.now));
-                applied.map(ControlFlow::Continue).map_err(|error| {
-                    let reason = error.to_string();
-                    wrong = Some(error);
-                    reason
-                })
+                self.apply(key, value, place, request.now).map(ControlFlow::Continue).map_err(
+                    |error| {
+                        let reason = error.to_string();
+                        wrong = Some(error);
+                        reason
+                    },
+                )
             });
         match wrong {
             Some(source) => {
@@ -258,19 +257,21 @@ impl Journal {
     /// Takes one record over; a later one of the same key replaces it.
     pub fn apply(
         &mut self,
-        key: &str,
+        key: &[u8],
         value: Option<&[u8]>,
         place: Place,
         now: Timestamp,
     ) -> Result<(), codec::Error> {
         self.records += 1;
-        let Some(value) = value else {
-            if let Ok(codec::JournalKey::Command(key)) = codec::JournalKey::parse(key) {
+        let record = match codec::read_line(key, value)? {
+            Line::Said(record) => record,
+            Line::Forgotten(key) => {
                 self.forget(&key);
+                return Ok(());
             }
-            return Ok(());
+            Line::TakenBack => return Ok(()),
         };
-        match codec::decode(key, value)? {
+        match record {
             Record::Command(entry) => self.take_over(*entry, place, now),
             Record::Identity(identity) => {
                 self.identities.insert(place.partition, identity);

@@ -16,7 +16,7 @@ fn finished(n: u128) -> Entry {
 
 fn apply(journal: &mut Journal, entry: &Entry, offset: i64, now: Timestamp) {
     let (key, value) = (entry.key().to_string(), codec::encode_entry(entry));
-    journal.apply(&key, Some(&value), Place { partition: 0, offset }, now).unwrap();
+    journal.apply(key.as_bytes(), Some(&value), Place { partition: 0, offset }, now).unwrap();
 }
 
 fn spent(journal: &Journal) -> Money {
@@ -68,6 +68,6 @@ fn a_tombstone_forgets_a_story() {
     let entry = finished(1);
     apply(&mut journal, &entry, 0, NOON);
     let place = Place { partition: 0, offset: 1 };
-    journal.apply(&entry.key().to_string(), None, place, NOON).unwrap();
+    journal.apply(entry.key().to_string().as_bytes(), None, place, NOON).unwrap();
     assert!(journal.stories.is_empty());
 }

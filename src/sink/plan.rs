@@ -1,5 +1,7 @@
 //! What comes next for a command. Answers with times; never waits, never asks, never sends.
 
+use std::time::Duration;
+
 use crate::{config::model, domain::time::Timestamp};
 
 use super::{
@@ -37,8 +39,7 @@ pub struct Policy {
 
 impl From<&model::Sink> for Policy {
     fn from(sink: &model::Sink) -> Self {
-        let millis =
-            |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self {
             post_timeout_ms: millis(sink.post_timeout),
             quiescence_ms: millis(sink.quiescence),
@@ -262,6 +263,11 @@ fn after_failures(failures: Failures) -> Option<Timestamp> {
 fn backoff_ms(count: u32, max_ms: i64) -> i64 {
     let doublings = count.saturating_sub(1).min(20);
     (BACKOFF_FIRST_MS << doublings).min(max_ms)
+}
+
+/// From one instant to a later one; nothing where it is not later.
+pub(super) fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::from_millis(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
 }
 
 pub(super) const fn later(at: Timestamp, ms: i64) -> Timestamp {

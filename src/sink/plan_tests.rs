@@ -257,8 +257,8 @@ fn the_configuration_gives_the_times() {
         max_amount: None,
         max_daily_amount: None,
         max_in_doubt: 3,
-        post_timeout: std::time::Duration::from_secs(30),
-        quiescence: std::time::Duration::from_mins(15),
+        post_timeout: Duration::from_secs(30),
+        quiescence: Duration::from_mins(15),
     };
     let policy = Policy::from(&sink);
     assert_eq!((policy.post_timeout_ms, policy.quiescence_ms), (30_000, 900_000));

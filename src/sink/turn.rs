@@ -23,7 +23,7 @@ use super::{
     desk::{Desk, Failure, announce, now},
     journal::{Entry, JournalEvent},
     look::{Decision, Look, answer_doubt, intend},
-    plan::{Failures, Pause, Situation, Step},
+    plan::{Failures, Pause, Situation, Step, between},
 };
 
 /// How a turn ended.
@@ -118,7 +118,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
         }
         Decision::Send { .. } if desk.fixed.stop.is_cancelled() => Ok(None),
         Decision::Send { intent, send_not_after } => {
-            let deadline = clock + millis_between(now, send_not_after);
+            let deadline = clock + between(now, send_not_after);
             failpoints::reach(Point::BeforeIntent);
             let intended = desk.record(entry, intent).await?;
             failpoints::reach(Point::IntentCommitted);
@@ -224,8 +224,4 @@ fn unreadable(key: &CommandKey, error: &api::Error) {
         %error,
         "the payment cannot be looked at, its command waits"
     );
-}
-
-fn millis_between(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::from_millis(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
 }

@@ -166,6 +166,34 @@ fn encode(kind: u8, value: &(impl Serialize + ?Sized)) -> Vec<u8> {
     bytes
 }
 
+/// What a record of the journal's topic says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// The newest word under its key.
+    Said(Record),
+    /// The command's story is forgotten.
+    Forgotten(CommandKey),
+    /// Another key's word is taken back.
+    TakenBack,
+}
+
+/// Reads a record as it lies in the topic: its key, and its value where it is no tombstone.
+///
+/// # Errors
+/// Where anything about it is not certain.
+pub fn read_line(key: &[u8], value: Option<&[u8]>) -> Result<Line, Error> {
+    let key =
+        std::str::from_utf8(key).map_err(|_| Error::Key("bytes that are no text".to_owned()))?;
+    if let Some(value) = value {
+        return decode(key, value).map(Line::Said);
+    }
+    Ok(match JournalKey::parse(key) {
+        Ok(JournalKey::Command(key)) => Line::Forgotten(key),
+        // Also a key of another program: a tombstone under it says nothing that counts here.
+        Ok(_) | Err(_) => Line::TakenBack,
+    })
+}
+
 /// Reads any record of the journal.
 ///
 /// # Errors

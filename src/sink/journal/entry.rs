@@ -10,7 +10,7 @@ use crate::{
 
 use super::{
     event::{Arrival, JournalEvent},
-    status::{IllegalTransition, Intent, Status, next_status},
+    status::{IllegalTransition, Status, next_status},
 };
 
 /// Events of one command at most: the plan gives up long before.
@@ -213,7 +213,8 @@ impl Entry {
     }
 
     /// The permission under which a request may be on its way.
-    pub const fn intent(&self) -> Option<&Intent> {
+    #[cfg(test)]
+    pub(in crate::sink) const fn intent(&self) -> Option<&super::status::Intent> {
         match &self.status {
             Status::Intended(intent) | Status::InDoubt { intent, .. } => Some(intent),
             Status::Received
