@@ -1,5 +1,6 @@
 //! `commands`: payment commands as the journal tells them, and what people say about them.
 
+mod lines;
 mod list;
 mod resolve;
 mod show;
@@ -33,8 +34,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Payment commands, those first that need somebody; read from Kafka, takes no lock.
+    #[command(after_help = lines::STATES)]
     List(list::Args),
     /// The whole story of one command, in time order.
+    #[command(after_help = lines::STATES)]
     Show {
         /// The command's id.
         id: Uuid,

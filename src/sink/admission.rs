@@ -238,14 +238,25 @@ fn read_kind(payload: &Payload) -> Result<Kind, String> {
             Err(format!("a CANCEL has no amount, this one has {amount}"))
         }
         (CommandType::Refund, None) => Err("a REFUND needs an amount".into()),
-        (CommandType::Refund, Some(amount)) if amount <= Money::ZERO => {
-            Err(format!("amount {amount} is not above zero"))
+        (CommandType::Refund, Some(amount)) => {
+            check_amount(amount)?;
+            Ok(Kind::Refund { amount })
         }
-        (CommandType::Refund, Some(amount)) if amount.unscaled() % CENT != 0 => {
-            Err(format!("amount {amount} has more than two decimals"))
-        }
-        (CommandType::Refund, Some(amount)) => Ok(Kind::Refund { amount }),
     }
+}
+
+/// Whether so much can be refunded.
+///
+/// # Errors
+/// What the sender must change.
+pub fn check_amount(amount: Money) -> Result<(), String> {
+    if amount <= Money::ZERO {
+        return Err(format!("amount {amount} is not above zero"));
+    }
+    if amount.unscaled() % CENT != 0 {
+        return Err(format!("amount {amount} has more than two decimals"));
+    }
+    Ok(())
 }
 
 /// Upper case, and `TRY` for the older `TL`, as payments are read.

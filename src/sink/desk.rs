@@ -208,11 +208,6 @@ impl Desk {
         self.state().open.get(key).map(|open| open.entry.clone())
     }
 
-    /// Keys of all open commands.
-    pub fn open_entries(&self) -> Vec<Entry> {
-        self.state().open.values().map(|open| open.entry.clone()).collect()
-    }
-
     /// How many commands are open or parked.
     pub fn open_count(&self) -> usize {
         self.state().open.len()
@@ -399,7 +394,7 @@ pub fn announce(entry: &Entry) {
         reference = %key.reference_no,
         command = %key.command_id,
         kind = entry.outline().kind.as_str(),
-        status = status.name(),
+        status = status.word(),
         "payment command"
     );
 }

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::lines;
 use crate::{
     cli::{Context, Failure, output},
     domain::time::Timestamp,
@@ -71,6 +72,15 @@ struct Row {
     next: Option<String>,
     #[serde(skip)]
     rank: (u8, Timestamp),
+    #[serde(skip)]
+    shown: Shown,
+}
+
+/// For people.
+#[derive(Debug)]
+struct Shown {
+    amount: Option<String>,
+    since: String,
 }
 
 /// Prints them.
@@ -82,7 +92,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(stop) = journal.stop.as_ref().filter(|stop| stop.stopped) {
         eprintln!(
             "the kill switch is on since {}, by {}: {}",
-            stop.at.to_rfc3339(),
+            lines::local(stop.at),
             stop.actor,
             stop.reason
         );
@@ -132,13 +142,17 @@ fn row(entry: &Entry) -> Row {
         reference_no: key.reference_no.to_string(),
         r#type: outline.kind.to_string(),
         amount: outline.amount.map(|amount| amount.to_string()),
-        status: status.name(),
+        status: status.word(),
         attempts: entry.attempts(),
         sequence: entry.sequence(),
         received_at: entry.first_at().to_rfc3339(),
         last_at: entry.last_at().to_rfc3339(),
         next,
         rank: (urgency, entry.first_at()),
+        shown: Shown {
+            amount: outline.amount.map(|amount| lines::money(amount, lines::currency(entry))),
+            since: lines::local(entry.last_at()),
+        },
     }
 }
 
@@ -151,9 +165,9 @@ fn table(rows: &[Row]) -> String {
             row.connection.clone(),
             row.reference_no.clone(),
             row.r#type.clone(),
-            row.amount.clone().unwrap_or_else(|| "–".to_owned()),
+            row.shown.amount.clone().unwrap_or_else(|| "–".to_owned()),
             row.status.to_owned(),
-            row.last_at.clone(),
+            row.shown.since.clone(),
         ]);
     }
     table.to_string()

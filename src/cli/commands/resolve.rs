@@ -60,7 +60,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let journal = super::journal(&kafka).await?;
     let (key, told) = super::the_one(&journal, args.id)?;
     if *told.entry.status() != Status::Parked {
-        let message = format!("command {} is {}, not Parked", args.id, told.entry.status().name());
+        let message = format!("command {} is {}, not PARKED", args.id, told.entry.status().word());
         return Err(Failure::new(Exit::Failed, message)
             .hint("only a parked command needs a person; `commands show` tells its story"));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::lines;
 use crate::{
     api::Client,
     cli::{Context, Exit, Failure, output},
@@ -27,6 +28,9 @@ struct Story {
     status: &'static str,
     attempts: i32,
     events: Vec<Told>,
+    /// Of the amounts, where somebody named it.
+    #[serde(skip)]
+    currency: Option<String>,
 }
 
 /// One line of the story.
@@ -36,6 +40,9 @@ struct Told {
     event: &'static str,
     /// The event as the journal keeps it.
     detail: serde_json::Value,
+    /// The same for people: when, and what it says.
+    #[serde(skip)]
+    line: [String; 2],
 }
 
 /// Prints the story.
@@ -55,13 +62,14 @@ fn story(entry: &Entry) -> Story {
         reference_no: key.reference_no.to_string(),
         r#type: outline.kind.to_string(),
         amount: outline.amount.map(|amount| amount.to_string()),
-        status: entry.status().name(),
+        status: entry.status().word(),
         attempts: entry.attempts(),
-        events: entry.events().iter().map(told).collect(),
+        events: entry.events().iter().map(|event| told(event, lines::currency(entry))).collect(),
+        currency: lines::currency(entry).map(str::to_owned),
     }
 }
 
-fn told(event: &JournalEvent) -> Told {
+fn told(event: &JournalEvent, currency: Option<&str>) -> Told {
     let mut detail = serde_json::to_value(event).unwrap_or_default();
     // The word stands beside it, and the time too.
     if let Some(inner) = detail.as_object_mut().and_then(|outer| outer.values_mut().next()) {
@@ -70,16 +78,21 @@ fn told(event: &JournalEvent) -> Told {
     if let Some(fields) = detail.as_object_mut() {
         fields.remove("at");
     }
-    Told { at: event.at().to_rfc3339(), event: event.name(), detail }
+    let line = [lines::local(event.at()), lines::line(event, currency)];
+    Told { at: event.at().to_rfc3339(), event: event.name(), detail, line }
 }
 
 fn table(story: &Story) -> String {
     let Story { command_id, connection, reference_no, r#type, status, .. } = story;
-    let amount = story.amount.as_deref().unwrap_or("no amount");
+    let amount = match (&story.amount, &story.currency) {
+        (None, _) => "no amount".to_owned(),
+        (Some(amount), None) => amount.clone(),
+        (Some(amount), Some(currency)) => format!("{amount} {currency}"),
+    };
     let mut table = output::table(&["at", "event", "detail"]);
     for told in &story.events {
-        let detail = if told.detail.is_object() { told.detail.to_string() } else { String::new() };
-        table.add_row([told.at.clone(), told.event.to_owned(), detail]);
+        let [at, says] = told.line.clone();
+        table.add_row([at, told.event.to_owned(), says]);
     }
     format!(
         "{type} {amount} of {connection}/{reference_no}, command {command_id}: {status}\n\n{table}"
@@ -137,7 +150,7 @@ fn compare(entry: &Entry, now: Option<PaymentState>) -> Compared {
         Status::InDoubt { .. } => format!("{says} (the sink asks again by itself)"),
         _ => says,
     };
-    let status = entry.status().name();
+    let status = entry.status().word();
     Compared { command_id: entry.key().command_id.to_string(), status, before, now, says }
 }
 

@@ -11,7 +11,7 @@ use crate::{
         vocabulary::CommandType,
     },
     publish::{encode::Encoder, registry::Registry},
-    sink::words,
+    sink::{admission::check_amount, words},
     telemetry::clock::now,
 };
 
@@ -67,14 +67,19 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if known.is_none_or(|known| known.virtual_pos.is_none()) {
         return Err(usage(format!("connection {connection} is not configured with a virtual_pos")));
     }
-    let amount = args.amount.as_deref().map(Money::parse).transpose();
-    let amount = amount.map_err(|error| usage(format!("--amount: {error}; write 12.50")))?;
+    let amount = args.amount.as_deref().map(amount).transpose().map_err(usage)?;
     let (kind, shown) = match (args.r#type, amount) {
         (Kind::Refund, Some(amount)) => (CommandType::Refund, format!("refund {amount}")),
         (Kind::Cancel, None) => (CommandType::Cancel, "cancel the whole".to_owned()),
         (Kind::Refund, None) => return Err(usage("a refund needs --amount".to_owned())),
         (Kind::Cancel, Some(_)) => return Err(usage("a cancel has no --amount".to_owned())),
     };
+    if !config.sink.enabled {
+        eprintln!(
+            "warning: sink.enabled is false in this configuration: unless another one runs the sink \
+             on these topics, the command waits, and may be executed when it is enabled"
+        );
+    }
     let what = format!("{shown} of payment {} of {connection}, with real money", args.reference);
     super::agreed(args.yes, &what, &args.reference)?;
     let id = args.command_id.unwrap_or_else(Uuid::new_v4);
@@ -104,6 +109,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What `--amount` says: the same rule as for every command, before anything is sent.
+fn amount(text: &str) -> Result<Money, String> {
+    let amount = Money::parse(text).map_err(|error| format!("--amount: {error}; write 12.50"))?;
+    check_amount(amount).map_err(|error| format!("--amount: {error}; write 12.50"))?;
+    Ok(amount)
+}
+
 async fn encoded(
     config: &crate::config::model::Config,
     command: &PaymentCommand<'_>,
@@ -120,4 +132,19 @@ async fn encoded(
 fn after(at: Timestamp, span: Span) -> Timestamp {
     let millis = i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
     Timestamp(at.0.saturating_add(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_that_no_bank_can_give_back_is_refused() {
+        for text in ["12.50", "0.01", "1"] {
+            assert_eq!(amount(text), Ok(Money::parse(text).unwrap()));
+        }
+        for text in ["0", "0.00", "-1", "12.505", "0.001", "x", ""] {
+            assert!(amount(text).unwrap_err().contains("--amount"), "{text}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Where a command stands, and which event may come next.
 
-use crate::domain::{payment::PaymentState, time::Timestamp};
+use crate::domain::{payment::PaymentState, time::Timestamp, vocabulary::Outcome};
 
 use super::event::JournalEvent;
 
@@ -88,6 +88,21 @@ impl Status {
             Self::Expired => "Expired",
             Self::Parked => "Parked",
             Self::Resolved { .. } => "Resolved",
+        }
+    }
+
+    /// Its word for people: the outcome of its newest result, its own before there is one.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Received => "RECEIVED",
+            Self::Intended(_) => "INTENDED",
+            Self::NotSent { .. } => "NOT_SENT",
+            Self::InDoubt { .. } => Outcome::InDoubt.as_str(),
+            Self::Done { .. } | Self::Resolved { executed: true } => Outcome::Succeeded.as_str(),
+            Self::Declined | Self::Resolved { executed: false } => Outcome::Declined.as_str(),
+            Self::Rejected => Outcome::Rejected.as_str(),
+            Self::Expired => Outcome::Expired.as_str(),
+            Self::Parked => Outcome::Parked.as_str(),
         }
     }
 

@@ -75,7 +75,10 @@ fn a_parked_command_is_listed_shown_compared_and_decided_by_a_person() {
     assert!(times.is_sorted(), "in time order: {times:?}");
     let text = say(&home, &["commands", "show", &lost.id]);
     assert!(
-        text.code == 0 && text.out.contains("Parked") && text.out.contains(&lost.id),
+        text.code == 0
+            && text.out.contains("PARKED")
+            && !text.out.contains('{')
+            && text.out.contains(&lost.id),
         "{text:?}"
     );
 
@@ -173,6 +176,8 @@ fn submit_asks_first_and_prints_the_id_that_show_understands() {
         (&["--type", "refund", "--amount", "12.50"][..], USAGE),
         (&["--type", "refund", "--yes"], USAGE),
         (&["--type", "refund", "--amount", "12,50", "--yes"], USAGE),
+        (&["--type", "refund", "--amount", "0", "--yes"], USAGE),
+        (&["--type", "refund", "--amount", "12.505", "--yes"], USAGE),
         (&["--type", "cancel", "--amount", "1", "--yes"], USAGE),
         (&["--type", "payment", "--amount", "1", "--yes"], USAGE),
         (&["--type", "cancel", "--connection", "nobody", "--yes"], USAGE),
@@ -183,19 +188,36 @@ fn submit_asks_first_and_prints_the_id_that_show_understands() {
     }
     assert_eq!(stage.records("payment.commands").len(), 0, "nothing was sent");
 
+    change(
+        &home,
+        "enabled: true, acknowledge_real_money",
+        "enabled: false, acknowledge_real_money",
+    );
+    let by_other = ["--connection", "acme", "--reference", "B", "--requested-by", "ayse"];
+    let cancelled = ["commands", "submit", "--type", "cancel", "--expires-in", "1s", "--yes"];
+    let said = say(&home, &[&cancelled[..], &by_other].concat());
+    assert!(said.code == 0 && said.err.contains("sink.enabled is false"), "{said:?}");
+    let unheard = Order { id: said.out.trim().to_owned(), ..Order::cancel("B") };
+    change(
+        &home,
+        "enabled: false, acknowledge_real_money",
+        "enabled: true, acknowledge_real_money",
+    );
     let said = submit(&["--type", "refund", "--amount", "12.50", "--currency", "TRY", "--yes"]);
+    assert!(!said.err.contains("warning"), "{said:?}");
     assert_eq!(said.code, 0, "{said:?}");
     let id = said.out.trim().to_owned();
     let order = Order { id: id.clone(), currency: Some("TRY"), ..Order::refund("A", 1_250) };
     let mut connector = home.run();
     let mut feed = stage.feed();
     feed.wait_for(&order, "SUCCEEDED");
-    assert_eq!(ask(&home, &["show", &id])["status"], "Done");
+    assert_eq!(ask(&home, &["show", &id])["status"], "SUCCEEDED");
     let said = submit(&["--type", "cancel", "--expires-in", "1h", "--yes"]);
     let cancel = Order { id: said.out.trim().to_owned(), ..Order::cancel("A") };
     feed.wait_for(&cancel, "DECLINED");
     end(&mut connector);
-    stage.check(&[order, cancel]);
+    feed.wait_for_final(std::slice::from_ref(&unheard));
+    stage.check(&[order, cancel, unheard]);
 
     change(&home, stage.brokers(), "127.0.0.1:9");
     for arguments in [&["list"][..], &["halt", "--reason", "x", "--actor", "y"]] {
