@@ -7,17 +7,14 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use apache_avro::Schema;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::time::sleep;
 
 use crate::{
     domain::{ids::ConnectionId, vocabulary::CommandType},
     failpoints::{self, Point},
     kafka::topics,
     log_event,
-    publish::{
-        decode::split,
-        registry::{self, Registry},
-    },
+    publish::{decode::split, registry::Registry},
     telemetry::events::Event,
 };
 
@@ -29,8 +26,8 @@ use super::{
     intake::{Batches, Raw},
     journal::{Arrival, Entry},
     ledger::{JournalRecord, Refused, Write},
-    ownership::Progress,
     payload,
+    reporter::Reporter,
     result::{STREAM, duplicate_answer},
 };
 
@@ -46,7 +43,7 @@ pub struct Clerk {
     desk: Arc<Desk>,
     registry: Registry,
     archive: Arc<Archive>,
-    progress: mpsc::UnboundedSender<Progress>,
+    reporter: Arc<Reporter>,
     commands_topic: String,
     rejected_topic: String,
     schemas: HashMap<u32, Schema>,
@@ -67,14 +64,14 @@ impl Clerk {
         desk: Arc<Desk>,
         registry: Registry,
         archive: Archive,
-        progress: mpsc::UnboundedSender<Progress>,
+        reporter: Arc<Reporter>,
         topic: impl Fn(&str) -> String,
     ) -> Self {
         Self {
             desk,
             registry,
             archive: Arc::new(archive),
-            progress,
+            reporter,
             commands_topic: topic(topics::COMMANDS),
             rejected_topic: topic(topics::REJECTED_COMMANDS),
             schemas: HashMap::new(),
@@ -146,13 +143,11 @@ impl Clerk {
                     Ok(schema) => drop(self.schemas.insert(id, schema)),
                     Err(error) => return Some(Some(format!("schema {id} is no avro: {error}"))),
                 },
-                Err(
-                    error @ (registry::Error::Missing { .. } | registry::Error::Refused { .. }),
-                ) => {
+                Err(error) if !error.is_retriable() => {
                     return Some(Some(format!("the registry does not know schema {id}: {error}")));
                 }
                 Err(error) => {
-                    log_event!(Event::RegistryUnavailable, %error, retry_in_s = pause.as_secs_f64(), "payment commands wait for the schema registry");
+                    log_event!(error.event(), %error, retry_in_s = pause.as_secs_f64(), "payment commands wait for the schema registry");
                     tokio::select! {
                         () = self.desk.fixed.stop.cancelled() => return None,
                         () = sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
@@ -302,10 +297,7 @@ impl Clerk {
             *next = (*next).max(raw.offset + 1);
         }
         for (partition, next) in next {
-            if let Some(note) = self.desk.fixed.index.note(partition) {
-                // The group member is gone only when the process is ending anyway.
-                drop(self.progress.send(Progress { partition, next, note }));
-            }
+            self.reporter.taken(partition, next);
         }
     }
 }

@@ -162,7 +162,8 @@ impl Index {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn learn(&self, records: &[&JournalRecord], places: &[(i32, i64)]) {
+    /// A confirmed commit put these records there.
+    pub(super) fn learn(&self, records: &[&JournalRecord], places: &[(i32, i64)]) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         for (record, (partition, offset)) in records.iter().zip(places.iter().copied()) {
             if let Some(note) = notes.get_mut(&partition) {

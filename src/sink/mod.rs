@@ -13,6 +13,7 @@
 //! None of these reads a clock or waits: they are given `now` and answer with times. The shell acts:
 //!
 //! - `ownership`, `lock`, `owner`: which replica runs the sink, its lock and journal, its life
+//! - `reporter`: how far commands are taken and the journal is written, for the group
 //! - `intake`, `lag`, `clerk`: records from the topic, how many wait there, commands into the journal
 //! - `dispatch`, `turn`: whose turn it is, and one turn from look to result
 //! - `desk`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
@@ -41,6 +42,7 @@ pub mod ownership;
 pub mod payload;
 pub mod plan;
 pub mod queue;
+pub mod reporter;
 pub mod result;
 pub mod retention;
 pub mod stop_file;

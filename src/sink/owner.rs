@@ -40,6 +40,7 @@ use super::{
     operator::{self, Operator},
     ownership::{self, Change, Member, Taken},
     plan::Policy,
+    reporter::Reporter,
     stop_file,
     tally::{Phase, Tally},
     words,
@@ -281,6 +282,7 @@ impl Refusal {
 struct Work {
     tasks: JoinSet<Result<(), Failure>>,
     writer_ended: oneshot::Receiver<Result<(), Lost>>,
+    reporter: Arc<Reporter>,
 }
 
 impl Work {
@@ -322,7 +324,7 @@ impl Work {
             encoder: Arc::clone(&parts.encoder),
             privacy: Arc::clone(&parts.privacy),
             tally: parts.tally.clone(),
-            index,
+            index: Arc::clone(&index),
             stop: ended.clone(),
         };
         let open: Vec<_> = journal.open.into_values().collect();
@@ -339,11 +341,13 @@ impl Work {
         let batches = intake::start(&parts.kafka, taken, metrics, ended.clone())
             .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;
         let archive = Archive::open(&parts.kafka).map_err(|error| Refusal::passing(&error))?;
+        let reporter = Reporter::new(index, member.progress.clone(), taken);
+        let reporter = Arc::new(reporter);
         let clerk = Clerk::new(
             Arc::clone(&desk),
             Registry::new(&parts.schema_registry),
             archive,
-            member.progress.clone(),
+            Arc::clone(&reporter),
             |suffix| parts.kafka.topic(suffix),
         );
         let dispatcher = Dispatcher::new(desk, &open, &seen);
@@ -357,7 +361,8 @@ impl Work {
         tasks.spawn(async move { operator.run(decisions, records).await });
         tasks.spawn(dispatcher.run(arrived));
         tasks.spawn(clerk.run(batches));
-        Ok(Self { tasks, writer_ended })
+        tokio::spawn(Arc::clone(&reporter).run(ended.clone()));
+        Ok(Self { tasks, writer_ended, reporter })
     }
 
     /// Until the sink is given back, the program ends, or a task or the journal fails; then what
@@ -393,6 +398,8 @@ impl Work {
         if writer.is_none() {
             writer = timeout(WRITER_GRACE, &mut self.writer_ended).await.ok().and_then(Result::ok);
         }
+        // What the last turns wrote; where the group has the sink still, it is kept as this one leaves.
+        self.reporter.written();
         if let (Some(Err(lost)), Term::Again(reason)) = (writer, &mut term) {
             *reason = lost.to_string();
         }

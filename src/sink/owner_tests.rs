@@ -96,6 +96,11 @@ fn quiet() -> (mpsc::UnboundedSender<Change>, Member) {
     (changes, Member { changes: changed, progress, renew })
 }
 
+fn reporter() -> Arc<Reporter> {
+    let index = Arc::new(Index::new(ledger::Stories::default(), BTreeMap::new()));
+    Arc::new(Reporter::new(index, mpsc::unbounded_channel().0, &[]))
+}
+
 #[tokio::test]
 async fn tasks_that_end_with_the_program_are_no_mistake() {
     // Whichever is looked at first: a hundred times, as the choice would be random.
@@ -113,7 +118,9 @@ async fn tasks_that_end_with_the_program_are_no_mistake() {
         stop.cancel();
         tokio::task::yield_now().await;
         told.send(Ok(())).unwrap();
-        let term = Work { tasks, writer_ended }.run(&mut member, &stop, &ended).await;
+        let term = Work { tasks, writer_ended, reporter: reporter() }
+            .run(&mut member, &stop, &ended)
+            .await;
         assert!(matches!(term, Term::GivenBack));
     }
 }
@@ -126,7 +133,7 @@ async fn a_task_that_ends_by_itself_begins_the_term_anew() {
     let mut tasks = JoinSet::new();
     tasks.spawn(async { Ok(()) });
     let ended = stop.child_token();
-    let work = Work { tasks, writer_ended };
+    let work = Work { tasks, writer_ended, reporter: reporter() };
     let running = timeout(Duration::from_secs(60), work.run(&mut member, &stop, &ended));
     assert!(
         matches!(running.await.unwrap(), Term::Again(reason) if reason.contains("ended early"))

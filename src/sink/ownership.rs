@@ -174,7 +174,11 @@ impl Membership {
         while let Ok(progress) = self.progressed.try_recv() {
             self.pending.insert(progress.partition, progress);
         }
-        if !self.owner || self.pending.is_empty() {
+        if !self.owner {
+            // What a term that was given back still tells is older than what its successor does.
+            self.pending.clear();
+        }
+        if self.pending.is_empty() {
             return;
         }
         let commands = self.kafka.topic(topics::COMMANDS);

@@ -6,6 +6,8 @@ use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer},
 };
 
+use vomsis_connect::state::note::Note;
+
 use super::{
     DEADLINE,
     orders::Order,
@@ -92,6 +94,30 @@ fn offsets_that_are_reset_or_gone_execute_nothing_again() {
         let checked = stage.check(&orders);
         assert_eq!((checked.count("SUCCEEDED"), checked.count("REJECTED")), (9, 1));
     }
+}
+
+#[test]
+fn the_group_remembers_how_far_the_last_turn_wrote_the_journal() {
+    let stage = Stage::new("pay-noted");
+    stage.pay(&["A"], "100.00");
+    let home = stage.home();
+    let order = Order::refund("A", 100);
+    stage.shop.send([&order]);
+    let mut connector = home.run();
+    stage.feed().wait_for(&order, "SUCCEEDED");
+    end(&mut connector);
+    let journal = stage.records("internal.payment-journal");
+    let newest = |partition| {
+        let of = journal.iter().filter(|record| record.partition == partition);
+        of.map(|record| record.offset).max()
+    };
+    let story = journal.iter().find(|r| r.key.as_ref().is_some_and(|key| key.contains(&order.id)));
+    let partition = story.expect("its story").partition;
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(&stage.topic("payment.commands"), partition);
+    let found = member(&stage).committed_offsets(asked, GENEROUS).unwrap();
+    let note = Note::from_metadata(found.elements()[0].metadata()).expect("a note");
+    assert_eq!(Some(note.end - 1), newest(partition), "the answer's record, not the command's");
 }
 
 fn member(stage: &Stage) -> BaseConsumer {
