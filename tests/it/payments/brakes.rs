@@ -195,7 +195,20 @@ fn the_kill_switch_holds_whichever_hand_is_on_it() {
     stage.shop.send([&late]);
     feed.wait_for(&late, "EXPIRED");
     let said = say(&home, &[&["commands", "resume", "--yes"][..], &by].concat());
-    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    connector.wait_for_line(RESUMED, DEADLINE);
+
+    // Resumed while the file is there: it holds this replica, and a restart does not overrule whoever
+    // resumed.
+    let stop = elsewhere.path().join("state").join("payments.stop");
+    fs::write(&stop, "drill").unwrap();
+    connector.wait_for_lines(HALTED, 3, DEADLINE);
+    let said = say(&elsewhere, &[&["commands", "resume", "--yes"][..], &by].concat());
+    assert!(said.code == 0 && said.err.contains("payments.stop is still there"), "{said:?}");
+    end(&mut connector);
+    let mut connector = elsewhere.run();
+    connector.wait_for_line(HALTED, DEADLINE);
+    fs::remove_file(&stop).unwrap();
     connector.wait_for_line(RESUMED, DEADLINE);
     let fourth = Order::refund("A", 500);
     stage.shop.send([&fourth]);
