@@ -14,6 +14,7 @@ mod checker;
 mod crowd;
 mod examples;
 mod feed;
+mod given_back;
 mod invalid;
 mod killed;
 mod once;
