@@ -11,7 +11,10 @@ use super::{
     orders::Order,
     stage::{OWNED, Stage, end, say},
 };
-use crate::harness::scrape::Scrape;
+use crate::harness::{
+    process::{Home, Process},
+    scrape::Scrape,
+};
 
 const HALTED: &str = "VOM-SNK-020";
 const RESUMED: &str = "VOM-SNK-021";
@@ -198,23 +201,29 @@ fn the_kill_switch_holds_whichever_hand_is_on_it() {
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
     connector.wait_for_line(RESUMED, DEADLINE);
 
-    // Resumed while the file is there: it holds this replica, and a restart does not overrule whoever
-    // resumed.
-    let stop = elsewhere.path().join("state").join("payments.stop");
-    fs::write(&stop, "drill").unwrap();
-    connector.wait_for_lines(HALTED, 3, DEADLINE);
-    let said = say(&elsewhere, &[&["commands", "resume", "--yes"][..], &by].concat());
-    assert!(said.code == 0 && said.err.contains("payments.stop is still there"), "{said:?}");
-    end(&mut connector);
-    let mut connector = elsewhere.run();
-    connector.wait_for_line(HALTED, DEADLINE);
-    fs::remove_file(&stop).unwrap();
-    connector.wait_for_line(RESUMED, DEADLINE);
+    let mut connector = resumed_beside_the_file(&elsewhere, connector);
     let fourth = Order::refund("A", 500);
     stage.shop.send([&fourth]);
     feed.wait_for(&fourth, "SUCCEEDED");
     end(&mut connector);
     stage.check(&[held, first, second, third, late, fourth]);
+}
+
+/// Resumed while the file is there: it holds this replica, and a restart does not overrule whoever
+/// resumed.
+fn resumed_beside_the_file(home: &Home, mut connector: Process) -> Process {
+    let stop = home.path().join("state").join("payments.stop");
+    fs::write(&stop, "drill").unwrap();
+    connector.wait_for_lines(HALTED, 3, DEADLINE);
+    let resume = ["commands", "resume", "--yes", "--reason", "drill", "--actor", "ayse"];
+    let said = say(home, &resume);
+    assert!(said.code == 0 && said.err.contains("payments.stop is still there"), "{said:?}");
+    end(&mut connector);
+    let mut connector = home.run();
+    connector.wait_for_line(HALTED, DEADLINE);
+    fs::remove_file(&stop).unwrap();
+    connector.wait_for_line(RESUMED, DEADLINE);
+    connector
 }
 
 #[test]
