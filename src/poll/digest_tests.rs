@@ -1,10 +1,10 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    config::model::Privacy,
+    config::model::{Privacy, Treatment},
     domain::{ids::ConnectionId, schemas, time::Timestamp},
     state::position::Checkpoint,
 };
@@ -174,4 +174,29 @@ fn the_newest_first_is_turned_round_and_any_other_order_kept() {
     assert_eq!(rows, [texts[2], texts[1], texts[0]]);
     put_in_order(&mut rows);
     assert_eq!(rows, [texts[2], texts[1], texts[0]]);
+}
+
+#[test]
+fn a_card_in_a_field_that_nobody_documented_leaves_masked() {
+    // Put together here: no whole card number stands in the sources.
+    let pan = format!("{}{}", "41111111", "11111111");
+    let unknown = json!({"surprise": format!("kart {pan}")});
+    for (classes, expected) in [
+        (BTreeMap::new(), Some("kart 411111******1111")),
+        (BTreeMap::from([('F', Treatment::Drop)]), None),
+    ] {
+        let rules = Privacy { classes, ..Privacy::default() };
+        let mut target = target();
+        target.carry_extras = true;
+        target.privacy = Arc::new(PrivacyRules::new(&rules, None).unwrap());
+        let rows = [row(1, &unknown)];
+        let digest =
+            digest(&target, &EntityState::default(), &answer(&rows, Reason::Live, None)).unwrap();
+        let event = &digest.parts[0].events[0];
+        let bytes = event.value.as_ref().unwrap();
+        let text = String::from_utf8_lossy(bytes);
+        assert!(!text.contains(&pan), "{text}");
+        assert_eq!(text.contains("surprise"), expected.is_some(), "{text}");
+        assert!(expected.is_none_or(|expected| text.contains(expected)), "{text}");
+    }
 }

@@ -164,15 +164,14 @@ impl<'a> Working<'a> {
         {
             warnings.insert(Warning::RepeatedSourceKey);
         }
-        if target.privacy.apply(&mut mapped.record) {
-            warnings.insert(Warning::CardRemasked);
-        }
         let version_number = i32::try_from(version).unwrap_or(i32::MAX);
         let stream = target.key.stream.name();
         let id = event_id(&target.key.connection, stream, &mapped.source_id, version_number, hash);
         let extras = std::mem::take(&mut mapped.extras);
         let meta = self.meta(id, op, version_number, &mapped.source_id, (warnings, extras));
+        // The meta first: what the API does not document lies in it, and is treated with the rest.
         mapped.record.set_meta(meta);
+        target.privacy.apply(&mut mapped.record);
         let record = mapped.record.record_name();
         let value = target.encoder.encode(record, &mapped.record)?;
         let key = format!("{}/{}", target.key.connection, mapped.key);
