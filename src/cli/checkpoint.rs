@@ -6,9 +6,10 @@ mod reset;
 use std::sync::{Arc, atomic::AtomicU64};
 
 use clap::Subcommand;
+use comfy_table::ContentArrangement;
 use serde::Serialize;
 
-use super::{Context, Exit, Failure, output, progress};
+use super::{Context, Exit, Failure, output, preview::chosen, progress};
 use crate::{
     config::model::Kafka,
     domain::{
@@ -75,12 +76,17 @@ async fn list(
     stream: Option<Stream>,
     context: &Context,
 ) -> Result<(), Failure> {
-    let kafka = context.load()?.config.kafka;
-    let mut rows = read(kafka).await?;
+    let config = context.load()?.config;
+    let mut rows = read(config.kafka.clone()).await?;
     rows.retain(|row| {
         connection.as_ref().is_none_or(|wanted| *wanted == row.connection)
             && stream.is_none_or(|wanted| wanted.name() == row.stream)
     });
+    if rows.is_empty() {
+        // One that the configuration has no more may still have checkpoints; one that has neither
+        // is a slip of the pen.
+        chosen(&config, connection.as_deref())?;
+    }
     output::print(context, &rows, || table(&rows))?;
     if rows.is_empty() {
         eprintln!("no checkpoints: nothing that fits was committed yet");
@@ -156,6 +162,8 @@ fn row(shard: i32, key: &EntityKey, state: &EntityState) -> Row {
 fn table(rows: &[Row]) -> String {
     let columns = ["connection", "stream", "entity", "cursor", "backfill", "newest", "seen rows"];
     let mut table = output::table(&[&columns[..], &["covered at"]].concat());
+    // Times and ids cannot be read where they are broken in two.
+    table.set_content_arrangement(ContentArrangement::Disabled);
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
     for row in rows {
         table.add_row([

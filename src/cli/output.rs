@@ -17,7 +17,7 @@ pub enum Format {
     /// For people.
     #[default]
     Table,
-    /// One JSON value.
+    /// One JSON value; events that flow are one a line.
     Json,
     /// One YAML document.
     Yaml,

@@ -1,10 +1,10 @@
 //! `preview`: rows of the API as events on stdout; touches neither Kafka nor state.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{Context, Exit, Failure, output, output::Format, progress};
+use super::{Context, Exit, Failure, output, progress};
 use crate::{
     api::Client,
     app::privacy_rules,
@@ -32,8 +32,8 @@ pub struct Args {
     #[arg(long, default_value = "7d", value_parser = super::duration)]
     pub since: Span,
     /// No more events than this.
-    #[arg(long, default_value_t = 20)]
-    pub limit: usize,
+    #[arg(long, default_value = "20")]
+    pub limit: NonZeroUsize,
     /// Only this connection.
     #[arg(long, value_name = "ID")]
     pub connection: Option<String>,
@@ -42,7 +42,7 @@ pub struct Args {
     pub entity: Option<String>,
 }
 
-/// Prints the events, one a line; `-o` gives them another form.
+/// Prints the events, one a line; `-o` makes them one value, or a table.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let config = context.load()?.config;
     let days = args.since.whole_days().filter(|days| (1..=3650).contains(days));
@@ -50,7 +50,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, "--since is not 1d to 3650d")
             .hint("days are the smallest unit here; write 7d"));
     };
-    let (stream, limit) = (args.stream, args.limit);
+    let (stream, limit) = (args.stream, args.limit.get());
     let wanted = Wanted { stream, days, limit, entity: args.entity.clone() };
     let shown = show(&config, &args, &wanted).await?;
     let mut events = Vec::with_capacity(shown.events.len());
@@ -148,15 +148,10 @@ fn is_quarantined(event: &Value) -> bool {
 }
 
 fn print(events: &[Value], context: &Context) -> Result<(), Failure> {
-    match context.output {
-        None | Some(Format::Json) => {
-            events.iter().try_for_each(|event| output::write(&format!("{event}\n")))
-        }
-        Some(Format::Yaml) => events
-            .iter()
-            .try_for_each(|event| output::write(&format!("---\n{}", output::yaml(event)?))),
-        Some(Format::Table) => output::write(&table(events)),
+    if context.output.is_some() {
+        return output::print(context, &events, || table(events));
     }
+    events.iter().try_for_each(|event| output::write(&format!("{event}\n")))
 }
 
 /// Where the records keep what people look for first.

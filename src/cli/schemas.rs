@@ -72,14 +72,20 @@ async fn list(config: &Config, context: &Context) -> Result<(), Failure> {
     let ids = needed.iter().map(|(schema, subject)| registry.verify(subject, schema.json));
     let ids = join_all(ids).await;
     drop(waiting);
-    let silent = ids.iter().find_map(|id| id.as_ref().err().filter(|e| e.is_retriable()));
-    let silent = silent.map(ToString::to_string);
-    let mut rows = Vec::new();
+    let (mut rows, mut unanswered) = (Vec::new(), None);
     for ((schema, subject), id) in needed.into_iter().zip(ids) {
         let fingerprint = encode::fingerprint(&schema)
             .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         let fields = encode::field_count(&schema);
-        rows.push(Listed { record: schema.name, subject, fields, fingerprint, id: id.ok() });
+        rows.push(Listed {
+            record: schema.name,
+            subject,
+            fields,
+            fingerprint,
+            id: id.as_ref().ok().copied(),
+        });
+        // A schema that is not there is an answer.
+        unanswered = unanswered.or(id.err().filter(|error| error.is_retriable()));
     }
     output::print(context, &rows, || {
         let mut table = output::table(&["record", "subject", "fields", "fingerprint", "id"]);
@@ -90,10 +96,10 @@ async fn list(config: &Config, context: &Context) -> Result<(), Failure> {
         }
         table.to_string()
     })?;
-    if let Some(reason) = silent {
-        eprintln!("note: ids are not known: {reason}");
+    match unanswered {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What the registry says of one schema.

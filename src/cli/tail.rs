@@ -6,11 +6,16 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Exit, Failure, output, preview::chosen, run::stop_on_signals};
+use super::{
+    Context, Exit, Failure, output, output::Format, preview::chosen, run::stop_on_signals,
+};
 use crate::{
     config::model::{Kafka, SchemaRegistry},
     kafka::viewing::{self, Unopened, Viewed, Viewer},
-    publish::{decode::Decoder, registry::Registry},
+    publish::{
+        decode::{self, Decoder},
+        registry::Registry,
+    },
 };
 
 const POLL: Duration = Duration::from_millis(200);
@@ -30,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     pub entity: Option<String>,
     /// End after this many events.
-    #[arg(long, visible_alias = "max", value_name = "N")]
+    #[arg(long, visible_alias = "max", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
 }
 
@@ -61,6 +66,10 @@ impl FromStr for From {
 
 /// Prints events until Ctrl-C, or until `--limit` is reached.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    if matches!(context.output, Some(Format::Table | Format::Yaml)) {
+        return Err(Failure::new(Exit::Usage, "tail prints lines of JSON, it has no other form")
+            .hint("leave -o away"));
+    }
     let config = context.load()?.config;
     chosen(&config, args.connection.as_deref())?;
     let stop = CancellationToken::new();
@@ -117,6 +126,10 @@ pub(super) async fn follow(
             None => serde_json::Value::Null,
             Some(bytes) => match decoder.decode(bytes).await {
                 Ok(value) => value,
+                // Not the record's fault: without its schema none that follows could be shown.
+                Err(decode::Error::Registry(error)) if error.is_retriable() => {
+                    return Err(error.into());
+                }
                 Err(error) => json!({ "undecodable": error.to_string() }),
             },
         };

@@ -34,7 +34,7 @@ mod tests {
         let Command::Preview(args) = parsed("preview pos_transactions --since 3d --limit 5") else {
             panic!("not the preview")
         };
-        assert_eq!((args.stream, args.limit), (Stream::PosTransactions, 5));
+        assert_eq!((args.stream, args.limit.get()), (Stream::PosTransactions, 5));
         let Command::Check(args) = parsed("check --only kafka,state") else {
             panic!("not the check")
         };

@@ -157,7 +157,9 @@ fn checkpoints_are_listed_beside_a_running_connector_and_previews_foretell_its_e
     let rows = bank();
     let seen: u64 = rows.as_array().unwrap().iter().map(|r| r["seen_rows"].as_u64().unwrap()).sum();
     assert_eq!(usize::try_from(seen).unwrap(), published.len());
-    assert_eq!(listed(&["--connection", "other"]), json!([]));
+    let nobody = stage.expect(2, &["checkpoint", "list", "--connection", "other"]);
+    assert!(nobody.stderr.contains("the configuration has acme"), "{nobody:?}");
+    tailed(&stage);
     let table = stage.expect(0, &["checkpoint", "list", "--stream", "bank_transactions"]);
     assert!(table.stdout.contains("done") && table.stdout.contains("COVERED AT"), "{table:?}");
     let state = stage.expect(0, &["check", "--only", "state"]);
@@ -165,6 +167,27 @@ fn checkpoints_are_listed_beside_a_running_connector_and_previews_foretell_its_e
     assert!(connector.is_running(), "nobody took its lock");
     connector.sigterm();
     assert_eq!(connector.wait(DEADLINE), 0);
+}
+
+/// The events again, as `tail` shows them; a registry that is away is no fault of theirs.
+fn tailed(stage: &Stage) {
+    let tail = ["tail", "bank.transactions", "--from", "beginning", "--limit"];
+    let shown = stage.expect(0, &[&tail[..], &["2"]].concat()).lines();
+    assert_eq!(shown.len(), 2);
+    assert!(shown.iter().all(|event| event["value"]["amount"].is_string()), "{shown:?}");
+    for wrong in [["0", "-o", "json"], ["2", "-o", "yaml"]] {
+        let outcome = stage.expect(2, &[&tail[..], &wrong].concat());
+        assert!(outcome.stdout.is_empty(), "{outcome:?}");
+    }
+    let config = std::fs::read_to_string(stage.home.path().join("config.yaml")).unwrap();
+    let away = config.replace(shared_registry().url(), "http://127.0.0.1:9");
+    assert_ne!(away, config);
+    stage.home.write("away.yaml", &away);
+    let arguments = [&tail[..], &["2", "--config", "away.yaml"]].concat();
+    let mut process = stage.home.connector(&arguments);
+    let code = process.wait(DEADLINE);
+    let stderr = process.stderr();
+    assert!(code == 69 && stderr.contains("schema registry http://127.0.0.1:9"), "{stderr}");
 }
 
 #[test]
