@@ -85,7 +85,7 @@ async fn list(config: &Config, context: &Context) -> Result<(), Failure> {
             id: id.as_ref().ok().copied(),
         });
         // A schema that is not there is an answer.
-        unanswered = unanswered.or(id.err().filter(|error| error.is_retriable()));
+        unanswered = unanswered.or_else(|| id.err().filter(|error| error.is_retriable()));
     }
     output::print(context, &rows, || {
         let mut table = output::table(&["record", "subject", "fields", "fingerprint", "id"]);

@@ -325,7 +325,9 @@ impl Desk {
     /// # Errors
     /// Where it does not fit its schema.
     pub fn result(&self, entry: &Entry) -> Result<Option<EventRecord>, Failure> {
-        latest_result(entry).map(|publication| self.encode(entry.key(), publication)).transpose()
+        latest_result(entry, self.fixed.index.since())
+            .map(|publication| self.encode(entry.key(), publication))
+            .transpose()
     }
 
     /// A result as it is published.

@@ -11,8 +11,10 @@ use std::{
 };
 
 use rdkafka::message::{Header, OwnedHeaders};
+use uuid::Uuid;
 
 use crate::{
+    domain::time::Timestamp,
     kafka::context::Sent,
     publish::{
         batch::EventRecord,
@@ -142,6 +144,13 @@ impl Stories {
     }
 }
 
+/// When an identity was made, where it is of the kind that tells (UUID version 7).
+fn made_at(identity: &str) -> Option<Timestamp> {
+    let (seconds, nanos) = Uuid::parse_str(identity).ok()?.get_timestamp()?.to_unix();
+    let millis = i64::try_from(seconds).ok()?.checked_mul(1000)?;
+    Some(Timestamp(millis.checked_add(i64::from(nanos / 1_000_000))?))
+}
+
 impl Index {
     /// What the restore found.
     pub const fn new(finished: Stories, notes: BTreeMap<i32, Note>) -> Self {
@@ -156,6 +165,14 @@ impl Index {
     /// How far a partition of the journal is written.
     pub fn note(&self, partition: i32) -> Option<Note> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).cloned()
+    }
+
+    /// When the journal began, from its identities; nothing where one does not tell: identities of
+    /// the first journals were random.
+    pub fn since(&self) -> Option<Timestamp> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = notes.values().map(|note| made_at(&note.identity));
+        began.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
     fn finished(&self) -> MutexGuard<'_, Stories> {
@@ -266,5 +283,26 @@ fn count(metrics: &Metrics, writes: &[&Write], topics: &Topics, seconds: f64, lo
                 metrics.kafka_produce_errors.with_label_values(&labels).inc();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_as_old_as_its_oldest_partition_where_all_of_them_tell() {
+        let since = |identities: &[&str]| {
+            let note = |identity: &&str| Note { identity: (*identity).to_owned(), end: 1 };
+            let notes = (0..).zip(identities.iter().map(note)).collect();
+            Index::new(Stories::default(), notes).since()
+        };
+        // 2022-02-22T19:22:22Z, the example of RFC 9562, and a second later.
+        let (old, young) =
+            ("017f22e2-79b0-7cc3-98c4-dc0c0c07398f", "017f22e2-7d98-7cc3-98c4-dc0c0c07398f");
+        assert_eq!(since(&[young, old]), Some(Timestamp(1_645_557_742_000)));
+        assert_eq!(since(&[young]), Some(Timestamp(1_645_557_743_000)));
+        assert_eq!(since(&[old, "919108f7-52d1-4320-9bac-f847db4148a8"]), None);
+        assert_eq!(since(&[]), None);
     }
 }

@@ -362,7 +362,8 @@ fn mark(
         finished: None,
     };
     for (partition, note) in notes.iter_mut().filter(|(_, note)| note.identity.is_empty()) {
-        let uuid = Uuid::new_v4().to_string();
+        // Of the kind that tells when it was made: see `Index::since`.
+        let uuid = Uuid::now_v7().to_string();
         note.identity.clone_from(&uuid);
         let identity = Identity { uuid, transactional_prefix: ours.to_owned() };
         let value = codec::encode_identity(&identity);

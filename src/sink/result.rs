@@ -58,13 +58,14 @@ struct Told<'e> {
     detail: Option<Cow<'e, str>>,
 }
 
-/// The newest result of a command; nothing where consumers were not told anything yet.
-pub fn latest_result(entry: &Entry) -> Option<Publication<'_>> {
+/// The newest result of a command; nothing where consumers were not told anything yet. `since` is
+/// when the journal began, where that is known.
+pub fn latest_result(entry: &Entry, since: Option<Timestamp>) -> Option<Publication<'_>> {
     let (event, told) =
         entry.events().iter().rev().find_map(|event| Some((event, tell(entry, event)?)))?;
     let (told, sequence) = match event {
         JournalEvent::Refused { .. } | JournalEvent::Expired { .. }
-            if may_have_been_forgotten(entry) =>
+            if may_have_been_forgotten(entry, since) =>
         {
             (told.without_memory(), NO_SEQUENCE)
         }

@@ -24,7 +24,7 @@ fn record<'p>(publication: &'p Publication<'_>) -> &'p PaymentResult<'p> {
 
 /// Outcome, final, sequence, detail of the newest result.
 fn told(entry: &Entry) -> (Outcome, bool, i32, Option<String>) {
-    let publication = latest_result(entry).unwrap();
+    let publication = latest_result(entry, None).unwrap();
     let record = record(&publication);
     let detail = record.detail.as_ref().map(ToString::to_string);
     (record.outcome, record.r#final, record.sequence, detail)
@@ -38,7 +38,7 @@ fn nothing_is_told_before_there_is_something_to_tell() {
         story([intended(1, 1), not_sent()]),
         story([intended(1, 1), not_sent(), intended(2, 1)]),
     ] {
-        assert_eq!(latest_result(&entry), None);
+        assert_eq!(latest_result(&entry, None), None);
     }
 }
 
@@ -86,7 +86,7 @@ fn a_command_older_than_the_journals_memory_is_not_called_never_sent() {
         assert_eq!((said, is_final, sequence), (outcome, false, 0), "it hides no earlier result");
         let detail = detail.unwrap();
         assert!(detail.contains("may have been executed before"), "{detail}");
-        let ids = [&plain, &late].map(|entry| latest_result(entry).unwrap().headers.id);
+        let ids = [&plain, &late].map(|entry| latest_result(entry, None).unwrap().headers.id);
         assert_ne!(ids[0], ids[1]);
     }
 }
@@ -94,7 +94,7 @@ fn a_command_older_than_the_journals_memory_is_not_called_never_sent() {
 #[test]
 fn what_the_api_said_stands_in_the_result() {
     let entry = story([intended(1, 1), approved()]);
-    let publication = latest_result(&entry).unwrap();
+    let publication = latest_result(&entry, None).unwrap();
     let record = record(&publication);
     assert_eq!(record.provider_transaction_id.as_deref(), Some("T-17"));
     assert_eq!(record.provider_operation_id, Some(4711));
@@ -111,7 +111,7 @@ fn what_the_api_said_stands_in_the_result() {
 #[test]
 fn an_inferred_result_says_so_and_claims_no_time_of_execution() {
     let entry = story([intended(1, 1), doubted(), inferred()]);
-    let publication = latest_result(&entry).unwrap();
+    let publication = latest_result(&entry, None).unwrap();
     let record = record(&publication);
     assert!(record.inferred);
     assert_eq!((record.executed_at, record.attempts), (None, 1));
@@ -122,7 +122,7 @@ fn an_inferred_result_says_so_and_claims_no_time_of_execution() {
 #[test]
 fn a_persons_decision_names_the_person() {
     let entry = story([intended(1, 1), doubted(), parked(), resolved(true)]);
-    let publication = latest_result(&entry).unwrap();
+    let publication = latest_result(&entry, None).unwrap();
     let record = record(&publication);
     assert_eq!(record.resolved_by.as_deref(), Some("ayse"));
     assert!(!record.inferred);
@@ -131,7 +131,7 @@ fn a_persons_decision_names_the_person() {
 #[test]
 fn a_cancel_has_no_amount_and_a_request_that_did_not_leave_is_no_attempt() {
     let gone = story_of(entry(cancel()), [intended(1, 1), not_sent(), rejected()]);
-    let publication = latest_result(&gone).unwrap();
+    let publication = latest_result(&gone, None).unwrap();
     let record = record(&publication);
     assert_eq!((record.r#type, record.amount), (CommandType::Cancel, None));
     assert_eq!(record.attempts, 0);
@@ -140,7 +140,7 @@ fn a_cancel_has_no_amount_and_a_request_that_did_not_leave_is_no_attempt() {
 #[test]
 fn meta_and_headers_are_those_of_the_event_model() {
     let done = story([intended(1, 1), approved()]);
-    let publication = latest_result(&done).unwrap();
+    let publication = latest_result(&done, None).unwrap();
     let meta = &record(&publication).meta;
     assert_eq!(meta.connection_id, "acme");
     assert_eq!((meta.source, meta.op), (Source::VomsisVirtualPosV3, Op::Created));
@@ -152,14 +152,14 @@ fn meta_and_headers_are_those_of_the_event_model() {
     assert_eq!(&*headers.kind, "io.vomsis.v1.PaymentResult.created");
     assert_eq!((headers.id, headers.time), (meta.event_id, approved().at()));
     let second = story([intended(1, 1), doubted(), inferred()]);
-    let publication = latest_result(&second).unwrap();
+    let publication = latest_result(&second, None).unwrap();
     assert_eq!(record(&publication).meta.op, Op::Updated);
     assert_eq!(&*publication.headers.kind, "io.vomsis.v1.PaymentResult.updated");
 }
 
 #[test]
 fn an_id_once_published_never_changes() {
-    let id = |entry: &Entry| latest_result(entry).unwrap().headers.id.to_string();
+    let id = |entry: &Entry| latest_result(entry, None).unwrap().headers.id.to_string();
     assert_eq!(id(&story([intended(1, 1), approved()])), "9a1c5400-a045-54d1-bc7e-23bf51e1daba");
 }
 
@@ -183,7 +183,8 @@ fn the_same_entry_gives_the_same_bytes_and_another_gives_another_id() {
         else {
             panic!("it is a command")
         };
-        let (first, second) = (latest_result(entry).unwrap(), latest_result(&again).unwrap());
+        let (first, second) =
+            (latest_result(entry, None).unwrap(), latest_result(&again, None).unwrap());
         assert_eq!(first, second);
         let bytes = |p: &Publication<'_>| encoder.encode(PaymentResult::NAME, &p.content).unwrap();
         assert_eq!(bytes(&first), bytes(&second));
@@ -192,7 +193,7 @@ fn the_same_entry_gives_the_same_bytes_and_another_gives_another_id() {
     let mut elsewhere = key();
     elsewhere.connection = ConnectionId::try_new("globex").unwrap();
     let same = Entry::from_events(elsewhere, stories[1].events().to_vec()).unwrap();
-    assert!(ids.insert(latest_result(&same).unwrap().headers.id));
+    assert!(ids.insert(latest_result(&same, None).unwrap().headers.id));
 }
 
 #[test]
@@ -211,7 +212,7 @@ fn a_duplicate_has_no_place_in_the_first_ones_count() {
     assert_eq!(again.headers.id, answer.headers.id);
     let third = Outline { digest: Digest(10), ..other };
     assert_ne!(duplicate_answer(&first, &third, NOON).headers.id, answer.headers.id);
-    assert_ne!(answer.headers.id, latest_result(&first).unwrap().headers.id);
+    assert_ne!(answer.headers.id, latest_result(&first, None).unwrap().headers.id);
 }
 
 #[test]
@@ -236,7 +237,7 @@ fn no_result_holds_a_card_number() {
         ]),
     ];
     for entry in entries {
-        let shown = format!("{:?}", latest_result(&entry).unwrap());
+        let shown = format!("{:?}", latest_result(&entry, None).unwrap());
         assert!(!shown.contains(&card()), "{shown}");
     }
 }
@@ -250,9 +251,9 @@ fn privacy_rules_reach_the_words_of_a_result_and_not_its_id() {
     let privacy = Privacy { classes: [('P', Treatment::Mask)].into(), ..Privacy::default() };
     let rules = PrivacyRules::new(&privacy, None).unwrap();
     let entry = story([intended(1, 1), doubted(), parked(), resolved(true)]);
-    let mut publication = latest_result(&entry).unwrap();
+    let mut publication = latest_result(&entry, None).unwrap();
     rules.apply(&mut publication.content);
     let shown = record(&publication);
     assert_ne!(shown.resolved_by.as_deref(), Some("ayse"));
-    assert_eq!(shown.meta.event_id, latest_result(&entry).unwrap().headers.id);
+    assert_eq!(shown.meta.event_id, latest_result(&entry, None).unwrap().headers.id);
 }

@@ -36,11 +36,14 @@ pub fn is_forgettable(entry: &Entry, now: Timestamp) -> bool {
 }
 
 /// Whether this command was so late when it came that an earlier story of it may have been
-/// forgotten: it may have been executed then. A day early, since the clocks of two owners differ.
-pub fn may_have_been_forgotten(entry: &Entry) -> bool {
-    let forgotten = |at: Timestamp| at.0.checked_add(KEEP_MS - DAY_MS);
-    let forgotten = entry.outline().expires_at.and_then(forgotten);
-    forgotten.is_some_and(|from| entry.first_at().0 >= from)
+/// forgotten: it may have been executed then. Not where the journal, which began at `since`, is
+/// younger than the command's end. A day to either side, since the clocks of two owners differ.
+pub fn may_have_been_forgotten(entry: &Entry, since: Option<Timestamp>) -> bool {
+    let Some(expires_at) = entry.outline().expires_at else { return false };
+    let is_older_than_the_journal =
+        since.is_some_and(|since| expires_at.0.saturating_add(DAY_MS) < since.0);
+    let forgotten = expires_at.0.checked_add(KEEP_MS - DAY_MS);
+    !is_older_than_the_journal && forgotten.is_some_and(|from| entry.first_at().0 >= from)
 }
 
 #[cfg(test)]

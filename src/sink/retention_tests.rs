@@ -60,17 +60,23 @@ fn what_is_not_finished_is_never_forgotten() {
 #[test]
 fn what_may_have_been_forgotten_is_known_by_how_late_it_came() {
     let came = |expires_at: Option<Timestamp>| {
-        may_have_been_forgotten(&entry(Order { expires_at, ..refund("10.00") }))
+        let late = entry(Order { expires_at, ..refund("10.00") });
+        may_have_been_forgotten(&late, None)
     };
     assert!(!came(None), "never forgotten");
     assert!(!came(Some(Timestamp(i64::MAX))), "never forgotten");
     assert!(!came(Some(after(HOUR))), "in time");
     assert!(!came(Some(after(24 * HOUR + 1 - DAYS_90))), "its story would still be there");
-    assert!(came(Some(after(24 * HOUR - DAYS_90))), "another clock may have forgotten it");
+    let expires_at = after(24 * HOUR - DAYS_90);
+    assert!(came(Some(expires_at)), "another clock may have forgotten it");
+    let late = entry(Order { expires_at: Some(expires_at), ..refund("10.00") });
+    let since = |millis: i64| Some(Timestamp(expires_at.0 + millis));
+    assert!(may_have_been_forgotten(&late, since(24 * HOUR)), "by another clock");
+    assert!(!may_have_been_forgotten(&late, since(24 * HOUR + 1)), "the journal is younger");
     let done = story([intended(1, 1), approved()]);
     let due = forget_at(&done).unwrap();
     let again = received_at(due);
-    assert!(may_have_been_forgotten(&again));
+    assert!(may_have_been_forgotten(&again, None));
 }
 
 /// The command of [`story`] comes once more.

@@ -113,7 +113,7 @@ impl Shared {
     }
 
     pub(super) fn publish(&mut self, entry: &Entry) {
-        let Some(publication) = latest_result(entry) else { return };
+        let Some(publication) = latest_result(entry, None) else { return };
         let Content::PaymentResult(record) = &publication.content else { return };
         let seen = Seen {
             id: publication.headers.id,

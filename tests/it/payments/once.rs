@@ -14,6 +14,8 @@ fn each_command_becomes_one_request_and_one_result() {
     stage.pay(&["A", "B", "C", "D/1"], "100.00");
     let unknown = Order::refund("nobody's", 100);
     let late = Order::refund("A", 300).expiring_in(TimeDelta::seconds(-1));
+    // Older than a journal's memory, and than this journal: it was never executed, and that is final.
+    let very_late = Order::refund("A", 400).expiring_in(TimeDelta::days(-400));
     let orders = [
         Order::refund("A", 100),
         Order::refund("A", 200),
@@ -23,6 +25,7 @@ fn each_command_becomes_one_request_and_one_result() {
         Order { currency: Some("EUR"), ..Order::refund("D/1", 1_000) },
         unknown,
         late,
+        very_late,
     ];
     stage.shop.send(&orders);
     let home = stage.home();
@@ -45,6 +48,7 @@ fn each_command_becomes_one_request_and_one_result() {
             "SUCCEEDED",
             "REJECTED",
             "REJECTED",
+            "EXPIRED",
             "EXPIRED"
         ]
     );
