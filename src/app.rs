@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Client,
-    config::model::{Config, Connection},
+    config::model::{Config, Connection, Privacy},
     domain::{ids::ConnectionId, schemas, time::Timestamp},
     http::Health,
     kafka::topics,
@@ -432,6 +432,16 @@ pub async fn privacy_rules(config: &Config) -> Result<PrivacyRules, Unusable> {
         None => None,
     };
     PrivacyRules::new(&config.privacy, key).map_err(Unusable::new)
+}
+
+/// Whether the schemas have the fields that the rules name. The key is a secret and not read here:
+/// any serves.
+///
+/// # Errors
+/// As [`PrivacyRules::new`].
+pub fn check_privacy(privacy: &Privacy) -> Result<(), Unusable> {
+    let key = privacy.hmac_key_file.as_ref().map(|_| SecretSlice::from(vec![0_u8; 32]));
+    PrivacyRules::new(privacy, key).map(drop).map_err(Unusable::new)
 }
 
 /// Waits and doubles the pause; `None` when stopped meanwhile.

@@ -6,7 +6,10 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Context, Exit, Failure, output};
-use crate::config::{self, redact, schema};
+use crate::{
+    app::check_privacy,
+    config::{self, model::Privacy, redact, schema},
+};
 
 /// The file that `config init` writes.
 const MINIMAL: &str = include_str!("../../config/minimal.yaml");
@@ -92,6 +95,7 @@ struct Verdict {
 fn validate(file: Option<PathBuf>, deny_warnings: bool, context: &Context) -> Result<(), Failure> {
     let path = file.unwrap_or_else(|| context.config_path.clone());
     let loaded = config::load(&path, config::environment())?;
+    known_to_the_schemas(&loaded.config.privacy)?;
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
@@ -108,6 +112,10 @@ fn validate(file: Option<PathBuf>, deny_warnings: bool, context: &Context) -> Re
     output::print(context, &verdict, || {
         format!("{} is valid; configuration {}", path.display(), verdict.hash)
     })
+}
+
+fn known_to_the_schemas(privacy: &Privacy) -> Result<(), Failure> {
+    check_privacy(privacy).map_err(|error| Failure::new(Exit::Config, error.to_string()))
 }
 
 fn show(context: &Context) -> Result<(), Failure> {
@@ -175,6 +183,19 @@ mod tests {
         let (full, bare) = (&loaded.config.connections[0], &bare.config.connections[0]);
         assert_eq!(full.streams, bare.streams);
         assert_eq!((full.quota, full.timeouts), (bare.quota, bare.timeouts));
+    }
+
+    #[test]
+    fn a_privacy_rule_for_a_field_that_no_record_has_is_not_valid() {
+        let rules = |field: &str| Privacy {
+            fields: [(field.to_owned(), config::model::Treatment::Hmac)].into(),
+            hmac_key_file: Some("never/read".into()),
+            ..Privacy::default()
+        };
+        assert_eq!(known_to_the_schemas(&rules("BankTransaction.description")), Ok(()));
+        let failure = known_to_the_schemas(&rules("BankTransaction.descripton")).unwrap_err();
+        assert_eq!(failure.exit, Exit::Config);
+        assert!(failure.message.contains("BankTransaction.descripton"), "{failure:?}");
     }
 
     #[test]

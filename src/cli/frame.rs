@@ -27,7 +27,7 @@ pub struct Cli {
     /// The configuration file.
     #[arg(long, global = true, env = "VOMSIS_CONFIG", value_name = "FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
-    /// The form of what reading commands print; by default a table.
+    /// The form of what is printed; by default a table, or lines.
     #[arg(short, long, global = true, value_enum)]
     pub output: Option<output::Format>,
     /// The form of the log on stderr.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -91,10 +92,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         let (_, told) = super::the_one(&journal, args.id)?;
         if let Some(decided) = decided(told.entry.status(), outcome, args.id) {
             decided?;
-            return output::write(&format!("{}: {result}", args.id));
+            let shown = json!({ "command_id": args.id, "outcome": result });
+            return output::print(context, &shown, || format!("{}: {result}", args.id));
         }
     }
-    output::write(&format!("{}: written down", args.id))?;
+    let shown = json!({ "command_id": args.id, "outcome": null });
+    output::print(context, &shown, || format!("{}: written down", args.id))?;
     eprintln!("no running sink has acted on it yet; it does when it runs");
     Ok(())
 }

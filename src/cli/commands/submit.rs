@@ -1,6 +1,7 @@
 //! `commands submit`: a command into the command topic, for people and scripts.
 
 use clap::ValueEnum;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -104,7 +105,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
              --command-id {id} is safe, DUPLICATE then means that it had arrived"
         ))
     })?;
-    output::write(&id.to_string())?;
+    output::print(context, &json!({ "command_id": id }), || id.to_string())?;
     eprintln!("`commands show {id}` tells what became of it");
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::{
     cli::{Context, Exit, Failure, output},
     sink::{journal::records::Stop, stop_file::STOP_FILE, words},
@@ -64,7 +66,7 @@ pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<
         },
     )?;
     let word = if stopped { "halted" } else { "resumed" };
-    output::write(&format!("payment commands {word}"))?;
+    output::print(context, &json!({ "halted": stopped }), || format!("payment commands {word}"))?;
     if stopped {
         eprintln!(
             "requests that have left already are not called back; waiting commands still expire"
