@@ -26,7 +26,7 @@ use crate::{
     http::Health,
     kafka::topics,
     log_event,
-    mapping::PrivacyRules,
+    mapping::{PrivacyRules, privacy::KEY_BYTES_MIN},
     poll::{
         board::Board,
         connection::{self, Parts},
@@ -440,7 +440,7 @@ pub async fn privacy_rules(config: &Config) -> Result<PrivacyRules, Unusable> {
 /// # Errors
 /// As [`PrivacyRules::new`].
 pub fn check_privacy(privacy: &Privacy) -> Result<(), Unusable> {
-    let key = privacy.hmac_key_file.as_ref().map(|_| SecretSlice::from(vec![0_u8; 32]));
+    let key = privacy.hmac_key_file.as_ref().map(|_| SecretSlice::from(vec![0_u8; KEY_BYTES_MIN]));
     PrivacyRules::new(privacy, key).map(drop).map_err(Unusable::new)
 }
 

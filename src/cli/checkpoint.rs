@@ -6,7 +6,6 @@ mod reset;
 use std::sync::{Arc, atomic::AtomicU64};
 
 use clap::Subcommand;
-use comfy_table::ContentArrangement;
 use serde::Serialize;
 
 use super::{Context, Exit, Failure, output, preview::chosen, progress};
@@ -86,12 +85,9 @@ async fn list(
         // One that the configuration has no more may still have checkpoints; one that has neither
         // is a slip of the pen.
         chosen(&config, connection.as_deref())?;
-    }
-    output::print(context, &rows, || table(&rows))?;
-    if rows.is_empty() {
         eprintln!("no checkpoints: nothing that fits was committed yet");
     }
-    Ok(())
+    output::print(context, &rows, || table(&rows))
 }
 
 /// One entity's position.
@@ -161,9 +157,7 @@ fn row(shard: i32, key: &EntityKey, state: &EntityState) -> Row {
 
 fn table(rows: &[Row]) -> String {
     let columns = ["connection", "stream", "entity", "cursor", "backfill", "newest", "seen rows"];
-    let mut table = output::table(&[&columns[..], &["covered at"]].concat());
-    // Times and ids cannot be read where they are broken in two.
-    table.set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = output::unbroken_table(&[&columns[..], &["covered at"]].concat());
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
     for row in rows {
         table.add_row([

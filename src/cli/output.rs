@@ -34,6 +34,14 @@ pub fn table(columns: &[&str]) -> Table {
     table
 }
 
+/// The same with every cell whole: names, times and numbers are worth nothing when they are broken,
+/// so a narrow terminal wraps whole lines.
+pub fn unbroken_table(columns: &[&str]) -> Table {
+    let mut table = table(columns);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
 /// Prints a value in the form that was asked for; the table is only made where it is.
 pub fn print<T: Serialize>(
     context: &Context,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use comfy_table::ContentArrangement;
 
 use super::{
     Context, Exit, Failure,
@@ -80,7 +79,7 @@ fn table(status: &Status) -> String {
         text.push_str(&format!("payment sink: {}{why}\n", sink.state));
     }
     let now = Utc::now();
-    let mut table = output::table(&[
+    let mut table = output::unbroken_table(&[
         "connection",
         "stream",
         "entity",
@@ -91,8 +90,6 @@ fn table(status: &Status) -> String {
         "next",
         "rows 24h",
     ]);
-    // Names and numbers are worth nothing when they are broken; a narrow terminal wraps whole lines.
-    table.set_content_arrangement(ContentArrangement::Disabled);
     let mut streams: Vec<_> = status.streams.iter().collect();
     streams.sort_by_key(|stream| stream.state == "healthy");
     for stream in &streams {

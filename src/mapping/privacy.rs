@@ -27,7 +27,7 @@ const DROPPED_BY_DEFAULT: &[&str] = &["TosPayment.receiver_father_name"];
 const CLASSES: &str = "NCIPFK";
 const HIDDEN: &str = "***";
 /// Bytes of an HMAC key: identity numbers have 11 digits, so a short one could be found by trying.
-const KEY_BYTES_MIN: usize = 32;
+pub const KEY_BYTES_MIN: usize = 32;
 
 /// Why a privacy configuration cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

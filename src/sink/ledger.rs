@@ -103,6 +103,7 @@ impl Grouped for Write {
 pub struct Index {
     finished: Mutex<Stories>,
     notes: Mutex<BTreeMap<i32, Note>>,
+    since: Option<Timestamp>,
 }
 
 /// Where finished stories lie. None is ever left out: a command that is not known is new.
@@ -153,8 +154,10 @@ fn made_at(identity: &str) -> Option<Timestamp> {
 
 impl Index {
     /// What the restore found.
-    pub const fn new(finished: Stories, notes: BTreeMap<i32, Note>) -> Self {
-        Self { finished: Mutex::new(finished), notes: Mutex::new(notes) }
+    pub fn new(finished: Stories, notes: BTreeMap<i32, Note>) -> Self {
+        let began = notes.values().map(|note| made_at(&note.identity));
+        let since = began.collect::<Option<Vec<_>>>().and_then(|began| began.into_iter().min());
+        Self { finished: Mutex::new(finished), notes: Mutex::new(notes), since }
     }
 
     /// Where a finished story lies.
@@ -169,10 +172,8 @@ impl Index {
 
     /// When the journal began, from its identities; nothing where one does not tell: identities of
     /// the first journals were random.
-    pub fn since(&self) -> Option<Timestamp> {
-        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let began = notes.values().map(|note| made_at(&note.identity));
-        began.collect::<Option<Vec<_>>>()?.into_iter().min()
+    pub const fn since(&self) -> Option<Timestamp> {
+        self.since
     }
 
     fn finished(&self) -> MutexGuard<'_, Stories> {

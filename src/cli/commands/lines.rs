@@ -1,11 +1,12 @@
 //! What happened to a command, as lines for people: money with its currency, times of the zone in
 //! which the caps count their days. Programs get the journal's own JSON.
 
+use std::fmt::Display;
+
 use chrono::{DateTime, Utc};
 
 use crate::{
     domain::{
-        money::Money,
         payment::{PaymentState, Provider},
         time::{SOURCE_ZONE, Timestamp},
     },
@@ -29,7 +30,7 @@ pub(super) fn local(at: Timestamp) -> String {
 }
 
 /// Such as `12.50 TRY`; the number alone where nobody named a currency.
-pub(super) fn money(amount: Money, currency: Option<&str>) -> String {
+pub(super) fn money(amount: impl Display, currency: Option<&str>) -> String {
     currency.map_or_else(|| amount.to_string(), |currency| format!("{amount} {currency}"))
 }
 
@@ -108,7 +109,10 @@ fn said(provider: &Provider, currency: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::vocabulary::VirtualPosStatus, sink::payload::Digest};
+    use crate::{
+        domain::{money::Money, vocabulary::VirtualPosStatus},
+        sink::payload::Digest,
+    };
 
     const NOON: Timestamp = Timestamp(1_751_965_200_000);
 

@@ -56,6 +56,7 @@ pub(super) async fn run(id: Uuid, context: &Context) -> Result<(), Failure> {
 
 fn story(entry: &Entry) -> Story {
     let (key, outline) = (entry.key(), entry.outline());
+    let currency = lines::currency(entry);
     Story {
         command_id: key.command_id.to_string(),
         connection: key.connection.to_string(),
@@ -64,8 +65,8 @@ fn story(entry: &Entry) -> Story {
         amount: outline.amount.map(|amount| amount.to_string()),
         status: entry.status().word(),
         attempts: entry.attempts(),
-        events: entry.events().iter().map(|event| told(event, lines::currency(entry))).collect(),
-        currency: lines::currency(entry).map(str::to_owned),
+        events: entry.events().iter().map(|event| told(event, currency)).collect(),
+        currency: currency.map(str::to_owned),
     }
 }
 
@@ -84,11 +85,10 @@ fn told(event: &JournalEvent, currency: Option<&str>) -> Told {
 
 fn table(story: &Story) -> String {
     let Story { command_id, connection, reference_no, r#type, status, .. } = story;
-    let amount = match (&story.amount, &story.currency) {
-        (None, _) => "no amount".to_owned(),
-        (Some(amount), None) => amount.clone(),
-        (Some(amount), Some(currency)) => format!("{amount} {currency}"),
-    };
+    let amount = story.amount.as_ref().map_or_else(
+        || "no amount".to_owned(),
+        |amount| lines::money(amount, story.currency.as_deref()),
+    );
     let mut table = output::table(&["at", "event", "detail"]);
     for told in &story.events {
         let [at, says] = told.line.clone();
