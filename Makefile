@@ -23,7 +23,7 @@ lint: ## format and clippy, warnings are errors
 	$(CARGO) clippy --all-targets --locked --features failpoints -- -D warnings
 
 arch: ## who may know whom in src/, and which crate lives where
-	$(CARGO) test --locked --test it arch::
+	$(CARGO) test --locked --features failpoints --test it arch::
 
 chart-tools: ## builds Helm and its companions into the cache, once (6 minutes)
 	@tests/components/kube.sh chart
