@@ -16,7 +16,7 @@ use crate::{
     telemetry::clock::now,
 };
 
-const ROWS: &str = "connection_transactions";
+const ROWS: &str = "transactions";
 
 /// A feed that does nothing but look back, at these accounts.
 fn look_back(stage: &Stage, accounts: Accounts) -> tokio::task::JoinHandle<()> {

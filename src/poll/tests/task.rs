@@ -127,15 +127,14 @@ async fn an_account_that_opens_again_is_polled_again_and_nothing_of_it_comes_twi
     until("it is read to its end", || phase() == Phase::Stopped).await;
     let of = |id: i64| {
         let path = format!("/accounts/{id}/");
-        stage.asked(ROWS).into_iter().filter(|r| r.target.contains(&path)).collect::<Vec<_>>()
+        stage.asked(ROWS).iter().filter(|request| request.target.contains(&path)).count()
     };
     let asked = of(ACCOUNT);
-    assert!(asked.last().unwrap().target.contains("beginDate"), "by a look-back");
     add_row(&stage);
     let other = stage.entity(Stream::BankTransactions, "74", EntityState::default());
     let other = follow(&stage, &other);
-    until("another account is polled often", || of(74).len() > 6).await;
-    assert_eq!((of(ACCOUNT).len(), stage.kinds().len()), (asked.len(), 1), "it is left alone");
+    until("another account is polled often", || of(74) > 6).await;
+    assert_eq!((of(ACCOUNT), stage.kinds().len()), (asked, 1), "it is left alone");
 
     open.send_replace(true);
     until("what came meanwhile is published", || stage.kinds().len() == 2).await;
