@@ -112,6 +112,7 @@ fn verdict(
 
 fn stream(key: &EntityKey, standing: &Standing) -> StreamStatus {
     let text = |at: Option<Timestamp>| at.map(Timestamp::to_rfc3339);
+    let now = now();
     StreamStatus {
         connection: key.connection.to_string(),
         stream: key.stream.to_string(),
@@ -126,7 +127,8 @@ fn stream(key: &EntityKey, standing: &Standing) -> StreamStatus {
             code: error.code.to_owned(),
             message: error.message.clone(),
         }),
-        rows_24h: standing.rows.total(now()),
+        rows_24h: standing.rows.total(now),
+        rows_24h_since: text(Some(standing.rows.since(now))),
     }
 }
 

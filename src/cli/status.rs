@@ -154,6 +154,7 @@ mod tests {
             next_poll: None,
             last_error,
             rows_24h: 7,
+            rows_24h_since: None,
         }
     }
 

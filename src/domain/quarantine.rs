@@ -15,9 +15,11 @@ record! {
         entity: Cow<'a, str>,
         /// The row's id in the source.
         source_id: Cow<'a, str>,
-        /// When the row was last in an answer, UTC.
-        last_seen_at: Timestamp,
-        /// When the row was first missing from a complete answer, UTC.
+        /// When the last complete answer or live poll that had the row was read, UTC; null where
+        /// the process that noticed its absence never saw it, as after a restart.
+        last_seen_at: Option<Timestamp>,
+        /// When the first complete answer that lacked the row was read, UTC; `meta.fetched_at` is
+        /// the second one's time. A restart begins the count anew.
         first_absent_at: Timestamp,
     }
 }

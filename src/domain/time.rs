@@ -31,6 +31,11 @@ impl Timestamp {
         self.0 as f64 / 1000.0
     }
 
+    /// The instant after a wait.
+    pub fn after(self, wait: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// The day in the source's zone.
     pub fn local_day(self) -> Day {
         DateTime::<Utc>::from_timestamp_millis(self.0)

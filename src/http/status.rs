@@ -65,13 +65,17 @@ pub struct StreamStatus {
     pub newest_record: Option<String>,
     /// Up to when everything was read, as the last checkpoint has it.
     pub checkpoint: Option<String>,
-    /// When it is polled again.
+    /// When it is polled again; nothing while a poll is under way, while it is stopped, and where
+    /// only a changed secret or a person brings the next one.
     pub next_poll: Option<String>,
     /// The last error, until a poll succeeds.
     pub last_error: Option<LastError>,
-    /// Events that this process published in the last 24 hours, by hours of the clock: those of the
-    /// hour that runs and the 23 before it.
+    /// Events that this process published in the last 24 hours, whatever day their rows are of: those
+    /// of the hour of the clock that runs and of the 23 before it. It begins anew with each process.
     pub rows_24h: u64,
+    /// Since when these are counted: 23 to 24 hours ago, or when this process took the entity over.
+    #[serde(default)]
+    pub rows_24h_since: Option<String>,
 }
 
 /// What went wrong last.

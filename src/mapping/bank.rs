@@ -149,7 +149,6 @@ pub(super) fn map<'a>(
         key: id_text(account_id),
         source_key: record.source_key.as_deref().map(|key| xxh3_64(key.as_bytes())),
         record: Content::Bank(record),
-        customer: None,
     })
 }
 

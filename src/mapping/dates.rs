@@ -90,7 +90,7 @@ fn date(text: &str) -> Option<Day> {
     if head[4] == b'-' {
         return match rest {
             [] => ymd(head),
-            _ => iso(text).map(|parsed| parsed.day),
+            _ => local_day(text),
         };
     }
     if head[2] != head[5] || !matches!(head[2], b'.' | b'-') {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    domain::{ids::Stream, vocabulary::RejectionReason, warnings::Warning},
+    domain::{content::Content, ids::Stream, vocabulary::RejectionReason, warnings::Warning},
     mapping::{
         bank::{self, BankKey},
         json::{Fields, Key, SourceField},
@@ -59,13 +59,28 @@ pub fn map_row<'a>(
             warnings,
             extras: fields.extras,
             unknown_fields: fields.unknown,
-            customer: body.customer,
         }),
         (Ok(_), None) => Err(rejected(stream, json, Head::default(), Problem::missing("id"))),
         (Err(problem), source_id) => {
             Err(rejected(stream, json, Head { source_id, ..head }, problem))
         }
     }
+}
+
+/// Maps a customer that stands inside a payment. It is partial: the customers' list knows more.
+///
+/// # Errors
+/// As [`map_row`].
+#[expect(clippy::result_large_err, reason = "the record beside it is several times as large")]
+pub fn map_mentioned_customer<'a>(
+    json: &'a str,
+    ctx: &RowContext<'_>,
+) -> Result<Mapped<'a>, Rejection> {
+    let mut mapped = map_row(Stream::Customers, json, ctx)?;
+    if let Content::Customer(customer) = &mut mapped.record {
+        customer.partial = true;
+    }
+    Ok(mapped)
 }
 
 fn map_fields<'a>(

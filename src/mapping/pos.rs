@@ -1,14 +1,21 @@
 //! POS rows.
 
+use std::borrow::Cow;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     domain::{
-        content::Content, ids::SourceId, meta::EventMeta, time::Timestamp,
-        transactions::PosTransaction, warnings::Warning,
+        content::Content,
+        ids::SourceId,
+        meta::EventMeta,
+        money::Money,
+        time::{Day, Timestamp},
+        transactions::PosTransaction,
+        warnings::Warning,
     },
     mapping::{
-        card, dates,
+        dates,
         json::{Mask::*, keys},
         reader::{LocalText, Problem, Reader},
         row::{Body, Head, RowContext, id_text},
@@ -66,7 +73,6 @@ keys! {
 }
 
 /// Maps a POS row; the station comes from the path of the request.
-#[expect(clippy::too_many_lines, reason = "one line a field of the record")]
 pub(super) fn map<'a>(
     reader: &mut Reader<'_, 'a>,
     ctx: &RowContext<'_>,
@@ -74,62 +80,88 @@ pub(super) fn map<'a>(
 ) -> Result<Body<'a>, Problem> {
     let id = reader.id(PosKey::Id);
     head.source_id = id.as_ref().ok().copied().flatten().map(SourceId::Number);
-    let system = reader.time(PosKey::SystemDate)?;
-    let (transaction_date, _) = reader.day(PosKey::Date)?;
-    let (end_of_day_date, _) = reader.day(PosKey::EndOfDayDate)?;
-    let (registration_date, _) = reader.day(PosKey::RegistrationDate)?;
-    let (value_date, _) = reader.day(PosKey::Valor)?;
-    let (authorization_date, authorization_date_raw) = reader.day(PosKey::ProvisionDate)?;
-    let (blocked_date, blocked_date_raw) = reader.day(PosKey::BlockedDate)?;
-    let (transaction_end_date, transaction_end_date_raw) =
-        reader.day(PosKey::TransactionEndDate)?;
-    let (settled_date, settled_date_raw) = reader.day(PosKey::TransferDate)?;
-    let system_day = system.text.as_deref().and_then(dates::local_day);
-    let transaction_at = transaction_at(reader, &system)?;
-    head.day = transaction_date.or(system_day);
-    head.window_days = [
-        transaction_date,
-        system_day,
-        end_of_day_date,
-        registration_date,
-        value_date,
-        authorization_date,
-        transaction_end_date,
-        settled_date,
-    ];
-    head.newest_at = transaction_at;
-
+    let days = Days::read(reader)?;
+    days.tell(head);
     let transaction_id = id?.ok_or_else(|| Problem::missing("id"))?;
     let station_id = ctx.entity.parse().map_err(|_| Problem::missing("station id"))?;
+    let record = record(reader, days, transaction_id, station_id)?;
+    Ok(Body {
+        key: id_text(station_id),
+        source_key: record.source_key.as_deref().map(|key| xxh3_64(key.as_bytes())),
+        record: Content::Pos(record),
+    })
+}
+
+/// Every date and time of a row; `_raw` is the text of those whose format no document gives.
+struct Days<'a> {
+    transaction_at: Option<Timestamp>,
+    system: LocalText<'a>,
+    transaction: Option<Day>,
+    end_of_day: Option<Day>,
+    registration: Option<Day>,
+    value: Option<Day>,
+    authorization: DayText<'a>,
+    blocked: DayText<'a>,
+    transaction_end: DayText<'a>,
+    settled: DayText<'a>,
+}
+
+type DayText<'a> = (Option<Day>, Option<Cow<'a, str>>);
+
+impl<'a> Days<'a> {
+    fn read(reader: &mut Reader<'_, 'a>) -> Result<Self, Problem> {
+        let system = reader.time(PosKey::SystemDate)?;
+        Ok(Self {
+            transaction: reader.day(PosKey::Date)?.0,
+            end_of_day: reader.day(PosKey::EndOfDayDate)?.0,
+            registration: reader.day(PosKey::RegistrationDate)?.0,
+            value: reader.day(PosKey::Valor)?.0,
+            authorization: reader.day(PosKey::ProvisionDate)?,
+            blocked: reader.day(PosKey::BlockedDate)?,
+            transaction_end: reader.day(PosKey::TransactionEndDate)?,
+            settled: reader.day(PosKey::TransferDate)?,
+            transaction_at: transaction_at(reader, &system)?,
+            system,
+        })
+    }
+
+    /// The blocked day is none of those by which the API may serve a row.
+    fn tell(&self, head: &mut Head) {
+        let system = self.system.text.as_deref().and_then(dates::local_day);
+        head.day = self.transaction.or(system);
+        head.window_days = [
+            self.transaction,
+            system,
+            self.end_of_day,
+            self.registration,
+            self.value,
+            self.authorization.0,
+            self.transaction_end.0,
+            self.settled.0,
+        ];
+        head.newest_at = self.transaction_at;
+    }
+}
+
+fn record<'a>(
+    reader: &mut Reader<'_, 'a>,
+    days: Days<'a>,
+    transaction_id: i64,
+    station_id: i64,
+) -> Result<PosTransaction<'a>, Problem> {
     let currency =
         reader.currency(PosKey::Exchange)?.ok_or_else(|| Problem::missing("exchange"))?;
-    let gross_amount = reader.money(PosKey::GrossAmount)?;
-    let commission_amount = reader.money(PosKey::Commission)?;
-    let net_amount = reader.money(PosKey::NetAmount)?;
-    if let (Some(gross), Some(commission), Some(net)) =
-        (gross_amount, commission_amount, net_amount)
-        && gross.checked_sub(commission) != Some(net)
-    {
-        reader.warnings.insert(Warning::NetMismatch);
-    }
-    let card_masked = reader.text(PosKey::CardNumber)?.map(|text| {
-        let (masked, hidden) = card::mask_field(text);
-        if hidden {
-            reader.warnings.insert(Warning::CardRemasked);
-        }
-        masked
-    });
+    let [gross_amount, commission_amount, net_amount] = amounts(reader)?;
     let card_brand_raw = reader.text(PosKey::SubCardType)?;
     let kind_raw = reader.text(PosKey::TransactionType)?;
-    let source_key = reader.text(PosKey::SourceKey)?;
-    let record = PosTransaction {
+    Ok(PosTransaction {
         meta: EventMeta::default(),
         transaction_id,
         station_id,
-        source_key,
+        source_key: reader.text(PosKey::SourceKey)?,
         terminal_no: reader.text(PosKey::Station)?,
         merchant_no: reader.text(PosKey::Workplace)?,
-        card_masked,
+        card_masked: reader.card(PosKey::CardNumber)?,
         card_type_raw: reader.text(PosKey::CardType)?,
         card_brand: words::card_brand(card_brand_raw.as_deref()),
         card_brand_raw,
@@ -143,21 +175,21 @@ pub(super) fn map<'a>(
         currency_raw: Some(currency.raw),
         installment_count: reader.integer(PosKey::InstallmentsCount)?,
         installment_no: reader.integer(PosKey::InstallmentsOrder)?,
-        transaction_at,
-        transaction_date,
-        system_at: system.at,
-        system_at_local: system.text,
-        end_of_day_date,
-        registration_date,
-        value_date,
-        authorization_date,
-        authorization_date_raw,
-        blocked_date,
-        blocked_date_raw,
-        transaction_end_date,
-        transaction_end_date_raw,
-        settled_date,
-        settled_date_raw,
+        transaction_at: days.transaction_at,
+        transaction_date: days.transaction,
+        system_at: days.system.at,
+        system_at_local: days.system.text,
+        end_of_day_date: days.end_of_day,
+        registration_date: days.registration,
+        value_date: days.value,
+        authorization_date: days.authorization.0,
+        authorization_date_raw: days.authorization.1,
+        blocked_date: days.blocked.0,
+        blocked_date_raw: days.blocked.1,
+        transaction_end_date: days.transaction_end.0,
+        transaction_end_date_raw: days.transaction_end.1,
+        settled_date: days.settled.0,
+        settled_date_raw: days.settled.1,
         block_time_raw: reader.text(PosKey::BlockTime)?,
         blocked_no: reader.text(PosKey::BlockedNo)?,
         batch_no: reader.text(PosKey::Batch)?,
@@ -177,13 +209,20 @@ pub(super) fn map<'a>(
         vrcom_chip: reader.text(PosKey::VrcomChip)?,
         product_class: reader.text(PosKey::ProductClass)?,
         description: reader.text(PosKey::Description)?,
-    };
-    Ok(Body {
-        key: id_text(station_id),
-        source_key: record.source_key.as_deref().map(|key| xxh3_64(key.as_bytes())),
-        record: Content::Pos(record),
-        customer: None,
     })
+}
+
+/// Gross, commission and net; a contradiction is told and left alone.
+fn amounts(reader: &mut Reader<'_, '_>) -> Result<[Option<Money>; 3], Problem> {
+    let gross = reader.money(PosKey::GrossAmount)?;
+    let commission = reader.money(PosKey::Commission)?;
+    let net = reader.money(PosKey::NetAmount)?;
+    if let (Some(gross), Some(commission), Some(net)) = (gross, commission, net)
+        && gross.checked_sub(commission) != Some(net)
+    {
+        reader.warnings.insert(Warning::NetMismatch);
+    }
+    Ok([gross, commission, net])
 }
 
 /// Day and clock together, else the system's time; a clock that cannot be read is not replaced.

@@ -94,9 +94,19 @@ fn write_object(out: &mut String, raw: &str, known: &[SourceField]) {
             out.push(',');
         }
         first = false;
-        push_quoted(out, &free(&name));
-        out.push(':');
-        write_value(out, value, field.map_or(Mask::Stars, |field| field.mask));
+        match field {
+            Some(known) => {
+                push_quoted(out, known.name);
+                out.push(':');
+                write_value(out, value, known.mask);
+            }
+            // Whoever puts values where names belong would else show them.
+            None => {
+                push_quoted(out, &free(&name));
+                out.push(':');
+                write_value(out, value, Mask::Stars);
+            }
+        }
     }
     out.push('}');
 }
@@ -319,6 +329,47 @@ mod tests {
             ("ABC1234 12345678", "ABC1234 12345678"),
         ] {
             assert_eq!(free(text), shown);
+        }
+    }
+
+    /// The names of these fields and of the fields in them, as often as they stand in `shown`.
+    fn assert_names_survive(known: &[SourceField], of: &str) {
+        let members = known.iter().map(|field| match field.mask {
+            Mask::Nested(inner) if !inner.is_empty() => format!(r#""{}":{{}}"#, field.name),
+            _ => format!(r#""{}":"x""#, field.name),
+        });
+        let row = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+        let shown: serde_json::Value = serde_json::from_str(&mask_row(&row, known)).unwrap();
+        for field in known {
+            let kept = shown.get(field.name).is_some();
+            assert_eq!(kept, !matches!(field.mask, Mask::Forbidden), "{of}: {}", field.name);
+            if let Mask::Nested(inner) = field.mask {
+                assert_names_survive(inner, field.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_documented_fields_are_shown_whole() {
+        for stream in crate::domain::ids::Stream::ALL {
+            assert_names_survive(crate::mapping::map::known_fields(stream), stream.name());
+        }
+    }
+
+    #[test]
+    fn a_name_that_nobody_documented_hides_what_stands_in_it() {
+        // Put together here: no whole card number stands in the sources.
+        let card = format!("{}{}", "41111111", "11111111");
+        let known = crate::mapping::map::known_fields(crate::domain::ids::Stream::BankTransactions);
+        for (name, shown) in [
+            ("TR330006100519786457841326", "TR33******************1326"),
+            (card.as_str(), "411111******1111"),
+            ("10000000146", "*******0146"),
+            ("mt940transaction_typ", "mt94********tion_typ"),
+        ] {
+            let row = format!(r#"{{"{name}":"x","mt940transaction_type":"EFT"}}"#);
+            let expected = format!(r#"{{"{shown}":"***","mt940transaction_type":"EFT"}}"#);
+            assert_eq!(mask_row(&row, known), expected);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
         warnings::{Warning, Warnings},
     },
     mapping::{
-        checks, dates,
+        card, checks, dates,
         json::{Fields, Key, Scalar},
     },
 };
@@ -199,6 +199,16 @@ impl<'r, 'a> Reader<'r, 'a> {
         let text = self.text(key)?;
         let day = text.as_deref().and_then(|text| dates::day(text, &mut self.warnings));
         Ok((day, text))
+    }
+
+    /// The number of a card, masked whatever the source left of it.
+    pub(super) fn card<K: Key>(&mut self, key: K) -> Read<Cow<'a, str>> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        let (masked, hidden) = card::mask_field(text);
+        if hidden {
+            self.warnings.insert(Warning::CardRemasked);
+        }
+        Ok(Some(masked))
     }
 
     /// An IBAN, tidied and checked.

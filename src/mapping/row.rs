@@ -56,8 +56,6 @@ pub struct Mapped<'a> {
     pub extras: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// How many fields the model does not know.
     pub unknown_fields: u32,
-    /// The customer inside a virtual-POS row, as a partial `Customer`.
-    pub customer: Option<Box<Content<'a>>>,
 }
 
 /// A row that cannot become a record.
@@ -94,13 +92,12 @@ pub(super) struct Body<'a> {
     pub(super) key: Cow<'a, str>,
     pub(super) source_key: Option<u64>,
     pub(super) record: Content<'a>,
-    pub(super) customer: Option<Box<Content<'a>>>,
 }
 
 impl<'a> Body<'a> {
-    /// A record without a key of the source's own and without a customer inside.
+    /// A record without a key of the source's own.
     pub(super) fn plain(key: Cow<'a, str>, record: Content<'a>) -> Self {
-        Self { key, source_key: None, record, customer: None }
+        Self { key, source_key: None, record }
     }
 }
 

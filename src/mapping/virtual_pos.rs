@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use crate::{
     domain::{
         content::Content, ids::SourceId, meta::EventMeta, transactions::VirtualPosTransaction,
-        vocabulary::VirtualPosStatus, warnings::Warning,
+        vocabulary::VirtualPosStatus,
     },
     mapping::{
         bank::nested,
-        card, dates,
+        dates,
         json::{Mask::*, keys},
-        reader::{Problem, Reader},
-        reference::{CustomerKey, customer},
+        reader::{LocalText, Problem, Reader},
+        reference::CustomerKey,
         row::{Body, Head, RowContext, id_text},
         words,
     },
@@ -77,7 +77,6 @@ keys! {
 }
 
 /// Maps a row of the list.
-#[expect(clippy::too_many_lines, reason = "one line a field of the record")]
 pub(super) fn map<'a>(
     reader: &mut Reader<'_, 'a>,
     _ctx: &RowContext<'_>,
@@ -95,24 +94,25 @@ pub(super) fn map<'a>(
     head.newest_at = transacted.at;
 
     let transaction_id = id?;
-    if transaction_id.is_none() && reference_no.is_none() {
-        return Err(Problem::missing("id"));
-    }
-    let created = reader.time(VirtualPosKey::CreatedAt)?;
-    let card_masked = reader.text(VirtualPosKey::CardNumber)?.map(|text| {
-        let (masked, hidden) = card::mask_field(text);
-        if hidden {
-            reader.warnings.insert(Warning::CardRemasked);
-        }
-        masked
-    });
-    let (status, status_raw, durum_raw) = status(reader)?;
-    let kind_raw = reader.text(VirtualPosKey::Kind)?;
     let key = match (&reference_no, transaction_id) {
         (Some(reference_no), _) => reference_no.clone(),
-        (None, id) => id_text(id.unwrap_or_default()),
+        (None, Some(id)) => id_text(id),
+        (None, None) => return Err(Problem::missing("id")),
     };
-    let record = VirtualPosTransaction {
+    let record = record(reader, transaction_id, reference_no, transacted)?;
+    Ok(Body::plain(key, Content::VirtualPos(record)))
+}
+
+fn record<'a>(
+    reader: &mut Reader<'_, 'a>,
+    transaction_id: Option<i64>,
+    reference_no: Option<Cow<'a, str>>,
+    transacted: LocalText<'a>,
+) -> Result<VirtualPosTransaction<'a>, Problem> {
+    let created = reader.time(VirtualPosKey::CreatedAt)?;
+    let (status, status_raw, durum_raw) = status(reader)?;
+    let kind_raw = reader.text(VirtualPosKey::Kind)?;
+    Ok(VirtualPosTransaction {
         meta: EventMeta::default(),
         transaction_id,
         pos_id: reader.integer(VirtualPosKey::PosId)?,
@@ -141,7 +141,7 @@ pub(super) fn map<'a>(
         kind_raw,
         result_code: reader.text(VirtualPosKey::ResultCode)?,
         result_message: reader.text(VirtualPosKey::ResultMessage)?,
-        card_masked,
+        card_masked: reader.card(VirtualPosKey::CardNumber)?,
         issuer_bank: reader.text(VirtualPosKey::CardBank)?,
         card_family: reader.text(VirtualPosKey::CardFamily)?,
         card_org_raw: reader.text(VirtualPosKey::CardOrg)?,
@@ -158,9 +158,7 @@ pub(super) fn map<'a>(
         invoice_email: reader.text(VirtualPosKey::InvoiceEmail)?,
         invoice_address: reader.text(VirtualPosKey::InvoiceAddress)?,
         info_emails: reader.text(VirtualPosKey::InfoEmails)?,
-    };
-    let customer = nested_customer(reader);
-    Ok(Body { key, source_key: None, record: Content::VirtualPos(record), customer })
+    })
 }
 
 /// The status, and the two texts that may tell it.
@@ -176,13 +174,4 @@ pub(super) fn status<'a>(reader: &mut Reader<'_, 'a>) -> Result<Status<'a>, Prob
     };
     let deciding = status_raw.as_deref().or(durum_raw.as_deref());
     Ok((words::virtual_pos_status(deciding), status_raw, durum_raw))
-}
-
-/// The customer inside the row; one that cannot be read does not spoil the payment.
-fn nested_customer<'a>(reader: &Reader<'_, 'a>) -> Option<Box<Content<'a>>> {
-    let fields = nested::<CustomerKey>(reader.raw(VirtualPosKey::Customer))?;
-    let mut inner = Reader::new(&fields);
-    let mut record = customer(&mut inner, true).ok()?;
-    record.meta.warnings = inner.warnings;
-    Some(Box::new(Content::Customer(record)))
 }

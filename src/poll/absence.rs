@@ -1,8 +1,14 @@
 //! Rows that complete reads no longer show.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
+    api::Rows,
     domain::{
         ids::SourceId, meta::EventMeta, quarantine::RowDeletion, record::Op, time::Timestamp,
         warnings::Warnings,
@@ -22,19 +28,119 @@ use super::{
 };
 
 /// When a row was last there and first was not.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
-    pub(super) last_seen: Timestamp,
+    /// The last complete read or live poll that showed it; `None` where this process knows of none.
+    pub(super) last_seen: Option<Timestamp>,
+    /// The first complete read that lacked it.
     pub(super) first_absent: Timestamp,
+    /// The second one.
     pub(super) noticed: Timestamp,
 }
 
-/// Published rows of the days that the read should have shown and did not.
-pub(super) fn missing(
-    seen: &SeenRows,
-    present: &HashSet<SourceId>,
-    days: Window,
-) -> HashSet<SourceId> {
+/// When the answers of a complete read came: a row that it shows was there at the first of them or
+/// later, and one that it lacks was not at the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Span {
+    /// Of a read's answers; `None` without any.
+    pub fn of<'a>(answers: impl IntoIterator<Item = &'a Rows>) -> Option<Self> {
+        let spans = answers.into_iter().map(|rows| Self::at(rows.fetched_at));
+        spans.reduce(Self::and)
+    }
+
+    /// Of a single answer.
+    pub const fn at(at: Timestamp) -> Self {
+        Self { first: at, last: at }
+    }
+
+    /// Of two parts of a read.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+}
+
+/// What the reads of an entity have shown and lacked. It begins with the process: of a row that is
+/// never shown after a restart, nobody can say when it was last there.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// The last complete read: when it was, and its rows as sorted hashes, eight bytes a row.
+    complete: Option<(Span, Vec<u64>)>,
+    /// Rows that live polls have shown since.
+    fresh: HashMap<SourceId, Timestamp>,
+    /// Rows that the last complete read lacked: last seen when, first absent when.
+    absent: HashMap<SourceId, (Option<Timestamp>, Timestamp)>,
+}
+
+impl Watch {
+    /// Notes the rows of a live poll.
+    pub(super) fn note(&mut self, ids: &[SourceId], at: Timestamp) {
+        self.fresh.extend(ids.iter().map(|id| (id.clone(), at)));
+    }
+
+    /// Compares a complete read with the published rows of its days: those that it lacks, and the
+    /// complete read before it lacked too, are gone. Oldest first.
+    pub(super) fn compare(
+        &mut self,
+        seen: &SeenRows,
+        present: &HashSet<SourceId>,
+        days: Window,
+        read: Span,
+    ) -> Vec<(SourceId, Times)> {
+        // The feed and an account's own poller may overtake each other: an older read is no news.
+        if self.complete.as_ref().is_some_and(|(newest, _)| read.last <= newest.last) {
+            return Vec::new();
+        }
+        let before = std::mem::take(&mut self.absent);
+        let mut gone = Vec::new();
+        for id in missing(seen, present, days) {
+            // It may have come after its part of the read.
+            if self.fresh.get(&id).is_some_and(|shown| *shown >= read.first) {
+                continue;
+            }
+            let known = before.get(&id).copied();
+            let (last_seen, first_absent) =
+                known.unwrap_or_else(|| (self.last_seen(&id), read.last));
+            if known.is_some() {
+                gone.push((id.clone(), Times { last_seen, first_absent, noticed: read.last }));
+            }
+            self.absent.insert(id, (last_seen, first_absent));
+        }
+        let mut shown: Vec<u64> = present.iter().map(hash).collect();
+        shown.sort_unstable();
+        self.complete = Some((read, shown));
+        self.fresh.retain(|_, shown| *shown >= read.first);
+        gone
+    }
+
+    /// A row's deletion is committed.
+    pub(super) fn forget(&mut self, id: &SourceId) {
+        self.absent.remove(id);
+    }
+
+    fn last_seen(&self, id: &SourceId) -> Option<Timestamp> {
+        if let Some(at) = self.fresh.get(id) {
+            return Some(*at);
+        }
+        let (read, shown) = self.complete.as_ref()?;
+        shown.binary_search(&hash(id)).is_ok().then_some(read.first)
+    }
+}
+
+fn hash(id: &SourceId) -> u64 {
+    match id {
+        SourceId::Number(id) => xxh3_64(&id.to_le_bytes()),
+        SourceId::Text(id) => xxh3_64(id.as_bytes()),
+    }
+}
+
+/// Published rows of the days that the read should have shown and did not, oldest first.
+fn missing(seen: &SeenRows, present: &HashSet<SourceId>, days: Window) -> Vec<SourceId> {
     seen.rows_between(days.from, days.to)
         .filter(|(row, _)| !row.deleted && row.version > 0 && !present.contains(&row.id))
         .map(|(row, _)| row.id)
@@ -95,4 +201,116 @@ pub(super) fn deletion(
         time: times.noticed,
     };
     Ok(Some(EventRecord { topic, key: record_key, value: Some(value), headers: Some(headers) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Day;
+
+    const DAYS: Window = Window { from: Day(10), to: Day(20) };
+
+    /// Published rows of day 15 with these ids.
+    fn seen(ids: &[i64]) -> SeenRows {
+        let (mut seen, mut staging) = (SeenRows::default(), Staging::default());
+        for id in ids {
+            let row = SeenRow {
+                id: SourceId::Number(*id),
+                version: 1,
+                hash: 0,
+                hash_rule: 1,
+                deleted: false,
+                quarantined: false,
+                source_key: None,
+                key: None,
+            };
+            staging.put(&seen, Day(15), row);
+        }
+        seen.apply(staging);
+        seen
+    }
+
+    fn ids(ids: &[i64]) -> HashSet<SourceId> {
+        ids.iter().map(|id| SourceId::Number(*id)).collect()
+    }
+
+    /// The times of the one row that is gone.
+    fn gone(watch: &mut Watch, seen: &SeenRows, present: &[i64], at: i64) -> Option<Times> {
+        let gone = watch.compare(seen, &ids(present), DAYS, Span::at(Timestamp(at)));
+        assert!(gone.len() < 2, "{gone:?}");
+        gone.first().map(|(_, times)| *times)
+    }
+
+    fn times(last_seen: Option<i64>, first_absent: i64, noticed: i64) -> Option<Times> {
+        let [first_absent, noticed] = [first_absent, noticed].map(Timestamp);
+        Some(Times { last_seen: last_seen.map(Timestamp), first_absent, noticed })
+    }
+
+    #[test]
+    fn a_row_was_last_seen_by_the_read_before_the_first_that_lacked_it() {
+        let (mut watch, seen) = (Watch::default(), seen(&[7, 8]));
+        for at in [100, 200] {
+            assert_eq!(gone(&mut watch, &seen, &[7, 8], at), None);
+        }
+        assert_eq!(gone(&mut watch, &seen, &[8], 300), None);
+        assert_eq!(gone(&mut watch, &seen, &[8], 400), times(Some(200), 300, 400));
+        // not committed: the next read tells the same row again, with the times as they were
+        assert_eq!(gone(&mut watch, &seen, &[8], 500), times(Some(200), 300, 500));
+    }
+
+    #[test]
+    fn a_row_that_came_after_the_last_complete_read_was_seen_by_the_poll_that_brought_it() {
+        let mut watch = Watch::default();
+        assert_eq!(gone(&mut watch, &seen(&[7]), &[7], 100), None);
+        watch.note(&[SourceId::Number(8)], Timestamp(150));
+        let seen = seen(&[7, 8]);
+        assert_eq!(gone(&mut watch, &seen, &[7], 200), None);
+        assert_eq!(gone(&mut watch, &seen, &[7], 300), times(Some(150), 200, 300));
+    }
+
+    #[test]
+    fn a_row_that_a_restarted_process_never_saw_was_last_seen_nobody_knows_when() {
+        let (mut watch, seen) = (Watch::default(), seen(&[7, 8]));
+        assert_eq!(gone(&mut watch, &seen, &[8], 300), None);
+        assert_eq!(gone(&mut watch, &seen, &[8], 400), times(None, 300, 400));
+        watch.forget(&SourceId::Number(7));
+        // the other one was seen, and goes later
+        assert_eq!(watch.compare(&seen, &ids(&[7]), DAYS, Span::at(Timestamp(500))), []);
+        assert_eq!(gone(&mut watch, &seen, &[7], 600), times(Some(400), 500, 600));
+    }
+
+    #[test]
+    fn a_read_that_was_overtaken_proves_nothing() {
+        let (mut watch, seen) = (Watch::default(), seen(&[7]));
+        assert_eq!(gone(&mut watch, &seen, &[7], 100), None);
+        assert_eq!(gone(&mut watch, &seen, &[], 200), None);
+        assert_eq!(gone(&mut watch, &seen, &[], 150), None, "older than the newest");
+        assert_eq!(gone(&mut watch, &seen, &[], 200), None, "the same again");
+        assert_eq!(gone(&mut watch, &seen, &[], 300), times(Some(100), 200, 300));
+        // a live poll that showed it after the read was made
+        let mut watch = Watch::default();
+        assert_eq!(gone(&mut watch, &seen, &[7], 100), None);
+        assert_eq!(gone(&mut watch, &seen, &[], 200), None);
+        watch.note(&[SourceId::Number(7)], Timestamp(350));
+        assert_eq!(gone(&mut watch, &seen, &[], 300), None);
+        assert_eq!(gone(&mut watch, &seen, &[], 400), None);
+        assert_eq!(gone(&mut watch, &seen, &[], 500), times(Some(350), 400, 500));
+    }
+    #[test]
+    fn a_read_of_several_answers_is_counted_against_itself() {
+        let (mut watch, seen) = (Watch::default(), seen(&[7, 8]));
+        let read = |from, to| Span::at(Timestamp(to)).and(Span::at(Timestamp(from)));
+        let mut gone = |present: &[i64], read| watch.compare(&seen, &ids(present), DAYS, read);
+        assert_eq!(gone(&[7, 8], read(100, 150)), []);
+        assert_eq!(gone(&[8], read(200, 250)), []);
+        let found = gone(&[8], read(300, 350));
+        assert_eq!(found.first().map(|(_, times)| *times), times(Some(100), 250, 350));
+        // A row that a live poll showed within the read may have come after its part of it.
+        let mut watch = Watch::default();
+        watch.note(&[SourceId::Number(7)], Timestamp(220));
+        assert_eq!(watch.compare(&seen, &ids(&[8]), DAYS, read(200, 250)), []);
+        assert_eq!(watch.compare(&seen, &ids(&[8]), DAYS, read(300, 350)), []);
+        let found = watch.compare(&seen, &ids(&[8]), DAYS, read(400, 450));
+        assert_eq!(found.first().map(|(_, times)| *times), times(Some(220), 350, 450));
+    }
 }

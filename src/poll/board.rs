@@ -11,6 +11,7 @@ use crate::{
         time::{Day, Timestamp},
     },
     state::position::Checkpoint,
+    telemetry::clock::now,
 };
 
 use super::series::SETTLE;
@@ -71,7 +72,7 @@ pub struct Standing {
     pub read_through: Option<Timestamp>,
     /// Last time the checkpoint was true: committed, or nothing to commit.
     pub committed_at: Option<Timestamp>,
-    /// Next poll.
+    /// Next poll; nothing while one is under way, or where only a person or a secret brings it.
     pub next_poll: Option<Timestamp>,
     /// Share of the backfill.
     pub backfill_ratio: f64,
@@ -81,16 +82,24 @@ pub struct Standing {
     pub rows: LastDay,
 }
 
-/// Rows of the last 24 hours, by hours of the clock: those of the hour that runs and the 23 before.
-/// It begins with the process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Rows by when they were published, whatever day they are of: those of the hour of the clock that
+/// runs and of the 23 before. What another process published is not among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastDay {
+    /// When this process took the entity over.
+    begun: Timestamp,
     hour: i64,
     by_hour: [u64; LastDay::HOURS],
 }
 
 impl LastDay {
     const HOURS: usize = 24;
+    const HOUR_MS: i64 = 3_600_000;
+
+    /// Nothing was published yet.
+    pub const fn new(begun: Timestamp) -> Self {
+        Self { begun, hour: 0, by_hour: [0; Self::HOURS] }
+    }
 
     /// Adds rows.
     pub fn add(&mut self, at: Timestamp, rows: u64) {
@@ -106,9 +115,17 @@ impl LastDay {
         self.by_hour.iter().sum()
     }
 
+    /// Since when they are counted: the full hour some 23 hours ago, or when the entity was taken
+    /// over.
+    pub fn since(mut self, now: Timestamp) -> Timestamp {
+        self.advance(now);
+        let oldest = self.hour.saturating_sub(Self::HOURS as i64 - 1);
+        self.begun.max(Timestamp(oldest.saturating_mul(Self::HOUR_MS)))
+    }
+
     /// The newest hour stands first.
     fn advance(&mut self, now: Timestamp) {
-        let hour = now.0.div_euclid(3_600_000);
+        let hour = now.0.div_euclid(Self::HOUR_MS);
         let passed = usize::try_from(hour - self.hour).unwrap_or(0).min(Self::HOURS);
         self.by_hour.rotate_right(passed % Self::HOURS);
         self.by_hour.iter_mut().take(passed).for_each(|old| *old = 0);
@@ -117,7 +134,7 @@ impl LastDay {
 }
 
 impl Standing {
-    const fn new() -> Self {
+    const fn new(begun: Timestamp) -> Self {
         Self {
             phase: Phase::Running,
             last_success: None,
@@ -127,7 +144,7 @@ impl Standing {
             next_poll: None,
             backfill_ratio: 0.0,
             last_error: None,
-            rows: LastDay { hour: 0, by_hour: [0; LastDay::HOURS] },
+            rows: LastDay::new(begun),
         }
     }
 }
@@ -184,7 +201,7 @@ impl Board {
         let mut standings = self.standings();
         match standings.get_mut(key) {
             Some(standing) => change(standing),
-            None => change(standings.entry(key.clone()).or_insert_with(Standing::new)),
+            None => change(standings.entry(key.clone()).or_insert_with(|| Standing::new(now()))),
         }
     }
 
@@ -250,7 +267,8 @@ mod tests {
 
     #[test]
     fn rows_are_those_of_the_last_day_and_no_more() {
-        let mut rows = LastDay::default();
+        let begun = Timestamp(30 * 60_000);
+        let mut rows = LastDay::new(begun);
         rows.add(Timestamp(0), 5);
         rows.add(Timestamp(HOUR), 7);
         assert_eq!(rows.total(Timestamp(HOUR)), 12);
@@ -261,5 +279,11 @@ mod tests {
         assert_eq!(rows.total(Timestamp(1_000 * HOUR)), 0);
         rows.add(Timestamp(24 * HOUR), 1);
         assert_eq!(rows.total(Timestamp(25 * HOUR)), 2, "a clock that went back adds to now");
+        for (now, since) in [(HOUR, begun.0), (23 * HOUR, begun.0), (24 * HOUR, HOUR)] {
+            let mut rows = LastDay::new(begun);
+            rows.add(Timestamp(HOUR), 7);
+            assert_eq!(rows.since(Timestamp(now)), Timestamp(since), "{now}");
+        }
+        assert_eq!(rows.since(Timestamp(100 * HOUR + 5)), Timestamp(77 * HOUR));
     }
 }

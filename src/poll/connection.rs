@@ -36,7 +36,7 @@ use super::{
     feed::{Accounts, Feed, Served},
     fetch::{Fetcher, Origin},
     plan::Schedule,
-    snapshot::{Mentioned, Snapshot},
+    snapshot::{Mentioned, Mentions, Snapshot},
     task::Follow,
 };
 
@@ -87,10 +87,23 @@ struct Running {
     states: HashMap<EntityKey, EntityState>,
     accounts: Accounts,
     served: Served,
-    /// Every started entity and the token that tells it the source closed it.
-    followed: HashMap<(Stream, i64), CancellationToken>,
+    /// Every started entity.
+    followed: HashMap<(Stream, i64), Followed>,
     tasks: JoinSet<()>,
     stop: CancellationToken,
+}
+
+/// An entity that is followed, and how it learns whether the source still does so.
+struct Followed {
+    entity: Arc<Entity>,
+    open: watch::Sender<bool>,
+}
+
+impl Followed {
+    /// Tells its poller; true where that is news.
+    fn set_open(&self, open: bool) -> bool {
+        self.open.send_if_modified(|was| std::mem::replace(was, open) != open)
+    }
 }
 
 impl Running {
@@ -100,7 +113,8 @@ impl Running {
         let reference = streams.reference.as_ref().map(|r| r.poll_interval);
         let interval = reference.unwrap_or(DISCOVERY_INTERVAL);
         let publish = reference.is_some();
-        let mentioned = Mentioned::default();
+        let awaited = config.virtual_pos.is_some() && streams.virtual_pos_transactions.is_some();
+        let mentioned = Mentioned::new(Mentions::new(awaited).into());
         let (mut accounts, mut terminals) = (None, None);
         if config.bank_pos.is_some() {
             for stream in [Stream::Banks, Stream::TransactionTypes] {
@@ -176,7 +190,9 @@ impl Running {
                 stream.following.deletions,
                 stream.following.max_bad_ratio,
             );
-            self.start_follow(entity, stream.following, origin);
+            // Nobody lists institutions, so nobody closes one.
+            let (_, open) = watch::channel(true);
+            self.start_follow(entity, stream.following, origin, open);
         }
     }
 
@@ -271,9 +287,10 @@ impl Running {
     }
 
     fn follow(&mut self, stream: Stream, found: &Discovered, following: Following, origin: Origin) {
-        if let Some(closing) = self.followed.get(&(stream, found.id)) {
-            if !found.active {
-                closing.cancel();
+        if let Some(followed) = self.followed.get(&(stream, found.id)) {
+            followed.entity.know_currency(found.currency.as_ref());
+            if followed.set_open(found.active) && found.active {
+                log_event!(Event::EntityAppeared, connection = %self.parts.config.id, %stream, entity = found.id, "open again, polled from now on");
             }
             return;
         }
@@ -289,18 +306,14 @@ impl Running {
         }
         let name = found.id.to_string();
         let entity = self.entity(stream, &name, following.deletions, following.max_bad_ratio);
-        if let Ok(mut currency) = entity.currency.write() {
-            currency.clone_from(&found.currency);
-        }
+        entity.know_currency(found.currency.as_ref());
         if stream == Stream::BankTransactions {
             let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
             accounts.insert(found.id, Arc::clone(&entity));
         }
-        let closing = self.start_follow(entity, following, origin);
-        if !found.active {
-            closing.cancel();
-        }
-        self.followed.insert((stream, found.id), closing);
+        let (open, opened) = watch::channel(found.active);
+        self.start_follow(Arc::clone(&entity), following, origin, opened);
+        self.followed.insert((stream, found.id), Followed { entity, open });
     }
 
     fn start_follow(
@@ -308,8 +321,8 @@ impl Running {
         entity: Arc<Entity>,
         following: Following,
         origin: Origin,
-    ) -> CancellationToken {
-        let closing = CancellationToken::new();
+        open: watch::Receiver<bool>,
+    ) {
         let stream = entity.target.key.stream;
         let follow = Follow {
             schedule: schedule(stream, following),
@@ -320,25 +333,24 @@ impl Running {
             } else {
                 Served::default()
             },
-            closing: closing.clone(),
+            open,
             stop: self.stop.clone(),
             entity,
         };
         self.tasks.spawn(follow.run());
-        closing
     }
 
-    /// What the reference data no longer lists is read to its end and then left alone.
+    /// What the reference data no longer lists is read to its end and then left alone, until it is
+    /// listed again.
     fn close_missing(&mut self, stream: Stream, listed: &[&Discovered]) {
         let listed: std::collections::HashSet<i64> = listed.iter().map(|found| found.id).collect();
         let missing = self
             .followed
             .iter()
             .filter(|((followed, id), _)| *followed == stream && !listed.contains(id));
-        for ((_, id), closing) in missing {
-            if !closing.is_cancelled() {
+        for ((_, id), followed) in missing {
+            if followed.set_open(false) {
                 log_event!(Event::EntityClosed, connection = %self.parts.config.id, %stream, entity = id, "no longer listed by the api, reading it to its end");
-                closing.cancel();
             }
         }
     }

@@ -1,29 +1,31 @@
 //! An answer's rows against what has been seen: which are new, which changed, and the batches
 //! that say so. Pure: no clock, no network; the same rows and the same memory give the same bytes.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     api::Rows,
     config::model::{Connection, DateType},
     domain::{
-        content::Content,
         ids::{EntityKey, SourceId, Stream},
-        time::{Day, Timestamp},
+        time::Timestamp,
         vocabulary::RejectionReason,
     },
-    mapping::{Mapped, PrivacyRules, Rejection, RowContext, map_row},
-    publish::{
-        batch::Batch,
-        encode::{self, Encoder},
-    },
+    mapping::{Mapped, PrivacyRules, Rejection, RowContext, map_mentioned_customer, map_row},
+    publish::{batch::Batch, encode::Encoder},
     state::{changelog::EntityState, seen::Staging},
 };
 
-use super::{plan::Window, working::Working};
+pub use super::refusal::Refusal;
+use super::{
+    plan::Window,
+    refusal::{is_inside, judge_rejections, judge_window},
+    working::Working,
+};
 
-/// Rows of one entity in an answer from which the share of bad ones is judged.
-const BAD_RATIO_ROWS_MIN: usize = 20;
 /// How the customer inside a virtual-POS row is handed to the customers' list.
 pub const MENTION_START: &str = "{\"musteri\":";
 
@@ -141,6 +143,8 @@ pub struct Counts {
     pub deleted: u64,
     /// Fields that the model does not know.
     pub unknown_fields: u64,
+    /// Ids that stood in the answer with several contents; the last one counts.
+    pub contradictions: u64,
 }
 
 /// What an answer changes.
@@ -154,7 +158,7 @@ pub struct Digest {
     pub counts: Counts,
     /// Rows sent to quarantine, by reason.
     pub quarantined: Vec<RejectionReason>,
-    /// Ids of every row of the answer, one that stands in it twice included.
+    /// Ids of the rows of the answer.
     pub present: Vec<SourceId>,
     /// The highest id of the answer.
     pub highest_id: Option<i64>,
@@ -162,45 +166,10 @@ pub struct Digest {
     pub newest_at: Option<Timestamp>,
 }
 
-/// Why nothing of an answer may be published.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The API ignored the dates.
-    #[error(
-        "{outside} of {rows} rows of {entity} lie outside the window {from} to {to}: the api ignored the dates, so the window is not believed and the cursor stays; ask the provider whether the date format changed"
-    )]
-    OutsideWindow {
-        /// Whose rows.
-        entity: String,
-        /// How many lie outside.
-        outside: usize,
-        /// Of how many.
-        rows: usize,
-        /// First day asked for.
-        from: chrono::NaiveDate,
-        /// Last day asked for.
-        to: chrono::NaiveDate,
-    },
-    /// Too many rows cannot be mapped.
-    #[error(
-        "{bad} of {rows} rows of {entity} cannot be mapped ({first}): the api has probably changed, so nothing is published and the cursor stays; see max_bad_ratio"
-    )]
-    TooManyBad {
-        /// Whose rows.
-        entity: String,
-        /// How many are bad.
-        bad: usize,
-        /// Of how many.
-        rows: usize,
-        /// What is wrong with the first of them.
-        first: String,
-    },
-    /// A mistake of this program.
-    #[error(transparent)]
-    Encode(#[from] encode::Error),
-}
-
 /// Tells the rows of an answer apart and makes batches of what is new, without the checkpoint.
+///
+/// An id that stands in the answer twice is one row: were both its contents taken, each poll would
+/// find both changed again. The last of them speaks for it, as the answer that was read last does.
 pub fn digest(
     target: &Target,
     state: &EntityState,
@@ -213,11 +182,28 @@ pub fn digest(
         gateway_object_id: answer.gateway_object_id,
         ..plain_context(target)
     };
+    let digest = digest_rows(target, state, answer, &answer.rows, &context)?;
+    if !has_repeats(&digest.present) {
+        return Ok(digest);
+    }
+    let (once, contradictions) = last_of_each(target.key.stream, &answer.rows, &context);
+    let mut digest = digest_rows(target, state, answer, &once, &context)?;
+    digest.counts.contradictions = contradictions;
+    Ok(digest)
+}
+
+fn digest_rows<'a>(
+    target: &'a Target,
+    state: &'a EntityState,
+    answer: &'a Answer<'a>,
+    rows: &[&'a str],
+    context: &RowContext<'_>,
+) -> Result<Digest, Refusal> {
     let mut work = Working::new(target, state, answer);
     let mut rejections = Vec::new();
     let mut outside = 0;
-    for json in &answer.rows {
-        match map_any(target.key.stream, json, &context) {
+    for json in rows {
+        match map_any(target.key.stream, json, context) {
             Ok(mapped) => {
                 outside += usize::from(!is_inside(answer.window, &mapped.window_days));
                 work.take_row(mapped)?;
@@ -228,73 +214,61 @@ pub fn digest(
             }
         }
     }
-    judge_window(target, answer.window, outside, answer.rows.len())?;
-    judge_rejections(target, answer.rows.len(), &rejections)?;
+    judge_window(target, answer.window, outside, rows.len())?;
+    judge_rejections(target, rows.len(), &rejections)?;
     for (json, rejection) in rejections {
         work.take_rejection(json, rejection)?;
     }
     Ok(work.finish())
 }
 
-/// Maps a row of the stream, or a customer mentioned inside a virtual-POS row.
+/// Whether an id stands there twice; ids in order, the usual case, cost one look each.
+fn has_repeats(ids: &[SourceId]) -> bool {
+    let mut ids: Vec<&SourceId> = ids.iter().collect();
+    ids.sort_unstable();
+    ids.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+}
+
+/// Each id's last row, in the order of the answer, and how many ids had rows that differ.
+fn last_of_each<'a>(
+    stream: Stream,
+    rows: &[&'a str],
+    context: &RowContext<'_>,
+) -> (Vec<&'a str>, u64) {
+    let mut last: HashMap<SourceId, usize> = HashMap::new();
+    let mut contradicted = HashSet::new();
+    let mut kept = vec![true; rows.len()];
+    for (place, json) in rows.iter().enumerate() {
+        let id = match map_any(stream, json, context) {
+            Ok(mapped) => Some(mapped.source_id),
+            Err(rejection) => rejection.source_id,
+        };
+        // A row without a readable id is nobody's repeat.
+        let Some(id) = id else { continue };
+        if let Some(before) = last.insert(id.clone(), place) {
+            kept[before] = false;
+            if rows[before] != *json {
+                contradicted.insert(id);
+            }
+        }
+    }
+    let rows = rows.iter().zip(kept).filter(|(_, kept)| *kept).map(|(row, _)| *row).collect();
+    (rows, contradicted.len() as u64)
+}
+
+/// Maps a row of the stream, or a customer mentioned inside a virtual-POS row. One that cannot be
+/// read goes to quarantine as a customer does, and leaves the payment alone.
 #[expect(clippy::result_large_err, reason = "the record beside it is several times as large")]
 fn map_any<'a>(
     stream: Stream,
     json: &'a str,
     context: &RowContext<'_>,
 ) -> Result<Mapped<'a>, Rejection> {
-    if stream != Stream::Customers || !json.starts_with(MENTION_START) {
-        return map_row(stream, json, context);
+    let mentioned = || json.strip_prefix(MENTION_START)?.strip_suffix('}');
+    match (stream, mentioned()) {
+        (Stream::Customers, Some(customer)) => map_mentioned_customer(customer, context),
+        _ => map_row(stream, json, context),
     }
-    let mut mapped = map_row(Stream::VirtualPosTransactions, json, context)?;
-    if let Some(customer) = mapped.customer.take()
-        && let Content::Customer(partial) = &*customer
-    {
-        mapped.source_id = SourceId::Number(partial.customer_id);
-        mapped.key = partial.customer_id.to_string().into();
-        mapped.record = *customer;
-    }
-    Ok(mapped)
-}
-
-/// A row is inside when any of its dates is; one without a readable date cannot be judged.
-fn is_inside(window: Option<Window>, days: &[Option<Day>]) -> bool {
-    let Some(window) = window else { return true };
-    let mut readable = days.iter().flatten().peekable();
-    readable.peek().is_none() || readable.any(|day| window.contains(*day))
-}
-
-fn judge_window(
-    target: &Target,
-    window: Option<Window>,
-    outside: usize,
-    rows: usize,
-) -> Result<(), Refusal> {
-    match window {
-        Some(window) if outside > 0 => Err(Refusal::OutsideWindow {
-            entity: target.key.to_string(),
-            outside,
-            rows,
-            from: window.from.to_date(),
-            to: window.to.to_date(),
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn judge_rejections(
-    target: &Target,
-    rows: usize,
-    rejections: &[(&str, Rejection)],
-) -> Result<(), Refusal> {
-    let bad = rejections.len();
-    #[expect(clippy::cast_precision_loss, reason = "a ratio of row counts")]
-    let ratio = bad as f64 / rows.max(1) as f64;
-    if rows >= BAD_RATIO_ROWS_MIN && ratio > target.max_bad_ratio {
-        let first = rejections.first().map(|(_, r)| r.detail.to_string()).unwrap_or_default();
-        return Err(Refusal::TooManyBad { entity: target.key.to_string(), bad, rows, first });
-    }
-    Ok(())
 }
 
 /// Refuses answers that hold rows outside the window asked for, before the rows are shared out.
@@ -333,16 +307,23 @@ fn plain_context(target: &Target) -> RowContext<'_> {
 /// Decision order is id order where the API lists the newest first, so that consumers read each
 /// key from old to new; any other order is kept.
 pub fn put_in_order(rows: &mut [&str]) {
-    #[derive(serde::Deserialize)]
-    struct Id {
-        id: i64,
-    }
-    let id = |row: Option<&&str>| row.and_then(|row| serde_json::from_str::<Id>(row).ok());
+    let id = |row: Option<&&str>| row.and_then(|row| id_of(row));
     if let (Some(first), Some(last)) = (id(rows.first()), id(rows.last()))
-        && first.id > last.id
+        && first > last
     {
         rows.reverse();
     }
+}
+
+/// The id of a row whose id is a number, written as one or as a text.
+pub(super) fn id_of(row: &str) -> Option<i64> {
+    #[derive(serde::Deserialize)]
+    struct Id<'a> {
+        #[serde(borrow)]
+        id: &'a serde_json::value::RawValue,
+    }
+    let row: Id<'_> = serde_json::from_str(row).ok()?;
+    row.id.get().trim_matches('"').parse().ok()
 }
 
 #[cfg(test)]

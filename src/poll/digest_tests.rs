@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     config::model::{Privacy, Treatment},
-    domain::{ids::ConnectionId, schemas, time::Timestamp},
+    domain::{
+        ids::ConnectionId,
+        schemas,
+        time::{Day, Timestamp},
+    },
     state::position::Checkpoint,
 };
 
@@ -199,4 +203,68 @@ fn a_card_in_a_field_that_nobody_documented_leaves_masked() {
         assert_eq!(text.contains("surprise"), expected.is_some(), "{text}");
         assert!(expected.is_none_or(|expected| text.contains(expected)), "{text}");
     }
+}
+
+#[test]
+fn an_id_that_stands_in_an_answer_with_two_contents_is_one_row_and_the_last_one_counts() {
+    let mut state = EntityState::default();
+    let rows = [row(1, &json!({"note": "a"})), row(2, &json!({})), row(1, &json!({"note": "b"}))];
+    let digest = take(&mut state, &rows, Reason::LookBack);
+    assert_eq!(kinds(&digest).len(), 2, "each id once");
+    assert_eq!((digest.counts.new, digest.counts.contradictions), (2, 1));
+    let again = take(&mut state, &rows, Reason::LookBack);
+    assert!(again.parts.is_empty(), "changed again: {:?}", again.counts);
+    let last = [row(1, &json!({"note": "b"}))];
+    assert!(take(&mut state, &last, Reason::LookBack).parts.is_empty(), "the last one was taken");
+    // The same row twice is no contradiction, and two rows without an id are not one.
+    let same = [row(3, &json!({})), row(3, &json!({}))];
+    let digest = take(&mut state, &same, Reason::LookBack);
+    assert_eq!((kinds(&digest).len(), digest.counts.contradictions), (1, 0));
+    let nameless = [r#"{"id":null,"n":1}"#.to_owned(), r#"{"id":null,"n":2}"#.to_owned()];
+    assert_eq!(take(&mut state, &nameless, Reason::LookBack).quarantined.len(), 2);
+}
+
+#[test]
+fn ids_written_as_texts_are_put_in_order_too() {
+    let texts = [r#"{"id":"10"}"#, r#"{"id":"9"}"#];
+    let mut rows = texts.to_vec();
+    put_in_order(&mut rows);
+    assert_eq!(rows, [texts[1], texts[0]]);
+}
+
+#[test]
+fn a_look_back_for_all_shows_nothing_new_of_days_before_an_accounts_beginning() {
+    let mut checkpoint = Checkpoint::initial(Day(i32::MAX - 1), FETCHED);
+    checkpoint.backfill_next = None;
+    assert_eq!(checkpoint.cursor, None, "it has no rows yet");
+    let mut state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    let rows = [row(11, &json!({}))];
+    assert!(take(&mut state, &rows, Reason::LookBack).parts.is_empty());
+    state.checkpoint.as_mut().unwrap().cursor = Some(10);
+    assert_eq!(kinds(&take(&mut state, &rows, Reason::LookBack)).len(), 1, "above the cursor");
+}
+
+#[test]
+fn a_customer_inside_a_payment_is_partial_and_one_that_cannot_be_read_is_no_payment() {
+    let mut target = target();
+    target.key.stream = Stream::Customers;
+    target.key.entity = EntityKey::WHOLE.into();
+    let mention = |customer: Value| format!("{MENTION_START}{customer}}}");
+    let rows = [
+        mention(json!({"id": 5, "unvan": "Örnek", "bayi_id": null})),
+        mention(json!({"id": 6, "unvan": "Örnek", "bayi_id": "x"})),
+    ];
+    let digest =
+        digest(&target, &EntityState::default(), &answer(&rows, Reason::List, None)).unwrap();
+    let events = digest.parts.iter().flat_map(|part| &part.events);
+    let shown: Vec<_> = events.map(|event| (&*event.topic, &*event.key)).collect();
+    assert_eq!(
+        shown,
+        [("vomsis.reference.customers", "acme/5"), ("vomsis.quarantine", "acme/all")]
+    );
+    assert_eq!(digest.quarantined, [RejectionReason::InvalidType]);
+    let context = plain_context(&target);
+    let mapped = map_any(Stream::Customers, &rows[0], &context).unwrap();
+    let crate::domain::content::Content::Customer(customer) = &mapped.record else { panic!() };
+    assert_eq!((customer.customer_id, customer.partial), (5, true));
 }

@@ -7,7 +7,10 @@ use serde_json::value::RawValue;
 
 use crate::{
     api::Rows,
-    domain::{content::Content, ids::Stream},
+    domain::{
+        content::Content,
+        ids::{SourceId, Stream},
+    },
     mapping::{RowContext, map_row},
 };
 
@@ -22,8 +25,8 @@ pub struct Discovered {
     pub currency: Option<Arc<str>>,
 }
 
-/// The entities of a complete reference read; rows that cannot be mapped are quarantined
-/// elsewhere and name no entity.
+/// The entities of a complete reference read. One whose row cannot be mapped is quarantined
+/// elsewhere; its id is enough to ask for its rows, so it counts as one that is followed.
 pub fn discover(stream: Stream, answers: &[Rows]) -> Vec<Discovered> {
     let context = RowContext {
         entity: crate::domain::ids::EntityKey::WHOLE,
@@ -34,7 +37,18 @@ pub fn discover(stream: Stream, answers: &[Rows]) -> Vec<Discovered> {
         gateway_object_id: None,
     };
     let rows = answers.iter().flat_map(Rows::iter);
-    rows.filter_map(|json| match map_row(stream, json, &context).ok()?.record {
+    rows.filter_map(|json| match map_row(stream, json, &context) {
+        Ok(mapped) => described(&mapped.record),
+        Err(rejection) => {
+            let id = rejection.source_id.as_ref().and_then(SourceId::number)?;
+            Some(Discovered { id, active: true, currency: None })
+        }
+    })
+    .collect()
+}
+
+fn described(record: &Content<'_>) -> Option<Discovered> {
+    match record {
         Content::Account(account) => Some(Discovered {
             id: account.account_id,
             active: account.active.unwrap_or(true),
@@ -46,8 +60,7 @@ pub fn discover(stream: Stream, answers: &[Rows]) -> Vec<Discovered> {
             currency: terminal.currency.as_deref().map(Into::into),
         }),
         _ => None,
-    })
-    .collect()
+    }
 }
 
 /// The account of a bank row, before anything else of it is looked at.
@@ -59,4 +72,27 @@ pub fn account_of(row: &str) -> Option<i64> {
     }
     let row: Row<'_> = serde_json::from_str(row).ok()?;
     row.bank_account_id.get().trim_matches('"').parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn an_entity_whose_row_cannot_be_mapped_is_followed_all_the_same() {
+        let rows = Rows::from_texts(
+            [
+                r#"{"id":7,"fec_name":"EUR","status":0}"#,
+                r#"{"id":8,"fec_name":"TL","balance":"1.234,56"}"#,
+                r#"{"id":"9","fec_name":null}"#,
+                r#"{"fec_name":"TL"}"#,
+            ],
+            Timestamp(0),
+        );
+        let found = discover(Stream::Accounts, &[rows]);
+        let shown: Vec<_> =
+            found.iter().map(|found| (found.id, found.active, found.currency.as_deref())).collect();
+        assert_eq!(shown, [(7, false, Some("EUR")), (8, true, None), (9, true, None)]);
+    }
 }

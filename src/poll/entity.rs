@@ -1,35 +1,25 @@
 //! One entity's memory and the steps that change it: digest, publish, apply, in this order.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
     api::{self, RetryClass, Rows},
     config::model::Deletions,
-    domain::{
-        ids::SourceId,
-        quarantine::QuarantinedRow,
-        time::{Day, Timestamp},
-        vocabulary::RejectionReason,
-    },
+    domain::{ids::SourceId, time::Day},
     failpoints::{self, Point},
-    log_event,
     publish::{
         batch::{Batch, StateRecord},
-        group::{Gone, Publisher},
+        group::{Gone, Publisher, ROWS_MAX},
     },
-    state::{changelog::EntityState, codec, position::Checkpoint},
+    state::{changelog::EntityState, codec, position::Checkpoint, seen::Staging},
     telemetry::{clock::now, events::Event, metrics::Metrics},
 };
 
 use super::{
-    absence,
-    board::{Board, LastError, Phase},
+    absence::{self, Span, Watch},
+    board::Board,
     digest::{self, Answer, Digest, Reason, Refusal, Target},
     plan::Window,
     rooms::{Room, Rooms},
@@ -94,10 +84,10 @@ pub struct Entity {
     /// What to do with rows that disappear.
     pub deletions: Deletions,
     /// The account's currency, where reference data knows it.
-    pub currency: std::sync::RwLock<Option<Arc<str>>>,
+    currency: std::sync::RwLock<Option<Arc<str>>>,
     /// The feed could not take this account's rows: its own poller asks for them.
     pub ask_alone: Notify,
-    shared: Shared,
+    pub(super) shared: Shared,
     memory: Mutex<Memory>,
 }
 
@@ -105,10 +95,8 @@ pub struct Entity {
 #[derive(Debug, Default)]
 struct Memory {
     state: EntityState,
-    /// Rows missing from the last complete read, since when.
-    absent: HashMap<SourceId, Timestamp>,
-    /// When the last complete read was.
-    complete_at: Option<Timestamp>,
+    /// Which rows complete reads show, where disappearing ones count.
+    watch: Watch,
 }
 
 /// What the checkpoint becomes when the answer is committed.
@@ -149,6 +137,13 @@ impl Entity {
         Self { target, deletions, currency, ask_alone: Notify::new(), shared, memory }
     }
 
+    /// Takes over the currency that the reference data has of it; what is not known changes nothing.
+    pub fn know_currency(&self, listed: Option<&Arc<str>>) {
+        if let (Some(listed), Ok(mut currency)) = (listed, self.currency.write()) {
+            *currency = Some(Arc::clone(listed));
+        }
+    }
+
     /// Its position, or the one it would start from.
     pub async fn checkpoint(&self, start: Day) -> Checkpoint {
         let memory = self.memory.lock().await;
@@ -181,6 +176,10 @@ impl Entity {
         failpoints::reach(Point::BeforeMemory);
         memory.state.checkpoint = Some(checkpoint);
         memory.state.seen.apply(std::mem::take(&mut digest.staging));
+        if reading.reason == Reason::Live && self.deletions == Deletions::Emit {
+            let shown_at = reading.answers.iter().map(|rows| rows.fetched_at).min();
+            memory.watch.note(&digest.present, shown_at.unwrap_or_else(now));
+        }
         drop(memory);
         let operation = reading.answers.first().map_or("", |rows| rows.operation);
         self.count(&digest, operation);
@@ -214,44 +213,28 @@ impl Entity {
     /// time become deletions (or tombstones of reference topics).
     pub async fn take_absences(
         &self,
-        present: &std::collections::HashSet<SourceId>,
+        present: &HashSet<SourceId>,
         days: Window,
-        at: Timestamp,
+        read: Span,
     ) -> Result<u64, Failure> {
         let mut memory = self.memory.lock().await;
-        let last_seen = memory.complete_at.replace(at);
-        let missing = absence::missing(&memory.state.seen, present, days);
-        let gone: Vec<_> =
-            missing.iter().filter(|id| memory.absent.contains_key(*id)).cloned().collect();
-        let since = std::mem::take(&mut memory.absent);
-        memory.absent =
-            missing.iter().map(|id| (id.clone(), since.get(id).copied().unwrap_or(at))).collect();
-        if gone.is_empty() {
-            return Ok(0);
+        let Memory { state, watch } = &mut *memory;
+        let gone = watch.compare(&state.seen, present, days, read);
+        // A list that was emptied must still fit into transactions.
+        for part in gone.chunks(ROWS_MAX) {
+            let (mut staging, mut events) = (Staging::default(), Vec::with_capacity(part.len()));
+            for (id, times) in part {
+                let seen = &state.seen;
+                let event = absence::deletion(&self.target, seen, id, *times, &mut staging);
+                events.extend(event.map_err(Refusal::from)?);
+            }
+            let records = chunk_records(&self.target, &mut staging);
+            self.shared.publisher.publish(Batch { events, state: records }).await?;
+            state.seen.apply(staging);
+            part.iter().for_each(|(id, _)| watch.forget(id));
+            self.count_deleted(part.len() as u64);
         }
-        let mut staging = crate::state::seen::Staging::default();
-        let mut events = Vec::new();
-        for id in &gone {
-            let first_absent = since.get(id).copied().unwrap_or(at);
-            let times = absence::Times {
-                last_seen: last_seen.filter(|t| *t < first_absent).unwrap_or(first_absent),
-                first_absent,
-                noticed: at,
-            };
-            let event =
-                absence::deletion(&self.target, &memory.state.seen, id, times, &mut staging)
-                    .map_err(Refusal::from)?;
-            events.extend(event);
-        }
-        let state = chunk_records(&self.target, &mut staging);
-        self.shared.publisher.publish(Batch { events, state }).await?;
-        memory.state.seen.apply(staging);
-        memory.absent.retain(|id, _| !gone.contains(id));
-        drop(memory);
-        let deleted = gone.len() as u64;
-        self.records("deleted").inc_by(deleted);
-        self.count_published(deleted);
-        Ok(deleted)
+        Ok(gone.len() as u64)
     }
 
     fn digest(&self, state: &EntityState, reading: &Reading<'_>) -> Result<Digest, Failure> {
@@ -319,157 +302,5 @@ impl Entity {
             Some(last) => last.state.extend(records),
             None => digest.parts.push(Batch { events: Vec::new(), state: records }),
         }
-    }
-
-    fn records(&self, kind: &str) -> prometheus::IntCounter {
-        let key = &self.target.key;
-        let labels = [key.connection.as_str(), key.stream.name(), kind];
-        self.shared.metrics.source_records.with_label_values(&labels)
-    }
-
-    fn count_published(&self, rows: u64) {
-        let at = now();
-        self.shared.board.update(&self.target.key, |standing| standing.rows.add(at, rows));
-    }
-
-    fn count(&self, digest: &Digest, operation: &str) {
-        let key = &self.target.key;
-        let counts = digest.counts;
-        for (kind, n) in
-            [("new", counts.new), ("changed", counts.changed), ("unchanged", counts.unchanged)]
-        {
-            if n > 0 {
-                self.records(kind).inc_by(n);
-            }
-        }
-        self.count_published(counts.new + counts.changed);
-        let mut quarantined: BTreeMap<RejectionReason, u64> = BTreeMap::new();
-        for reason in &digest.quarantined {
-            *quarantined.entry(*reason).or_default() += 1;
-        }
-        // An unknown topic would have failed the digest already.
-        let quarantine = self.target.encoder.topic(QuarantinedRow::NAME).unwrap_or_default();
-        for (reason, rows) in quarantined {
-            let labels = [key.connection.as_str(), key.stream.name(), &quarantine, reason.as_str()];
-            self.shared.metrics.dlq_records.with_label_values(&labels).inc_by(rows);
-            log_event!(
-                Event::RowQuarantined,
-                connection = %key.connection,
-                stream = %key.stream,
-                entity = %key.entity,
-                reason = reason.as_str(),
-                rows,
-                "rows that cannot be mapped went to quarantine"
-            );
-        }
-        if counts.unknown_fields > 0 {
-            let labels = [key.connection.as_str(), operation];
-            let counter = self.shared.metrics.api_unknown_fields.with_label_values(&labels);
-            if counter.get() == 0 {
-                log_event!(
-                    Event::UnknownFields,
-                    connection = %key.connection,
-                    operation,
-                    "the first fields since the start that the model does not know"
-                );
-            }
-            counter.inc_by(counts.unknown_fields);
-        }
-    }
-
-    /// Notes a poll that went well.
-    pub fn report_success(&self, checkpoint: &Checkpoint, today: Day, published: u64) {
-        let at = now();
-        let mut recovered_from = None;
-        self.shared.board.update(&self.target.key, |standing| {
-            recovered_from = standing.last_error.take().map(|error| error.code);
-            standing.phase = if checkpoint.backfill_next.is_some() {
-                Phase::Backfilling
-            } else {
-                Phase::Running
-            };
-            standing.last_success = Some(at);
-            standing.committed_at = Some(at);
-            standing.newest_at = standing.newest_at.max(checkpoint.newest_at);
-            standing.backfill_ratio = checkpoint.backfill_ratio(today);
-            standing.read_through = match checkpoint.backfill_next {
-                None => Some(at),
-                Some(next) => Some(next.start()),
-            };
-        });
-        if let Some(after) = recovered_from {
-            let key = &self.target.key;
-            log_event!(
-                Event::PollRecovered,
-                connection = %key.connection,
-                stream = %key.stream,
-                entity = %key.entity,
-                after,
-                "polling works again"
-            );
-        }
-        let outcome = if published > 0 { "success" } else { "empty" };
-        self.count_poll(outcome);
-    }
-
-    /// Notes that the connection-wide feed has read this account's rows too.
-    pub fn report_served(&self) {
-        let at = now();
-        self.shared.board.update(&self.target.key, |standing| {
-            if standing.phase == Phase::Running {
-                standing.last_success = Some(at);
-                standing.committed_at = Some(at);
-                standing.read_through = Some(at);
-            }
-        });
-    }
-
-    /// Notes a poll that failed, and says so.
-    pub fn report_failure(&self, failure: &Failure, retry_in: Option<Duration>) {
-        let code = failure.event().code();
-        let message = failure.to_string();
-        let key = &self.target.key;
-        log_event!(
-            failure.event(),
-            connection = %key.connection,
-            stream = %key.stream,
-            entity = %key.entity,
-            error = %message,
-            retry_in_s = retry_in.map(|d| d.as_secs()),
-            "poll failed"
-        );
-        self.shared.board.update(key, |standing| {
-            standing.phase = Phase::Failed;
-            standing.last_error = Some(LastError { at: now(), code, message });
-        });
-        self.count_poll("error");
-    }
-
-    /// Notes that the entity's poller ended for good.
-    pub fn report_stopped(&self) {
-        self.shared.board.update(&self.target.key, |standing| {
-            standing.phase = Phase::Stopped;
-            standing.next_poll = None;
-        });
-    }
-
-    /// Notes when the next poll is due.
-    pub fn report_next(&self, wait: Duration) {
-        let at = Timestamp(now().0 + i64::try_from(wait.as_millis()).unwrap_or(0));
-        self.shared.board.update(&self.target.key, |standing| standing.next_poll = Some(at));
-    }
-
-    /// How long a poll took, from its first request to its commit.
-    pub fn observe_poll(&self, took: Duration) {
-        let key = &self.target.key;
-        let labels = [key.connection.as_str(), key.stream.name()];
-        let histogram = self.shared.metrics.source_poll_duration.with_label_values(&labels);
-        histogram.observe(took.as_secs_f64());
-    }
-
-    fn count_poll(&self, outcome: &str) {
-        let key = &self.target.key;
-        let labels = [key.connection.as_str(), key.stream.name(), outcome];
-        self.shared.metrics.source_polls.with_label_values(&labels).inc();
     }
 }

@@ -32,8 +32,9 @@ use crate::{
 };
 
 use super::{
+    absence::Span,
     backoff::{Backoff, wait_or_change},
-    digest::{self, Digest, Reason, put_in_order},
+    digest::{self, Digest, Reason, id_of, put_in_order},
     discovery::account_of,
     entity::{Advance, Entity, Failure, Reading},
     fetch::Fetcher,
@@ -125,7 +126,19 @@ struct Round {
     start: Day,
 }
 
-type Delivered = (i64, Arc<Entity>, Result<Digest, Failure>);
+/// Its account and what became of an account's rows; `None` where it did not take part.
+type Delivered = (i64, Arc<Entity>, Result<Option<Digest>, Failure>);
+
+/// What a look-back has shown of the accounts that there were when it began.
+struct Shown {
+    accounts: Vec<(i64, Arc<Entity>)>,
+    /// Rows of accounts whose disappearing rows count.
+    present: HashMap<i64, HashSet<SourceId>>,
+    /// Accounts that did not take part in each window: what they lack proves nothing.
+    unproven: HashSet<i64>,
+    /// When the answers came.
+    read: Option<Span>,
+}
 
 impl Feed {
     /// Runs until it is stopped or the shard is gone.
@@ -202,13 +215,14 @@ impl Feed {
         for (id, entity, outcome) in self.deliver(group, &answers, round).await {
             match outcome {
                 Ok(digest) => {
-                    rows += published(&digest);
+                    let of_account = digest.as_ref().map_or(0, published);
+                    rows += of_account;
                     let checkpoint = entity.checkpoint(start).await;
-                    entity.report_success(&checkpoint, today, published(&digest));
+                    entity.report_success(&checkpoint, today, of_account);
                 }
                 Err(Failure::Gone(gone)) => return Err(gone.into()),
                 Err(failure) => {
-                    entity.report_failure(&failure, None);
+                    entity.report_failure_by_feed(&failure);
                     pace.alone.insert(id);
                 }
             }
@@ -259,12 +273,12 @@ impl Feed {
         let mut rows = 0;
         for (_, entity, outcome) in self.deliver(self.accounts(), &answers, round).await {
             match outcome {
-                Ok(digest) => rows += published(&digest),
+                Ok(digest) => rows += digest.as_ref().map_or(0, published),
                 Err(Failure::Gone(gone)) => return Err(gone.into()),
                 // One account's bad rows do not stop the others: its cursor stays, and its own
                 // poller asks for them again until the answer is good.
                 Err(failure) => {
-                    entity.report_failure(&failure, None);
+                    entity.report_failure_by_feed(&failure);
                     entity.ask_alone.notify_one();
                 }
             }
@@ -289,7 +303,9 @@ impl Feed {
     async fn look_back(&mut self, pace: &mut Pace) -> Result<u64, Failure> {
         let today = now().local_day();
         let windows = self.schedule.lookback_windows(Day(i32::MIN), today);
-        let mut present: HashMap<i64, HashSet<SourceId>> = HashMap::new();
+        let (accounts, read) = (self.accounts(), None);
+        let (present, unproven) = (HashMap::new(), HashSet::new());
+        let mut shown = Shown { accounts, present, unproven, read };
         let mut rows = 0;
         for (i, window) in windows.iter().enumerate() {
             let Some(answers) = self.window(Purpose::Repair, *window).await? else {
@@ -304,43 +320,39 @@ impl Feed {
                 start: today,
             };
             self.take_unnamed(&answers, round).await?;
-            for (id, entity, outcome) in self.deliver(self.accounts(), &answers, round).await {
-                match outcome {
-                    Ok(digest) => {
-                        rows += published(&digest);
-                        if entity.deletions == Deletions::Emit {
-                            present.entry(id).or_default().extend(digest.present);
-                        }
-                    }
-                    Err(Failure::Gone(gone)) => return Err(gone.into()),
-                    Err(failure) => {
-                        entity.report_failure(&failure, None);
-                        entity.ask_alone.notify_one();
-                        // What it lacks in this round proves nothing.
-                        pace.alone.insert(id);
-                    }
-                }
-            }
+            rows += self.look_at(&answers, round, &mut shown).await?;
         }
         if let (Some(first), Some(last)) = (windows.first(), windows.last()) {
-            let days = Window { from: first.from, to: last.to };
-            rows += self.take_absences(&present, &pace.alone, days).await?;
+            rows += take_absences(&shown, Window { from: first.from, to: last.to }).await?;
         }
-        pace.alone.clear();
         pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
         Ok(rows)
     }
 
-    async fn take_absences(
+    /// One window of a look-back, for each account.
+    async fn look_at(
         &self,
-        present: &HashMap<i64, HashSet<SourceId>>,
-        failed: &HashSet<i64>,
-        days: Window,
+        answers: &[Rows],
+        round: Round,
+        shown: &mut Shown,
     ) -> Result<u64, Failure> {
         let mut rows = 0;
-        for (id, entity) in self.accounts() {
-            if let Some(present) = present.get(&id).filter(|_| !failed.contains(&id)) {
-                rows += entity.take_absences(present, days, now()).await?;
+        shown.read = shown.read.into_iter().chain(Span::of(answers)).reduce(Span::and);
+        for (id, entity, outcome) in self.deliver(shown.accounts.clone(), answers, round).await {
+            match outcome {
+                Ok(Some(digest)) => {
+                    rows += published(&digest);
+                    if entity.deletions == Deletions::Emit {
+                        shown.present.entry(id).or_default().extend(digest.present);
+                    }
+                }
+                Ok(None) => drop(shown.unproven.insert(id)),
+                Err(Failure::Gone(gone)) => return Err(gone.into()),
+                Err(failure) => {
+                    entity.report_failure_by_feed(&failure);
+                    entity.ask_alone.notify_one();
+                    shown.unproven.insert(id);
+                }
             }
         }
         Ok(rows)
@@ -459,7 +471,7 @@ async fn take_in(id: i64, entity: Arc<Entity>, rows: Rows, round: Round) -> Deli
         // Its backfill shows these rows too, unless it has just passed them: then the live poll
         // that it makes for itself afterwards does.
         entity.ask_alone.notify_one();
-        return (id, entity, Ok(Digest::default()));
+        return (id, entity, Ok(None));
     }
     let answers = [rows];
     let reading = Reading {
@@ -470,8 +482,20 @@ async fn take_in(id: i64, entity: Arc<Entity>, rows: Rows, round: Round) -> Deli
         first_kept: round.first_kept,
         start: round.start,
     };
-    let outcome = entity.take_in(&reading).await;
+    let outcome = entity.take_in(&reading).await.map(Some);
     (id, entity, outcome)
+}
+
+/// Rows that every window of a look-back lacked, of the accounts that took part in each.
+async fn take_absences(shown: &Shown, days: Window) -> Result<u64, Failure> {
+    let mut rows = 0;
+    let Some(read) = shown.read else { return Ok(0) };
+    for (id, entity) in &shown.accounts {
+        if let Some(present) = shown.present.get(id).filter(|_| !shown.unproven.contains(id)) {
+            rows += entity.take_absences(present, days, read).await?;
+        }
+    }
+    Ok(rows)
 }
 
 /// Rows that name no account are left out, see `take_unnamed`.
@@ -487,14 +511,4 @@ fn group_by_account(answers: &[Rows]) -> HashMap<i64, Vec<&str>> {
         }
     }
     by_account
-}
-
-fn id_of(row: &str) -> Option<i64> {
-    #[derive(serde::Deserialize)]
-    struct Id<'a> {
-        #[serde(borrow)]
-        id: &'a serde_json::value::RawValue,
-    }
-    let row: Id<'_> = serde_json::from_str(row).ok()?;
-    row.id.get().trim_matches('"').parse().ok()
 }

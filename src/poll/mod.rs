@@ -8,6 +8,7 @@
 
 mod absence;
 mod backoff;
+mod blame;
 pub mod board;
 pub mod connection;
 pub mod digest;
@@ -18,6 +19,8 @@ pub mod fetch;
 pub mod history;
 pub mod plan;
 pub mod preview;
+mod refusal;
+mod report;
 pub mod rooms;
 pub mod series;
 pub mod snapshot;

@@ -18,6 +18,7 @@ use crate::{
 };
 
 use super::{
+    absence::Span,
     backoff::{Backoff, wait_or_change},
     digest::{MENTION_START, Reason},
     discovery::{Discovered, discover},
@@ -26,8 +27,24 @@ use super::{
     task::published,
 };
 
-/// Customers that stand inside virtual-POS rows, by id, as the JSON of `musteri`.
-pub type Mentioned = Arc<Mutex<BTreeMap<i64, String>>>;
+/// Customers that stand inside virtual-POS rows.
+#[derive(Debug, Default)]
+pub struct Mentions {
+    /// By id, as the JSON of `musteri`.
+    by_id: BTreeMap<i64, String>,
+    /// The payments were not read yet: whom they mention is not known, and nobody is gone.
+    pub(super) awaited: bool,
+}
+
+impl Mentions {
+    /// Nobody yet; `awaited` where the list of payments is read.
+    pub const fn new(awaited: bool) -> Self {
+        Self { by_id: BTreeMap::new(), awaited }
+    }
+}
+
+/// Filled by the list of payments, read by the list of customers.
+pub type Mentioned = Arc<Mutex<Mentions>>;
 
 /// One list and how it is followed.
 #[derive(Debug)]
@@ -83,6 +100,7 @@ impl Snapshot {
     /// One complete read: all lists, the diff, and what is missing.
     async fn read(&self) -> Result<u64, Failure> {
         let stream = self.entity.target.key.stream;
+        let awaited = self.mentioned.lock().unwrap_or_else(PoisonError::into_inner).awaited;
         let answers = tokio::select! {
             () = self.stop.cancelled() => return Ok(0),
             answers = fetch_list(&self.api, stream, &self.mentioned) => answers?,
@@ -106,12 +124,16 @@ impl Snapshot {
         let rows = published(&digest);
         if stream == Stream::VirtualPosTransactions {
             let mut mentioned = self.mentioned.lock().unwrap_or_else(PoisonError::into_inner);
-            mentioned.extend(answers.iter().flat_map(Rows::iter).filter_map(mention_in));
+            mentioned.by_id.extend(answers.iter().flat_map(Rows::iter).filter_map(mention_in));
+            mentioned.awaited = false;
         }
-        if self.entity.deletions == Deletions::Emit {
+        if stream == Stream::Customers && awaited {
+            return Ok(rows);
+        }
+        if let (Deletions::Emit, Some(read)) = (self.entity.deletions, Span::of(&answers)) {
             let all = Window { from: Day(i32::MIN), to: Day(i32::MAX) };
             let present = digest.present.into_iter().collect();
-            return Ok(rows + self.entity.take_absences(&present, all, now()).await?);
+            return Ok(rows + self.entity.take_absences(&present, all, read).await?);
         }
         Ok(rows)
     }
@@ -144,7 +166,7 @@ pub(super) async fn fetch_list(
 fn partial_customers(listed: &Rows, mentioned: &Mentioned) -> Rows {
     let known: std::collections::HashSet<i64> = listed.iter().filter_map(id_of).collect();
     let mentioned = mentioned.lock().unwrap_or_else(PoisonError::into_inner);
-    let partial = mentioned.iter().filter(|(id, _)| !known.contains(id));
+    let partial = mentioned.by_id.iter().filter(|(id, _)| !known.contains(id));
     Rows::from_texts(partial.map(|(_, json)| json.as_str()), listed.fetched_at)
 }
 
@@ -199,7 +221,7 @@ fn mention_in(row: &str) -> Option<(i64, String)> {
     }
     let row: Row<'_> = serde_json::from_str(row).ok()?;
     let id = id_of(row.musteri.get())?;
-    Some((id, format!("{MENTION_START}{},\"id\":{id}}}", row.musteri.get())))
+    Some((id, format!("{MENTION_START}{}}}", row.musteri.get())))
 }
 
 fn id_of(row: &str) -> Option<i64> {

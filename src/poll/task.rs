@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -15,6 +18,7 @@ use crate::{
 };
 
 use super::{
+    absence::Span,
     backoff::{Backoff, wait_or_change},
     digest::Reason,
     entity::{Advance, Entity, Failure, Reading},
@@ -42,8 +46,9 @@ pub struct Follow {
     pub fetcher: Fetcher,
     /// The connection-wide feed, which may ask for this entity's rows.
     pub served: Served,
-    /// The source closed it: one last look-back, then the end.
-    pub closing: CancellationToken,
+    /// Whether the source follows it. Once it does not, one last look-back is made, and then nothing
+    /// until it does so again.
+    pub open: watch::Receiver<bool>,
     /// The process or the shard ends.
     pub stop: CancellationToken,
 }
@@ -60,7 +65,7 @@ struct Pace {
 }
 
 impl Follow {
-    /// Runs until it is stopped, closed at the source, or the shard is gone.
+    /// Runs until it is stopped or the shard is gone.
     pub async fn run(mut self) {
         tokio::select! {
             () = self.stop.cancelled() => return,
@@ -80,25 +85,23 @@ impl Follow {
             read_through: checkpoint.covered_at.local_day(),
             closed: false,
         };
-        loop {
+        while !self.stop.is_cancelled() {
             let work = self.next(&pace).await;
-            let finished = pace.closed && matches!(work, Work::WaitUntil(_));
-            if self.stop.is_cancelled() || finished {
-                break;
-            }
             if let Work::WaitUntil(at) = work {
-                self.wait_until(at, &mut pace).await;
+                if pace.closed {
+                    self.entity.report_stopped();
+                    self.wait_for_reopening(&mut pace).await;
+                } else {
+                    self.wait_until(at, &mut pace).await;
+                }
                 continue;
             }
-            let Some(room) = self.room(&work).await else { break };
+            let Some(room) = self.room(&work).await else { return };
             // Boxed, and made only now: ten thousand waiting tasks should not each hold the space
             // of a request.
             if Box::pin(self.step(work, room, &mut pace)).await.is_break() {
                 return;
             }
-        }
-        if !self.stop.is_cancelled() {
-            self.entity.report_stopped();
         }
     }
 
@@ -110,16 +113,29 @@ impl Follow {
         next_work(&checkpoint, &self.schedule, &pace.agenda, now_at, today)
     }
 
-    async fn wait_until(&self, at: Instant, pace: &mut Pace) {
+    async fn wait_until(&mut self, at: Instant, pace: &mut Pace) {
         self.entity.report_next(at.saturating_duration_since(Instant::now()));
         tokio::select! {
             () = self.stop.cancelled() => {}
-            () = self.closing.cancelled(), if !pace.closed => {
+            () = becomes(&mut self.open, false) => {
                 pace.closed = true;
                 pace.agenda.lookback_at = Instant::now();
             }
             () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
             () = sleep_until(at) => {}
+        }
+    }
+
+    /// What happened meanwhile is asked for at once.
+    async fn wait_for_reopening(&mut self, pace: &mut Pace) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = becomes(&mut self.open, true) => {
+                pace.closed = false;
+                let now_at = Instant::now();
+                let live_at = now_at + self.wait_for_live(Duration::ZERO);
+                pace.agenda = Agenda { live_at, lookback_at: now_at };
+            }
         }
     }
 
@@ -184,7 +200,7 @@ impl Follow {
 
     async fn look_back(&mut self, windows: &[Window], pace: &mut Pace) -> Result<u64, Failure> {
         let mut present = std::collections::HashSet::new();
-        let mut rows = 0;
+        let (mut rows, mut read) = (0, Vec::new());
         let today = now().local_day();
         for (i, window) in windows.iter().enumerate() {
             let Some(answers) = self.fetch(Purpose::Repair, *window).await? else {
@@ -203,13 +219,14 @@ impl Follow {
             rows += published(&digest);
             if self.entity.deletions == Deletions::Emit {
                 present.extend(digest.present);
+                read.extend(Span::of(&answers));
             }
         }
-        if let (Deletions::Emit, Some(first), Some(last)) =
-            (self.entity.deletions, windows.first(), windows.last())
+        if let (Some(first), Some(last), Some(read)) =
+            (windows.first(), windows.last(), read.into_iter().reduce(Span::and))
         {
             let days = Window { from: first.from.plus(self.schedule.settled_days), to: last.to };
-            rows += self.entity.take_absences(&present, days, now()).await?;
+            rows += self.entity.take_absences(&present, days, read).await?;
         }
         pace.read_through = today;
         let interval = self.schedule.lookback_interval;
@@ -287,6 +304,13 @@ impl Follow {
         let wait = pace.backoff.wait(class, self.schedule.poll_interval);
         self.entity.report_failure(failure, wait);
         wait_or_change(&self.api, wait, &self.stop).await;
+    }
+}
+
+/// Waits until the source follows the entity, or no longer does; for ever where nobody can say so.
+async fn becomes(open: &mut watch::Receiver<bool>, wanted: bool) {
+    if open.wait_for(|open| *open == wanted).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

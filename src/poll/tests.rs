@@ -2,6 +2,7 @@
 
 mod connection;
 mod entity;
+mod feed;
 mod snapshot;
 mod task;
 

@@ -129,7 +129,9 @@ impl<'a> Working<'a> {
         }
     }
 
-    /// Rows that memory no longer reaches were published long ago; they are never new again.
+    /// Rows that memory no longer reaches were published long ago; they are never new again. Nor are
+    /// those that a look-back for all accounts shows of days before an account's own beginning,
+    /// where that account has no cursor yet.
     fn is_known_territory(&self, id: &SourceId, day: Day) -> bool {
         let Some(checkpoint) = &self.state.checkpoint else { return false };
         let forgotten = day < checkpoint.seen_from;
@@ -137,7 +139,9 @@ impl<'a> Working<'a> {
             Reason::Backfill | Reason::List => false,
             Reason::Live => forgotten && self.is_at_or_below_cursor(id),
             Reason::LookBack => {
-                forgotten && (id.number().is_none() || self.is_at_or_below_cursor(id))
+                let cursor = checkpoint.cursor;
+                let above = matches!((id.number(), cursor), (Some(id), Some(at)) if id > at);
+                forgotten && !above
             }
         }
     }

@@ -54,14 +54,15 @@ events! {
     RowQuarantined "VOM-SRC-005" WARN "rows could not be mapped and went to quarantine" "look them up in vomsis.quarantine by connection and entity; the reason stands in the line";
     BackfillProgress "VOM-SRC-006" INFO "the backfill of a stream goes on" "nothing; it resumes by itself after a restart";
     BackfillDone "VOM-SRC-007" INFO "the backfill of a stream is done" "nothing";
-    EntityAppeared "VOM-SRC-008" INFO "new accounts or terminals are polled from now on" "nothing";
-    EntityClosed "VOM-SRC-009" INFO "an account or terminal is no longer listed; it is read to its end" "nothing";
+    EntityAppeared "VOM-SRC-008" INFO "new or reopened accounts or terminals are polled from now on" "nothing";
+    EntityClosed "VOM-SRC-009" INFO "an account or terminal is no longer listed; it is read to its end" "nothing; it is polled again once it is listed again";
     DatesRequired "VOM-SRC-010" WARN "the API wants dates beside lastId; both are sent from now on" "nothing";
     RowsLimited "VOM-SRC-012" WARN "the API limits the rows of an answer; smaller windows are read" "nothing; no row is lost";
     PollerBroke "VOM-SRC-013" ERROR "a poller broke off: a mistake of this program" "report the line; restart the process, its state is committed";
     EntityNotListed "VOM-SRC-014" WARN "a configured account or terminal is not listed by the API" "check the id in accounts or terminals";
     NotEncodable "VOM-SRC-015" ERROR "a row could not be encoded: a mistake of this program" "report the line; the cursor has not moved";
     UnknownFields "VOM-SRC-016" INFO "the API sent fields that the model does not know" "nothing; extras: true carries them in meta.extras";
+    RowsContradict "VOM-SRC-017" WARN "an id stood in one answer with several contents; the last one counts" "tell the API's operator; nothing else is lost";
     ApiNotConfigured "VOM-API-001" ERROR "a call needs an API that the connection does not have" "add the section that the line names to the connection";
     ApiSetup "VOM-API-002" ERROR "the HTTP client cannot be made from the configuration" "check the setting that the line names";
     ApiSecretUnreadable "VOM-API-003" ERROR "a secret file cannot be used" "check the path in the line, its owner, mode and content; it is read again at once when it changes";

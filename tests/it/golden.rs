@@ -14,7 +14,10 @@ use vomsis_connect::{
         time::Timestamp,
         vocabulary::Source,
     },
-    mapping::{HASH_RULE, Mapped, PrivacyRules, RowContext, content_hash, event_id, map_row},
+    mapping::{
+        HASH_RULE, Mapped, PrivacyRules, RowContext, content_hash, event_id,
+        map_mentioned_customer, map_row,
+    },
 };
 
 use crate::avro::round_trip;
@@ -60,11 +63,22 @@ fn event(stream: Stream, json: &str) -> serde_json::Value {
     serde_json::json!({
         "event": round_trip(&schema, &mapped.record),
         "beside": beside(&mapped),
-        "customer": mapped.customer.as_deref().map(|customer| {
-            let schema = Schema::parse_str(RecordSchema::of(Stream::Customers).json).unwrap();
-            round_trip(&schema, customer)
-        }),
+        "customer": mentioned_customer(stream, json),
     })
+}
+
+/// The customer inside a payment, as the customers' topic shows it where their list does not.
+fn mentioned_customer(stream: Stream, json: &str) -> Option<serde_json::Value> {
+    #[derive(serde::Deserialize)]
+    struct Payment<'a> {
+        #[serde(borrow)]
+        musteri: &'a serde_json::value::RawValue,
+    }
+    let payment: Payment<'_> = serde_json::from_str(json).ok()?;
+    let mut mapped = map_mentioned_customer(payment.musteri.get(), &context(stream)).unwrap();
+    mapped.record.meta_mut().warnings = mapped.warnings;
+    let schema = Schema::parse_str(RecordSchema::of(Stream::Customers).json).unwrap();
+    Some(round_trip(&schema, &mapped.record))
 }
 
 fn beside(mapped: &Mapped<'_>) -> serde_json::Value {

@@ -12,6 +12,8 @@ mod cli;
 #[cfg(test)]
 mod components;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod feed;

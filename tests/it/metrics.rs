@@ -246,6 +246,12 @@ fn assert_counted(run: &Run, scrape: &Scrape) {
     let bank = streams.filter(|stream| stream["stream"] == "bank_transactions");
     let shown: u64 = bank.map(|stream| stream["rows_24h"].as_u64().unwrap()).sum();
     assert_eq!(usize::try_from(shown).unwrap(), rows);
+    for stream in status["streams"].as_array().unwrap() {
+        let since = stream["rows_24h_since"].as_str().unwrap();
+        let since = chrono::DateTime::parse_from_rfc3339(since).unwrap().timestamp() as f64;
+        let started = scrape.value("process_start_time_seconds", &[]);
+        assert!((started - 1.0..=now() + 1.0).contains(&since), "{stream}");
+    }
 }
 
 fn assert_machinery(scrape: &Scrape) {

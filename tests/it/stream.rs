@@ -6,6 +6,7 @@
 
 pub(crate) mod checker;
 mod churn;
+mod deletions;
 mod killed;
 mod lost_reply;
 mod once;

@@ -98,19 +98,6 @@ fn a_list_row_is_keyed_by_its_reference() {
 }
 
 #[test]
-fn the_customer_inside_a_payment_is_partial_and_never_spoils_it() {
-    let json = list_json(&json!({"musteri": {"id": 1, "unvan": "Örnek", "vergi_no": ""}}));
-    let mapped = map(Stream::VirtualPosTransactions, &json);
-    let Some(Content::Customer(customer)) = mapped.customer.as_deref() else { panic!() };
-    assert!(customer.partial);
-    assert_eq!((customer.customer_id, customer.title.as_deref()), (1, Some("Örnek")));
-    for spoiled in [json!({"unvan": "x"}), json!([]), Value::Null] {
-        let json = list_json(&json!({"musteri": spoiled}));
-        assert!(map(Stream::VirtualPosTransactions, &json).customer.is_none());
-    }
-}
-
-#[test]
 fn instalment_options_read_in_both_shapes_and_have_one_key_each() {
     for (row, key, rate) in [
         (
@@ -253,5 +240,20 @@ proptest! {
         prop_assert_eq!(bank(&mapped).booked_at, Some(expected));
         prop_assert_eq!(warned(&mapped), warning);
         prop_assert_eq!(mapped.day.unwrap().to_date(), local.date());
+    }
+}
+
+#[test]
+fn a_day_written_with_an_offset_is_the_sources_own_day() {
+    for (text, day) in [
+        ("2022-12-28T00:00:00", "2022-12-28"),
+        ("2022-12-27T21:00:00Z", "2022-12-28"),
+        ("2022-12-28T00:00:00+03:00", "2022-12-28"),
+        ("2022-12-28T23:30:00+00:00", "2022-12-29"),
+    ] {
+        let json = tos_json(&json!({"PaymentDate": text}));
+        let mapped = map(Stream::TosPayments, &json);
+        assert_eq!(tos(&mapped).payment_date.unwrap().to_date().to_string(), day, "{text}");
+        assert_eq!(mapped.window_days[0], mapped.day);
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         time::{Day, Timestamp},
     },
     poll::{
+        absence::Span,
         digest::{Reason, Refusal},
         entity::{Advance, Failure, Reading},
         plan::Window,
@@ -129,7 +130,7 @@ async fn a_row_is_gone_after_two_complete_reads_without_it_and_not_after_one() {
     let stage = Stage::new().await;
     let entity = known(&stage).await;
     let days = Window { from: today().plus(-1), to: today() };
-    let at = |seconds: i64| Timestamp(now().0 + seconds * 1000);
+    let at = |seconds: i64| Span::at(Timestamp(now().0 + seconds * 1000));
     let (none, all) = (HashSet::new(), HashSet::from([SourceId::Number(7)]));
     // missing, there again, missing: that is once in a row
     for (second, (present, gone)) in [(&none, 0), (&all, 0), (&none, 0)].into_iter().enumerate() {
@@ -144,4 +145,51 @@ async fn a_row_is_gone_after_two_complete_reads_without_it_and_not_after_one() {
     assert_eq!(entity.take_absences(&none, days, at(6)).await.unwrap(), 1);
     assert_eq!(stage.kinds().last().unwrap(), "io.vomsis.v1.RowDeletion.deleted");
     assert_eq!(entity.take_absences(&none, days, at(7)).await.unwrap(), 0, "gone once");
+}
+
+#[tokio::test]
+async fn a_list_that_was_emptied_is_deleted_in_transactions_of_the_usual_size() {
+    let stage = Stage::new().await;
+    let entity = stage.entity(Stream::BankTransactions, "73", EntityState::default());
+    let count = group::ROWS_MAX + 1;
+    let texts: Vec<String> =
+        (1..=count).map(|id| row(id.try_into().unwrap(), &json!({}))).collect();
+    let answers = rows(&texts);
+    entity.take_in(&reading(&answers, Advance::Backfill(None))).await.unwrap();
+    let days = Window { from: today().plus(-1), to: today() };
+    let before = stage.commits();
+    let at = |seconds: i64| Span::at(Timestamp(now().0 + seconds * 1000));
+    assert_eq!(entity.take_absences(&HashSet::new(), days, at(1)).await.unwrap(), 0);
+    let gone = entity.take_absences(&HashSet::new(), days, at(2)).await.unwrap();
+    assert_eq!(gone, count as u64);
+    let committed = stage.committed.lock().unwrap();
+    let sizes: Vec<_> = committed[before..].iter().map(|batch| batch.events.len()).collect();
+    assert_eq!(sizes, [group::ROWS_MAX, 1]);
+}
+
+#[tokio::test]
+async fn the_next_poll_of_a_failing_entity_lies_ahead_or_is_nobodys_to_say() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    let next = || stage.parts.shared.board.snapshot()[&entity.target.key].next_poll;
+    let refused = || {
+        let at = crate::api::At {
+            connection: entity.target.key.connection.clone(),
+            operation: "account_transactions",
+        };
+        Failure::Api(crate::api::Error::Timeout { at })
+    };
+    entity.report_next(Duration::ZERO);
+    let before = now();
+    entity.report_failure(&refused(), Some(Duration::from_secs(60)));
+    let shown = next().unwrap();
+    assert!(shown >= before.after(Duration::from_secs(60)), "{shown:?} after {before:?}");
+    entity.report_failure(&refused(), None);
+    assert_eq!(next(), None, "only a secret or a person brings the next one");
+    entity.report_next(Duration::from_secs(5));
+    entity.report_failure_by_feed(&refused());
+    assert_eq!(next(), None, "its own poller says when");
+    entity.report_next(Duration::from_secs(5));
+    entity.report_success(&entity.checkpoint(today()).await, today(), 0);
+    assert_eq!(next(), None, "whoever waits says until when");
 }

@@ -6,14 +6,22 @@ use crate::poll::snapshot::{Mentioned, Snapshot};
 const LIST: &str = "customers";
 
 fn snapshot(stage: &Stage) -> tokio::task::JoinHandle<()> {
-    let entity = stage.entity(Stream::Customers, EntityKey::WHOLE, EntityState::default());
+    snapshot_of(stage, Stream::Customers, &Mentioned::default())
+}
+
+fn snapshot_of(
+    stage: &Stage,
+    stream: Stream,
+    mentioned: &Mentioned,
+) -> tokio::task::JoinHandle<()> {
+    let entity = stage.entity(stream, EntityKey::WHOLE, EntityState::default());
     let snapshot = Snapshot {
         entity,
         api: stage.parts.api.clone(),
         poll_interval: Duration::from_millis(40),
         publish: true,
         discovered: None,
-        mentioned: Mentioned::default(),
+        mentioned: Arc::clone(mentioned),
         stop: stage.stop.clone(),
     };
     tokio::spawn(snapshot.run())
@@ -68,4 +76,47 @@ async fn an_answer_without_its_list_makes_nobody_disappear() {
     assert_eq!((stage.commits(), tombstones(&stage)), (1, 0));
     stage.stop.cancel();
     poller.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_that_fails_by_anothers_call_says_so() {
+    let stage = Stage::new().await;
+    stage.set_faults(&["ip_not_found:accounts"]);
+    let error_of = |stream: Stream| {
+        let standings = stage.parts.shared.board.snapshot();
+        let standing = standings.into_iter().find(|(key, _)| key.stream == stream);
+        standing.and_then(|(_, standing)| standing.last_error).map(|error| error.message)
+    };
+    let accounts = snapshot_of(&stage, Stream::Accounts, &Mentioned::default());
+    until("the address is refused", || error_of(Stream::Accounts).is_some()).await;
+    let banks = snapshot_of(&stage, Stream::Banks, &Mentioned::default());
+    until("the other list fails too", || error_of(Stream::Banks).is_some()).await;
+    let (own, others) = (error_of(Stream::Accounts).unwrap(), error_of(Stream::Banks).unwrap());
+    assert!(own.starts_with("connection acme: accounts: this IP address"), "{own}");
+    assert!(others.starts_with("not asked, another call found access refused"), "{others}");
+    assert!(others.ends_with(&own), "the call that failed is named: {others}");
+    stage.stop.cancel();
+    for poller in [accounts, banks] {
+        poller.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_gone_before_the_payments_have_said_whom_they_mention() {
+    let stage = Stage::new().await;
+    let one = stage.simulator.ledger().add_entity(Stream::Customers, fields(serde_json::json!({})));
+    let mentioned = Mentioned::default();
+    mentioned.lock().unwrap().awaited = true;
+    let poller = snapshot_of(&stage, Stream::Customers, &mentioned);
+    until("the list is published", || stage.commits() == 1).await;
+    stage.simulator.ledger().delete_entity(Stream::Customers, one.unwrap()).unwrap();
+    let reads = good_reads(&stage);
+    until("it is read again and again", || good_reads(&stage) > reads + 3).await;
+    assert_eq!(tombstones(&stage), 0);
+    let payments = snapshot_of(&stage, Stream::VirtualPosTransactions, &mentioned);
+    until("it is gone", || tombstones(&stage) == 1).await;
+    stage.stop.cancel();
+    for poller in [poller, payments] {
+        poller.await.unwrap();
+    }
 }

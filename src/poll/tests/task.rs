@@ -1,12 +1,13 @@
 //! The poller of one account: what a failure moves, and what is asked next.
 
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::*;
 use crate::{
     config::model::DateType,
     poll::{
+        board::Phase,
         feed::Served,
         fetch::{Fetcher, Origin},
         plan::Schedule,
@@ -19,7 +20,16 @@ const ACCOUNT: i64 = 73;
 const ROWS: &str = "account_transactions";
 
 fn follow(stage: &Stage, entity: &Arc<Entity>) -> JoinHandle<()> {
-    let origin = Origin::Account { id: ACCOUNT, date_type: DateType::SystemDate };
+    follow_while(stage, entity, watch::channel(true).1)
+}
+
+fn follow_while(
+    stage: &Stage,
+    entity: &Arc<Entity>,
+    open: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let id = entity.target.key.entity.parse().unwrap();
+    let origin = Origin::Account { id, date_type: DateType::SystemDate };
     let follow = Follow {
         entity: Arc::clone(entity),
         schedule: Schedule {
@@ -34,7 +44,7 @@ fn follow(stage: &Stage, entity: &Arc<Entity>) -> JoinHandle<()> {
         api: stage.parts.api.clone(),
         fetcher: Fetcher::new(stage.parts.api.clone(), origin),
         served: Served::default(),
-        closing: CancellationToken::new(),
+        open,
         stop: stage.stop.clone(),
     };
     tokio::spawn(follow.run())
@@ -101,4 +111,36 @@ async fn a_poller_whose_shard_is_gone_ends() {
     let poller = follow(&stage, &account(&stage));
     tokio::time::timeout(DEADLINE, poller).await.unwrap().unwrap();
     assert_eq!(stage.commits(), 1);
+}
+
+#[tokio::test]
+async fn an_account_that_opens_again_is_polled_again_and_nothing_of_it_comes_twice() {
+    let stage = Stage::new().await;
+    add_row(&stage);
+    let entity = account(&stage);
+    let (open, opened) = watch::channel(true);
+    let poller = follow_while(&stage, &entity, opened);
+    let phase = || stage.parts.shared.board.snapshot()[&entity.target.key].phase;
+    until("its row is published", || stage.kinds().len() == 1).await;
+
+    open.send_replace(false);
+    until("it is read to its end", || phase() == Phase::Stopped).await;
+    let of = |id: i64| {
+        let path = format!("/accounts/{id}/");
+        stage.asked(ROWS).iter().filter(|request| request.target.contains(&path)).count()
+    };
+    let asked = of(ACCOUNT);
+    add_row(&stage);
+    let other = stage.entity(Stream::BankTransactions, "74", EntityState::default());
+    let other = follow(&stage, &other);
+    until("another account is polled often", || of(74) > 6).await;
+    assert_eq!((of(ACCOUNT), stage.kinds().len()), (asked, 1), "it is left alone");
+
+    open.send_replace(true);
+    until("what came meanwhile is published", || stage.kinds().len() == 2).await;
+    until("it is polled as before", || phase() == Phase::Running).await;
+    stage.stop.cancel();
+    other.await.unwrap();
+    poller.await.unwrap();
+    assert_eq!(stage.kinds().len(), 2, "both rows once");
 }

@@ -30,6 +30,12 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
   the source may say more, `_raw` beside it keeps its word.
 - Reference topics are compacted: the latest value of a key counts, an empty value means that the entity is
   gone.
+- `RowDeletion` says which reads prove it. A read counts as complete when every window of it was answered;
+  `last_seen_at` is null where the process never saw the row, and both counts begin anew with a restart.
+- Known and left out: the `account` and `bank` inside a movement and the `bank` inside an account (rows of
+  their own topics), `formatted_account_number` (the number once more), the colours of `status_detail`,
+  `bayi` and `tahsilat` of a payment, and `related`, `invoices` and `invoiceInformation` of a customer (no
+  document says what stands in them). They are no `unknown` fields, and `extras` does not carry them.
 - `<prefix>.internal.*` are the connector's own; their bytes may change with any version.
 
 `vomsis` stands for `kafka.topic_prefix`. This page is made from the program and from `schemas/`;
