@@ -12,7 +12,8 @@
 //!
 //! None of these reads a clock or waits: they are given `now` and answer with times. The shell acts:
 //!
-//! - `ownership`, `lock`, `owner`: which replica runs the sink, its lock and journal, its life
+//! - `ownership`, `owner`, `term`: which replica runs the sink, its life, one term of it
+//! - `lock`, `memory`: the lock, and what the journal tells whoever takes it
 //! - `reporter`: how far commands are taken and the journal is written, for the group
 //! - `intake`, `lag`, `clerk`: records from the topic, how many wait there, commands into the journal
 //! - `dispatch`, `turn`: whose turn it is, and one turn from look to result
@@ -36,6 +37,7 @@ pub mod lag;
 pub mod ledger;
 pub mod lock;
 pub mod look;
+pub mod memory;
 pub mod operator;
 pub mod owner;
 pub mod ownership;
@@ -47,6 +49,7 @@ pub mod result;
 pub mod retention;
 pub mod stop_file;
 pub mod tally;
+pub mod term;
 mod text;
 pub mod turn;
 pub mod waiting;
