@@ -25,6 +25,7 @@ use super::{
     desk::{Desk, Failure, announce, now},
     intake::{Batches, Raw},
     journal::{Arrival, Entry},
+    lag::Lag,
     ledger::{JournalRecord, Refused, Write},
     payload,
     reporter::Reporter,
@@ -44,6 +45,7 @@ pub struct Clerk {
     registry: Registry,
     archive: Arc<Archive>,
     reporter: Arc<Reporter>,
+    lag: Lag,
     commands_topic: String,
     rejected_topic: String,
     schemas: HashMap<u32, Schema>,
@@ -65,6 +67,7 @@ impl Clerk {
         registry: Registry,
         archive: Archive,
         reporter: Arc<Reporter>,
+        lag: Lag,
         topic: impl Fn(&str) -> String,
     ) -> Self {
         Self {
@@ -72,6 +75,7 @@ impl Clerk {
             registry,
             archive: Arc::new(archive),
             reporter,
+            lag,
             commands_topic: topic(topics::COMMANDS),
             rejected_topic: topic(topics::REJECTED_COMMANDS),
             schemas: HashMap::new(),
@@ -93,20 +97,37 @@ impl Clerk {
                 () = stop.cancelled() => break,
                 batch = batches.recv() => batch.ok_or(Failure::IntakeEnded)?,
             };
-            let Some(intakes) = self.decode(&batch).await else { break };
-            failpoints::reach(Point::CommandRead);
-            self.take_in(&batch, intakes).await?;
+            if !self.take_all(&batch).await? {
+                break;
+            }
         }
         Ok(())
     }
 
-    /// Decodes a batch; waits for a registry that does not answer. Nothing: the ownership ended.
-    async fn decode(&mut self, batch: &[Raw]) -> Option<Vec<Intake>> {
+    /// Takes a batch in; what stands before a schema that the registry has yet to tell does not wait
+    /// for it. Says whether the ownership goes on.
+    async fn take_all(&mut self, batch: &[Raw]) -> Result<bool, Failure> {
+        let mut taken = 0;
         let mut intakes = Vec::with_capacity(batch.len());
-        for raw in batch {
-            intakes.push(self.decode_one(raw).await?);
+        for (at, raw) in batch.iter().enumerate() {
+            if !self.knows_schema_of(raw) && at > taken {
+                let before = batch.get(taken..at).unwrap_or_default();
+                self.take_in(before, std::mem::take(&mut intakes)).await?;
+                taken = at;
+            }
+            match self.decode_one(raw).await {
+                Some(intake) => intakes.push(intake),
+                None => return Ok(false),
+            }
         }
-        Some(intakes)
+        failpoints::reach(Point::CommandRead);
+        self.take_in(batch.get(taken..).unwrap_or_default(), intakes).await?;
+        Ok(true)
+    }
+
+    fn knows_schema_of(&self, raw: &Raw) -> bool {
+        let id = raw.value.as_deref().and_then(split).map(|(id, _)| id);
+        id.is_none_or(|id| self.schemas.contains_key(&id))
     }
 
     async fn decode_one(&mut self, raw: &Raw) -> Option<Intake> {
@@ -170,6 +191,7 @@ impl Clerk {
         take.fresh.iter().for_each(|(entry, _)| announce(entry));
         self.desk.take_over(take.fresh);
         self.tell_progress(batch);
+        batch.iter().for_each(|raw| self.lag.hold(raw.partition, -1));
         Ok(())
     }
 

@@ -41,7 +41,8 @@ impl Office {
         });
         let mut sums = brakes(NO_LIMITS);
         open.iter().for_each(|entry| sums.add(entry));
-        let (desk, arrived) = Desk::new(fixed(&metrics), publisher, open.iter().cloned(), sums);
+        let (desk, arrived) =
+            Desk::new(fixed(&metrics), publisher, open.iter().cloned(), sums, Rivals::default());
         Self { desk: Arc::new(desk), metrics, written, arrived }
     }
 

@@ -15,6 +15,7 @@ use super::{
     },
     ledger::Stories,
     retention::is_forgettable,
+    rivals::Rivals,
 };
 
 /// What the journal tells, all partitions together.
@@ -24,6 +25,8 @@ pub struct Journal {
     pub open: HashMap<CommandKey, Entry>,
     /// What the finished ones add to the caps of yesterday and today.
     pub finished: Brakes,
+    /// The finished ones that may explain a change of their payment.
+    pub rivals: Rivals,
     /// Where the finished ones lie.
     pub stories: Stories,
     /// The newest owner.
@@ -75,6 +78,7 @@ impl Journal {
     fn forget(&mut self, key: &CommandKey) {
         self.open.remove(key);
         self.stories.remove(key);
+        self.rivals.forget(key);
         self.forgettable.remove(key);
     }
 
@@ -86,6 +90,7 @@ impl Journal {
             return;
         }
         self.open.remove(&key);
+        self.rivals.moved(&entry);
         let is_new = self.stories.insert(&key, place);
         let yesterday = now.local_day().plus(-1);
         // Nothing follows a finished story: should it be there twice, it still counts once.

@@ -5,7 +5,7 @@
 //!
 //! - `payload`, `command`, `admission`: bytes of a record to a valid command, or why not
 //! - `journal`: the story of one command as a list of events, and the one function that folds it
-//! - `plan`, `look`, `doubt`, `brakes`, `answer`: what comes next, and what an answer means
+//! - `plan`, `look`, `doubt`, `rivals`, `brakes`, `answer`: what comes next, and what an answer means
 //! - `result`: the event that tells what became of a command
 //! - `queue`: one command of a reference at a time; `waiting`: how many wait, and since when
 //! - `finished`, `retention`: what need not stay in memory, and in the journal
@@ -47,6 +47,7 @@ pub mod queue;
 pub mod reporter;
 pub mod result;
 pub mod retention;
+pub mod rivals;
 pub mod stop_file;
 pub mod tally;
 pub mod term;

@@ -176,7 +176,8 @@ impl Work {
             stop: ended.clone(),
         };
         let open: Vec<_> = journal.open.into_values().collect();
-        let (desk, arrived) = Desk::new(fixed, publisher, open.iter().cloned(), brakes);
+        let (desk, arrived) =
+            Desk::new(fixed, publisher, open.iter().cloned(), brakes, journal.rivals);
         let desk = Arc::new(desk);
         let operator = Arc::new(Operator {
             desk: Arc::clone(&desk),
@@ -186,7 +187,7 @@ impl Work {
         let records = operator::follow(&parts.kafka, read_to, ended.clone())
             .map_err(|error| Refusal::passing(&error))?;
         let metrics = Arc::clone(parts.tally.metrics());
-        let batches = intake::start(&parts.kafka, taken, metrics, ended.clone())
+        let (batches, lag) = intake::start(&parts.kafka, taken, metrics, ended.clone())
             .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;
         let archive = Archive::open(&parts.kafka).map_err(|error| Refusal::passing(&error))?;
         let reporter = Reporter::new(index, member.progress.clone(), taken);
@@ -196,6 +197,7 @@ impl Work {
             Registry::new(&parts.schema_registry),
             archive,
             Arc::clone(&reporter),
+            lag,
             |suffix| parts.kafka.topic(suffix),
         );
         let dispatcher = Dispatcher::new(desk, &open, &seen);

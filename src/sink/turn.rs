@@ -186,7 +186,7 @@ async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> 
         }
     };
     failpoints::reach(Point::DoubtLooked);
-    match answer_doubt(entry, now(), &look, &desk.fixed.policy) {
+    match answer_doubt(entry, now(), &look, &desk.rivals(entry), &desk.fixed.policy) {
         Some(event) => Ok(Some(record(desk, entry, event).await?)),
         None => Ok(Some(entry.clone())),
     }

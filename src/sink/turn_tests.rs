@@ -20,6 +20,7 @@ use crate::{
             codec::{self, Record},
         },
         ledger::Write,
+        rivals::Rivals,
         tests::{NO_LIMITS, brakes, key_of, received_as, refund},
     },
     telemetry::metrics::Metrics,
@@ -51,7 +52,7 @@ impl Till {
         let entry = received_as(key_of("REF-1", 1), order);
         let key = entry.key().clone();
         let (publisher, mut inbox) = group::channel::<Write>();
-        let (desk, _) = Desk::new(fixed, publisher, [entry], brakes(NO_LIMITS));
+        let (desk, _) = Desk::new(fixed, publisher, [entry], brakes(NO_LIMITS), Rivals::default());
         let desk = Arc::new(desk);
         // Not an owner of the desk: the journal ends with it.
         let watched = Arc::downgrade(&desk);
