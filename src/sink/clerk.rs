@@ -34,6 +34,9 @@ use super::{
 
 /// Open commands at which no more are read: the topic keeps them as well.
 const OPEN_MAX: usize = 20_000;
+/// Key, value and headers of a record that is passed on to the rejected ones; a broker takes 1,048,588
+/// with its own overhead, and one record that it does not take would hold up all payments.
+const REFUSED_BYTES_MAX: usize = 1_040_000;
 const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 const CROWDED_PAUSE: Duration = Duration::from_millis(200);
@@ -299,7 +302,7 @@ impl Clerk {
             ("vomsis_source_partition", raw.partition.to_string()),
             ("vomsis_source_offset", raw.offset.to_string()),
         ];
-        Refused { key: raw.key.clone(), value: raw.value.clone(), headers }
+        within_limit(Refused { key: raw.key.clone(), value: raw.value.clone(), headers })
     }
 
     fn count(&self, refusals: &[&'static str], duplicates: &[CommandType]) {
@@ -321,5 +324,52 @@ impl Clerk {
         for (partition, next) in next {
             self.reporter.taken(partition, next);
         }
+    }
+}
+
+/// The record as it came, or without what no broker would take together with the headers.
+fn within_limit(mut refused: Refused) -> Refused {
+    let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+    let headers: usize = refused.headers.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let (key, value) = (len(&refused.key), len(&refused.value));
+    if headers + key + value <= REFUSED_BYTES_MAX {
+        return refused;
+    }
+    let left_out = if headers + key <= REFUSED_BYTES_MAX {
+        format!("its value of {value} bytes is")
+    } else {
+        refused.key = None;
+        format!("its key of {key} and its value of {value} bytes are")
+    };
+    refused.value = None;
+    for (name, detail) in &mut refused.headers {
+        if *name == "vomsis_detail" {
+            detail
+                .push_str(&format!("; {left_out} too large to stand here, see where it came from"));
+        }
+    }
+    refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(key: usize, value: usize) -> Refused {
+        let headers = vec![("vomsis_reason", "UNDECODABLE".into()), ("vomsis_detail", "x".into())];
+        within_limit(Refused { key: Some(vec![0; key]), value: Some(vec![0; value]), headers })
+    }
+
+    #[test]
+    fn what_no_broker_takes_is_left_out_and_the_rest_is_as_it_came() {
+        let kept = refused(3, 999_999);
+        assert_eq!((kept.key.unwrap().len(), kept.value.unwrap().len()), (3, 999_999));
+        assert_eq!(kept.headers[1].1, "x");
+        let cut = refused(3, REFUSED_BYTES_MAX);
+        assert_eq!((cut.key.unwrap().len(), cut.value), (3, None));
+        assert!(cut.headers[1].1.contains("its value of 1040000 bytes is too large"));
+        let cut = refused(REFUSED_BYTES_MAX, 3);
+        assert_eq!((cut.key, cut.value), (None, None));
+        assert!(cut.headers[1].1.contains("its key of 1040000 and its value of 3 bytes are too"));
     }
 }

@@ -90,7 +90,7 @@ impl Journal {
             return;
         }
         self.open.remove(&key);
-        self.rivals.moved(&entry);
+        self.rivals.restore(&entry, now);
         let is_new = self.stories.insert(&key, place);
         let yesterday = now.local_day().plus(-1);
         // Nothing follows a finished story: should it be there twice, it still counts once.
