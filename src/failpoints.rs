@@ -177,12 +177,25 @@ mod armed {
         }
     }
 
-    /// Returns when somebody has continued the process.
+    /// Stops a process and ends when it is seen to stand still. `kill` alone ends before: the kernel
+    /// hands the signal to any thread, and until that one runs the others go on; one of them might
+    /// send what the test says was never sent.
+    const STOP_AND_SEE: &str = r#"
+        kill -STOP "$1" || exit
+        rounds=0
+        until grep -q '^State:[[:space:]]*T' "/proc/$1/status"; do
+            rounds=$((rounds + 1))
+            [ "$rounds" -lt 1000 ] || exit
+            sleep 0.01
+        done"#;
+
+    /// Returns when somebody has continued the process: while its child has not ended, this thread
+    /// waits for it, and once the process is seen to stand still none of its threads runs.
     fn stand_still() {
         let pid = process::id().to_string();
-        let sent = Command::new("kill").args(["-STOP", &pid]).status();
+        let sent = Command::new("sh").args(["-c", STOP_AND_SEE, "stop", &pid]).status();
         if !sent.is_ok_and(|status| status.success()) {
-            eprintln!("kill -STOP does not work here");
+            eprintln!("kill -STOP does not work here, or the process was continued too early");
             abort();
         }
     }

@@ -64,8 +64,15 @@ public final class SubmitRefund {
         // The key must be exactly this: commands of one payment stay in order.
         String key = connection + "/" + reference;
 
+        // What is not known to have arrived within a minute is sent again under the same id.
         Map<String, Object> settings =
-                Map.of("bootstrap.servers", bootstrap, "acks", "all", "enable.idempotence", true);
+                Map.of(
+                        "bootstrap.servers", bootstrap,
+                        "acks", "all",
+                        "enable.idempotence", true,
+                        "max.block.ms", 30_000,
+                        "request.timeout.ms", 10_000,
+                        "delivery.timeout.ms", 30_000);
         try (KafkaProducer<String, byte[]> producer =
                 new KafkaProducer<>(settings, new StringSerializer(), new ByteArraySerializer())) {
             producer.send(new ProducerRecord<>(TOPIC, key, value)).get();

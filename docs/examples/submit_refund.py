@@ -39,9 +39,10 @@ def main(bootstrap: str, registry: str, connection: str, reference: str, amount:
         "requested_at": now,
         "expires_at": now + timedelta(minutes=15),
     }
-    # The schema is the connector's to register: a producer only looks it up.
+    # The schema is the connector's to register: a producer only looks it up. Without a timeout it
+    # would wait for a registry that does not answer for ever.
     serialize = AvroSerializer(
-        SchemaRegistryClient({"url": registry}),
+        SchemaRegistryClient({"url": registry, "timeout": 10}),
         conf={"auto.register.schemas": False, "use.latest.version": True},
     )
     value = serialize(command, SerializationContext(TOPIC, MessageField.VALUE))

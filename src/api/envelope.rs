@@ -159,16 +159,44 @@ pub(crate) fn read_rows(body: &str, shape: Shape) -> Result<Found, Fault> {
 }
 
 /// Finds the one object of an answer that describes one thing; an empty list is none.
-pub(crate) fn read_single<'a>(
-    body: &'a str,
-    keys: &'static [&'static str],
-) -> Result<Option<&'a str>, Fault> {
+pub(crate) fn read_single<'a>(body: &'a str, keys: &[&str]) -> Result<Option<&'a str>, Fault> {
     let rows = read_list(body, keys)?;
     match rows.as_slice() {
         [] => Ok(None),
         [row] => Ok(Some(row.get())),
         more => Err(Fault::Protocol(format!("one object expected, {} found", more.len()))),
     }
+}
+
+/// The same for a call about one thing that may not exist: a `null` where it should be is none too.
+pub(crate) fn read_single_or_null<'a>(body: &'a str, key: &str) -> Result<Option<&'a str>, Fault> {
+    let fields = parse_fields(parse_body(body)?.get());
+    let is_null = |fields: &Fields<'_>| fields.get(key).is_some_and(|value| value.get() == "null");
+    match fields.filter(is_null) {
+        Some(fields) => check_success(&fields).map(|()| None),
+        None => read_single(body, &[key]),
+    }
+}
+
+/// Whether a refusal to look a payment up means that there is none, in the API's two languages: a
+/// customer or a page that is not found says nothing about the payment.
+pub(crate) fn says_no_payment(message: &str) -> bool {
+    // Also what is left of a capital dotted letter.
+    let message = message.to_lowercase().replace('\u{307}', "");
+    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    has(&["bulunamad", "bulunmuyor", "bulunmamakta", "not found", "no such"])
+        && has(&[
+            "işlem",
+            "islem",
+            "referans",
+            "ödeme",
+            "odeme",
+            "kayıt",
+            "kayit",
+            "transaction",
+            "reference",
+            "payment",
+        ])
 }
 
 /// Whether the answer to a token request is a success; the token itself is read elsewhere.

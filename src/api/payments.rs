@@ -8,6 +8,7 @@ mod lists;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use self::lists::{Listing, Lists};
@@ -228,7 +229,8 @@ impl Ready {
         match outcome {
             Ok(answer) => {
                 follow_up(&caller, &access, &token, &answer);
-                Sent::Answered { status: answer.status, body: answer.body, at: answer.fetched_at }
+                let body = without_token(answer.body, &token);
+                Sent::Answered { status: answer.status, body, at: answer.fetched_at }
             }
             Err(OnceFault::NotSent(detail)) => Sent::NotSent { detail },
             Err(OnceFault::Unknown(detail)) => Sent::Unknown { detail },
@@ -238,6 +240,13 @@ impl Ready {
 
 fn not_sent(detail: impl Into<String>) -> Sent {
     Sent::NotSent { detail: detail.into() }
+}
+
+/// What the API says goes into the journal and the results; an answer that repeats the request must
+/// not carry its token there.
+fn without_token(body: String, token: &Token) -> String {
+    let token = token.value.expose_secret();
+    if token.is_empty() || !body.contains(token) { body } else { body.replace(token, "***") }
 }
 
 /// What an answer means for the calls after it.

@@ -151,6 +151,19 @@ pub fn read_committed(
     kafka: &Kafka,
     stretch: &Stretch,
     deadline: Duration,
+    each: impl FnMut(i64, &[u8], Option<&[u8]>) -> Result<ControlFlow<()>, String>,
+) -> Result<(), Error> {
+    read_committed_while(kafka, stretch, deadline, || true, each)
+}
+
+/// As [`read_committed`], but ends early, and without an error, once it `is_wanted` no more, also
+/// while it waits for another producer's open transaction: what was read is the whole only where it
+/// is wanted still.
+pub fn read_committed_while(
+    kafka: &Kafka,
+    stretch: &Stretch,
+    deadline: Duration,
+    is_wanted: impl Fn() -> bool,
     mut each: impl FnMut(i64, &[u8], Option<&[u8]>) -> Result<ControlFlow<()>, String>,
 ) -> Result<(), Error> {
     if stretch.from >= stretch.end {
@@ -173,7 +186,7 @@ pub fn read_committed(
     consumer.assign(&assignment).map_err(failed)?;
     let started = Instant::now();
     let mut reached = stretch.from;
-    loop {
+    while is_wanted() {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 reached = message.offset() + 1;
@@ -211,6 +224,7 @@ pub fn read_committed(
             });
         }
     }
+    Ok(())
 }
 
 fn position(consumer: &BaseConsumer<Logging>, stretch: &Stretch) -> Result<i64, KafkaError> {

@@ -108,6 +108,8 @@ const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
             ("queue.buffering.max.kbytes", "65536"),
             ("queue.buffering.max.messages", "100000"),
             ("batch.size", "1000000"),
+            // As much as a broker takes: a refused command is passed on with headers that it came without.
+            ("message.max.bytes", "1048588"),
         ],
         // What is fetched ahead stays resident after a restore: threads come and go, the
         // allocator keeps what they had. So little is full at once, and a full queue would pause

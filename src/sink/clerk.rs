@@ -25,6 +25,7 @@ use super::{
     desk::{Desk, Failure, announce, now},
     intake::{Batches, Raw},
     journal::{Arrival, Entry},
+    lag::Lag,
     ledger::{JournalRecord, Refused, Write},
     payload,
     reporter::Reporter,
@@ -33,6 +34,9 @@ use super::{
 
 /// Open commands at which no more are read: the topic keeps them as well.
 const OPEN_MAX: usize = 20_000;
+/// Key, value and headers of a record that is passed on to the rejected ones; a broker takes 1,048,588
+/// with its own overhead, and one record that it does not take would hold up all payments.
+const REFUSED_BYTES_MAX: usize = 1_040_000;
 const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 const CROWDED_PAUSE: Duration = Duration::from_millis(200);
@@ -44,6 +48,7 @@ pub struct Clerk {
     registry: Registry,
     archive: Arc<Archive>,
     reporter: Arc<Reporter>,
+    lag: Lag,
     commands_topic: String,
     rejected_topic: String,
     schemas: HashMap<u32, Schema>,
@@ -65,6 +70,7 @@ impl Clerk {
         registry: Registry,
         archive: Archive,
         reporter: Arc<Reporter>,
+        lag: Lag,
         topic: impl Fn(&str) -> String,
     ) -> Self {
         Self {
@@ -72,6 +78,7 @@ impl Clerk {
             registry,
             archive: Arc::new(archive),
             reporter,
+            lag,
             commands_topic: topic(topics::COMMANDS),
             rejected_topic: topic(topics::REJECTED_COMMANDS),
             schemas: HashMap::new(),
@@ -93,20 +100,37 @@ impl Clerk {
                 () = stop.cancelled() => break,
                 batch = batches.recv() => batch.ok_or(Failure::IntakeEnded)?,
             };
-            let Some(intakes) = self.decode(&batch).await else { break };
-            failpoints::reach(Point::CommandRead);
-            self.take_in(&batch, intakes).await?;
+            if !self.take_all(&batch).await? {
+                break;
+            }
         }
         Ok(())
     }
 
-    /// Decodes a batch; waits for a registry that does not answer. Nothing: the ownership ended.
-    async fn decode(&mut self, batch: &[Raw]) -> Option<Vec<Intake>> {
+    /// Takes a batch in; what stands before a schema that the registry has yet to tell does not wait
+    /// for it. Says whether the ownership goes on.
+    async fn take_all(&mut self, batch: &[Raw]) -> Result<bool, Failure> {
+        let mut taken = 0;
         let mut intakes = Vec::with_capacity(batch.len());
-        for raw in batch {
-            intakes.push(self.decode_one(raw).await?);
+        for (at, raw) in batch.iter().enumerate() {
+            if !self.knows_schema_of(raw) && at > taken {
+                let before = batch.get(taken..at).unwrap_or_default();
+                self.take_in(before, std::mem::take(&mut intakes)).await?;
+                taken = at;
+            }
+            match self.decode_one(raw).await {
+                Some(intake) => intakes.push(intake),
+                None => return Ok(false),
+            }
         }
-        Some(intakes)
+        failpoints::reach(Point::CommandRead);
+        self.take_in(batch.get(taken..).unwrap_or_default(), intakes).await?;
+        Ok(true)
+    }
+
+    fn knows_schema_of(&self, raw: &Raw) -> bool {
+        let id = raw.value.as_deref().and_then(split).map(|(id, _)| id);
+        id.is_none_or(|id| self.schemas.contains_key(&id))
     }
 
     async fn decode_one(&mut self, raw: &Raw) -> Option<Intake> {
@@ -170,6 +194,7 @@ impl Clerk {
         take.fresh.iter().for_each(|(entry, _)| announce(entry));
         self.desk.take_over(take.fresh);
         self.tell_progress(batch);
+        batch.iter().for_each(|raw| self.lag.hold(raw.partition, -1));
         Ok(())
     }
 
@@ -277,7 +302,7 @@ impl Clerk {
             ("vomsis_source_partition", raw.partition.to_string()),
             ("vomsis_source_offset", raw.offset.to_string()),
         ];
-        Refused { key: raw.key.clone(), value: raw.value.clone(), headers }
+        within_limit(Refused { key: raw.key.clone(), value: raw.value.clone(), headers })
     }
 
     fn count(&self, refusals: &[&'static str], duplicates: &[CommandType]) {
@@ -299,5 +324,52 @@ impl Clerk {
         for (partition, next) in next {
             self.reporter.taken(partition, next);
         }
+    }
+}
+
+/// The record as it came, or without what no broker would take together with the headers.
+fn within_limit(mut refused: Refused) -> Refused {
+    let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+    let headers: usize = refused.headers.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let (key, value) = (len(&refused.key), len(&refused.value));
+    if headers + key + value <= REFUSED_BYTES_MAX {
+        return refused;
+    }
+    let left_out = if headers + key <= REFUSED_BYTES_MAX {
+        format!("its value of {value} bytes is")
+    } else {
+        refused.key = None;
+        format!("its key of {key} and its value of {value} bytes are")
+    };
+    refused.value = None;
+    for (name, detail) in &mut refused.headers {
+        if *name == "vomsis_detail" {
+            detail
+                .push_str(&format!("; {left_out} too large to stand here, see where it came from"));
+        }
+    }
+    refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(key: usize, value: usize) -> Refused {
+        let headers = vec![("vomsis_reason", "UNDECODABLE".into()), ("vomsis_detail", "x".into())];
+        within_limit(Refused { key: Some(vec![0; key]), value: Some(vec![0; value]), headers })
+    }
+
+    #[test]
+    fn what_no_broker_takes_is_left_out_and_the_rest_is_as_it_came() {
+        let kept = refused(3, 999_999);
+        assert_eq!((kept.key.unwrap().len(), kept.value.unwrap().len()), (3, 999_999));
+        assert_eq!(kept.headers[1].1, "x");
+        let cut = refused(3, REFUSED_BYTES_MAX);
+        assert_eq!((cut.key.unwrap().len(), cut.value), (3, None));
+        assert!(cut.headers[1].1.contains("its value of 1040000 bytes is too large"));
+        let cut = refused(REFUSED_BYTES_MAX, 3);
+        assert_eq!((cut.key, cut.value), (None, None));
+        assert!(cut.headers[1].1.contains("its key of 1040000 and its value of 3 bytes are too"));
     }
 }

@@ -35,6 +35,7 @@ use super::{
     ledger::{Index, JournalRecord, Write},
     plan::{Failures, Policy, Situation, Step, next_step},
     result::{Publication, latest_result},
+    rivals::{Rival, Rivals},
     tally::Tally,
     waiting::Waiting,
 };
@@ -103,20 +104,23 @@ struct State {
     doubts: HashMap<CommandKey, (CommandType, Timestamp)>,
     waiting: Waiting,
     brakes: Brakes,
+    rivals: Rivals,
 }
 
 impl State {
-    fn new(open: HashMap<CommandKey, Open>, brakes: Brakes) -> Self {
+    fn new(open: HashMap<CommandKey, Open>, brakes: Brakes, mut rivals: Rivals) -> Self {
+        open.values().for_each(|open| rivals.moved(&open.entry));
         let entries = open.values().map(|open| &open.entry);
         let doubts = entries.filter_map(|entry| Some((entry.key().clone(), doubt(entry)?)));
         let doubts = doubts.collect();
         let waiting = Waiting::of(open.values().map(|open| &open.entry));
-        Self { doubts, waiting, open, brakes }
+        Self { doubts, waiting, open, brakes, rivals }
     }
 
     /// Takes a command's new standing over.
     fn put(&mut self, entry: &Entry, partition: i32) {
         let key = entry.key().clone();
+        self.rivals.moved(entry);
         self.waiting.moved(self.open.get(&key).map(|open| &open.entry), entry);
         match doubt(entry) {
             Some(doubt) => {
@@ -178,12 +182,14 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// With what the journal told: open commands with their partitions, and the brakes.
+    /// With what the journal told: open commands with their partitions, the brakes, and the rivals
+    /// among the finished ones.
     pub fn new(
         fixed: Fixed,
         journal: Publisher<Write>,
         open: impl IntoIterator<Item = Entry>,
         brakes: Brakes,
+        rivals: Rivals,
     ) -> (Self, mpsc::UnboundedReceiver<CommandKey>) {
         let (arrivals, arrived) = mpsc::unbounded_channel();
         let open = open.into_iter().map(|entry| {
@@ -191,7 +197,7 @@ impl Desk {
             let partition = entry.arrival().map_or(0, |arrival| arrival.partition);
             (entry.key().clone(), Open { entry, partition })
         });
-        let state = State::new(open.collect(), brakes);
+        let state = State::new(open.collect(), brakes, rivals);
         state.show(&fixed.tally);
         let state = Mutex::new(state);
         let (brakes_changed, _) = watch::channel(0);
@@ -222,6 +228,11 @@ impl Desk {
             state.brakes.reserve(entry.key(), order.kind);
         }
         step
+    }
+
+    /// Other commands that may have changed the payment since this one's look at it.
+    pub fn rivals(&self, entry: &Entry) -> Vec<Rival> {
+        self.state().rivals.of(entry)
     }
 
     /// Asks the brakes, as they are now.

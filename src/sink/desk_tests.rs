@@ -39,20 +39,10 @@ impl Office {
                 }
             }
         });
-        let fixed = Fixed {
-            epoch: 2,
-            policy: POLICY,
-            clients: HashMap::new(),
-            connections: BTreeMap::new(),
-            encoder: Arc::new(Encoder::new(&local_ids(), str::to_owned).unwrap()),
-            privacy: Arc::new(PrivacyRules::new(&Privacy::default(), None).unwrap()),
-            tally: Tally::new(Arc::clone(&metrics), &kafka()),
-            index: Arc::new(Index::new(Stories::default(), BTreeMap::new())),
-            stop: CancellationToken::new(),
-        };
         let mut sums = brakes(NO_LIMITS);
         open.iter().for_each(|entry| sums.add(entry));
-        let (desk, arrived) = Desk::new(fixed, publisher, open.iter().cloned(), sums);
+        let (desk, arrived) =
+            Desk::new(fixed(&metrics), publisher, open.iter().cloned(), sums, Rivals::default());
         Self { desk: Arc::new(desk), metrics, written, arrived }
     }
 
@@ -64,6 +54,21 @@ impl Office {
 
     fn counted(&self) -> u32 {
         self.desk.with_brakes(|brakes| brakes.doubts(&key_of("REF-1", 1).connection))
+    }
+}
+
+/// What never changes, without a connection.
+pub(in crate::sink) fn fixed(metrics: &Arc<Metrics>) -> Fixed {
+    Fixed {
+        epoch: 2,
+        policy: POLICY,
+        clients: HashMap::new(),
+        connections: BTreeMap::new(),
+        encoder: Arc::new(Encoder::new(&local_ids(), str::to_owned).unwrap()),
+        privacy: Arc::new(PrivacyRules::new(&Privacy::default(), None).unwrap()),
+        tally: Tally::new(Arc::clone(metrics), &kafka()),
+        index: Arc::new(Index::new(Stories::default(), BTreeMap::new())),
+        stop: CancellationToken::new(),
     }
 }
 

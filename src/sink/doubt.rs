@@ -1,8 +1,10 @@
 //! Whether a payment's state tells what became of a request whose answer is not known.
 
+use std::collections::BTreeSet;
+
 use crate::domain::{money::Money, payment::PaymentState, vocabulary::VirtualPosStatus};
 
-use super::command::Kind;
+use super::{command::Kind, rivals::Rival};
 
 /// What two looks at a payment say about the request between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +27,20 @@ pub enum Judgement {
 /// | CANCEL | Successful          | Cancelled           |                                  | Explained |
 /// | CANCEL | anything else       |                     |                                  | not       |
 ///
-/// An unchanged payment is not explained either: it may have been declined, or never asked.
-pub fn judge_doubt(kind: Kind, before: &PaymentState, after: &PaymentState) -> Judgement {
+/// An unchanged payment is not explained either: it may have been declined, or never asked. Nor is
+/// one whose change `rivals` explain without this command: a parked refund of the same amount may
+/// have been executed late.
+pub fn judge_doubt(
+    kind: Kind,
+    before: &PaymentState,
+    after: &PaymentState,
+    rivals: &[Rival],
+) -> Judgement {
     let explained = match kind {
         Kind::Refund { amount } => judge_refund(amount, before, after),
         Kind::Cancel => judge_cancel(before, after),
     };
+    let explained = explained.and_then(|()| no_rival_explains(kind, rivals));
     match explained {
         Ok(()) => Judgement::Explained,
         Err(why) => Judgement::NotExplained { why },
@@ -62,6 +72,42 @@ fn judge_cancel(before: &PaymentState, after: &PaymentState) -> Result<(), Strin
     } else {
         Err(format!("the payment was {was} and is {is}"))
     }
+}
+
+/// Rivals of one payment whose sums are looked at; more than these explain anything.
+const RIVALS_MAX: usize = 12;
+
+fn no_rival_explains(kind: Kind, rivals: &[Rival]) -> Result<(), String> {
+    let explained = match kind {
+        Kind::Cancel => rivals.iter().any(|rival| rival.kind == Kind::Cancel),
+        Kind::Refund { amount } => {
+            let amounts = rivals.iter().filter_map(|rival| match rival.kind {
+                Kind::Refund { amount } => Some(amount),
+                Kind::Cancel => None,
+            });
+            rivals.len() > RIVALS_MAX || is_a_sum_of(amount, amounts)
+        }
+    };
+    if !explained {
+        return Ok(());
+    }
+    let ids: Vec<_> = rivals.iter().take(3).map(|rival| rival.command_id.to_string()).collect();
+    let (ids, more) = (ids.join(", "), if rivals.len() > 3 { " and more" } else { "" });
+    Err(format!(
+        "the payment changed as this command explains, but so does another one of it, whose money \
+         may have moved meanwhile ({ids}{more})"
+    ))
+}
+
+/// Whether some of the amounts add up to the whole.
+fn is_a_sum_of(whole: Money, amounts: impl Iterator<Item = Money>) -> bool {
+    let mut sums = BTreeSet::from([0_i128]);
+    for amount in amounts {
+        let with: Vec<_> =
+            sums.iter().filter_map(|sum| sum.checked_add(amount.unscaled())).collect();
+        sums.extend(with);
+    }
+    sums.contains(&whole.unscaled())
 }
 
 /// Whether money of a payment in this state can be given back.

@@ -4,7 +4,7 @@ use super::*;
 use crate::sink::tests::{money, payment};
 
 fn explains(kind: Kind, before: &PaymentState, after: &PaymentState) -> bool {
-    match judge_doubt(kind, before, after) {
+    match judge_doubt(kind, before, after, &[]) {
         Judgement::Explained => true,
         Judgement::NotExplained { why } => {
             assert!(!why.is_empty());
@@ -78,4 +78,32 @@ fn sums_at_the_ends_of_the_range_are_compared_without_panic() {
     let most = 10_i128.pow(Money::DIGITS) - 1;
     assert!(!explains(refund(), &at(-most), &at(most)));
     assert!(!explains(refund(), &at(most), &at(-most)));
+}
+
+#[test]
+fn a_change_that_other_commands_explain_as_well_is_not_explained() {
+    use VirtualPosStatus::{Cancelled, Successful};
+    let rival = |n, kind| Rival { command_id: uuid::Uuid::from_u128(n), kind };
+    let refund_of = |n, amount| rival(n, Kind::Refund { amount: money(amount) });
+    let (before, grown) = (payment(Successful, None), payment(Successful, Some("10.00")));
+    let judge = |rivals: &[Rival]| judge_doubt(refund(), &before, &grown, rivals);
+    let unsure = |rivals: &[Rival]| match judge(rivals) {
+        Judgement::NotExplained { why } => why.contains(&rivals[0].command_id.to_string()),
+        Judgement::Explained => false,
+    };
+    assert!(unsure(&[refund_of(1, "10.00")]));
+    assert!(unsure(&[refund_of(1, "4.00"), refund_of(2, "3.00"), refund_of(3, "6.00")]));
+    assert_eq!(judge(&[refund_of(1, "9.99"), refund_of(2, "20.00")]), Judgement::Explained);
+    assert_eq!(
+        judge(&[rival(1, Kind::Cancel)]),
+        Judgement::Explained,
+        "it grew, nothing was undone"
+    );
+    let many: Vec<_> = (1..=13).map(|n| refund_of(n, "11.00")).collect();
+    assert!(unsure(&many), "too many to be told apart");
+    let judge = |rivals: &[Rival]| {
+        judge_doubt(Kind::Cancel, &payment(Successful, None), &payment(Cancelled, None), rivals)
+    };
+    assert_eq!(judge(&[refund_of(1, "10.00")]), Judgement::Explained);
+    assert_ne!(judge(&[rival(1, Kind::Cancel)]), Judgement::Explained);
 }

@@ -85,7 +85,8 @@ impl Error {
 /// Where batches come out, and the thread's end.
 pub type Batches = mpsc::Receiver<Vec<Raw>>;
 
-/// Reads on a thread of its own until `stop`. Blocks while it finds the partitions' ends.
+/// Reads on a thread of its own until `stop`; who takes batches out tells the lag what of them is
+/// in the journal. Blocks while it finds the partitions' ends.
 ///
 /// # Errors
 /// Where the partitions cannot be read from where the group left off.
@@ -94,11 +95,12 @@ pub fn start(
     taken: &[Taken],
     metrics: Arc<Metrics>,
     stop: CancellationToken,
-) -> Result<Batches, Error> {
+) -> Result<(Batches, Lag), Error> {
     let topic = kafka.topic(topics::COMMANDS);
     let failed = |source| Error::Kafka { topic: topic.clone(), source };
+    let lag = Lag::new(topic.clone(), metrics);
     let consumer: BaseConsumer<Lag> = client_config(kafka, &Role::CommandReader)
-        .and_then(|config| config.create_with_context(Lag::new(topic.clone(), metrics)))
+        .and_then(|config| config.create_with_context(lag.clone()))
         .map_err(failed)?;
     let mut assignment = TopicPartitionList::new();
     for taken in taken {
@@ -110,13 +112,14 @@ pub fn start(
             return Err(Error::Unread { topic: topic.clone(), partition, low, high, next });
         }
         assignment.add_partition_offset(&topic, partition, Offset::Offset(next)).map_err(failed)?;
+        lag.begin(partition, high - next);
     }
     consumer.assign(&assignment).map_err(failed)?;
     let (batches, received) = mpsc::channel(QUEUE_BATCHES);
     let reader = Reader { topic: topic.clone(), consumer, batches, stop };
     let thread = thread::Builder::new().name("sink-intake".into()).spawn(move || reader.run());
     match thread {
-        Ok(_) => Ok(received),
+        Ok(_) => Ok((received, lag)),
         Err(error) => Err(failed(KafkaError::ClientCreation(error.to_string()))),
     }
 }
@@ -140,6 +143,8 @@ impl Reader {
                 Ok(batch) if batch.is_empty() => {}
                 // Full while the journal is busy, gone when the owner is.
                 Ok(batch) => {
+                    let lag = self.consumer.context();
+                    batch.iter().for_each(|raw| lag.hold(raw.partition, 1));
                     if self.batches.blocking_send(batch).is_err() {
                         return;
                     }

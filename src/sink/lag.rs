@@ -1,9 +1,15 @@
 //! How many commands wait in their topic, from what the client counts by itself.
 //!
+//! What was handed over and is not in the journal yet waits too: while the registry is away, or the
+//! journal is slow, nothing else shows it.
+//!
 //! To ask the broker for the end of a partition would wait behind the fetch that is on its way, for
 //! half a second a partition, and the commands that arrive meanwhile with it.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use rdkafka::{
     ClientContext, Statistics,
@@ -20,27 +26,63 @@ use crate::{kafka::context::Logging, telemetry::metrics::Metrics};
 pub struct Lag {
     topic: String,
     metrics: Arc<Metrics>,
+    waiting: Arc<Mutex<BTreeMap<i32, Waiting>>>,
+}
+
+/// What waits of one partition.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waiting {
+    /// In the topic, as the client told last.
+    unread: i64,
+    /// Handed over, and not in the journal yet.
+    held: i64,
 }
 
 impl Lag {
     /// Of this topic.
-    pub const fn new(topic: String, metrics: Arc<Metrics>) -> Self {
-        Self { topic, metrics }
+    pub fn new(topic: String, metrics: Arc<Metrics>) -> Self {
+        Self { topic, metrics, waiting: Arc::default() }
+    }
+
+    /// A partition is read from now on, and so many of its records wait.
+    pub fn begin(&self, partition: i32, unread: i64) {
+        self.change(partition, |waiting| *waiting = Waiting { unread, held: 0 });
+    }
+
+    /// So many more records were handed over; fewer, where they are in the journal.
+    pub fn hold(&self, partition: i32, records: i64) {
+        self.change(partition, |waiting| waiting.held += records);
     }
 
     fn show(&self, topic: &Topic) {
         for partition in topic.partitions.values() {
             let Some(lag) = lag_of(partition) else { continue };
-            let labels = [self.topic.as_str(), &partition.partition.to_string()];
-            self.metrics.command_consumer_lag.with_label_values(&labels).set(lag);
+            self.change(partition.partition, |waiting| waiting.unread = lag);
         }
+    }
+
+    fn change(&self, partition: i32, change: impl FnOnce(&mut Waiting)) {
+        let mut all = self.waiting();
+        let waiting = all.entry(partition).or_default();
+        change(waiting);
+        let labels = [self.topic.as_str(), &partition.to_string()];
+        let gauge = self.metrics.command_consumer_lag.with_label_values(&labels);
+        gauge.set(waiting.unread + waiting.held.max(0));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<i32, Waiting>> {
+        // Every change is whole before the guard is dropped.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A replica that reads no commands shows none that wait: whoever reads them does.
     pub fn forget(&self) {
+        let mut waiting = self.waiting();
+        waiting.clear();
         let gauges = &self.metrics.command_consumer_lag;
         gauges.reset();
         gauges.with_label_values(&[self.topic.as_str(), "0"]).set(0);
+        drop(waiting);
     }
 }
 
@@ -118,6 +160,13 @@ mod tests {
         lag.stats(Statistics { topics: topics.into(), ..<_>::default() });
         let gauge = || metrics.command_consumer_lag.with_label_values(&["v.payment.commands", "1"]);
         assert_eq!(gauge().get(), 3);
+        lag.hold(1, 2);
+        assert_eq!(gauge().get(), 5, "what was handed over waits until it is in the journal");
+        lag.hold(1, -1);
+        assert_eq!(gauge().get(), 4);
+        lag.begin(0, 9);
+        let first = || metrics.command_consumer_lag.with_label_values(&["v.payment.commands", "0"]);
+        assert_eq!(first().get(), 9, "before the client has told anything");
         lag.forget();
         assert_eq!(gauge().get(), 0);
     }

@@ -4,11 +4,7 @@
 //! the journal's partitions that are read afterwards hold everything it ever committed. What is
 //! missing, emptied, cut or another deployment's stops the sink: an empty journal would pay again.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::ControlFlow,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,7 +14,7 @@ use crate::{
     domain::time::Timestamp,
     failpoints::{self, Point},
     kafka::{
-        reading::{self, Stretch, read_committed},
+        reading::{self, Stretch, read_committed_while},
         settings::sink_transactional_id,
         topics,
     },
@@ -27,17 +23,14 @@ use crate::{
 };
 
 use super::{
-    brakes::Brakes,
-    command::CommandKey,
     finished::Place,
     journal::{
-        Entry, codec,
-        codec::{Line, Record},
-        records::{Identity, Owner, Resolve, Stop},
+        codec,
+        records::{Identity, Owner},
     },
-    ledger::{self, JournalRecord, Stories, Topics, Write},
+    ledger::{self, JournalRecord, Topics, Write},
+    memory::Journal,
     ownership::Taken,
-    retention::is_forgettable,
 };
 
 /// Longer than the longest transaction that can hold the end back, plus the broker's sweep.
@@ -172,27 +165,9 @@ pub struct Locked {
     pub journal: Journal,
     /// How far each partition is written, and its identity.
     pub notes: BTreeMap<i32, Note>,
-}
-
-/// What the journal tells, all partitions together.
-#[derive(Debug, Default)]
-pub struct Journal {
-    /// Commands that are not finished, parked ones included.
-    pub open: HashMap<CommandKey, Entry>,
-    /// What the finished ones add to the caps of yesterday and today.
-    pub finished: Brakes,
-    /// Where the finished ones lie.
-    pub stories: Stories,
-    /// The newest owner.
-    pub owner: Option<Owner>,
-    /// The kill switch.
-    pub stop: Option<Stop>,
-    /// What people decided about parked commands.
-    pub decisions: BTreeMap<CommandKey, Resolve>,
-    /// Records read.
-    pub records: u64,
-    identities: BTreeMap<i32, Identity>,
-    forgettable: HashMap<CommandKey, i32>,
+    /// Up to where each partition was read. What lies between that and the mark is not known yet:
+    /// somebody may have turned the kill switch on meanwhile.
+    pub read_to: BTreeMap<i32, i64>,
 }
 
 /// Takes the lock, reads the whole journal, and marks it as this owner's. Blocks.
@@ -216,7 +191,7 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     }
     let mut journal = Journal::default();
     for stretch in &stretches {
-        journal.read(request, stretch)?;
+        read(&mut journal, request, stretch)?;
         request.go_on()?;
     }
     let mut notes = check(request, &journal, &stretches, &ours)?;
@@ -224,90 +199,28 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     request.go_on()?;
     mark(&mut transactions, &topics, &mut notes, &ours, epoch)?;
     forget(request, &mut transactions, &topics, &mut journal)?;
-    Ok(Locked { transactions, topics, epoch, journal, notes })
+    let read_to = stretches.iter().map(|stretch| (stretch.partition, stretch.end)).collect();
+    Ok(Locked { transactions, topics, epoch, journal, notes, read_to })
 }
 
-impl Journal {
-    /// Every record of one partition; less where the sink is given back meanwhile.
-    fn read(&mut self, request: &Request, stretch: &Stretch) -> Result<(), Error> {
-        let partition = stretch.partition;
-        let mut wrong = None;
-        let outcome =
-            read_committed(&request.kafka, stretch, READ_DEADLINE, |offset, key, value| {
-                if request.stop.is_cancelled() {
-                    return Ok(ControlFlow::Break(()));
-                }
-                let place = Place { partition, offset };
-                self.apply(key, value, place, request.now).map(ControlFlow::Continue).map_err(
-                    |error| {
-                        let reason = error.to_string();
-                        wrong = Some(error);
-                        reason
-                    },
-                )
-            });
-        match wrong {
-            Some(source) => {
-                Err(Error::Record { journal: stretch.topic.clone(), partition, source })
-            }
-            None => outcome.map_err(Error::from),
-        }
-    }
-
-    /// Takes one record over; a later one of the same key replaces it.
-    pub fn apply(
-        &mut self,
-        key: &[u8],
-        value: Option<&[u8]>,
-        place: Place,
-        now: Timestamp,
-    ) -> Result<(), codec::Error> {
-        self.records += 1;
-        let record = match codec::read_line(key, value)? {
-            Line::Said(record) => record,
-            Line::Forgotten(key) => {
-                self.forget(&key);
-                return Ok(());
-            }
-            Line::TakenBack => return Ok(()),
-        };
-        match record {
-            Record::Command(entry) => self.take_over(*entry, place, now),
-            Record::Identity(identity) => {
-                self.identities.insert(place.partition, identity);
-            }
-            Record::Owner(owner) => self.owner = Some(owner),
-            Record::Stop(stop) => self.stop = Some(stop),
-            Record::Resolve(key, decision) => {
-                self.decisions.insert(key, decision);
-            }
-        }
-        Ok(())
-    }
-
-    fn forget(&mut self, key: &CommandKey) {
-        self.open.remove(key);
-        self.stories.remove(key);
-        self.forgettable.remove(key);
-    }
-
-    fn take_over(&mut self, entry: Entry, place: Place, now: Timestamp) {
-        let key = entry.key().clone();
-        if !entry.status().is_finished() {
-            self.forget(&key);
-            self.open.insert(key, entry);
-            return;
-        }
-        self.open.remove(&key);
-        let is_new = self.stories.insert(&key, place);
-        let yesterday = now.local_day().plus(-1);
-        // Nothing follows a finished story: should it be there twice, it still counts once.
-        if is_new && entry.intended_at().is_some_and(|at| at.local_day() >= yesterday) {
-            self.finished.add(&entry);
-        }
-        if is_forgettable(&entry, now) {
-            self.forgettable.insert(key, place.partition);
-        }
+/// Every record of one partition; less where the sink is given back meanwhile.
+fn read(journal: &mut Journal, request: &Request, stretch: &Stretch) -> Result<(), Error> {
+    let partition = stretch.partition;
+    let mut wrong = None;
+    let is_wanted = || !request.stop.is_cancelled();
+    let each = |offset, key: &[u8], value: Option<&[u8]>| {
+        let place = Place { partition, offset };
+        let taken = journal.apply(key, value, place, request.now);
+        taken.map(ControlFlow::Continue).map_err(|error| {
+            let reason = error.to_string();
+            wrong = Some(error);
+            reason
+        })
+    };
+    let outcome = read_committed_while(&request.kafka, stretch, READ_DEADLINE, is_wanted, each);
+    match wrong {
+        Some(source) => Err(Error::Record { journal: stretch.topic.clone(), partition, source }),
+        None => outcome.map_err(Error::from),
     }
 }
 
@@ -404,7 +317,3 @@ fn forget(
     }
     Ok(())
 }
-
-#[cfg(test)]
-#[path = "lock_tests.rs"]
-mod tests;

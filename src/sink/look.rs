@@ -7,6 +7,7 @@ use super::{
     doubt::{Judgement, can_be_refunded, judge_doubt},
     journal::{Entry, JournalEvent, Status},
     plan::{Failures, Policy, Situation, Step, ask_not_before, later, next_step},
+    rivals::Rival,
 };
 
 /// What the API says of a payment when it answers.
@@ -122,11 +123,12 @@ fn check_payment<'l>(order: &Order, look: &'l Look) -> Result<&'l PaymentState, 
 }
 
 /// What a look at the payment of a doubted command says; nothing where there is no doubt, or it is
-/// too early to look.
+/// too early to look. `rivals` are the payment's other commands that may have changed it.
 pub fn answer_doubt(
     entry: &Entry,
     now: Timestamp,
     look: &Look,
+    rivals: &[Rival],
     policy: &Policy,
 ) -> Option<JournalEvent> {
     let (since, intent) = match entry.status() {
@@ -151,7 +153,7 @@ pub fn answer_doubt(
             detail: "the API has no payment of this reference any more".into(),
             after: None,
         },
-        Look::Found(after) => match judge_doubt(kind, &intent.before, after) {
+        Look::Found(after) => match judge_doubt(kind, &intent.before, after, rivals) {
             Judgement::Explained => JournalEvent::Inferred { at: now, after: after.clone() },
             Judgement::NotExplained { why } => {
                 JournalEvent::Parked { at: now, detail: why, after: Some(after.clone()) }

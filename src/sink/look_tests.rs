@@ -161,7 +161,7 @@ fn no_intent_comes_of_a_command_that_may_have_been_sent() {
 const ASK_AT: i64 = (10 + 30 + 900) * SECOND;
 
 fn answered(entry: &Entry, look: &Look) -> Option<JournalEvent> {
-    answer_doubt(entry, after(ASK_AT), look, &POLICY)
+    answer_doubt(entry, after(ASK_AT), look, &[], &POLICY)
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_look_clears_a_doubt_or_parks_it() {
 fn a_look_that_is_too_early_says_nothing() {
     let doubt = story([intended(1, 1), doubted()]);
     let grown = Look::Found(payment(VirtualPosStatus::Refunded, Some("10.00")));
-    assert_eq!(answer_doubt(&doubt, after(ASK_AT - 1), &grown, &POLICY), None);
+    assert_eq!(answer_doubt(&doubt, after(ASK_AT - 1), &grown, &[], &POLICY), None);
 }
 
 #[test]

@@ -5,14 +5,15 @@
 //!
 //! - `payload`, `command`, `admission`: bytes of a record to a valid command, or why not
 //! - `journal`: the story of one command as a list of events, and the one function that folds it
-//! - `plan`, `look`, `doubt`, `brakes`, `answer`: what comes next, and what an answer means
+//! - `plan`, `look`, `doubt`, `rivals`, `brakes`, `answer`: what comes next, and what an answer means
 //! - `result`: the event that tells what became of a command
 //! - `queue`: one command of a reference at a time; `waiting`: how many wait, and since when
 //! - `finished`, `retention`: what need not stay in memory, and in the journal
 //!
 //! None of these reads a clock or waits: they are given `now` and answer with times. The shell acts:
 //!
-//! - `ownership`, `lock`, `owner`: which replica runs the sink, its lock and journal, its life
+//! - `ownership`, `owner`, `term`: which replica runs the sink, its life, one term of it
+//! - `lock`, `memory`: the lock, and what the journal tells whoever takes it
 //! - `reporter`: how far commands are taken and the journal is written, for the group
 //! - `intake`, `lag`, `clerk`: records from the topic, how many wait there, commands into the journal
 //! - `dispatch`, `turn`: whose turn it is, and one turn from look to result
@@ -36,6 +37,7 @@ pub mod lag;
 pub mod ledger;
 pub mod lock;
 pub mod look;
+pub mod memory;
 pub mod operator;
 pub mod owner;
 pub mod ownership;
@@ -45,8 +47,10 @@ pub mod queue;
 pub mod reporter;
 pub mod result;
 pub mod retention;
+pub mod rivals;
 pub mod stop_file;
 pub mod tally;
+pub mod term;
 mod text;
 pub mod turn;
 pub mod waiting;

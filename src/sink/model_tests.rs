@@ -33,6 +33,8 @@ fn reply() -> impl Strategy<Value = Reply> {
         2 => Just(Reply::AppliedAndLost),
         2 => Just(Reply::NotAppliedAndLost),
         2 => (0_i64..=100).prop_map(Reply::AppliedLate),
+        // Long after the quiescence, when the command is parked and the next one has its turn.
+        1 => (101_i64..=400).prop_map(Reply::AppliedLate),
     ]
 }
 
@@ -179,6 +181,11 @@ fn sending_after_the_deadline_is_caught() {
 #[test]
 fn explaining_any_change_of_the_payment_is_caught() {
     counterexample(Mutant::AnyChangeExplains);
+}
+
+#[test]
+fn taking_a_parked_commands_money_for_ones_own_is_caught() {
+    counterexample(Mutant::NoRivals);
 }
 
 #[test]

@@ -28,7 +28,6 @@ use crate::{
         topics,
     },
     log_event,
-    state::note::Note,
     telemetry::events::Event,
 };
 
@@ -52,7 +51,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// What the journal's follower hands on; after a failure nothing more comes.
 pub type Heard = Result<Record, Failure>;
 
-/// Reads the journal from where the restore ended, on a thread of its own; hands on what is about
+/// Reads the journal from where the restore stopped reading, on a thread of its own; hands on what is about
 /// more than one command, and what people wrote. What it cannot read or understand is a failure: it
 /// may be the kill switch, and an owner that is deaf to it must not go on.
 ///
@@ -60,15 +59,15 @@ pub type Heard = Result<Record, Failure>;
 /// Where the journal cannot be read.
 pub fn follow(
     kafka: &Kafka,
-    notes: impl IntoIterator<Item = (i32, Note)>,
+    read_to: impl IntoIterator<Item = (i32, i64)>,
     stop: tokio_util::sync::CancellationToken,
 ) -> Result<mpsc::UnboundedReceiver<Heard>, KafkaError> {
     let topic = kafka.topic(topics::JOURNAL);
     let config = client_config(kafka, &Role::StateReader)?;
     let consumer: BaseConsumer<Logging> = config.create_with_context(Logging)?;
     let mut assignment = TopicPartitionList::new();
-    for (partition, note) in notes {
-        assignment.add_partition_offset(&topic, partition, Offset::Offset(note.end))?;
+    for (partition, offset) in read_to {
+        assignment.add_partition_offset(&topic, partition, Offset::Offset(offset))?;
     }
     consumer.assign(&assignment)?;
     let (records, received) = mpsc::unbounded_channel();

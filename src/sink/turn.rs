@@ -1,9 +1,9 @@
 //! One turn of one command: from where it stands to where it must wait or is finished.
 //!
 //! The order is the guarantee. Token and quota are there before the intent; the intent is committed
-//! before the request leaves; the request leaves before its deadline on both clocks, once;
-//! what became of it is committed with its result. A commit that is not confirmed ends the turn
-//! and the ownership: nothing that depends on it is done.
+//! before the request leaves; the request leaves before its deadline on both clocks, once, and not
+//! where the kill switch was turned on meanwhile; what became of it is committed with its result. A
+//! commit that is not confirmed ends the turn and the ownership: nothing that depends on it is done.
 
 use std::sync::Arc;
 
@@ -122,13 +122,24 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
             failpoints::reach(Point::BeforeIntent);
             let intended = desk.record(entry, intent).await?;
             failpoints::reach(Point::IntentCommitted);
-            let ended = send(desk, &intended, order, ready, (deadline, send_not_after)).await;
+            let ended = match halted(desk) {
+                Some(detail) => JournalEvent::NotSent { at: self::now(), detail },
+                None => send(desk, &intended, order, ready, (deadline, send_not_after)).await,
+            };
             failpoints::reach(Point::BeforeResult);
             let after = record(desk, &intended, ended).await?;
             failpoints::reach(Point::ResultCommitted);
             Ok(Some(after))
         }
     }
+}
+
+/// What proves that nothing left: somebody turned the kill switch on while the intent was written.
+fn halted(desk: &Desk) -> Option<String> {
+    desk.with_brakes(|brakes| {
+        let (_, why) = brakes.stopped()?;
+        Some(format!("the kill switch was turned on before the request: {why}"))
+    })
 }
 
 /// Sends once and reads what came. The future must not be dropped once it has begun.
@@ -175,7 +186,7 @@ async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> 
         }
     };
     failpoints::reach(Point::DoubtLooked);
-    match answer_doubt(entry, now(), &look, &desk.fixed.policy) {
+    match answer_doubt(entry, now(), &look, &desk.rivals(entry), &desk.fixed.policy) {
         Some(event) => Ok(Some(record(desk, entry, event).await?)),
         None => Ok(Some(entry.clone())),
     }
@@ -225,3 +236,7 @@ fn unreadable(key: &CommandKey, error: &api::Error) {
         "the payment cannot be looked at, its command waits"
     );
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;

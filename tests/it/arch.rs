@@ -114,6 +114,7 @@ const PURE_PATHS: &[&str] = &[
     "sink/finished.rs",
     "sink/journal/",
     "sink/look.rs",
+    "sink/memory.rs",
     "sink/payload.rs",
     "sink/plan.rs",
     "sink/queue.rs",

@@ -5,6 +5,7 @@
 //! The connector runs as child processes; `checker` compares commands, requests, results and the
 //! journal with one another.
 
+mod admin;
 mod again;
 mod answers;
 mod asleep;
@@ -15,8 +16,11 @@ mod crowd;
 mod examples;
 mod feed;
 mod given_back;
+mod heard;
 mod invalid;
 mod killed;
+mod late;
+mod members;
 mod once;
 mod orders;
 mod people;

@@ -47,6 +47,12 @@ async fn an_order_is_sent_as_documented_and_its_answer_told_whole() {
     let Sent::Answered { status: 200, body, .. } = &sent else { panic!("{sent:?}") };
     assert_eq!(body, "{\"x\":\"ş\"}");
     assert!(!format!("{sent:?}").contains('ş'), "bodies are not shown");
+    let wire_again = Wire::start().await;
+    let client = wire_again.client().await;
+    wire_again.set(Act::answer(401, "", "{\"message\":\"no: Bearer tok.canary.one\"}"));
+    let sent = send(&client, TIMEOUT).await;
+    let Sent::Answered { status: 401, body, .. } = &sent else { panic!("{sent:?}") };
+    assert_eq!(body, "{\"message\":\"no: Bearer ***\"}", "its token goes no further");
     let request = wire.only_request();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     assert_eq!(body, r#"{"transactionType":"refund","referanceNo":"169VP\"1","amount":12.50}"#);
@@ -417,8 +423,26 @@ async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
         assert_eq!(error.retry_class(), RetryClass::Permanent, "{error}");
         assert!(fake.count("/transaction/find") <= 3);
     }
-    let fake = Fake::with_token(|_, _| json(404, r#"{"success":false}"#)).await;
-    assert_eq!(fake.client().payment_state("R1").await, Ok(None));
+    for (status, none) in [
+        (404, r#"{"success":false}"#),
+        (200, r#"{"success":true,"data":[]}"#),
+        (200, r#"{"success":true,"data":null}"#),
+        (200, r#"{"success":false,"message":"İşlem bulunamadı"}"#),
+        (200, r#"{"success":"false","message":"TRANSACTION NOT FOUND"}"#),
+        (400, r#"{"success":false,"message":"Bu referans ile kayıt bulunamadı."}"#),
+    ] {
+        let fake = Fake::with_token(move |_, _| json(status, none)).await;
+        assert_eq!(fake.client().payment_state("R1").await, Ok(None), "{none}");
+    }
+    for refused in [
+        r#"{"success":false,"message":"Firma bulunamadı"}"#,
+        r#"{"success":false,"message":"İşlem şu an yapılamıyor"}"#,
+        r#"{"success":false,"data":null}"#,
+        r#"{"success":true}"#,
+    ] {
+        let fake = Fake::with_token(move |_, _| json(200, refused)).await;
+        assert!(fake.client().payment_state("R1").await.is_err(), "{refused}");
+    }
     let fake = Fake::with_token(|_, _| json(503, "{}")).await;
     let error = fake.client().payment_state("R1").await.unwrap_err();
     assert_eq!(error.retry_class(), RetryClass::Retry { after: None }, "{error}");

@@ -12,7 +12,9 @@ use crate::{
     domain::payment::PaymentState,
     sink::{
         doubt::{Judgement, judge_doubt},
+        inspect::Inspected,
         journal::{Entry, JournalEvent, Status},
+        rivals::Rival,
     },
     telemetry::metrics::Metrics,
 };
@@ -125,25 +127,27 @@ pub(super) async fn reconcile(id: Uuid, context: &Context) -> Result<(), Failure
     let client =
         Client::new(connection, Arc::new(Metrics::new())).map_err(|e| Failure::from(&e))?;
     let now = client.payment_state(&key.reference_no).await.map_err(|e| Failure::from(&e))?;
-    let compared = compare(&told.entry, now);
+    let compared = compare(&told.entry, now, &journal);
     output::print(context, &compared, || compared_table(&compared))
 }
 
-fn compare(entry: &Entry, now: Option<PaymentState>) -> Compared {
+fn compare(entry: &Entry, now: Option<PaymentState>, journal: &Inspected) -> Compared {
     let before = entry.events().iter().rev().find_map(|event| match event {
         JournalEvent::Intended { before, .. } => Some(before.clone()),
         _ => None,
     });
     let says = match (entry.order(), &before, &now) {
         (_, _, None) => "the API has no payment of this reference".to_owned(),
-        (Some(order), Some(before), Some(now)) => match judge_doubt(order.kind, before, now) {
-            Judgement::Explained => {
-                "the payment changed as only this command explains: it was executed".to_owned()
+        (Some(order), Some(before), Some(now)) => {
+            match judge_doubt(order.kind, before, now, &rivals(entry, journal)) {
+                Judgement::Explained => {
+                    "the payment changed as only this command explains: it was executed".to_owned()
+                }
+                Judgement::NotExplained { why } => {
+                    format!("{why}: that alone does not say that this command was executed")
+                }
             }
-            Judgement::NotExplained { why } => {
-                format!("{why}: that alone does not say that this command was executed")
-            }
-        },
+        }
         (None, _, _) | (_, None, _) => "no request of this command was ever intended".to_owned(),
     };
     let says = match entry.status() {
@@ -152,6 +156,35 @@ fn compare(entry: &Entry, now: Option<PaymentState>) -> Compared {
     };
     let status = entry.status().word();
     Compared { command_id: entry.key().command_id.to_string(), status, before, now, says }
+}
+
+/// Other commands that may have changed the payment since this one's look at it: what the sink
+/// leaves open, and what it executed since.
+fn rivals(entry: &Entry, journal: &Inspected) -> Vec<Rival> {
+    let (key, since) = (entry.key(), entry.intended_at());
+    let others = journal.commands.values().map(|told| &told.entry).filter(|other| {
+        let theirs = other.key();
+        (&theirs.connection, &theirs.reference_no) == (&key.connection, &key.reference_no)
+            && theirs.command_id != key.command_id
+    });
+    others
+        .filter(|other| match other.status() {
+            Status::Intended(_) | Status::InDoubt { .. } | Status::Parked => true,
+            Status::Done { .. } | Status::Resolved { executed: true } => {
+                Some(other.last_at()) >= since
+            }
+            Status::Received
+            | Status::NotSent { .. }
+            | Status::Declined
+            | Status::Rejected
+            | Status::Expired
+            | Status::Resolved { executed: false } => false,
+        })
+        .filter_map(|other| {
+            let kind = other.order()?.kind;
+            Some(Rival { command_id: other.key().command_id, kind })
+        })
+        .collect()
 }
 
 fn compared_table(compared: &Compared) -> String {

@@ -27,6 +27,15 @@ pub struct Args {
 const NOT_HALTED: &str = "payments are NOT halted: without Kafka, stop the connector, or put a file \
                           payments.stop into the state.dir of every replica";
 
+/// Says first that nothing was halted, then what the failure itself advises.
+fn not_halted(failure: Failure) -> Failure {
+    let hint = match &failure.hint {
+        Some(advice) => format!("{NOT_HALTED}. then {advice}"),
+        None => NOT_HALTED.to_owned(),
+    };
+    failure.hint(hint)
+}
+
 /// What a file that is still there does to a resumed switch.
 fn still_held(folder: &Path) -> Option<String> {
     let file = folder.join(STOP_FILE);
@@ -62,7 +71,7 @@ pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<
     words::say_stop(&kafka, &Stop { stopped, actor, reason, at: now() }).await.map_err(
         |error| {
             let failure = super::unavailable(&error, &kafka);
-            if stopped { failure.hint(NOT_HALTED) } else { failure }
+            if stopped { not_halted(failure) } else { failure }
         },
     )?;
     let word = if stopped { "halted" } else { "resumed" };
@@ -80,6 +89,14 @@ pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_halt_that_did_not_arrive_keeps_what_the_failure_advises() {
+        let failure = Failure::new(Exit::Unavailable, "kafka at b:9092: gone");
+        assert_eq!(not_halted(failure.clone()).hint.as_deref(), Some(NOT_HALTED));
+        let hint = not_halted(failure.hint("check the brokers")).hint.unwrap();
+        assert!(hint.starts_with(NOT_HALTED) && hint.ends_with("check the brokers"), "{hint}");
+    }
 
     #[test]
     fn a_file_that_is_still_there_is_told() {

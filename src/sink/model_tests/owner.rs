@@ -16,6 +16,7 @@ use crate::{
         look::{Decision, Look, answer_doubt, intend},
         plan::{Failures, Policy, Situation, Step, next_step},
         queue::Queue,
+        rivals::Rivals,
         tests::{NO_LIMITS, POLICY},
     },
 };
@@ -36,6 +37,7 @@ pub(super) enum Mutant {
     NoMemory,
     OffsetFirst,
     LostIsDeclined,
+    NoRivals,
 }
 
 /// How far a command that is handed out has come.
@@ -347,7 +349,10 @@ impl Owner {
         let now = Timestamp(shared.now);
         self.failures.remove(key);
         let entry = &self.entries[key];
-        let mut answer = answer_doubt(entry, now, look, &self.policy());
+        let mut rivals = Rivals::default();
+        self.entries.values().for_each(|entry| rivals.moved(entry));
+        let rivals = if self.mutant == Mutant::NoRivals { Vec::new() } else { rivals.of(entry) };
+        let mut answer = answer_doubt(entry, now, look, &rivals, &self.policy());
         if self.mutant == Mutant::AnyChangeExplains
             && let (Some(intent), Look::Found(after)) = (entry.intent(), look)
             && intent.before != *after
@@ -400,7 +405,7 @@ impl Owner {
                 }
                 Reply::AppliedLate(percent) => {
                     shared.api.arrive(key);
-                    // Never later than the quiescence after the request's own deadline.
+                    // Up to 100, not later than the quiescence after the request's own deadline.
                     let most = POLICY.post_timeout_ms + POLICY.quiescence_ms - 1;
                     shared.api.apply_late(key, kind, now.0 + most * percent / 100);
                     lost

@@ -134,7 +134,8 @@ impl Shared {
     }
 
     fn note_move(&mut self, key: CommandKey) {
-        if self.statuses.get(&key).is_none_or(|status| !status.is_open()) {
+        // A parked command's story is not over: a person finds out what became of it.
+        if self.statuses.get(&key).is_none_or(Status::is_finished) {
             self.too_late.push(key);
         }
     }

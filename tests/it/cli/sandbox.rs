@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use serde_json::Value;
 use vomsis_connect::domain::ids::Stream;
 
-use crate::harness::process::Home;
+use crate::harness::{process::Home, wait::wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -26,6 +26,35 @@ fn the_sandbox_shows_every_stream_and_ends_by_itself() {
     let stderr = sandbox.stderr();
     for words in ["each line on stdout is one event", "the sandbox ended cleanly"] {
         assert!(stderr.contains(words), "{words}: {stderr}");
+    }
+}
+
+#[test]
+fn the_sandbox_submits_commands_of_each_kind_and_prints_their_results() {
+    let home = Home::new("");
+    let mut sandbox = home.connector(&["sandbox"]);
+    let told = |stdout: &str| {
+        let events = stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let results = events.filter(|event| event["topic"] == "vomsis.payment.results");
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let results = results.filter(|event| event["value"]["final"] == true);
+        results
+            .map(|event| (word(&event["value"]["type"]), word(&event["value"]["outcome"])))
+            .collect::<Vec<_>>()
+    };
+    let submitted = |stderr: &str| stderr.matches("payment command ").count();
+    wait_until("each of the six commands has its result", DEADLINE, || {
+        assert!(sandbox.is_running(), "{}", sandbox.stderr());
+        submitted(&sandbox.stderr()) == 6 && told(&sandbox.stdout()).len() >= 6
+    });
+    sandbox.sigterm();
+    assert_eq!(sandbox.wait(DEADLINE), 0, "{}", sandbox.stderr());
+    let told = told(&sandbox.stdout());
+    for (kind, outcome) in
+        [("REFUND", "SUCCEEDED"), ("CANCEL", "SUCCEEDED"), ("REFUND", "REJECTED")]
+    {
+        let expected = (kind.to_owned(), outcome.to_owned());
+        assert!(told.contains(&expected), "{expected:?}: {told:?}");
     }
 }
 

@@ -158,7 +158,13 @@ impl Process {
     /// The address of its HTTP listener, from the log.
     #[track_caller]
     pub(crate) fn address(&mut self, deadline: Duration) -> SocketAddr {
-        let line = self.wait_for_line(LISTENING, deadline);
+        self.address_in(LISTENING, deadline)
+    }
+
+    /// The address in the first line of its output that contains `needle`.
+    #[track_caller]
+    pub(crate) fn address_in(&mut self, needle: &str, deadline: Duration) -> SocketAddr {
+        let line = self.wait_for_line(needle, deadline);
         let is_address = |c: char| c.is_ascii_digit() || c == '.' || c == ':';
         line.split(|c: char| !is_address(c))
             .filter_map(|word| word.trim_matches([':', '.']).parse().ok())

@@ -7,7 +7,8 @@ use std::{
 
 /// Longer than anything that a test waits for takes on a busy machine.
 pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks.
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits until `condition` holds; fails the test with `what` at the deadline.
 #[track_caller]

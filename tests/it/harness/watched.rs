@@ -6,10 +6,11 @@ use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-use super::wait::{GENEROUS, wait_for};
+use super::wait::{GENEROUS, PAUSE};
 
 const SCRIPT: &str = include_str!("watched.sh");
 
@@ -17,6 +18,7 @@ const SCRIPT: &str = include_str!("watched.sh");
 #[derive(Debug)]
 pub(crate) struct Watched {
     guard: Child,
+    program: String,
     pid: u32,
     status: Option<i32>,
     stdout: PathBuf,
@@ -51,7 +53,8 @@ impl Watched {
         let mut pid = String::new();
         BufReader::new(guard.stdout.take().unwrap()).read_line(&mut pid).unwrap();
         let pid = pid.trim().parse().expect("the guard prints a pid");
-        Self { guard, pid, status: None, stdout, stderr }
+        let program = command.get_program().display().to_string();
+        Self { guard, program, pid, status: None, stdout, stderr }
     }
 
     /// The program's own process id.
@@ -84,11 +87,24 @@ impl Watched {
         self.try_status().is_none()
     }
 
-    /// Waits for its end; fails the test at the deadline.
+    /// Waits for its end; fails the test at the deadline, with what it has said by then.
     #[track_caller]
     pub(crate) fn wait(&mut self, deadline: Duration) -> i32 {
-        let what = format!("the end of process {}, stderr: {}", self.pid, tail(&self.stderr()));
-        wait_for(&what, deadline, || self.try_status())
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.try_status() {
+                return status;
+            }
+            assert!(
+                started.elapsed() < deadline,
+                "waited {deadline:?} in vain: the end of {} (process {}); stdout: {}; stderr: {}",
+                self.program,
+                self.pid,
+                tail(&self.stdout()),
+                tail(&self.stderr())
+            );
+            thread::sleep(PAUSE);
+        }
     }
 
     /// Sends a signal such as `KILL`, `STOP`, `CONT` or `TERM`; nothing once it has ended.

@@ -14,6 +14,9 @@ use crate::harness::wait::wait_until;
 /// It is no owner any more: by the group's word, or because its commit was refused.
 const OUSTED: [&str; 2] = ["VOM-SNK-002", "VOM-SNK-004"];
 
+/// What the sleeper says when it does.
+const GOES_ON: &str = "the process goes on";
+
 /// When the sleeper goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wakes {
@@ -85,13 +88,14 @@ fn sleeps_at(point: Point, wakes: Wakes, outcome: &str, inferred: bool) -> usize
     });
     let mut heir = homes[1].run();
     heir.wait_for_line(OWNED, DEADLINE);
+    assert!(!sleeper.stderr().contains(GOES_ON), "it did not sleep: {}", sleeper.stderr());
     if wakes == Wakes::AtOnce {
         sleeper.sigcont();
     }
     let result = feed.wait_for(&order, outcome);
     assert_eq!(result["inferred"], inferred, "{result}");
     sleeper.sigcont();
-    sleeper.wait_for_line("the process goes on", DEADLINE);
+    sleeper.wait_for_line(GOES_ON, DEADLINE);
     wait_until("the sleeper learns that it is no owner any more", DEADLINE, || {
         let said = sleeper.stderr();
         OUSTED.iter().any(|code| said.contains(code))

@@ -26,6 +26,8 @@ fn producer(stage: &Stage, transactional_id: &str) -> BaseProducer {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", stage.brokers())
         .set("transactional.id", transactional_id)
+        // Longer than any restore waits.
+        .set("transaction.timeout.ms", "600000")
         .create()
         .unwrap();
     producer.init_transactions(GENEROUS).unwrap();
@@ -69,9 +71,10 @@ fn a_sink_that_is_given_back_while_it_reads_marks_nothing_as_its_own() {
         !begin(&before, &rejected) || before.commit_transaction(Duration::from_secs(10)).is_err()
     });
     stop.cancel();
-    other.abort_transaction(GENEROUS).unwrap();
+    // The transaction is open still: nobody waits for its end any more.
     let outcome = restoring.join().unwrap().map(|locked| locked.epoch);
     assert!(matches!(outcome, Err(Error::GivenBack)), "{outcome:?}");
+    other.abort_transaction(GENEROUS).unwrap();
     // The next owner is the first that the journal knows.
     let next = Request { stop: CancellationToken::new(), ..request };
     assert_eq!(lock_and_restore(&next).unwrap().epoch, 1);

@@ -10,6 +10,7 @@ use super::{
 use crate::harness::{
     gate::{Gate, Way},
     registry::{register, shared_registry},
+    scrape::Scrape,
     topics::Record,
     wait::wait_until,
 };
@@ -86,6 +87,8 @@ fn what_is_no_command_goes_to_the_rejected_topic_byte_for_byte() {
     let sent: Vec<(&str, Vec<u8>, &str)> = vec![
         ("acme/A", b"{\"type\":\"REFUND\"}".to_vec(), "UNDECODABLE"),
         ("acme/A", Vec::new(), "UNDECODABLE"),
+        // As much as a producer sends by default; the headers make it larger than that.
+        ("acme/A", vec![b'G'; 999_900], "UNDECODABLE"),
         ("acme/A", vec![0, 0, 0, 0], "UNDECODABLE"),
         ("acme/A", cut, "UNDECODABLE"),
         ("acme/A", long, "UNDECODABLE"),
@@ -165,6 +168,10 @@ fn a_registry_that_is_away_makes_no_command_undecodable() {
     let mut connector = home.run();
     connector.wait_for_line(OWNED, DEADLINE);
     connector.wait_for_lines("payment commands wait for the schema registry", 2, DEADLINE);
+    // Nothing else would tell whoever is on call.
+    let shown = Scrape::of(connector.address(DEADLINE));
+    let lag = shown.of_name("vomsis_command_consumer_lag_records", &[]);
+    assert!(lag.map(|sample| sample.value).sum::<f64>() >= 1.0);
     assert_eq!(stage.records("payment.commands.rejected").len(), 0);
     assert_eq!(stage.posts().iter().count(), 0);
     gate.set(|_| Way::Through);

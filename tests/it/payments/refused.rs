@@ -123,6 +123,24 @@ fn a_journal_that_is_missing_or_made_anew_stops_the_sink() {
 }
 
 #[test]
+fn a_journal_that_lost_its_tail_stops_the_sink() {
+    let paid = Paid::new("pay-tail");
+    let (brokers, topic) = (paid.stage.brokers(), paid.stage.topic(JOURNAL));
+    // As after a leader that had not got everything: the same journal, without its newest records.
+    let records = paid.stage.records(JOURNAL);
+    damage::recreate(brokers, &topic, PARTITIONS, "compact");
+    for partition in 0..PARTITIONS {
+        let mine: Vec<_> = records.iter().filter(|r| r.partition == partition).collect();
+        let (_, kept) = mine.split_last().expect("each partition has its identity at least");
+        for record in kept.iter().chain(mine.first().filter(|_| kept.is_empty())) {
+            let (key, value) = (record.key.as_ref().unwrap(), record.value.as_ref().unwrap());
+            produce(brokers, &topic, partition, key, value);
+        }
+    }
+    paid.assert_stops(&["JOURNAL_REGRESSION", &topic, "it ends at", "the group noted", "restore"]);
+}
+
+#[test]
 fn a_journal_that_disappears_while_it_runs_stops_the_sink() {
     let paid = Paid::new("pay-disappears");
     let mut connector = paid.home.run();

@@ -1,0 +1,108 @@
+//! What the journal tells, record by record: whatever an owner must know before it does anything.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::domain::time::Timestamp;
+
+use super::{
+    brakes::Brakes,
+    command::CommandKey,
+    finished::Place,
+    journal::{
+        Entry,
+        codec::{self, Line, Record},
+        records::{Identity, Owner, Resolve, Stop},
+    },
+    ledger::Stories,
+    retention::is_forgettable,
+    rivals::Rivals,
+};
+
+/// What the journal tells, all partitions together.
+#[derive(Debug, Default)]
+pub struct Journal {
+    /// Commands that are not finished, parked ones included.
+    pub open: HashMap<CommandKey, Entry>,
+    /// What the finished ones add to the caps of yesterday and today.
+    pub finished: Brakes,
+    /// The finished ones that may explain a change of their payment.
+    pub rivals: Rivals,
+    /// Where the finished ones lie.
+    pub stories: Stories,
+    /// The newest owner.
+    pub owner: Option<Owner>,
+    /// The kill switch.
+    pub stop: Option<Stop>,
+    /// What people decided about parked commands.
+    pub decisions: BTreeMap<CommandKey, Resolve>,
+    /// Records read.
+    pub records: u64,
+    /// Whose journal each partition is.
+    pub identities: BTreeMap<i32, Identity>,
+    /// Those that nobody can execute any more, and the partitions that their stories lie in.
+    pub forgettable: HashMap<CommandKey, i32>,
+}
+
+impl Journal {
+    /// Takes one record over; a later one of the same key replaces it.
+    pub fn apply(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        place: Place,
+        now: Timestamp,
+    ) -> Result<(), codec::Error> {
+        self.records += 1;
+        let record = match codec::read_line(key, value)? {
+            Line::Said(record) => record,
+            Line::Forgotten(key) => {
+                self.forget(&key);
+                return Ok(());
+            }
+            Line::TakenBack => return Ok(()),
+        };
+        match record {
+            Record::Command(entry) => self.take_over(*entry, place, now),
+            Record::Identity(identity) => {
+                self.identities.insert(place.partition, identity);
+            }
+            Record::Owner(owner) => self.owner = Some(owner),
+            Record::Stop(stop) => self.stop = Some(stop),
+            Record::Resolve(key, decision) => {
+                self.decisions.insert(key, decision);
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, key: &CommandKey) {
+        self.open.remove(key);
+        self.stories.remove(key);
+        self.rivals.forget(key);
+        self.forgettable.remove(key);
+    }
+
+    fn take_over(&mut self, entry: Entry, place: Place, now: Timestamp) {
+        let key = entry.key().clone();
+        if !entry.status().is_finished() {
+            self.forget(&key);
+            self.open.insert(key, entry);
+            return;
+        }
+        self.open.remove(&key);
+        self.rivals.restore(&entry, now);
+        let is_new = self.stories.insert(&key, place);
+        let yesterday = now.local_day().plus(-1);
+        // Nothing follows a finished story: should it be there twice, it still counts once.
+        if is_new && entry.intended_at().is_some_and(|at| at.local_day() >= yesterday) {
+            self.finished.add(&entry);
+        }
+        if is_forgettable(&entry, now) {
+            self.forgettable.insert(key, place.partition);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -1,0 +1,237 @@
+//! Commands of a payment whose money may still move, or moved at a time that nobody knows: what
+//! a change of the payment may be of, beside the command that is asked about.
+//!
+//! One reference has one command in flight, so these are the parked ones, those that a person found
+//! to have been executed, and those executed so shortly before that the payment did not show it yet
+//! when the next one looked. The first two are few, and all of them are kept; of the last the newest.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use uuid::Uuid;
+
+use crate::domain::{
+    ids::ConnectionId, money::Money, payment::PaymentState, time::Timestamp,
+    vocabulary::VirtualPosStatus,
+};
+
+use super::{
+    command::{CommandKey, Kind},
+    doubt::refunded,
+    journal::{Entry, JournalEvent, Status},
+    plan::later,
+};
+
+/// For how long an executed command may not show in its payment; no API is known to take longer.
+const HIDDEN_MS: i64 = 30 * 60 * 1000;
+/// Executed commands that are remembered for that: some megabytes.
+const RECENT_MAX: usize = 10_000;
+
+/// A command that may explain what another one is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rival {
+    /// Which.
+    pub command_id: Uuid,
+    /// What it does to the payment.
+    pub kind: Kind,
+}
+
+/// Of which looks at the payment a command is a rival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Of all: it is parked.
+    All,
+    /// Of those before a person found it executed.
+    Before(Timestamp),
+    /// Of those up to this instant that do not show it: a cancelled payment, or this sum refunded.
+    NotShowing { until: Timestamp, sum: Option<Money> },
+}
+
+/// The rivals of every payment.
+#[derive(Debug, Clone, Default)]
+pub struct Rivals {
+    payments: HashMap<(ConnectionId, Box<str>), BTreeMap<Uuid, (Kind, Of)>>,
+    /// Executed ones, the oldest first.
+    recent: VecDeque<CommandKey>,
+}
+
+impl Rivals {
+    /// Takes a command's newest standing over.
+    pub fn moved(&mut self, entry: &Entry) {
+        let of = match entry.status() {
+            Status::Parked => Of::All,
+            Status::Resolved { executed: true } => Of::Before(entry.last_at()),
+            Status::Done { .. } => {
+                let until = later(entry.last_at(), HIDDEN_MS);
+                Of::NotShowing { until, sum: sum_after(entry) }
+            }
+            Status::Received
+            | Status::Intended(_)
+            | Status::NotSent { .. }
+            | Status::InDoubt { .. }
+            | Status::Declined
+            | Status::Rejected
+            | Status::Expired
+            | Status::Resolved { executed: false } => return self.forget(entry.key()),
+        };
+        let Some(order) = entry.order() else { return };
+        let key = entry.key();
+        let payment = self.payments.entry(payment_of(key)).or_default();
+        let known = payment.insert(key.command_id, (order.kind, of));
+        if let (Of::NotShowing { .. }, None) = (of, known) {
+            self.recent.push_back(key.clone());
+            if self.recent.len() > RECENT_MAX
+                && let Some(oldest) = self.recent.pop_front()
+            {
+                self.forget(&oldest);
+            }
+        }
+    }
+
+    /// The same for a story that the journal tells: what was executed long ago shows by now.
+    pub fn restore(&mut self, entry: &Entry, now: Timestamp) {
+        let is_old = later(entry.last_at(), HIDDEN_MS) < now;
+        if !(is_old && matches!(entry.status(), Status::Done { .. })) {
+            self.moved(entry);
+        }
+    }
+
+    /// Forgets a command.
+    pub fn forget(&mut self, key: &CommandKey) {
+        let payment = payment_of(key);
+        if let Some(rivals) = self.payments.get_mut(&payment) {
+            rivals.remove(&key.command_id);
+            if rivals.is_empty() {
+                self.payments.remove(&payment);
+            }
+        }
+    }
+
+    /// Those whose money may have moved, or become visible, since the payment was looked at for this
+    /// command's intent.
+    pub fn of(&self, entry: &Entry) -> Vec<Rival> {
+        let Some((since, before)) = look_of(entry) else { return Vec::new() };
+        let Some(rivals) = self.payments.get(&payment_of(entry.key())) else { return Vec::new() };
+        let own = entry.key().command_id;
+        let counts = |of: Of| match of {
+            Of::All => true,
+            Of::Before(at) => at >= since,
+            Of::NotShowing { until, sum } => until >= since && !shows(before, sum),
+        };
+        rivals
+            .iter()
+            .filter(|(id, (_, of))| **id != own && counts(*of))
+            .map(|(id, (kind, _))| Rival { command_id: *id, kind: *kind })
+            .collect()
+    }
+}
+
+/// How the payment stood for the newest intent, and when that was.
+fn look_of(entry: &Entry) -> Option<(Timestamp, &PaymentState)> {
+    entry.events().iter().rev().find_map(|event| match event {
+        JournalEvent::Intended { at, before, .. } => Some((*at, before)),
+        _ => None,
+    })
+}
+
+/// What must be refunded where an executed refund shows; nothing of a cancel, nor where it is not
+/// known what was refunded before.
+fn sum_after(entry: &Entry) -> Option<Money> {
+    let Kind::Refund { amount } = entry.order()?.kind else { return None };
+    let sum = refunded(look_of(entry)?.1)?.unscaled().checked_add(amount.unscaled())?;
+    Some(Money::from_unscaled(sum))
+}
+
+fn shows(before: &PaymentState, sum: Option<Money>) -> bool {
+    match sum {
+        Some(sum) => refunded(before).is_some_and(|refunded| refunded >= sum),
+        None => before.status == VirtualPosStatus::Cancelled,
+    }
+}
+
+fn payment_of(key: &CommandKey) -> (ConnectionId, Box<str>) {
+    (key.connection.clone(), key.reference_no.as_ref().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::tests::{
+        HOUR, SECOND, after, approved, doubted, intended, key_of, money, parked, payment,
+        received_as, refund, resolved, story_of,
+    };
+
+    fn command(reference: &str, n: u128, events: &[JournalEvent]) -> Entry {
+        story_of(received_as(key_of(reference, n), refund("10.00")), events.iter().cloned())
+    }
+
+    /// The n-th command of REF-1, whose look was then and showed this sum.
+    fn asked(n: u128, at: Timestamp, sum: Option<&str>) -> Entry {
+        let before = payment(VirtualPosStatus::Successful, sum);
+        let send_not_after = later(at, SECOND);
+        let intent = JournalEvent::Intended { at, attempt: 1, epoch: 1, before, send_not_after };
+        command("REF-1", n, &[intent])
+    }
+
+    fn ids(rivals: &Rivals, entry: &Entry) -> Vec<Uuid> {
+        rivals.of(entry).iter().map(|rival| rival.command_id).collect()
+    }
+
+    #[test]
+    fn a_parked_command_is_a_rival_of_its_own_payment_until_it_was_not_executed() {
+        let asked = asked(2, after(0), None);
+        let mut rivals = Rivals::default();
+        let doubt = [intended(1, 1), doubted()];
+        rivals.moved(&command("REF-1", 1, &doubt));
+        assert_eq!(ids(&rivals, &asked), [], "one that is in doubt has not let the next one go");
+        let story = [&doubt[..], &[parked()]].concat();
+        rivals.moved(&command("REF-1", 1, &story));
+        rivals.moved(&command("REF-2", 3, &story));
+        rivals.moved(&command("REF-1", 2, &story));
+        let first = key_of("REF-1", 1);
+        assert_eq!(ids(&rivals, &asked), [first.command_id]);
+        rivals.moved(&command("REF-1", 1, &[&story[..], &[resolved(false)]].concat()));
+        assert_eq!(ids(&rivals, &asked), []);
+        rivals.moved(&command("REF-1", 1, &story));
+        rivals.forget(&first);
+        assert_eq!(ids(&rivals, &asked), []);
+    }
+
+    #[test]
+    fn one_that_a_person_found_executed_counts_where_that_was_after_the_look() {
+        let story = [intended(1, 1), doubted(), parked(), resolved(true)];
+        let found = command("REF-1", 1, &story);
+        let mut rivals = Rivals::default();
+        rivals.restore(&found, after(100 * HOUR));
+        assert_eq!(ids(&rivals, &asked(2, found.last_at(), None)).len(), 1);
+        assert_eq!(ids(&rivals, &asked(2, later(found.last_at(), 1), None)), []);
+    }
+
+    #[test]
+    fn an_executed_one_counts_where_the_look_shortly_after_did_not_show_it() {
+        let done = command("REF-1", 1, &[intended(1, 1), approved()]);
+        let ended = done.last_at();
+        let mut rivals = Rivals::default();
+        rivals.moved(&done);
+        assert_eq!(ids(&rivals, &asked(2, ended, None)).len(), 1);
+        assert_eq!(ids(&rivals, &asked(2, ended, Some("9.99"))).len(), 1);
+        assert_eq!(ids(&rivals, &asked(2, ended, Some("10.00"))), [], "the look shows it");
+        assert_eq!(ids(&rivals, &asked(2, later(ended, HOUR), None)), [], "it was too long ago");
+        let mut restored = Rivals::default();
+        restored.restore(&done, later(ended, HOUR));
+        assert!(restored.payments.is_empty());
+        restored.restore(&done, later(ended, SECOND));
+        assert_eq!(ids(&restored, &asked(2, ended, None)).len(), 1);
+        assert_eq!(Some(money("10.00")), sum_after(&done));
+    }
+
+    #[test]
+    fn the_newest_executed_ones_are_remembered() {
+        let mut rivals = Rivals::default();
+        for n in 0..=RECENT_MAX as u128 {
+            rivals.moved(&command(&format!("R{n}"), n, &[intended(1, 1), approved()]));
+        }
+        assert_eq!(rivals.payments.len(), RECENT_MAX);
+        assert_eq!(rivals.recent.len(), RECENT_MAX);
+        assert_eq!(rivals.recent.front(), Some(&key_of("R1", 1)));
+    }
+}

@@ -1,0 +1,287 @@
+//! One term of ownership: lock, read, work, give back.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use tokio::{
+    sync::oneshot,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    failpoints::{self, Point},
+    kafka::settings::sink_transactional_id,
+    log_event,
+    publish::{group, registry::Registry, transaction::Lost},
+    telemetry::events::Event,
+};
+
+use super::{
+    archive::Archive,
+    brakes::Limits,
+    clerk::Clerk,
+    desk::{Desk, Failure, Fixed, now},
+    dispatch::Dispatcher,
+    intake,
+    ledger::{self, Index},
+    lock::{self, Locked, lock_and_restore},
+    operator::{self, Operator},
+    owner::Parts,
+    ownership::{Change, Member, Taken},
+    plan::Policy,
+    reporter::Reporter,
+};
+
+/// How long requests that have left may take to be answered and recorded; with the two below it
+/// ends within Kubernetes' 60 s.
+const DRAIN: Duration = Duration::from_secs(35);
+/// How long the journal's thread may take for what is queued.
+const WRITER_GRACE: Duration = Duration::from_secs(6);
+/// How long a restore that is not wanted any more may take to notice it.
+const RESTORE_GRACE: Duration = Duration::from_secs(5);
+
+/// How a term of ownership ended.
+#[derive(Debug)]
+pub enum Term {
+    /// The group or the program's end says so.
+    GivenBack,
+    /// The journal was lost, or something broke: from the lock on anew.
+    Again(String),
+    /// Only an operator can help.
+    Stopped(String),
+}
+
+/// One term: lock, read, work, drain.
+pub async fn term(
+    parts: &Parts,
+    taken: Vec<Taken>,
+    member: &mut Member,
+    stop: &CancellationToken,
+) -> Term {
+    let given_back = stop.child_token();
+    let request = lock::Request {
+        env: parts.env.clone(),
+        kafka: parts.kafka.clone(),
+        taken: taken.clone(),
+        now: now(),
+        stop: given_back.clone(),
+    };
+    let mut restoring = tokio::task::spawn_blocking(move || lock_and_restore(&request));
+    let locked = tokio::select! {
+        joined = &mut restoring => joined,
+        () = lost(member, stop) => {
+            // It must not mark the journal as its own any more, nor fence who owns it by then.
+            given_back.cancel();
+            drop(timeout(RESTORE_GRACE, restoring).await);
+            return Term::GivenBack;
+        }
+    };
+    let locked = match locked {
+        Ok(Ok(locked)) => locked,
+        Ok(Err(lock::Error::GivenBack)) => return Term::GivenBack,
+        Ok(Err(error)) if error.needs_operator() => return Term::Stopped(error.to_string()),
+        Ok(Err(error)) => {
+            log_event!(Event::SinkRestoreFailed, %error, "the journal is not ready");
+            return Term::Again(error.to_string());
+        }
+        Err(error) => return Term::Again(format!("reading the journal broke off: {error}")),
+    };
+    failpoints::reach(Point::SinkRestored);
+    let ended = stop.child_token();
+    // It asks for the ends of the command topic, which may take seconds for each partition.
+    let start = || Work::start(parts, &taken, locked, member, &ended);
+    match tokio::task::block_in_place(start) {
+        Ok(work) => work.run(member, stop, &ended).await,
+        Err(Refusal { reason, needs_operator }) => {
+            // Threads that have begun must not go on beside those of the next term.
+            ended.cancel();
+            if needs_operator { Term::Stopped(reason) } else { Term::Again(reason) }
+        }
+    }
+}
+
+/// Completes when the group has given the sink to another replica, or the program ends.
+async fn lost(member: &mut Member, stop: &CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            change = member.changes.recv() => match change {
+                Some(Change::Lost) | None => return,
+                Some(Change::Gained(_)) => {}
+            },
+        }
+    }
+}
+
+/// Why a term cannot begin.
+struct Refusal {
+    reason: String,
+    needs_operator: bool,
+}
+
+impl Refusal {
+    fn passing(error: &dyn std::fmt::Display) -> Self {
+        Self { reason: error.to_string(), needs_operator: false }
+    }
+}
+
+/// The tasks of one term.
+struct Work {
+    tasks: JoinSet<Result<(), Failure>>,
+    writer_ended: oneshot::Receiver<Result<(), Lost>>,
+    reporter: Arc<Reporter>,
+}
+
+impl Work {
+    fn start(
+        parts: &Parts,
+        taken: &[Taken],
+        locked: Locked,
+        member: &Member,
+        ended: &CancellationToken,
+    ) -> Result<Self, Refusal> {
+        let Locked { transactions, topics, epoch, journal, notes, read_to } = locked;
+        log_event!(
+            Event::SinkOwned,
+            epoch,
+            records = journal.records,
+            open = journal.open.len(),
+            finished = journal.stories.len(),
+            "this replica executes payment commands"
+        );
+        let index = Arc::new(Index::new(journal.stories, notes));
+        let (publisher, inbox) = group::channel();
+        let (told, writer_ended) = oneshot::channel();
+        let (writer_index, metrics) = (Arc::clone(&index), Arc::clone(parts.tally.metrics()));
+        thread::Builder::new()
+            .name("sink-journal".into())
+            .spawn(move || {
+                let outcome = ledger::run(transactions, inbox, &topics, &writer_index, &metrics);
+                // Nobody waits any more once the grace period is over.
+                drop(told.send(outcome));
+            })
+            .map_err(|error| Refusal::passing(&error))?;
+        let mut brakes = journal.finished.under(Limits::from(&parts.sink));
+        journal.open.values().for_each(|entry| brakes.add(entry));
+        let fixed = Fixed {
+            epoch,
+            policy: Policy::from(&parts.sink),
+            clients: parts.clients.clone(),
+            connections: parts.connections.clone(),
+            encoder: Arc::clone(&parts.encoder),
+            privacy: Arc::clone(&parts.privacy),
+            tally: parts.tally.clone(),
+            index: Arc::clone(&index),
+            stop: ended.clone(),
+        };
+        let open: Vec<_> = journal.open.into_values().collect();
+        let (desk, arrived) =
+            Desk::new(fixed, publisher, open.iter().cloned(), brakes, journal.rivals);
+        let desk = Arc::new(desk);
+        let operator = Arc::new(Operator {
+            desk: Arc::clone(&desk),
+            deployment: sink_transactional_id(&parts.env, &parts.kafka),
+        });
+        let seen = operator.look_at_switch(journal.stop.as_ref(), &parts.state_dir);
+        let records = operator::follow(&parts.kafka, read_to, ended.clone())
+            .map_err(|error| Refusal::passing(&error))?;
+        let metrics = Arc::clone(parts.tally.metrics());
+        let (batches, lag) = intake::start(&parts.kafka, taken, metrics, ended.clone())
+            .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;
+        let archive = Archive::open(&parts.kafka).map_err(|error| Refusal::passing(&error))?;
+        let reporter = Reporter::new(index, member.progress.clone(), taken);
+        let reporter = Arc::new(reporter);
+        let clerk = Clerk::new(
+            Arc::clone(&desk),
+            Registry::new(&parts.schema_registry),
+            archive,
+            Arc::clone(&reporter),
+            lag,
+            |suffix| parts.kafka.topic(suffix),
+        );
+        let dispatcher = Dispatcher::new(desk, &open, &seen);
+        let mut tasks = JoinSet::new();
+        let (watcher, folder) = (Arc::clone(&operator), parts.state_dir.clone());
+        let decisions = journal.decisions;
+        tasks.spawn(async move {
+            watcher.watch_file(folder, seen).await;
+            Ok(())
+        });
+        tasks.spawn(async move { operator.run(decisions, records).await });
+        tasks.spawn(dispatcher.run(arrived));
+        tasks.spawn(clerk.run(batches));
+        Ok(Self::new(tasks, writer_ended, reporter, ended))
+    }
+
+    /// With the reporter's timer among the tasks: whichever of them breaks off ends the term.
+    fn new(
+        mut tasks: JoinSet<Result<(), Failure>>,
+        writer_ended: oneshot::Receiver<Result<(), Lost>>,
+        reporter: Arc<Reporter>,
+        ended: &CancellationToken,
+    ) -> Self {
+        let timer = Arc::clone(&reporter).run(ended.clone());
+        tasks.spawn(async move {
+            timer.await;
+            Ok(())
+        });
+        Self { tasks, writer_ended, reporter }
+    }
+
+    /// Until the sink is given back, the program ends, or a task or the journal fails; then what
+    /// has begun comes to its end.
+    async fn run(
+        mut self,
+        member: &mut Member,
+        stop: &CancellationToken,
+        ended: &CancellationToken,
+    ) -> Term {
+        let mut writer = None;
+        // The end of the program ends the tasks too: that they end is no mistake then.
+        let mut term = tokio::select! {
+            biased;
+            () = lost(member, stop) => Term::GivenBack,
+            outcome = &mut self.writer_ended => {
+                writer = outcome.ok();
+                Term::Again("the journal's producer ended".to_owned())
+            }
+            Some(joined) = self.tasks.join_next() => Term::Again(reason_of(joined)),
+        };
+        ended.cancel();
+        let tasks = &mut self.tasks;
+        let drained = async { while tasks.join_next().await.is_some() {} };
+        if timeout(DRAIN, drained).await.is_err() {
+            log_event!(
+                Event::DrainTimedOut,
+                "a payment is still on its way, ending without its answer: it is in doubt"
+            );
+            self.tasks.abort_all();
+        }
+        // The desk and with it the last publisher are gone: the journal's thread ends.
+        if writer.is_none() {
+            writer = timeout(WRITER_GRACE, &mut self.writer_ended).await.ok().and_then(Result::ok);
+        }
+        // What the last turns wrote; where the group has the sink still, it is kept as this one leaves.
+        self.reporter.written();
+        if let (Some(Err(lost)), Term::Again(reason)) = (writer, &mut term) {
+            *reason = lost.to_string();
+        }
+        term
+    }
+}
+
+fn reason_of(joined: Result<Result<(), Failure>, JoinError>) -> String {
+    match joined {
+        Ok(Ok(())) => "a task of the sink ended early".to_owned(),
+        Ok(Err(failure)) => failure.to_string(),
+        Err(error) => {
+            log_event!(Event::SinkBroke, %error, "a task of the payment sink broke off");
+            error.to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "term_tests.rs"]
+mod tests;

@@ -1,0 +1,146 @@
+//! Turns against a simulated API that counts requests, with a journal whose every commit is watched.
+
+use std::thread;
+
+use super::*;
+use crate::{
+    config::model::{Connection, Quota, Streams, Timeouts, VomsisApi},
+    domain::ids::ConnectionId,
+    publish::group,
+    sandbox::{
+        Simulator, SimulatorOptions,
+        ledger::NewPayment,
+        simulator::{APP_KEY, APP_SECRET},
+    },
+    sink::{
+        brakes::{Brake, StopSource},
+        desk::{Fixed, tests::fixed},
+        journal::{
+            Status,
+            codec::{self, Record},
+        },
+        ledger::Write,
+        rivals::Rivals,
+        tests::{NO_LIMITS, brakes, key_of, received_as, refund},
+    },
+    telemetry::metrics::Metrics,
+};
+
+/// A desk with one open refund, and the API that it would be asked of.
+struct Till {
+    desk: Arc<Desk>,
+    simulator: Simulator,
+    key: CommandKey,
+    _secrets: tempfile::TempDir,
+}
+
+/// What the journal does with a write once the desk has handed it over; `false` confirms nothing
+/// any more.
+type Confirms = fn(&Desk, &Status) -> bool;
+
+impl Till {
+    async fn new(confirms: Confirms) -> Self {
+        let options = SimulatorOptions { history_days: 0, ..SimulatorOptions::default() };
+        let simulator = Simulator::start(options).await.unwrap();
+        simulator.ledger().add_payment(&NewPayment::new("REF-1", "100.00")).unwrap();
+        let secrets = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let connection = connection(&simulator.base_url(), secrets.path());
+        let client = Client::new(&connection, Arc::clone(&metrics)).unwrap();
+        let fixed = Fixed { clients: [(connection.id.clone(), client)].into(), ..fixed(&metrics) };
+        let order = Order { expires_at: None, currency: None, ..refund("10.00") };
+        let entry = received_as(key_of("REF-1", 1), order);
+        let key = entry.key().clone();
+        let (publisher, mut inbox) = group::channel::<Write>();
+        let (desk, _) = Desk::new(fixed, publisher, [entry], brakes(NO_LIMITS), Rivals::default());
+        let desk = Arc::new(desk);
+        // Not an owner of the desk: the journal ends with it.
+        let watched = Arc::downgrade(&desk);
+        thread::spawn(move || {
+            while let Some(requests) = inbox.gather() {
+                for request in requests {
+                    let Some(desk) = watched.upgrade() else { return };
+                    if !confirms(&desk, &status_of(&request.batch)) {
+                        return;
+                    }
+                    request.confirm();
+                }
+            }
+        });
+        Self { desk, simulator, key, _secrets: secrets }
+    }
+
+    async fn carry(&self) -> Result<Ended, Failure> {
+        carry(&self.desk, &self.key, Failures::NONE).await.map(|(ended, _)| ended)
+    }
+
+    fn posts(&self) -> usize {
+        self.simulator.posts().iter().count()
+    }
+}
+
+/// Where the one story of a write stands.
+fn status_of(write: &Write) -> Status {
+    let story = &write.journal[0];
+    match codec::decode(&story.key, story.value.as_ref().unwrap()).unwrap() {
+        Record::Command(entry) => entry.status().clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn connection(url: &str, secrets: &std::path::Path) -> Arc<Connection> {
+    let (app_key_file, app_secret_file) = (secrets.join("key"), secrets.join("secret"));
+    std::fs::write(&app_key_file, APP_KEY).unwrap();
+    std::fs::write(&app_secret_file, APP_SECRET).unwrap();
+    let base_url = format!("{url}/api/vpos/v3");
+    Arc::new(Connection {
+        id: ConnectionId::try_new("acme").unwrap(),
+        bank_pos: None,
+        virtual_pos: Some(VomsisApi { base_url, app_key_file, app_secret_file }),
+        tos: None,
+        timeouts: Timeouts { connect: Duration::from_secs(5), request: Duration::from_secs(20) },
+        extras: false,
+        quota: Quota { requests_per_minute: 60_000, concurrency: 8, reserved_for_payments: 0 },
+        streams: Streams {
+            bank_transactions: None,
+            pos_transactions: None,
+            virtual_pos_transactions: None,
+            tos_payments: None,
+            reference: None,
+        },
+    })
+}
+
+#[tokio::test]
+async fn a_turn_sends_once_and_tells_what_came() {
+    let till = Till::new(|_, _| true).await;
+    assert!(matches!(till.carry().await, Ok(Ended::Finished)));
+    assert_eq!(till.posts(), 1);
+    assert!(till.desk.entry(&till.key).is_none(), "its story is in Kafka");
+}
+
+#[tokio::test]
+async fn an_intent_that_is_not_confirmed_lets_nothing_leave() {
+    let till = Till::new(|_, status| !matches!(status, Status::Intended(_))).await;
+    assert!(matches!(till.carry().await, Err(Failure::Gone(_))));
+    assert_eq!(till.posts(), 0, "nobody knows whether it is written");
+}
+
+#[tokio::test]
+async fn a_switch_that_is_turned_on_while_the_intent_is_written_lets_nothing_leave() {
+    let till = Till::new(|desk, status| {
+        if matches!(status, Status::Intended(_)) {
+            desk.set_stop(StopSource::Record, Some("drill".into()));
+        }
+        true
+    })
+    .await;
+    let ended = till.carry().await.unwrap();
+    assert_eq!(till.posts(), 0, "{ended:?}");
+    let by = StopSource::Record;
+    let why = Pause::Braked(Brake::Stopped { by, why: "drill".into() });
+    assert_eq!(ended, Ended::Paused { until: None, why });
+    // What is proven not to have left may have another turn when the switch lets go.
+    let entry = till.desk.entry(&till.key).unwrap();
+    assert!(matches!(entry.status(), Status::NotSent { attempts: 1, .. }), "{entry:?}");
+}

@@ -1,0 +1,55 @@
+//! What an owner hears of people after it has read the journal.
+
+use tokio_util::sync::CancellationToken;
+use vomsis_connect::{
+    sink::{
+        journal::{codec::Record, records::Stop},
+        lock::{Request, lock_and_restore},
+        operator,
+        ownership::Taken,
+        words,
+    },
+    telemetry::clock::now,
+};
+
+use super::stage::{PARTITIONS, Stage};
+use crate::harness::{
+    topics::{block_on, create_topic},
+    wait::{GENEROUS, wait_for},
+};
+
+#[test]
+fn no_word_is_lost_between_the_read_of_the_journal_and_the_mark_of_its_owner() {
+    let stage = Stage::new("pay-heard");
+    for topic in ["internal.payment-journal", "payment.commands.rejected"] {
+        create_topic(stage.brokers(), &stage.topic(topic), PARTITIONS, &[]);
+    }
+    let taken = (0..PARTITIONS).map(|partition| Taken { partition, next: None, note: None });
+    let stop = CancellationToken::new();
+    let request = Request {
+        env: "test".into(),
+        kafka: stage.kafka(),
+        taken: taken.collect(),
+        now: now(),
+        stop: stop.clone(),
+    };
+    let locked = lock_and_restore(&request).unwrap();
+    let reason = || "drill".to_owned();
+    let halt = Stop { stopped: true, actor: "ayse".into(), reason: reason(), at: now() };
+    block_on(words::say_stop(&stage.kafka(), &halt)).unwrap();
+    let mut heard = operator::follow(&stage.kafka(), locked.read_to, stop.clone()).unwrap();
+    let mut words = Vec::new();
+    let last = wait_for("the halt is heard", GENEROUS, || match heard.try_recv().ok()?.unwrap() {
+        Record::Stop(stop) => Some(stop),
+        other => {
+            words.push(other);
+            None
+        }
+    });
+    stop.cancel();
+    assert_eq!(last.reason, reason());
+    // Whatever came before its own mark would have been heard before it.
+    let is_mark =
+        |word: &Record| matches!(word, Record::Owner(owner) if owner.epoch == locked.epoch);
+    assert!(words.iter().any(is_mark), "the mark itself is not heard: {words:?}");
+}
