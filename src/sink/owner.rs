@@ -23,8 +23,13 @@ use crate::{
     kafka::settings::sink_transactional_id,
     log_event,
     mapping::PrivacyRules,
-    publish::{encode::Encoder, group, registry::Registry, transaction::Lost},
-    telemetry::events::Event,
+    publish::{
+        encode::Encoder,
+        group::{self, Publisher},
+        registry::Registry,
+        transaction::{Lost, Transactions},
+    },
+    telemetry::{events::Event, metrics::Metrics},
 };
 
 use super::{
@@ -35,7 +40,7 @@ use super::{
     dispatch::Dispatcher,
     intake,
     journal::records::Stop,
-    ledger::{self, Index},
+    ledger::{self, Index, Topics, Write},
     lock::{self, Locked, lock_and_restore},
     operator::{self, Operator},
     ownership::{self, Change, Member, Taken},
@@ -278,10 +283,48 @@ impl Refusal {
     }
 }
 
+/// What everything of one term knows.
+fn fixed(parts: &Parts, epoch: u64, index: &Arc<Index>, ended: &CancellationToken) -> Fixed {
+    Fixed {
+        epoch,
+        policy: Policy::from(&parts.sink),
+        clients: parts.clients.clone(),
+        connections: parts.connections.clone(),
+        encoder: Arc::clone(&parts.encoder),
+        privacy: Arc::clone(&parts.privacy),
+        tally: parts.tally.clone(),
+        index: Arc::clone(index),
+        stop: ended.clone(),
+    }
+}
+
+/// How the journal's thread ended, once it has.
+type WriterEnd = oneshot::Receiver<Result<(), Lost>>;
+
+/// The journal's thread, the way to it, and its end.
+fn start_writer(
+    transactions: Transactions,
+    topics: Topics,
+    index: &Arc<Index>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Publisher<Write>, WriterEnd), Refusal> {
+    let (publisher, inbox) = group::channel();
+    let (told, ended) = oneshot::channel();
+    let (index, metrics) = (Arc::clone(index), Arc::clone(metrics));
+    let run = move || {
+        let outcome = ledger::run(transactions, inbox, &topics, &index, &metrics);
+        // Nobody waits any more once the grace period is over.
+        drop(told.send(outcome));
+    };
+    let named = thread::Builder::new().name("sink-journal".into());
+    named.spawn(run).map_err(|error| Refusal::passing(&error))?;
+    Ok((publisher, ended))
+}
+
 /// The tasks of one term.
 struct Work {
     tasks: JoinSet<Result<(), Failure>>,
-    writer_ended: oneshot::Receiver<Result<(), Lost>>,
+    writer_ended: WriterEnd,
     reporter: Arc<Reporter>,
 }
 
@@ -303,31 +346,12 @@ impl Work {
             "this replica executes payment commands"
         );
         let index = Arc::new(Index::new(journal.stories, notes.clone()));
-        let (publisher, inbox) = group::channel();
-        let (told, writer_ended) = oneshot::channel();
-        let (writer_index, metrics) = (Arc::clone(&index), Arc::clone(parts.tally.metrics()));
-        thread::Builder::new()
-            .name("sink-journal".into())
-            .spawn(move || {
-                let outcome = ledger::run(transactions, inbox, &topics, &writer_index, &metrics);
-                // Nobody waits any more once the grace period is over.
-                drop(told.send(outcome));
-            })
-            .map_err(|error| Refusal::passing(&error))?;
+        let metrics = parts.tally.metrics();
+        let (publisher, writer_ended) = start_writer(transactions, topics, &index, metrics)?;
         let mut brakes = journal.finished.under(Limits::from(&parts.sink));
         journal.open.values().for_each(|entry| brakes.add(entry));
-        let fixed = Fixed {
-            epoch,
-            policy: Policy::from(&parts.sink),
-            clients: parts.clients.clone(),
-            connections: parts.connections.clone(),
-            encoder: Arc::clone(&parts.encoder),
-            privacy: Arc::clone(&parts.privacy),
-            tally: parts.tally.clone(),
-            index: Arc::clone(&index),
-            stop: ended.clone(),
-        };
         let open: Vec<_> = journal.open.into_values().collect();
+        let fixed = fixed(parts, epoch, &index, ended);
         let (desk, arrived) = Desk::new(fixed, publisher, open.iter().cloned(), brakes);
         let desk = Arc::new(desk);
         let operator = Arc::new(Operator {
@@ -337,12 +361,10 @@ impl Work {
         let seen = operator.look_at_switch(journal.stop.as_ref(), &parts.state_dir);
         let records = operator::follow(&parts.kafka, notes, ended.clone())
             .map_err(|error| Refusal::passing(&error))?;
-        let metrics = Arc::clone(parts.tally.metrics());
-        let batches = intake::start(&parts.kafka, taken, metrics, ended.clone())
+        let batches = intake::start(&parts.kafka, taken, Arc::clone(metrics), ended.clone())
             .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;
         let archive = Archive::open(&parts.kafka).map_err(|error| Refusal::passing(&error))?;
-        let reporter = Reporter::new(index, member.progress.clone(), taken);
-        let reporter = Arc::new(reporter);
+        let reporter = Arc::new(Reporter::new(index, member.progress.clone(), taken));
         let clerk = Clerk::new(
             Arc::clone(&desk),
             Registry::new(&parts.schema_registry),
