@@ -1,9 +1,12 @@
 //! Wiring: what is started in which order, and what is stopped in which.
 //!
-//! Start: metrics and health first, so that a probe has an answer; then topics and schemas, which
-//! wait for Kafka and the registry; then the shards this replica is given. Stop: pollers, then
-//! their writers, then the group, within [`DRAIN`].
+//! Start: metrics and health first, so that a probe has an answer; then schemas and topics, which
+//! wait for Kafka and the registry ([`prepare`]); then the shards this replica is given. Stop:
+//! pollers, then their writers, then the group, within [`DRAIN`].
 
+mod owning;
+mod pollers;
+mod prepare;
 mod series;
 pub mod sink;
 pub mod standing;
@@ -14,44 +17,34 @@ use anyhow::{Context as _, anyhow};
 use secrecy::SecretSlice;
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinHandle,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::Client,
-    config::model::{Config, Connection, Privacy},
-    domain::{ids::ConnectionId, schemas, time::Timestamp},
+    config::model::{Config, Privacy},
+    domain::time::Timestamp,
     http::Health,
-    kafka::topics,
     log_event,
     mapping::{PrivacyRules, privacy::KEY_BYTES_MIN},
-    poll::{
-        board::Board,
-        connection::{self, Parts},
-        entity::Shared,
-        rooms::Rooms,
-        series::Series,
-    },
-    publish::{encode::Encoder, group::Publisher, registry::Registry},
+    poll::{board::Board, series::Series},
     shards::{
-        assignment::{self, Change, Member},
-        owner::{self, Phase, Work},
-        placement::shard_of,
+        assignment::{self, Member},
+        owner::{self, Phase},
         restore::Restores,
     },
     sink::tally::{self, Tally},
-    state::{changelog::ShardState, store::Store},
+    state::store::Store,
     telemetry::{clock::now, events::Event, metrics::Metrics},
 };
+
+use pollers::Pollers;
 
 /// All of stopping, inside Kubernetes' 60 s.
 const DRAIN: Duration = Duration::from_secs(45);
 /// What leaving the group may take after that.
 const LEAVE: Duration = Duration::from_secs(5);
-const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A state folder of a Pod that is just ending is let go within this time.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 const EXPORT_INTERVAL: Duration = Duration::from_secs(2);
@@ -98,63 +91,6 @@ pub struct App {
     started_at: Timestamp,
 }
 
-/// The pollers of one shard.
-#[derive(Debug)]
-struct Pollers {
-    config: Arc<Config>,
-    clients: HashMap<ConnectionId, Client>,
-    encoder: Arc<Encoder>,
-    privacy: Arc<PrivacyRules>,
-    board: Arc<Board>,
-    metrics: Arc<Metrics>,
-}
-
-fn connections_of(config: &Config, shard: i32) -> impl Iterator<Item = &Arc<Connection>> {
-    let shards = config.kafka.shards;
-    config.connections.iter().filter(move |c| shard_of(&c.id, shards) == shard)
-}
-
-impl Work for Pollers {
-    async fn run(
-        &self,
-        shard: i32,
-        mut state: ShardState,
-        publisher: Publisher,
-        stop: CancellationToken,
-    ) {
-        let mut connections = JoinSet::new();
-        for config in connections_of(&self.config, shard) {
-            let Some(api) = self.clients.get(&config.id) else { continue };
-            let parts = Parts {
-                config: Arc::clone(config),
-                api: api.clone(),
-                encoder: Arc::clone(&self.encoder),
-                privacy: Arc::clone(&self.privacy),
-                shared: Shared {
-                    publisher: publisher.clone(),
-                    board: Arc::clone(&self.board),
-                    metrics: Arc::clone(&self.metrics),
-                    rooms: Rooms::default(),
-                },
-            };
-            let own = state.take_connection(&config.id);
-            connections.spawn(connection::run(parts, own, stop.child_token()));
-        }
-        // What is left belongs to connections that are no longer configured.
-        drop(state);
-        if connections.is_empty() {
-            // Nothing to do, but the lock is held: the shard is this replica's until it is not.
-            stop.cancelled().await;
-        }
-        while connections.join_next().await.is_some() {
-            // A connection ends by itself only when a poller broke off: its memory cannot be
-            // trusted, so the owner restores the shard and starts all of it again.
-            stop.cancel();
-        }
-        drop(publisher);
-    }
-}
-
 impl App {
     /// Prepares; nothing is contacted yet.
     pub fn new(
@@ -173,6 +109,8 @@ impl App {
         if config.sink.enabled {
             tally.enter(tally::Phase::Standby, None);
         }
+        health.set_sink_awaited(config.sink.enabled);
+        health.set_topics_awaited(true);
         let restores = Arc::default();
         Self { config, broker, metrics, board, series, tally, phases, health, restores, started_at }
     }
@@ -203,7 +141,11 @@ impl App {
         let (leave, leaving) = watch::channel(false);
         let (member, thread) = assignment::join(self.config.kafka.clone(), leaving)
             .context("starting the assignment thread")?;
-        self.own_shards(member, Arc::new(work), store, &stop).await;
+        let Member { changes, notes } = member;
+        let (phases, phase_changes) = mpsc::unbounded_channel();
+        let owner = Arc::new(self.owner(work, store, notes, phases));
+        let own = |granted, token| Arc::clone(&owner).own(granted, token);
+        let owned = self.own_shards(changes, phase_changes, own, &stop).await;
         leave.send_replace(true);
         // The thread leaves the group on its own; a hanging client must not hang the exit.
         let left = tokio::task::spawn_blocking(move || thread.join());
@@ -215,6 +157,7 @@ impl App {
         if let Some(sink) = sink {
             sink.await?.context("the payment sink broke off")?;
         }
+        owned?;
         match left {
             Ok(Ok(Err(_)) | Err(_)) => Err(anyhow!(
                 "the thread that shares the shards broke off, a mistake of this program: its last \
@@ -224,71 +167,23 @@ impl App {
         }
     }
 
-    /// Topics and schemas; waits for Kafka and the registry. `None`: stopped while waiting.
-    async fn prepare(&self, stop: &CancellationToken) -> anyhow::Result<Option<Pollers>> {
-        if self.broker == Broker::Real && self.ensure_topics(stop).await?.is_none() {
-            return Ok(None);
-        }
-        self.health.set_kafka_answers(true);
-        let Some(ids) = self.schema_ids(stop).await? else { return Ok(None) };
-        self.health.set_schemas_known();
-        let encoder = Encoder::new(&ids, |suffix| self.config.kafka.topic(suffix))?;
-        let mut clients = HashMap::new();
-        for config in &self.config.connections {
-            let client = Client::new(config, Arc::clone(&self.metrics))?;
-            clients.insert(config.id.clone(), client);
-        }
-        let privacy = privacy_rules(&self.config).await?;
-        Ok(Some(Pollers {
-            config: Arc::clone(&self.config),
-            clients,
-            encoder: Arc::new(encoder),
-            privacy: Arc::new(privacy),
-            board: Arc::clone(&self.board),
-            metrics: Arc::clone(&self.metrics),
-        }))
-    }
-
-    async fn ensure_topics(&self, stop: &CancellationToken) -> anyhow::Result<Option<()>> {
-        let mut pause = RETRY_MIN;
-        loop {
-            match topics::ensure(&self.config.kafka, self.config.sink.enabled).await {
-                Ok(()) => return Ok(Some(())),
-                Err(error) if error.is_transient() => {
-                    log_event!(error.event(), %error, retry_in_s = pause.as_secs(), "kafka cannot be used yet");
-                }
-                Err(error) => {
-                    log_event!(error.event(), %error, "ending: topics are not as they must be");
-                    return Err(error.into());
-                }
-            }
-            if waited(&mut pause, stop).await.is_none() {
-                return Ok(None);
-            }
-        }
-    }
-
-    async fn schema_ids(
+    /// What the owners of all shards share.
+    fn owner(
         &self,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Option<HashMap<&'static str, u32>>> {
-        let registry = Registry::new(&self.config.schema_registry);
-        let records: Vec<_> = schemas::needed(self.config.sink.enabled).collect();
-        let mut pause = RETRY_MIN;
-        loop {
-            match registry.ids(&records, |suffix| self.config.kafka.topic(suffix)).await {
-                Ok(ids) => return Ok(Some(ids)),
-                Err(error) if error.is_retriable() => {
-                    log_event!(error.event(), %error, retry_in_s = pause.as_secs(), "the schema registry cannot be used yet");
-                }
-                Err(error) => {
-                    log_event!(error.event(), %error, "ending: without its schemas nothing can be written");
-                    return Err(error.into());
-                }
-            }
-            if waited(&mut pause, stop).await.is_none() {
-                return Ok(None);
-            }
+        work: Pollers,
+        store: Option<Store>,
+        notes: mpsc::UnboundedSender<assignment::NoteUpdate>,
+        phases: mpsc::UnboundedSender<(i32, Phase)>,
+    ) -> owner::Context<Pollers> {
+        owner::Context {
+            env: self.config.env.clone(),
+            kafka: self.config.kafka.clone(),
+            store,
+            metrics: Arc::clone(&self.metrics),
+            restores: Arc::clone(&self.restores),
+            work: Arc::new(work),
+            notes,
+            phases,
         }
     }
 
@@ -309,100 +204,6 @@ impl App {
                 }
             }
         })
-    }
-
-    async fn own_shards(
-        &self,
-        mut member: Member,
-        work: Arc<Pollers>,
-        store: Option<Store>,
-        stop: &CancellationToken,
-    ) {
-        let (phases, mut phase_changes) = mpsc::unbounded_channel();
-        let context = Arc::new(owner::Context {
-            env: self.config.env.clone(),
-            kafka: self.config.kafka.clone(),
-            store,
-            metrics: Arc::clone(&self.metrics),
-            restores: Arc::clone(&self.restores),
-            work,
-            notes: member.notes.clone(),
-            phases,
-        });
-        let mut owners: JoinSet<()> = JoinSet::new();
-        let mut tokens: HashMap<i32, CancellationToken> = HashMap::new();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                Some((shard, phase)) = phase_changes.recv() => {
-                    self.show(shard, phase);
-                    // A shard that is already granted anew is still answered for.
-                    if phase == Phase::Released && !tokens.contains_key(&shard) {
-                        connections_of(&self.config, shard).for_each(|c| self.board.forget(&c.id));
-                    }
-                }
-                Some(_) = owners.join_next() => {}
-                change = member.changes.recv() => match change {
-                    Some(Change::Granted(granted)) => {
-                        let shard = granted.shard;
-                        log_event!(Event::ShardAssigned, shard, "shard granted");
-                        for connection in connections_of(&self.config, shard) {
-                            self.board.answer_for(&connection.id, now());
-                        }
-                        let token = stop.child_token();
-                        if let Some(old) = tokens.insert(shard, token.clone()) {
-                            old.cancel();
-                        }
-                        let context = Arc::clone(&context);
-                        owners.spawn(context.own(granted, token));
-                    }
-                    Some(Change::Kafka(answers)) => self.health.set_kafka_answers(answers),
-                    Some(Change::Revoked(shard)) => {
-                        log_event!(Event::ShardRevoked, shard, "shard revoked");
-                        if let Some(token) = tokens.remove(&shard) {
-                            token.cancel();
-                        }
-                    }
-                    // The thread is gone, and nobody would say any more what is taken away: all
-                    // that runs here ends, and `run` says why.
-                    None => {
-                        stop.cancel();
-                        break;
-                    }
-                },
-            }
-        }
-        log_event!(Event::Stopping, "stopping: pollers end, queued batches are committed");
-        let drained = async {
-            while owners.join_next().await.is_some() {
-                while let Ok((shard, phase)) = phase_changes.try_recv() {
-                    self.show(shard, phase);
-                }
-            }
-        };
-        if timeout(DRAIN, drained).await.is_err() {
-            log_event!(
-                Event::DrainTimedOut,
-                "draining takes too long, ending: what is not committed is read again"
-            );
-        }
-    }
-
-    fn show(&self, shard: i32, phase: Phase) {
-        self.phases.send_modify(|phases| {
-            if phase == Phase::Released {
-                phases.remove(&shard);
-            } else {
-                phases.insert(shard, phase);
-            }
-        });
-        match phase {
-            Phase::Owned => self.health.shard_restored(shard),
-            Phase::Released => self.health.shard_revoked(shard),
-            // A stopped shard is an operator's matter: taking the Pod out helps nobody, but it
-            // must not look ready either.
-            Phase::Restoring | Phase::Fenced | Phase::Stopped => self.health.shard_assigned(shard),
-        }
     }
 }
 
@@ -442,16 +243,6 @@ pub async fn privacy_rules(config: &Config) -> Result<PrivacyRules, Unusable> {
 pub fn check_privacy(privacy: &Privacy) -> Result<(), Unusable> {
     let key = privacy.hmac_key_file.as_ref().map(|_| SecretSlice::from(vec![0_u8; KEY_BYTES_MIN]));
     PrivacyRules::new(privacy, key).map(drop).map_err(Unusable::new)
-}
-
-/// Waits and doubles the pause; `None` when stopped meanwhile.
-async fn waited(pause: &mut Duration, stop: &CancellationToken) -> Option<()> {
-    tokio::select! {
-        () = stop.cancelled() => return None,
-        () = sleep(*pause) => {}
-    }
-    *pause = (*pause * 2).min(RETRY_MAX);
-    Some(())
 }
 
 async fn export(board: Arc<Board>, mut series: Series, stop: CancellationToken) {

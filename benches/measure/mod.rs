@@ -9,6 +9,21 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(900);
 /// Kernel ticks a second: `sysconf(_SC_CLK_TCK)` is 100 on every Linux.
 const TICKS: f64 = 100.0;
 
+/// A part of a benchmark by its name; it says what came out.
+type Part<'a> = (&'a str, fn() -> String);
+
+/// Runs the parts that the command line names, or all of them, and prints what came out.
+pub(crate) fn run_chosen(parts: &[Part<'_>]) {
+    // Cargo passes `--bench`; what is left chooses.
+    let chosen: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    for (name, run) in parts {
+        if chosen.is_empty() || chosen.iter().any(|arg| arg == name) {
+            println!("{}", run());
+        }
+    }
+}
+
 /// The sum of all series of a metric that have these words among their labels.
 pub(crate) fn metric(process: &mut Process, name: &str, labels: &str) -> f64 {
     let address = process.address(DEADLINE);

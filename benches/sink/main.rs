@@ -21,17 +21,9 @@ mod shop;
 mod throughput;
 
 fn main() {
-    // Cargo passes `--bench`; what is left chooses.
-    let chosen: Vec<String> =
-        std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|arg| arg == name);
-    if wants("latency") {
-        println!("{}", latency::run());
-    }
-    if wants("throughput") {
-        println!("{}", throughput::run());
-    }
-    if wants("memory") {
-        println!("{}", memory::run());
-    }
+    measure::run_chosen(&[
+        ("latency", latency::run),
+        ("throughput", throughput::run),
+        ("memory", memory::run),
+    ]);
 }

@@ -18,14 +18,5 @@ mod memory;
 mod source;
 
 fn main() {
-    // Cargo passes `--bench`; what is left chooses.
-    let chosen: Vec<String> =
-        std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|arg| arg == name);
-    if wants("backfill") {
-        println!("{}", backfill::run());
-    }
-    if wants("memory") {
-        println!("{}", memory::run());
-    }
+    measure::run_chosen(&[("backfill", backfill::run), ("memory", memory::run)]);
 }

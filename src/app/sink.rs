@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Pollers};
+use super::{App, pollers::Pollers};
 use crate::{
     api::Client,
     config::model::{Config, Connection},
@@ -82,6 +82,7 @@ impl App {
             standing: Arc::new(Standing(Arc::clone(&self.health))),
         };
         let sink = tokio::spawn(owner::run(parts, stop.clone()));
+        self.health.set_sink_awaited(false);
         let (health, tally) = (Arc::clone(&self.health), self.tally.clone());
         Some(tokio::spawn(watched(sink, stop.clone(), health, tally)))
     }

@@ -1,13 +1,21 @@
-//! What becomes of the shards when nobody shares them any more.
+//! What becomes of the shards when nobody shares them any more, or an owner breaks off.
 
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::mpsc::UnboundedSender};
 
 use super::*;
-use crate::shards::assignment::Granted;
+use crate::{
+    publish::encode::Encoder,
+    shards::assignment::{Change, Granted},
+};
 
 /// Nothing listens there, so shards stay restoring.
 const CONFIG: &str = "connections: [{id: a, bank_pos: {app_key_file: k, app_secret_file: s}}]\n\
                       kafka: {bootstrap_servers: '127.0.0.1:1', shards: 2}\n";
+
+fn app() -> App {
+    let config = crate::config::parse("c", CONFIG, std::iter::empty()).unwrap().config;
+    App::new(Arc::new(config), Broker::Real, Arc::default(), Arc::default())
+}
 
 fn pollers(app: &App) -> Pollers {
     let no_ids = HashMap::new();
@@ -21,20 +29,25 @@ fn pollers(app: &App) -> Pollers {
     }
 }
 
+fn grant_both(changes: &UnboundedSender<Change>) {
+    for shard in 0..2 {
+        changes.send(Change::Granted(Granted { shard, note: None })).unwrap();
+    }
+}
+
 #[test]
 fn a_dead_assignment_thread_ends_every_shard_and_no_shard_is_shown_afterwards() {
-    let config = crate::config::parse("c", CONFIG, std::iter::empty()).unwrap().config;
-    let app = App::new(Arc::new(config), Broker::Real, Arc::default(), Arc::default());
-    let work = Arc::new(pollers(&app));
+    let app = app();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         let (changes, changed) = mpsc::unbounded_channel();
         let (notes, _noted) = mpsc::unbounded_channel();
-        for shard in 0..2 {
-            changes.send(Change::Granted(Granted { shard, note: None })).unwrap();
-        }
+        grant_both(&changes);
         let stop = CancellationToken::new();
-        let owning = app.own_shards(Member { changes: changed, notes }, work, None, &stop);
+        let (phases, phase_changes) = mpsc::unbounded_channel();
+        let owner = Arc::new(app.owner(pollers(&app), None, notes, phases));
+        let own = |granted, token| Arc::clone(&owner).own(granted, token);
+        let owning = app.own_shards(changed, phase_changes, own, &stop);
         let mut shown = app.phases.subscribe();
         let dying = async move {
             shown.wait_for(|phases| phases.len() == 2).await.unwrap();
@@ -42,10 +55,48 @@ fn a_dead_assignment_thread_ends_every_shard_and_no_shard_is_shown_afterwards() 
         };
         // Bounded by the drain, which the owners must not need.
         let both = timeout(DRAIN / 2, async { tokio::join!(owning, dying) });
-        both.await.expect("the owners are told to end");
+        let (owned, ()) = both.await.expect("the owners are told to end");
+        assert_eq!(owned, Ok(()));
         assert!(stop.is_cancelled(), "the sink and the process end too");
         assert!(app.phases.borrow().is_empty(), "{:?}", app.phases.borrow());
     });
     // A lock that is being asked for of a dead broker is not waited for.
     runtime.shutdown_background();
+}
+
+/// Owns both shards until shard 1 breaks off, at once or while it drains; what came of it.
+async fn owned_until_one_breaks(at_once: bool) -> (String, bool) {
+    let app = app();
+    // The thread lives on: only the owner's end can end this.
+    let (changes, changed) = mpsc::unbounded_channel();
+    let (_phases, phase_changes) = mpsc::unbounded_channel();
+    grant_both(&changes);
+    let stop = CancellationToken::new();
+    let drained = CancellationToken::new();
+    let own = |granted: Granted, token: CancellationToken| {
+        let (stop, drained) = (stop.clone(), drained.clone());
+        async move {
+            if granted.shard == 1 {
+                if !at_once {
+                    stop.cancel();
+                }
+                std::panic::resume_unwind(Box::new("a mistake"));
+            }
+            token.cancelled().await;
+            drained.cancel();
+        }
+    };
+    let owning = app.own_shards(changed, phase_changes, own, &stop);
+    let owned = timeout(DRAIN / 2, owning).await.expect("everything ends");
+    assert!(stop.is_cancelled(), "the sink and the process end too");
+    (owned.unwrap_err().to_string(), drained.is_cancelled())
+}
+
+#[tokio::test]
+async fn an_owner_that_breaks_off_ends_the_process_with_an_error_and_the_others_drain() {
+    for at_once in [true, false] {
+        let (error, others_drained) = owned_until_one_breaks(at_once).await;
+        assert!(error.contains("owns shard 1"), "{at_once}: {error}");
+        assert!(others_drained, "{at_once}");
+    }
 }

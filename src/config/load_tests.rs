@@ -240,6 +240,37 @@ fn hmac_needs_a_key_and_cards_stay_masked() {
 }
 
 #[test]
+fn a_privacy_rule_that_would_never_be_applied_is_refused_and_clear_is_none() {
+    for record in ["RowDeletion.source_id", "QuarantinedRow.raw", "PaymentCommand.reason"] {
+        let with = |what: &str| format!("{MINIMAL}privacy: {{fields: {{{record}: {what}}}}}\n");
+        for treatment in ["mask", "drop"] {
+            let text = refused(&with(treatment));
+            assert!(text.contains(record) && text.contains("never be applied"), "{text}");
+        }
+        assert_eq!(parsed(&with("clear")).unwrap().config.privacy.fields.len(), 1);
+    }
+    let applied = format!("{MINIMAL}privacy: {{fields: {{PaymentResult.detail: drop}}}}\n");
+    assert!(parsed(&applied).is_ok());
+}
+
+#[test]
+fn an_admin_listener_on_the_port_of_a_registry_on_this_machine_is_warned_of() {
+    let warned = |listen: &str, registry: &str| {
+        let text = format!(
+            "{MINIMAL}admin: {{enabled: true, listen: '{listen}'}}\nschema_registry: {{url: '{registry}'}}\n"
+        );
+        let warnings = parsed(&text).unwrap().warnings;
+        warnings.iter().any(|warning| warning.to_string().contains("same port of this machine"))
+    };
+    assert!(warned("127.0.0.1:8081", "http://localhost:8081"), "the defaults of both");
+    assert!(warned("127.0.0.1:8080", "http://127.0.0.1:8080/apis/ccompat/v7"));
+    assert!(!warned("127.0.0.1:8084", "http://localhost:8081"));
+    assert!(!warned("127.0.0.1:8081", "http://registry:8081"));
+    let off = parsed(&format!("{MINIMAL}admin: {{enabled: false}}\n")).unwrap();
+    assert!(off.warnings.is_empty(), "{:?}", off.warnings);
+}
+
+#[test]
 fn the_hash_follows_what_is_in_force() {
     let base = parsed(MINIMAL).unwrap().hash;
     assert_eq!(base.len(), 16);

@@ -24,6 +24,8 @@ pub struct Health {
     state_open: AtomicBool,
     kafka_answers: AtomicBool,
     schemas_known: AtomicBool,
+    topics_awaited: AtomicBool,
+    sink_awaited: AtomicBool,
     /// Assigned shards, and whether each is restored.
     shards: Mutex<BTreeMap<i32, bool>>,
     /// Why the payment sink has stopped, where it has.
@@ -37,8 +39,30 @@ pub struct Check {
     pub name: &'static str,
     /// Whether it holds.
     pub ok: bool,
-    /// What is waited for where it does not.
+    /// Whether nothing can be said of it yet, because one before it does not hold.
+    pub pending: bool,
+    /// What is waited for where it does not hold.
     pub detail: String,
+}
+
+impl Check {
+    fn new(name: &'static str, ok: bool, detail: impl Into<String>) -> Self {
+        Self { name, ok, pending: false, detail: detail.into() }
+    }
+
+    /// Nothing can be said of this one before `other` holds.
+    fn after(self, other: &Self) -> Self {
+        if other.ok {
+            return self;
+        }
+        // What is waited for first is told, not the whole chain.
+        let detail = if other.pending {
+            other.detail.clone()
+        } else {
+            format!("pending, waits for {}", other.name)
+        };
+        Self { ok: false, pending: true, detail, ..self }
+    }
 }
 
 impl Health {
@@ -51,6 +75,8 @@ impl Health {
             state_open: AtomicBool::new(false),
             kafka_answers: AtomicBool::new(false),
             schemas_known: AtomicBool::new(false),
+            topics_awaited: AtomicBool::new(false),
+            sink_awaited: AtomicBool::new(false),
             shards: Mutex::default(),
             sink_stopped: Mutex::default(),
         }
@@ -80,6 +106,16 @@ impl Health {
     /// All schema ids are known.
     pub fn set_schemas_known(&self) {
         self.schemas_known.store(true, Ordering::Release);
+    }
+
+    /// Topics are created or verified before anything runs (`true`), and are as they must be.
+    pub fn set_topics_awaited(&self, awaited: bool) {
+        self.topics_awaited.store(awaited, Ordering::Release);
+    }
+
+    /// The payment sink is on, and has not been started (`true`), or has.
+    pub fn set_sink_awaited(&self, awaited: bool) {
+        self.sink_awaited.store(awaited, Ordering::Release);
     }
 
     /// The shard was assigned and is being restored.
@@ -120,31 +156,52 @@ impl Health {
         self.checks().iter().all(|check| check.ok)
     }
 
-    /// The conditions of readiness, one by one.
+    /// The conditions of readiness, one by one, in the order in which they come to hold: the first
+    /// that does not is what is waited for.
     pub fn checks(&self) -> Vec<Check> {
-        let flag = |name, flag: &AtomicBool, detail: &str| Check {
-            name,
-            ok: flag.load(Ordering::Acquire),
-            detail: detail.to_owned(),
-        };
-        let waiting: Vec<_> = {
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        let config =
+            Check::new("config", is_set(&self.config_valid), "the configuration is not valid yet");
+        let state =
+            Check::new("state", is_set(&self.state_open), "the local cache is being opened");
+        let kafka = Check::new("kafka", is_set(&self.kafka_answers), "Kafka does not answer");
+        let mut schemas = Check::new(
+            "schemas",
+            is_set(&self.schemas_known),
+            "the schema registry has not answered yet",
+        );
+        if !schemas.ok {
+            schemas = schemas.after(&kafka);
+        }
+        let topics =
+            Check::new("topics", !is_set(&self.topics_awaited), "missing topics are being created");
+        let topics = topics.after(&schemas);
+        let shards = self.shards_check(&kafka).after(&topics);
+        let sink = self.sink_check(&topics);
+        vec![config, state, kafka, schemas, topics, shards, sink]
+    }
+
+    /// A shard that has to be restored can only be while Kafka answers.
+    fn shards_check(&self, kafka: &Check) -> Check {
+        let restoring: Vec<_> = {
             let shards = self.shards();
             let open = shards.iter().filter(|(_, restored)| !**restored);
             open.map(|(shard, _)| shard.to_string()).collect()
         };
+        let detail = format!("restoring {}", restoring.join(", "));
+        let check = Check::new("shards", restoring.is_empty(), detail);
+        if check.ok { check } else { check.after(kafka) }
+    }
+
+    fn sink_check(&self, topics: &Check) -> Check {
         let stopped = self.sink_stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        vec![
-            flag("config", &self.config_valid, "the configuration is not valid yet"),
-            flag("state", &self.state_open, "the local cache is being opened"),
-            flag("kafka", &self.kafka_answers, "Kafka does not answer"),
-            flag("schemas", &self.schemas_known, "the schema registry has not answered yet"),
-            Check {
-                name: "shards",
-                ok: waiting.is_empty(),
-                detail: format!("restoring {}", waiting.join(", ")),
-            },
-            Check { name: "sink", ok: stopped.is_none(), detail: stopped.unwrap_or_default() },
-        ]
+        match stopped {
+            Some(why) => Check::new("sink", false, why),
+            None if self.sink_awaited.load(Ordering::Acquire) => {
+                Check::new("sink", false, "the payment sink is being started").after(topics)
+            }
+            None => Check::new("sink", true, ""),
+        }
     }
 
     fn shards(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, bool>> {
@@ -194,10 +251,45 @@ mod tests {
         assert!(health.is_ready());
     }
 
+    /// The conditions that do not hold, those that wait for another one with what they wait for.
+    fn unmet(health: &Health) -> Vec<String> {
+        let unmet = health.checks().into_iter().filter(|check| !check.ok);
+        let said = |check: Check| match check.pending {
+            true => format!("{}: {}", check.name, check.detail),
+            false => check.name.to_owned(),
+        };
+        unmet.map(said).collect()
+    }
+
     #[test]
-    fn every_condition_counts() {
-        assert!(!Health::new().is_ready());
-        assert_eq!(Health::new().checks().iter().filter(|check| check.ok).count(), 2);
+    fn what_waits_for_another_condition_is_pending_and_says_for_which() {
+        let health = Health::new();
+        health.set_topics_awaited(true);
+        health.set_sink_awaited(true);
+        health.set_config_valid();
+        health.set_state_open();
+        let rest = |waits: &str| {
+            let pending = |name| format!("{name}: pending, waits for {waits}");
+            ["schemas", "topics", "shards", "sink"].map(pending).to_vec()
+        };
+        assert_eq!(unmet(&health), [vec!["kafka".to_owned()], rest("kafka")].concat());
+        health.set_kafka_answers(true);
+        let after_schemas = rest("schemas").split_off(1);
+        assert_eq!(unmet(&health), [vec!["schemas".to_owned()], after_schemas].concat());
+        health.set_schemas_known();
+        let after_topics = rest("topics").split_off(2);
+        assert_eq!(unmet(&health), [vec!["topics".to_owned()], after_topics].concat());
+        health.set_topics_awaited(false);
+        assert_eq!(unmet(&health), ["sink"]);
+        health.set_sink_awaited(false);
+        assert!(health.is_ready(), "{:?}", unmet(&health));
+        // Later, when it ceases to answer, only what cannot go on without it waits for it.
+        health.shard_assigned(3);
+        assert_eq!(unmet(&health), ["shards"]);
+        health.set_kafka_answers(false);
+        assert_eq!(unmet(&health), ["kafka", "shards: pending, waits for kafka"]);
+        health.shard_restored(3);
+        assert_eq!(unmet(&health), ["kafka"]);
     }
 
     #[test]

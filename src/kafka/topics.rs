@@ -444,10 +444,23 @@ pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
     Ok(())
 }
 
+/// What there should be beside what there is.
+async fn steps(kafka: &Kafka, payments: bool) -> Result<Vec<Step>, Error> {
+    let desired = desired(kafka, payments);
+    Ok(plan(&desired, &actual(kafka, &desired).await?))
+}
+
+/// Whether [`ensure`] can bring the topics to what there should be; changes nothing.
+///
+/// # Errors
+/// As [`ensure`], apart from what the broker says to a creation.
+pub async fn inspect(kafka: &Kafka, payments: bool) -> Result<(), Error> {
+    check(&steps(kafka, payments).await?, kafka.manage_topics).map(drop)
+}
+
 /// Brings the topics to what there should be, and checks what was there already.
 pub async fn ensure(kafka: &Kafka, payments: bool) -> Result<(), Error> {
-    let desired = desired(kafka, payments);
-    let steps = plan(&desired, &actual(kafka, &desired).await?);
+    let steps = steps(kafka, payments).await?;
     for weakness in steps.iter().filter_map(weakness) {
         log_event!(Event::TopicWeak, "{weakness}");
     }

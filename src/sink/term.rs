@@ -13,8 +13,12 @@ use crate::{
     failpoints::{self, Point},
     kafka::settings::sink_transactional_id,
     log_event,
-    publish::{group, registry::Registry, transaction::Lost},
-    telemetry::events::Event,
+    publish::{
+        group::{self, Publisher},
+        registry::Registry,
+        transaction::{Lost, Transactions},
+    },
+    telemetry::{events::Event, metrics::Metrics},
 };
 
 use super::{
@@ -24,7 +28,7 @@ use super::{
     desk::{Desk, Failure, Fixed, now},
     dispatch::Dispatcher,
     intake,
-    ledger::{self, Index},
+    ledger::{self, Index, Topics, Write},
     lock::{self, Locked, lock_and_restore},
     operator::{self, Operator},
     owner::Parts,
@@ -126,10 +130,48 @@ impl Refusal {
     }
 }
 
+/// What everything of one term knows.
+fn fixed(parts: &Parts, epoch: u64, index: &Arc<Index>, ended: &CancellationToken) -> Fixed {
+    Fixed {
+        epoch,
+        policy: Policy::from(&parts.sink),
+        clients: parts.clients.clone(),
+        connections: parts.connections.clone(),
+        encoder: Arc::clone(&parts.encoder),
+        privacy: Arc::clone(&parts.privacy),
+        tally: parts.tally.clone(),
+        index: Arc::clone(index),
+        stop: ended.clone(),
+    }
+}
+
+/// How the journal's thread ended, once it has.
+type WriterEnd = oneshot::Receiver<Result<(), Lost>>;
+
+/// The journal's thread, the way to it, and its end.
+fn start_writer(
+    transactions: Transactions,
+    topics: Topics,
+    index: &Arc<Index>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Publisher<Write>, WriterEnd), Refusal> {
+    let (publisher, inbox) = group::channel();
+    let (told, ended) = oneshot::channel();
+    let (index, metrics) = (Arc::clone(index), Arc::clone(metrics));
+    let run = move || {
+        let outcome = ledger::run(transactions, inbox, &topics, &index, &metrics);
+        // Nobody waits any more once the grace period is over.
+        drop(told.send(outcome));
+    };
+    let named = thread::Builder::new().name("sink-journal".into());
+    named.spawn(run).map_err(|error| Refusal::passing(&error))?;
+    Ok((publisher, ended))
+}
+
 /// The tasks of one term.
 struct Work {
     tasks: JoinSet<Result<(), Failure>>,
-    writer_ended: oneshot::Receiver<Result<(), Lost>>,
+    writer_ended: WriterEnd,
     reporter: Arc<Reporter>,
 }
 
@@ -151,31 +193,12 @@ impl Work {
             "this replica executes payment commands"
         );
         let index = Arc::new(Index::new(journal.stories, notes));
-        let (publisher, inbox) = group::channel();
-        let (told, writer_ended) = oneshot::channel();
-        let (writer_index, metrics) = (Arc::clone(&index), Arc::clone(parts.tally.metrics()));
-        thread::Builder::new()
-            .name("sink-journal".into())
-            .spawn(move || {
-                let outcome = ledger::run(transactions, inbox, &topics, &writer_index, &metrics);
-                // Nobody waits any more once the grace period is over.
-                drop(told.send(outcome));
-            })
-            .map_err(|error| Refusal::passing(&error))?;
+        let metrics = parts.tally.metrics();
+        let (publisher, writer_ended) = start_writer(transactions, topics, &index, metrics)?;
         let mut brakes = journal.finished.under(Limits::from(&parts.sink));
         journal.open.values().for_each(|entry| brakes.add(entry));
-        let fixed = Fixed {
-            epoch,
-            policy: Policy::from(&parts.sink),
-            clients: parts.clients.clone(),
-            connections: parts.connections.clone(),
-            encoder: Arc::clone(&parts.encoder),
-            privacy: Arc::clone(&parts.privacy),
-            tally: parts.tally.clone(),
-            index: Arc::clone(&index),
-            stop: ended.clone(),
-        };
         let open: Vec<_> = journal.open.into_values().collect();
+        let fixed = fixed(parts, epoch, &index, ended);
         let (desk, arrived) =
             Desk::new(fixed, publisher, open.iter().cloned(), brakes, journal.rivals);
         let desk = Arc::new(desk);
@@ -186,12 +209,10 @@ impl Work {
         let seen = operator.look_at_switch(journal.stop.as_ref(), &parts.state_dir);
         let records = operator::follow(&parts.kafka, read_to, ended.clone())
             .map_err(|error| Refusal::passing(&error))?;
-        let metrics = Arc::clone(parts.tally.metrics());
-        let (batches, lag) = intake::start(&parts.kafka, taken, metrics, ended.clone())
+        let (batches, lag) = intake::start(&parts.kafka, taken, Arc::clone(metrics), ended.clone())
             .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;
         let archive = Archive::open(&parts.kafka).map_err(|error| Refusal::passing(&error))?;
-        let reporter = Reporter::new(index, member.progress.clone(), taken);
-        let reporter = Arc::new(reporter);
+        let reporter = Arc::new(Reporter::new(index, member.progress.clone(), taken));
         let clerk = Clerk::new(
             Arc::clone(&desk),
             Registry::new(&parts.schema_registry),
@@ -217,7 +238,7 @@ impl Work {
     /// With the reporter's timer among the tasks: whichever of them breaks off ends the term.
     fn new(
         mut tasks: JoinSet<Result<(), Failure>>,
-        writer_ended: oneshot::Receiver<Result<(), Lost>>,
+        writer_ended: WriterEnd,
         reporter: Arc<Reporter>,
         ended: &CancellationToken,
     ) -> Self {

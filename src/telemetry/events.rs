@@ -108,6 +108,7 @@ events! {
     ShardCountChanged "VOM-SHD-008" ERROR "the assignment topic no longer has kafka.shards partitions" "recreate the topic or change kafka.shards, then restart";
     ShardBroke "VOM-SHD-009" ERROR "a shard's task broke off: a mistake of this program, or no thread to be had" "report the line; the shard is tried again";
     PollersSlow "VOM-SHD-010" WARN "pollers of a lost shard did not end in time and were dropped" "nothing; nothing of theirs can be committed any more";
+    OwnerBroke "VOM-SHD-011" ERROR "the task that owns a shard broke off: a mistake of this program; the process ends" "report the line and what stands above it; nothing is lost, whoever takes the shard restores it";
     SinkOwned "VOM-SNK-001" INFO "this replica executes payment commands from now on" "nothing; the line says what the journal holds";
     SinkReleased "VOM-SNK-002" INFO "this replica executes no payment commands any more" "nothing";
     SinkStopped "VOM-SNK-003" ERROR "the payment sink has stopped: journal, offsets or topics are not as they must be" "read the line and docs/payments.md; nothing is sent until it is mended and the process restarted";

@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod clock;
+mod define;
 pub mod events;
 mod limit;
 pub mod logs;

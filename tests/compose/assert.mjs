@@ -1,11 +1,21 @@
 // What must be true of docker-compose.yml whichever profile is chosen: reads what
 // `docker-compose config --format json` prints, `node assert.mjs NAME SERVICE...` names who must be there.
 import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 
 const [name, ...wanted] = process.argv.slice(2);
 const { services, secrets = {} } = JSON.parse(readFileSync(0, "utf8"));
 const OWN = ["connector", "mock-vomsis", "topics"];
 const ONCE = ["topics"];
+// Where these images look for what is mounted, and where they write: another path is not read, or lost.
+const PLACES = {
+  prometheus: { files: ["/etc/prometheus/prometheus.yml", "/etc/prometheus/rules"], data: "/prometheus" },
+  alertmanager: { files: ["/etc/alertmanager/alertmanager.yml"], data: "/alertmanager" },
+  grafana: {
+    files: ["/etc/grafana/provisioning/datasources/vomsis.yaml", "/etc/grafana/provisioning/dashboards/vomsis.yaml", "/etc/vomsis/dashboards"],
+    data: "/var/lib/grafana",
+  },
+};
 const problems = [];
 const check = (holds, what) => holds || problems.push(what);
 
@@ -28,6 +38,11 @@ for (const [service, it] of Object.entries(services)) {
     must(existsSync(source), `${source} is not there`);
     must(read_only, `${source} is mounted writable`);
   }
+  if (PLACES[service]) {
+    const targets = (type) => (it.volumes ?? []).filter((volume) => volume.type === type).map(({ target }) => target).sort().join();
+    must(targets("bind") === PLACES[service].files.sort().join(), `mounts ${targets("bind")}`);
+    must(targets("volume") === PLACES[service].data, `keeps its data in ${targets("volume")}`);
+  }
   for (const [other, { condition }] of Object.entries(it.depends_on ?? {})) {
     must(services[other], `waits for ${other}, which this profile has not`);
     must(condition !== "service_started", `does not wait until ${other} works`);
@@ -38,6 +53,12 @@ if (services.connector) {
   const { stop_grace_period, depends_on } = services.connector;
   check(stop_grace_period === "1m0s", `the connector has ${stop_grace_period} to drain`);
   check(Object.keys(depends_on).sort().join() === "kafka,mock-vomsis,registry,topics", `the connector waits for ${Object.keys(depends_on)}`);
+}
+if (services.grafana) {
+  const { environment, volumes } = services.grafana;
+  const home = environment.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH;
+  const mount = volumes.find(({ target }) => target === dirname(home));
+  check(mount && existsSync(join(mount.source, home.slice(mount.target.length))), `grafana begins with ${home}, which is not mounted`);
 }
 for (const problem of problems) console.error(`${name}: ${problem}`);
 process.exit(problems.length ? 1 : 0);

@@ -2,7 +2,9 @@
 # `make test-compose`: checks docker-compose.yml in each profile, then brings the default one up on
 # podman and waits for events on the topics. Images that cannot be pulled are made here under the
 # same names: Kafka's jars and the registry from the components' cache, the connector from the
-# Dockerfile. `run.sh config` checks only.
+# Dockerfile, Prometheus and Alertmanager of Debian. Grafana and Kafka UI are in no package: of them
+# only the configuration is checked (what Grafana is given: tests/it/monitoring). `run.sh config`
+# checks only, `run.sh obs` brings Prometheus and Alertmanager up and nothing else.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=../image/lib.sh
@@ -15,7 +17,7 @@ up=
 
 cleanup() {
     [ -z "$up" ] || podman rm -f -t 0 vomsis-test-cacheless >/dev/null 2>&1 || true
-    [ -z "$up" ] || "${compose[@]}" down -v -t 5 >/dev/null 2>&1 || true
+    [ -z "$up" ] || "${compose[@]}" --profile obs down -v -t 5 >/dev/null 2>&1 || true
     [ -z "$doctor" ] || kill "$doctor" 2>/dev/null || true
     [ -z "$service" ] || kill "$service" 2>/dev/null || true
     rm -rf "$work"
@@ -41,6 +43,12 @@ for spoil in 's#:4.3.1"#:latest"#' 's#"127.0.0.1"#"0.0.0.0"#' 's#"read_only": tr
     sed "$spoil" "$work/default.json" >"$work/spoiled.json"
     cmp -s "$work/default.json" "$work/spoiled.json" && fail "$spoil spoils nothing"
     node "$here/assert.mjs" spoiled "${default[@]}" <"$work/spoiled.json" 2>/dev/null && fail "$spoil is accepted"
+done
+for spoil in 's#/etc/prometheus/prometheus.yml#/etc/prometheus.yml#' 's#"/prometheus"#"/data"#' 's#dashboards/overview.json#dashboards/nothing.json#' \
+    's#provisioning/datasources#provisioning/sources#'; do
+    sed "$spoil" "$work/obs.json" >"$work/spoiled.json"
+    cmp -s "$work/obs.json" "$work/spoiled.json" && fail "$spoil spoils nothing"
+    node "$here/assert.mjs" spoiled "${default[@]}" prometheus alertmanager grafana <"$work/spoiled.json" 2>/dev/null && fail "$spoil is accepted"
 done
 ok "spoiled files are refused"
 [ "${1:-}" != config ] || { echo "$passed passed, 0 failed"; exit 0; }
@@ -77,9 +85,39 @@ registry() {
     buildah config --user 1001:0 --workingdir /tmp --cmd '' --entrypoint \
         '["/opt/java-21/bin/java","-Xmx256m","-XX:+UseSerialGC","-XX:TieredStopAtLevel=1","-jar","/deployments/quarkus-run.jar"]' "$1"
 }
-build_image docker.io/library/vomsis-connect:0.1.0
-standin docker.io/apache/kafka:4.3.1 kafka
-standin docker.io/apicurio/apicurio-registry:3.3.3 registry
+# As the images of Prometheus' own project: the program in /bin, its arguments, nobody as user, a folder of its own.
+monitor() {
+    local name=$1 program=$2 container=$3
+    shift 3
+    mkdir -p "$work/data"
+    buildah add -q "$container" "$tools/prometheus-$PROMETHEUS/$program" "/bin/$name" >/dev/null
+    buildah add -q --chown 65534:65534 "$container" "$work/data" "/$name" >/dev/null
+    printf '#!/bin/bash\nexec 3<>/dev/tcp/127.0.0.1/%s && printf "GET /-/ready HTTP/1.0\\r\\n\\r\\n" >&3 && grep -q " 200 " <&3\n' "$1" >"$work/wget"
+    buildah add -q --chmod 755 "$container" "$work/wget" /usr/bin/wget >/dev/null
+    shift
+    buildah config --user 65534:65534 --workingdir "/$name" --cmd '' --entrypoint "$1" "$container"
+}
+prometheus() {
+    monitor prometheus prometheus "$1" 9090 \
+        '["/bin/prometheus","--config.file=/etc/prometheus/prometheus.yml","--storage.tsdb.path=/prometheus"]'
+}
+alertmanager() {
+    # Debian's program looks there for the texts of messages; nobody is sent any.
+    mkdir -p "$work/texts"
+    : >"$work/texts/default.tmpl"
+    : >"$work/texts/email.tmpl"
+    buildah add -q "$1" "$work/texts" /usr/share/prometheus/alertmanager >/dev/null
+    monitor alertmanager alertmanager "$1" 9093 \
+        '["/bin/alertmanager","--config.file=/etc/alertmanager/alertmanager.yml","--storage.path=/alertmanager"]'
+}
+rust_standin
+standin docker.io/prom/prometheus:v2.55.1 prometheus
+standin docker.io/prom/alertmanager:v0.27.0 alertmanager
+if [ "${1:-}" != obs ]; then
+    build_image docker.io/library/vomsis-connect:0.1.0
+    standin docker.io/apache/kafka:4.3.1 kafka
+    standin docker.io/apicurio/apicurio-registry:3.3.3 registry
+fi
 
 podman system service --time=0 "unix://$work/podman.sock" 2>"$work/service.log" &
 service=$!
@@ -92,15 +130,28 @@ done) &
 doctor=$!
 offset=$((20000 + $$ % 5000))
 export VOMSIS_PORT=$((offset + 1)) KAFKA_PORT=$((offset + 2)) REGISTRY_PORT=$((offset + 3)) MOCK_PORT=$((offset + 4))
-up=1
-begun=$SECONDS
-"${compose[@]}" up -d --pull never --no-build --quiet-pull --wait --wait-timeout 300 >"$work/up.log" 2>&1 || {
-    tail -n 20 "$work/up.log" >&2
-    "${compose[@]}" ps -a >&2
-    "${compose[@]}" logs --tail 15 >&2
-    fail "docker-compose up"
+export PROMETHEUS_PORT=$((offset + 5)) ALERTMANAGER_PORT=$((offset + 6))
+# Brings up the services $2..., or those of the default profile; $1 names them.
+bring() {
+    local what=$1 begun=$SECONDS
+    shift
+    up=1
+    "${compose[@]}" up -d --pull never --no-build --quiet-pull --wait --wait-timeout 300 "$@" >"$work/up.log" 2>&1 || {
+        tail -n 20 "$work/up.log" >&2
+        "${compose[@]}" --profile obs ps -a >&2
+        "${compose[@]}" --profile obs logs --tail 15 >&2
+        fail "docker-compose up: $what"
+    }
+    ok "$what is healthy after $((SECONDS - begun)) s"
 }
-ok "everything is healthy after $((SECONDS - begun)) s"
+# Prometheus and Alertmanager with what is mounted; the jobs $1... must be scraped.
+watch() {
+    bring "what watches" prometheus alertmanager
+    node "$here/obs.mjs" "http://127.0.0.1:$PROMETHEUS_PORT" "http://127.0.0.1:$ALERTMANAGER_PORT" "$@" || fail "what Compose mounts into them"
+    ok "prometheus and alertmanager run with the mounted files"
+}
+[ "${1:-}" != obs ] || { watch prometheus; echo "$passed passed, 0 failed"; exit 0; }
+bring "everything"
 
 connector() { "${compose[@]}" exec -T connector /usr/local/bin/vomsis-connect "$@"; }
 has_events() {
@@ -118,6 +169,7 @@ answers() { exec 3<>"/dev/tcp/127.0.0.1/$VOMSIS_PORT" && printf 'GET %s HTTP/1.0
 ok "metrics and health answer on 127.0.0.1"
 connector check >"$work/check.log" 2>&1 || { cat "$work/check.log" >&2; fail "check"; }
 ok "check finds everything in order"
+watch prometheus vomsis-connect
 
 # Another group and environment: a second deployment beside the first one, without a cache.
 beside=(--network vomsis-test_default --no-healthcheck --read-only --cap-drop ALL --user 65532:65532)

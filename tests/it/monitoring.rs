@@ -3,6 +3,7 @@
 
 mod live;
 mod prometheus;
+mod provisioned;
 pub(crate) mod shipped;
 
 use std::{collections::BTreeSet, fs};

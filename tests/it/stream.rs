@@ -21,12 +21,17 @@ use std::time::Duration;
 
 use vomsis_connect::{domain::ids::Stream, sandbox::simulator::Operation};
 
-use self::{checker::STREAMS, churn::Churn, tail::Tail};
+use self::{
+    checker::{Late, STREAMS, Topics},
+    churn::{Churn, SMALL},
+    tail::Tail,
+};
 use crate::harness::{
     kafka::shared_broker,
+    process::{Home, Process},
     registry::shared_registry,
-    source::Source,
-    topics::{Record, read_to_end},
+    source::{Setup, Source},
+    topics::{Record, read_to_end, unique_prefix},
     wait::wait_until,
 };
 
@@ -37,9 +42,48 @@ pub(crate) fn published(prefix: &str, stream: Stream) -> Vec<Record> {
 }
 
 /// The topics of a test at the shared broker.
-pub(crate) fn topics(prefix: &str) -> checker::Topics<'_> {
+pub(crate) fn topics(prefix: &str) -> Topics<'_> {
     let (brokers, registry) = (shared_broker().bootstrap(), shared_registry().url());
-    checker::Topics { brokers, registry, prefix }
+    Topics { brokers, registry, prefix }
+}
+
+/// The only connection of most tests.
+const CONNECTIONS: [&str; 1] = ["acme"];
+
+/// A small source, and replicas that publish it under one prefix.
+#[derive(Debug)]
+struct Scene {
+    source: Source,
+    prefix: String,
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        Self { source: Source::loaded(&SMALL), prefix: unique_prefix(name) }
+    }
+
+    fn topics(&self) -> Topics<'_> {
+        topics(&self.prefix)
+    }
+
+    fn setup(&self) -> Setup<'_> {
+        Setup::new(&self.prefix)
+    }
+
+    /// So many replicas, each in a home of its own.
+    fn start(&self, setup: &Setup<'_>, replicas: usize) -> (Vec<Home>, Vec<Process>) {
+        let homes: Vec<Home> = (0..replicas).map(|_| self.source.home_of(setup)).collect();
+        let running = homes.iter().map(Home::run).collect();
+        (homes, running)
+    }
+
+    /// Waits until nothing more can come: every content stands there once, and every replica runs.
+    #[track_caller]
+    fn assert_exactly_once(&self, churn: &Churn<'_>, tail: &mut Tail<'_>, running: &mut [Process]) {
+        settle(&self.source, churn, tail);
+        self.topics().assert_exactly_once(&self.source, &CONNECTIONS, Late::Sometimes);
+        assert!(running.iter_mut().all(Process::is_running), "no replica gave up");
+    }
 }
 
 /// Waits until every content is visible, and then until the source was read all over again twice:

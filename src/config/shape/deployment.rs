@@ -242,7 +242,8 @@ impl Default for Http {
 pub struct Admin {
     /// Off by default.
     pub enabled: bool,
-    /// `address:port`. An address that is not loopback needs `token_file`.
+    /// `address:port`. An address that is not loopback needs `token_file`. The default port is also
+    /// the one of `schema_registry.url`: with a registry on the same machine write another one.
     pub listen: String,
     /// File with the bearer token.
     pub token_file: Option<PathBuf>,

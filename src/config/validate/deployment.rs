@@ -1,8 +1,8 @@
-//! Kafka, registry, sink, privacy and listeners.
+//! Kafka, registry, sink and listeners.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::{Review, connection::connections};
+use super::{Review, connection::connections, privacy::privacy};
 use crate::config::{
     model,
     properties::{Verdict, judge},
@@ -34,6 +34,16 @@ pub(crate) fn config(review: &mut Review<'_>, shape: &shape::Config) -> model::C
         payments(review, shape, &sink);
     }
     let listen = &[Step::Key("http"), Step::Key("listen")];
+    let admin = admin(review, &shape.admin);
+    if let Some(admin) = &admin
+        && is_on_this_machine(&schema_registry.url, admin.listen.port())
+    {
+        review.warn(
+            &[Step::Key("admin"), Step::Key("listen")],
+            "schema_registry.url is the same port of this machine, and only one of the two can \
+             have it; write 127.0.0.1:8084, or move the registry",
+        );
+    }
     model::Config {
         env: shape.env.clone(),
         connections,
@@ -43,7 +53,7 @@ pub(crate) fn config(review: &mut Review<'_>, shape: &shape::Config) -> model::C
         sink,
         privacy: privacy(review, &shape.privacy),
         http_listen: review.address(listen, &shape.http.listen),
-        admin: admin(review, &shape.admin),
+        admin,
     }
 }
 
@@ -210,47 +220,12 @@ fn payments(review: &mut Review<'_>, shape: &shape::Config, sink: &model::Sink) 
     }
 }
 
-fn privacy(review: &mut Review<'_>, shape: &shape::Privacy) -> model::Privacy {
-    let treatment = |shape: shape::Treatment| match shape {
-        shape::Treatment::Clear => model::Treatment::Clear,
-        shape::Treatment::Mask => model::Treatment::Mask,
-        shape::Treatment::Hmac => model::Treatment::Hmac,
-        shape::Treatment::Drop => model::Treatment::Drop,
-    };
-    let mut privacy =
-        model::Privacy { hmac_key_file: shape.hmac_key_file.clone(), ..Default::default() };
-    for (class, given) in &shape.classes {
-        let path = [Step::Key("privacy"), Step::Key("classes"), Step::Key(class)];
-        match class.as_str() {
-            "N" | "C" | "I" | "P" | "F" | "n" | "c" | "i" | "p" | "f" => {
-                let class = class.chars().next().unwrap_or_default().to_ascii_uppercase();
-                privacy.classes.insert(class, treatment(*given));
-            }
-            "K" | "k" if *given != shape::Treatment::Mask && *given != shape::Treatment::Drop => {
-                review.refuse(&path, "card numbers are always masked; write mask or drop");
-            }
-            "K" | "k" => {
-                privacy.classes.insert('K', treatment(*given));
-            }
-            _ => review.refuse(&path, "unknown class; write N, C, I, P, F or K"),
-        }
-    }
-    for (field, given) in &shape.fields {
-        let path = [Step::Key("privacy"), Step::Key("fields"), Step::Key(field)];
-        let named = field.split_once('.').is_some_and(|(r, f)| !r.is_empty() && !f.is_empty());
-        if !named {
-            review.refuse(&path, "write Record.field, such as BankTransaction.sender_name");
-        }
-        privacy.fields.insert(field.clone(), treatment(*given));
-    }
-    let mut treatments = privacy.classes.values().chain(privacy.fields.values());
-    if treatments.any(|t| *t == model::Treatment::Hmac) && privacy.hmac_key_file.is_none() {
-        review.refuse(
-            &[Step::Key("privacy"), Step::Key("hmac_key_file")],
-            "hmac is used and has no key; write the path of a file with 32 or more random bytes",
-        );
-    }
-    privacy
+/// Whether the URL is this port of the machine that asks.
+fn is_on_this_machine(url: &str, port: u16) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.strip_suffix(&format!(":{port}"));
+    host.is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"))
 }
 
 fn admin(review: &mut Review<'_>, shape: &shape::Admin) -> Option<model::Admin> {

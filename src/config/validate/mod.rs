@@ -5,6 +5,7 @@
 
 mod connection;
 mod deployment;
+mod privacy;
 mod resolve;
 mod review;
 mod streams;

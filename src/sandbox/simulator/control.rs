@@ -1,7 +1,7 @@
 //! `/_ctl/…`: how tests and demonstrations move the simulated world.
 
 use chrono::NaiveDateTime;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
@@ -61,18 +61,31 @@ struct SetFaults {
     unlock_tos: bool,
 }
 
-/// Settings to change; what is left out stays.
+/// Settings to change; what is left out stays, and `null` is a value like any other.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ChangeSettings {
+    #[serde(deserialize_with = "given")]
     order: Option<RowOrder>,
+    #[serde(deserialize_with = "given")]
     gzip: Option<bool>,
+    /// `null`: no limit.
+    #[serde(deserialize_with = "given")]
     rate_limit: Option<Option<u32>>,
+    #[serde(deserialize_with = "given")]
     arrivals_per_second: Option<f64>,
+    #[serde(deserialize_with = "given")]
     mix: Option<Mix>,
-    /// `YYYY-MM-DDTHH:MM:SS`: the clock stands there.
-    now: Option<NaiveDateTime>,
+    /// `YYYY-MM-DDTHH:MM:SS`: the clock stands there. `null`: it runs.
+    #[serde(deserialize_with = "given")]
+    now: Option<Option<NaiveDateTime>>,
+    #[serde(deserialize_with = "given")]
     installments: Option<Value>,
+}
+
+/// A key that stands there. Without it `null` would be taken for a key that is left out.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,7 +103,11 @@ const fn one() -> u32 {
 #[derive(Debug, thiserror::Error)]
 enum ControlError {
     #[error("body is not understood: {0}")]
-    Body(#[from] serde_json::Error),
+    Body(#[from] serde_path_to_error::Error<serde_json::Error>),
+    #[error("behind the body: {0}")]
+    Rest(serde_json::Error),
+    #[error("arrivals_per_second is {0}, write 0 or more")]
+    Arrivals(f64),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
@@ -133,10 +150,13 @@ pub(super) fn answer(
     )
 }
 
-/// An empty body means every default.
+/// An empty body means every default. What is wrong is told with the key where it stands.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
     let body = if body.is_empty() { b"{}" } else { body };
-    Ok(serde_json::from_slice(body)?)
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json)?;
+    json.end().map_err(ControlError::Rest)?;
+    Ok(value)
 }
 
 fn add_rows(world: &World, body: &[u8]) -> Result<Value, ControlError> {
@@ -209,6 +229,9 @@ fn set_faults(world: &World, body: &[u8]) -> Result<Value, ControlError> {
 
 fn change_settings(world: &World, body: &[u8]) -> Result<Value, ControlError> {
     let change: ChangeSettings = read(body)?;
+    if let Some(rate) = change.arrivals_per_second.filter(|rate| *rate < 0.0) {
+        return Err(ControlError::Arrivals(rate));
+    }
     let mut settings = world.settings();
     settings.order = change.order.unwrap_or(settings.order);
     settings.gzip = change.gzip.unwrap_or(settings.gzip);
@@ -218,8 +241,8 @@ fn change_settings(world: &World, body: &[u8]) -> Result<Value, ControlError> {
     drop(settings);
     let mut ledger = world.ledger();
     ledger.mix = change.mix.unwrap_or(ledger.mix);
-    if change.now.is_some() {
-        ledger.set_clock(change.now);
+    if let Some(clock) = change.now {
+        ledger.set_clock(clock);
     }
     if let Some(installments) = change.installments {
         ledger.set_installments(installments);

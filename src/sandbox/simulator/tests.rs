@@ -320,6 +320,36 @@ async fn order_gzip_and_rate_limit_are_settings() {
     let refused = probe.get(&path).await;
     assert_eq!(refused.status(), 429);
     assert!(refused.headers().contains_key("retry-after"));
+    probe.control("POST", "settings", json!({"gzip": false})).await;
+    assert_eq!(probe.status(&path).await, 429, "what is left out stays");
+    probe.control("POST", "settings", json!({"rate_limit": null})).await;
+    assert_eq!(probe.status(&path).await, 200, "null takes the limit away");
+}
+
+#[tokio::test]
+async fn a_setting_of_the_wrong_kind_is_refused_by_its_name_and_changes_nothing() {
+    let probe = Probe::start(options()).await;
+    let url = format!("{}/_ctl/settings", probe.simulator.base_url());
+    for (key, value) in [
+        ("rate_limit", json!("many")),
+        ("rate_limit", json!(-1)),
+        ("rate_limit", json!(1.5)),
+        ("rate_limit", json!(true)),
+        ("gzip", json!(null)),
+        ("order", json!(null)),
+        ("order", json!("sideways")),
+        ("arrivals_per_second", json!(null)),
+        ("arrivals_per_second", json!(-1)),
+        ("now", json!("noon")),
+    ] {
+        let body = json!({"rate_limit": 0, key: value});
+        let answer = probe.client.post(&url).json(&body).send().await.unwrap();
+        let status = answer.status();
+        let said: Value = answer.json().await.unwrap();
+        let said = said["error"].as_str().unwrap_or_default();
+        assert!(status == 400 && said.contains(key), "{body}: {status} {said}");
+    }
+    assert_eq!(probe.status("/api/v2/banks").await, 200, "no limit was set");
 }
 
 #[tokio::test]

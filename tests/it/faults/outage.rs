@@ -1,14 +1,18 @@
 //! Kafka is away: at the start, and in the middle of a run.
 
 use std::{
+    collections::BTreeSet,
     thread,
     time::{Duration, Instant},
 };
 
-use super::stage::{DEADLINE, Stage, end, lines_with, memory_mib, probe, ticks};
+use super::stage::{
+    DEADLINE, Stage, assert_waits_for, end, lines_with, memory_mib, probe, ticks, unmet,
+};
 use crate::harness::{
     kafka::{Broker, BrokerOptions},
     process::Process,
+    wait::wait_until,
 };
 
 /// How much memory may grow while Kafka is away.
@@ -42,7 +46,9 @@ fn kafka_that_is_away_at_the_start_or_dies_is_waited_for_and_nothing_is_lost_or_
     let mut connector = stage.home.run();
     let line = connector.wait_for_line(UNAVAILABLE, DEADLINE);
     assert!(line.contains("retry_in_s") && line.contains(&broker.client_bootstrap()), "{line}");
+    assert_waits_for(&mut connector, "kafka", &["schemas", "topics", "shards"]);
     assert_waits_quietly(&mut connector);
+    assert_eq!(stage.subjects(), BTreeSet::new(), "a wrong Kafka leaves no schema behind");
 
     broker.restart();
     connector.wait_for_status("/readyz", 200, DEADLINE);
@@ -56,6 +62,9 @@ fn kafka_that_is_away_at_the_start_or_dies_is_waited_for_and_nothing_is_lost_or_
         assert!(started.elapsed() < NOTICED, "still ready without Kafka: {}", connector.stderr());
         thread::sleep(Duration::from_millis(50));
     }
+    wait_until("it says that kafka is what is waited for", NOTICED, || {
+        unmet(&mut connector).first().is_some_and(|(name, _)| name == "kafka")
+    });
     assert_waits_quietly(&mut connector);
     stage.add_rows(20);
 

@@ -1,14 +1,16 @@
 //! The schema registry refuses, errs, falls silent, disagrees, and goes away once it is known.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use serde_json::json;
 
-use super::stage::{DEADLINE, Stage, end, probe};
+use super::stage::{DEADLINE, Stage, assert_waits_for, end, probe};
 use crate::harness::{
     gate::{Gate, Way},
     http,
+    kafka::shared_broker,
     registry::{register, shared_registry},
+    topics::create_topic,
     wait::wait_until,
 };
 
@@ -32,6 +34,9 @@ fn a_registry_that_refuses_errs_or_is_silent_is_asked_until_it_answers() {
     let line = connector.wait_for_line(UNAVAILABLE, DEADLINE);
     assert!(line.contains("retry_in_s") && line.contains(&gate.address().to_string()), "{line}");
     assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
+    assert_waits_for(&mut connector, "schemas", &["topics", "shards"]);
+    let status = http::get(connector.address(DEADLINE), "/api/v1/status").unwrap().json();
+    assert_eq!(status["verdict"], "not ready: the schema registry has not answered yet");
 
     let error = json!({"error_code": 50001, "message": "try again"}).to_string();
     gate.set(move |_| Way::Answer(ERROR, error.clone()));
@@ -42,6 +47,7 @@ fn a_registry_that_refuses_errs_or_is_silent_is_asked_until_it_answers() {
         connector.stderr().matches(UNAVAILABLE).count() > before
     });
     assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
+    assert_eq!(stage.topics(), BTreeSet::new(), "a wrong registry leaves nothing behind");
 
     gate.set(|_| Way::Through);
     connector.wait_for_status("/readyz", 200, DEADLINE);
@@ -86,6 +92,7 @@ fn another_schema_under_the_subject_and_a_missing_one_end_it_with_their_names() 
     assert_eq!(connector.wait(DEADLINE), 1, "{}", connector.stderr());
     let said = connector.stderr();
     assert!(said.contains("VOM-REG-002") && said.contains(&subject), "{said}");
+    assert_eq!(stage.topics(), BTreeSet::new(), "nor does a registry that refuses");
 
     let stage = Stage::new("missing");
     stage.change("schema_registry", "}", ", mode: verify}");
@@ -93,4 +100,17 @@ fn another_schema_under_the_subject_and_a_missing_one_end_it_with_their_names() 
     assert_eq!(connector.wait(DEADLINE), 1, "{}", connector.stderr());
     let said = connector.stderr();
     assert!(said.contains("VOM-REG-003") && said.contains("schemas register"), "{said}");
+    assert_eq!(stage.topics(), BTreeSet::new(), "nor does one without the schemas");
+}
+
+#[test]
+fn a_topic_that_is_wrong_ends_it_before_anything_is_registered_or_created() {
+    let stage = Stage::new("conflict");
+    let policy = [("cleanup.policy", "compact")];
+    create_topic(shared_broker().bootstrap(), &stage.topic("internal.state"), 5, &policy);
+    let mut connector = stage.home.run();
+    assert_eq!(connector.wait(DEADLINE), 1, "{}", connector.stderr());
+    assert!(connector.stderr().contains("VOM-KFK-004"), "{}", connector.stderr());
+    assert_eq!(stage.subjects(), BTreeSet::new());
+    assert_eq!(stage.topics(), BTreeSet::from(["internal.state".to_owned()]));
 }

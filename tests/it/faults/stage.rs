@@ -1,6 +1,10 @@
 //! A source with some rows, a connector's home, and what must stand on its topics.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 use vomsis_connect::{domain::ids::Stream, sandbox::ledger::Load};
@@ -10,9 +14,9 @@ use crate::harness::{
     http,
     kafka::shared_broker,
     process::{Home, Process},
-    registry::shared_registry,
+    registry::{ask, shared_registry},
     source::Source,
-    topics::{Record, read_to_end, unique_prefix},
+    topics::{Record, read_to_end, topics_below, unique_prefix},
     wait::wait_until,
 };
 
@@ -84,6 +88,19 @@ impl Stage {
     /// A topic's full name.
     pub(super) fn topic(&self, suffix: &str) -> String {
         format!("{}.{suffix}", self.prefix)
+    }
+
+    /// The topics that were made for it, without the prefix.
+    pub(super) fn topics(&self) -> BTreeSet<String> {
+        topics_below(&self.brokers, &format!("{}.", self.prefix))
+    }
+
+    /// The subjects that were made for it, without the prefix.
+    pub(super) fn subjects(&self) -> BTreeSet<String> {
+        let all = ask(shared_registry().url(), "/subjects").json();
+        let all = all.as_array().unwrap().iter().filter_map(Value::as_str);
+        let prefix = format!("{}.", self.prefix);
+        all.filter_map(|subject| subject.strip_prefix(&prefix)).map(str::to_owned).collect()
     }
 
     /// The broker as the tests reach it.
@@ -166,6 +183,24 @@ impl Stage {
 pub(super) fn source_id(record: &Record, decoder: &Decoder) -> String {
     let event = decoder.decode(record.value.as_ref().unwrap());
     event["meta"]["source_id"].as_str().unwrap().to_owned()
+}
+
+/// What `/readyz` says is not there yet, in its order: name and detail.
+pub(super) fn unmet(connector: &mut Process) -> Vec<(String, String)> {
+    let body = http::get(connector.address(DEADLINE), "/readyz?verbose").unwrap().body;
+    let lines = body.lines().filter_map(|line| line.strip_prefix("[-] "));
+    let split = |line: &str| line.split_once(": ").map(|(name, why)| (name.into(), why.into()));
+    lines.filter_map(split).collect()
+}
+
+/// Asserts that readiness waits for `first`, and that all `behind` it are pending because of it.
+#[track_caller]
+pub(super) fn assert_waits_for(connector: &mut Process, first: &str, behind: &[&str]) {
+    let unmet = unmet(connector);
+    let names: Vec<_> = unmet.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, [&[first], behind].concat(), "{unmet:?}");
+    let pending = format!("pending, waits for {first}");
+    assert!(unmet.iter().skip(1).all(|(_, why)| *why == pending), "{unmet:?}");
 }
 
 /// Sends SIGTERM and waits for a clean end.

@@ -20,3 +20,4 @@ pub(crate) mod source;
 pub(crate) mod topics;
 pub(crate) mod wait;
 pub(crate) mod watched;
+pub(crate) mod yaml;

@@ -1,7 +1,7 @@
 //! Topics as a `read_committed` reader sees them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -132,6 +132,16 @@ pub(crate) fn partition_count(bootstrap: &str, topic: &str) -> u32 {
     let found = metadata.topics().first().expect("metadata of the topic");
     assert!(found.error().is_none(), "{topic}: {:?}", found.error());
     u32::try_from(found.partitions().len()).unwrap()
+}
+
+/// The topics whose name begins so, without their beginning.
+#[track_caller]
+pub(crate) fn topics_below(bootstrap: &str, prefix: &str) -> BTreeSet<String> {
+    let client: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    let metadata = client.fetch_metadata(None, CALL).expect("the broker answers");
+    let names = metadata.topics().iter();
+    names.filter_map(|topic| topic.name().strip_prefix(prefix)).map(str::to_owned).collect()
 }
 
 /// Log start and true end (not the last stable offset) of each partition. A topic that was created

@@ -2,8 +2,9 @@
 
 use std::{fs, path::PathBuf};
 
-use granit_parser::{Event, Parser, StrInput};
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::harness::yaml;
 
 const RULES: &str = "helm/vomsis-connect/files/rules/vomsis.rules.yaml";
 const DASHBOARDS: &str = "helm/vomsis-connect/files/dashboards";
@@ -27,56 +28,12 @@ pub(crate) fn rules_text() -> String {
 
 /// Every alert, in the file's order.
 pub(crate) fn alerts() -> Vec<Alert> {
-    let rules = yaml(&rules_text());
+    let rules = yaml::read(&rules_text());
     let groups = rules["groups"].as_array().unwrap();
     let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
     rules
         .map(|rule| Alert { name: rule["alert"].as_str().unwrap().to_owned(), rule: rule.clone() })
         .collect()
-}
-
-/// The document, each scalar as a text.
-fn yaml(text: &str) -> Value {
-    let mut events = Parser::new_from_str(text);
-    loop {
-        match next(&mut events) {
-            Event::StreamStart | Event::DocumentStart(..) => {}
-            event => return node(&mut events, event),
-        }
-    }
-}
-
-fn next<'a>(events: &mut Parser<'a, StrInput<'a>>) -> Event<'a> {
-    events.next_event().expect("more of the document").expect("YAML").0
-}
-
-fn node<'a>(events: &mut Parser<'a, StrInput<'a>>, event: Event<'a>) -> Value {
-    match event {
-        Event::Scalar(text, ..) => Value::String(text.into_owned()),
-        Event::SequenceStart(..) => {
-            let mut items = Vec::new();
-            loop {
-                match next(events) {
-                    Event::SequenceEnd => return Value::Array(items),
-                    event => items.push(node(events, event)),
-                }
-            }
-        }
-        Event::MappingStart(..) => {
-            let mut entries = Map::new();
-            loop {
-                match next(events) {
-                    Event::MappingEnd => return Value::Object(entries),
-                    Event::Scalar(key, ..) => {
-                        let event = next(events);
-                        entries.insert(key.into_owned(), node(events, event));
-                    }
-                    other => panic!("a key was expected: {other:?}"),
-                }
-            }
-        }
-        other => panic!("no value: {other:?}"),
-    }
 }
 
 /// Every dashboard with the name of its file, by name.

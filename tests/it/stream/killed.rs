@@ -2,24 +2,10 @@
 
 use std::{fs, thread, time::Duration};
 
-use super::{
-    DEADLINE,
-    checker::Late,
-    churn::{Churn, SMALL},
-    settle,
-    tail::Tail,
-    topics,
-};
-use crate::harness::{
-    process::{Home, Process},
-    random::Random,
-    source::{Setup, Source},
-    topics::unique_prefix,
-    wait::wait_until,
-};
+use super::{CONNECTIONS, DEADLINE, Scene, churn::Churn, tail::Tail};
+use crate::harness::{random::Random, source::Setup, wait::wait_until};
 
 const KILLS: u64 = 30;
-const CONNECTIONS: [&str; 1] = ["acme"];
 /// Between two changes of the source.
 const STEP: Duration = Duration::from_millis(25);
 
@@ -35,14 +21,12 @@ fn two_replicas_killed_thirty_times_publish_every_content_once() {
 
 fn killed(test: &str, replicas: usize) {
     let mut random = Random::seeded(test);
-    let source = Source::loaded(&SMALL);
-    let prefix = unique_prefix("killed");
-    let topics = topics(&prefix);
+    let scene = Scene::new("killed");
+    let topics = scene.topics();
     let mut tail = Tail::new(&topics);
-    let mut churn = Churn::new(&source, &CONNECTIONS, random.fork());
-    let setup = Setup { session_ms: 1500, ..Setup::new(&prefix) };
-    let homes: Vec<Home> = (0..replicas).map(|_| source.home_of(&setup)).collect();
-    let mut running: Vec<Process> = homes.iter().map(Home::run).collect();
+    let mut churn = Churn::new(&scene.source, &CONNECTIONS, random.fork());
+    let setup = Setup { session_ms: 1500, ..scene.setup() };
+    let (homes, mut running) = scene.start(&setup, replicas);
     for kill in 1..=KILLS {
         let before = tail.total();
         // Half of the kills hit a start or a restore, the others a process at work.
@@ -67,7 +51,5 @@ fn killed(test: &str, replicas: usize) {
         }
         running[victim] = homes[victim].run();
     }
-    settle(&source, &churn, &mut tail);
-    topics.assert_exactly_once(&source, &CONNECTIONS, Late::Sometimes);
-    assert!(running.iter_mut().all(Process::is_running), "no replica gave up");
+    scene.assert_exactly_once(&churn, &mut tail, &mut running);
 }

@@ -3,23 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    DEADLINE,
-    checker::Late,
-    churn::{Churn, SMALL},
-    settle,
-    tail::Tail,
-    topics,
-};
-use crate::harness::{
-    process::{Home, Process},
-    random::Random,
-    source::{Setup, Source},
-    topics::unique_prefix,
-    wait::wait_until,
-};
+use super::{CONNECTIONS, DEADLINE, Scene, churn::Churn, tail::Tail};
+use crate::harness::{random::Random, wait::wait_until};
 
-const CONNECTIONS: [&str; 1] = ["acme"];
 const ROUNDS: usize = 3;
 /// From the old process's SIGTERM until the new one is ready and nothing is left to be committed.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -36,14 +22,11 @@ fn two_replicas_are_upgraded_one_by_one_and_repeat_nothing() {
 
 fn upgraded(test: &str, replicas: usize) {
     let mut random = Random::seeded(test);
-    let source = Source::loaded(&SMALL);
-    let prefix = unique_prefix("upgrade");
-    let topics = topics(&prefix);
+    let scene = Scene::new("upgrade");
+    let topics = scene.topics();
     let mut tail = Tail::new(&topics);
-    let mut churn = Churn::new(&source, &CONNECTIONS, random.fork());
-    let setup = Setup::new(&prefix);
-    let homes: Vec<Home> = (0..replicas).map(|_| source.home_of(&setup)).collect();
-    let mut running: Vec<Process> = homes.iter().map(Home::run).collect();
+    let mut churn = Churn::new(&scene.source, &CONNECTIONS, random.fork());
+    let (homes, mut running) = scene.start(&scene.setup(), replicas);
     wait_until("rows are published", DEADLINE, || {
         tail.catch_up();
         tail.total() > 0
@@ -70,7 +53,5 @@ fn upgraded(test: &str, replicas: usize) {
             assert!(took <= LIMIT, "{took:?} from SIGTERM to the last commit");
         }
     }
-    settle(&source, &churn, &mut tail);
-    topics.assert_exactly_once(&source, &CONNECTIONS, Late::Sometimes);
-    assert!(running.iter_mut().all(Process::is_running));
+    scene.assert_exactly_once(&churn, &mut tail, &mut running);
 }
