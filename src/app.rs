@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::Client,
+    api::{Asker, Client},
     config::model::{Config, Connection, Privacy},
     domain::{ids::ConnectionId, schemas, time::Timestamp},
     http::Health,
@@ -236,6 +236,7 @@ impl App {
         let mut clients = HashMap::new();
         for config in &self.config.connections {
             let client = Client::new(config, Arc::clone(&self.metrics))?;
+            client.share_tos_refusals(&self.config.state_dir, Asker::Connector);
             clients.insert(config.id.clone(), client);
         }
         let privacy = privacy_rules(&self.config).await?;
