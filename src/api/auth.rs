@@ -1,35 +1,34 @@
 //! Tokens: one renewal at a time, one new token after a 401, and a stop where access is refused.
 
+mod count;
+mod counting;
 mod token;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 use tokio::{
     sync::{Mutex as AsyncMutex, watch},
     time::Instant,
 };
-use uuid::Uuid;
 
-use self::token::TokenShape;
+pub use self::count::Asker;
+pub(crate) use self::count::{SharedCount, Turn};
+use self::{count::is_about, token::TokenShape};
 use super::{
     allow::Api,
-    error::{At, Error},
+    error::{At, Error, RetryClass},
     http::{Payload, Secretive},
     secrets::{Fingerprint, Pair, SecretFiles, SecretProblem},
 };
-use crate::domain::refusals::TosRefusals;
+use crate::domain::refusals::{self, TosRefusals};
 
 /// A refusal is remembered that long: thousands of pollers then make one attempt, not thousands.
 /// Shorter than the pollers' own 15 minutes, so that each of their rounds asks once.
 pub(crate) const REFUSAL_HOLD: Duration = Duration::from_secs(10 * 60);
-/// Refused TOS tokens after which no more are asked for; five lock the key.
-pub(crate) const TOS_REFUSALS_MAX: u32 = 2;
 
 /// How the token of an API is asked for.
 #[derive(Debug, Clone)]
@@ -61,6 +60,8 @@ pub(crate) struct Access {
     state: Mutex<State>,
     /// Refused TOS tokens, for whoever keeps them over restarts.
     refusals: watch::Sender<Option<TosRefusals>>,
+    /// Where other processes count their refused TOS tokens too.
+    shared: OnceLock<SharedCount>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +72,8 @@ struct State {
     tos_refusals: u32,
     /// What was kept of an earlier run, until the secrets are read that it may be about.
     kept: Option<TosRefusals>,
+    /// The refusals stand in the shared file as they are here.
+    in_file: bool,
     /// Access was refused, and no call has succeeded since.
     was_refused: bool,
     /// The credentials that were last sent: what is refused, and what messages must not repeat.
@@ -118,7 +121,8 @@ impl Access {
     ) -> Self {
         let renewal = Arc::new(AsyncMutex::new(()));
         let (refusals, _) = watch::channel(None);
-        Self { api, url, token_url, grant, files, renewal, state: Mutex::default(), refusals }
+        let (state, shared) = (Mutex::default(), OnceLock::new());
+        Self { api, url, token_url, grant, files, renewal, state, refusals, shared }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -143,7 +147,11 @@ impl Access {
     /// The refusal that still stands: recent, and the secret files are as they were.
     pub(crate) async fn check_refusal(&self) -> Result<(), Error> {
         let Some(refusal) = self.lock().refusal.clone() else { return Ok(()) };
-        let locked = matches!(refusal.error, Error::LockedOut { .. });
+        if self.is_resumed().await {
+            self.resume();
+            return Ok(());
+        }
+        let locked = refusal.error.retry_class() == RetryClass::LockedOut;
         let due = !locked && refusal.at.elapsed() >= REFUSAL_HOLD;
         if !due && self.files.fingerprint().await == refusal.print {
             return Err(refusal.error);
@@ -153,6 +161,7 @@ impl Access {
         if !due {
             // Other secrets: the count of the old ones says nothing about them.
             state.tos_refusals = 0;
+            state.in_file = false;
             state.token = None;
         }
         Ok(())
@@ -171,12 +180,9 @@ impl Access {
         let before = state.read.replace(pair.fingerprint);
         state.used = Some(Arc::clone(&pair));
         if let Some(kept) = state.kept.take()
-            && kept.digest == digest(&kept.salt, &pair)
+            && is_about(&kept, &pair)
         {
             state.tos_refusals = state.tos_refusals.max(kept.refused);
-            if state.tos_refusals >= TOS_REFUSALS_MAX {
-                return Err(Error::LockedOut { at: at.clone(), refused: state.tos_refusals });
-            }
         }
         drop(state);
         let changed = before.is_some_and(|before| before != pair.fingerprint);
@@ -257,37 +263,45 @@ impl Access {
 
     /// Notes that access is refused, and gives the error that callers should see: the same, or the
     /// stop where one more attempt could lock the key.
-    pub(crate) async fn refuse(&self, error: Error, token_attempt: bool) -> Error {
+    pub(crate) async fn refuse(&self, at: &At, error: Error, token_attempt: bool) -> Error {
         // Not a new look: a file that changed since it was read would never look changed again.
         let read = self.lock().read;
         let print = match read {
             Some(print) => print,
             None => self.files.fingerprint().await,
         };
+        let (error, refused) = self.note_refusal(error, print, token_attempt);
+        // A refusal by itself, or a stop that follows from others that may be known nowhere else.
+        let counts = token_attempt && matches!(error, Error::TokenRefused { .. });
+        if counts || error.retry_class() == RetryClass::LockedOut {
+            self.keep_refusals(at, refused).await;
+        }
+        error
+    }
+
+    /// The error that callers should see, and how many TOS tokens were refused by now.
+    fn note_refusal(&self, error: Error, print: Fingerprint, token_attempt: bool) -> (Error, u32) {
         let mut state = self.lock();
-        let counted = token_attempt && matches!(error, Error::TokenRefused { .. });
+        let tos = self.api == Api::Tos;
         let error = match error {
-            Error::TokenRefused { at, .. }
-                if self.api == Api::Tos
-                    && counted
-                    && state.tos_refusals + 1 >= TOS_REFUSALS_MAX =>
-            {
-                Error::LockedOut { at, refused: state.tos_refusals + 1 }
+            Error::TokenRefused { at, status, message } if tos && token_attempt => {
+                state.tos_refusals = refusals::after_refusal(state.tos_refusals);
+                if refusals::may_ask(state.tos_refusals, false) {
+                    Error::TokenRefused { at, status, message }
+                } else {
+                    Error::stop_of_tos(at, state.tos_refusals)
+                }
+            }
+            Error::KeyLocked { at } if tos => {
+                state.tos_refusals = refusals::LOCKED;
+                Error::KeyLocked { at }
             }
             other => other,
         };
-        state.tos_refusals += u32::from(counted);
         state.token = None;
         state.was_refused = true;
         state.refusal = Some(Refusal { error: error.clone(), at: Instant::now(), print });
-        let (refused, pair) = (state.tos_refusals, state.used.clone());
-        drop(state);
-        if let (Api::Tos, true, Some(pair)) = (self.api, counted, pair) {
-            let salt = Uuid::new_v4().simple().to_string();
-            let digest = digest(&salt, &pair);
-            self.tell_refusals(Some(TosRefusals { refused, salt, digest }));
-        }
-        error
+        (error, state.tos_refusals)
     }
 
     /// What to compare with while waiting for another secret: the files as they were when access
@@ -304,21 +318,6 @@ impl Access {
     pub(crate) async fn fingerprint(&self) -> Fingerprint {
         self.files.fingerprint().await
     }
-}
-
-/// Tells one pair of secrets from another and nothing more: four bytes of a keyed hash fit too many
-/// secrets to prove a guess.
-fn digest(salt: &str, pair: &Pair) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt.as_bytes()) else {
-        // A key of any length will do; an empty digest would only fit itself.
-        return String::new();
-    };
-    for secret in pair.expose() {
-        mac.update(&(secret.len() as u64).to_be_bytes());
-        mac.update(secret.as_bytes());
-    }
-    let hash = mac.finalize().into_bytes();
-    hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Grant {
@@ -374,7 +373,7 @@ mod tests {
         std::fs::write(dir.path().join("secret"), "whole").unwrap();
         tokio::time::pause();
         tokio::time::advance(super::super::secrets::LOOK_INTERVAL).await;
-        access.refuse(error, false).await;
+        access.refuse(&at(), error, false).await;
         assert_eq!(access.check_refusal().await, Ok(()));
         assert!(access.prepare(&at()).await.unwrap().changed);
     }
@@ -386,7 +385,7 @@ mod tests {
 
     async fn refused_again(access: &Access) -> Error {
         access.prepare(&at()).await.unwrap();
-        access.refuse(refused(), true).await
+        access.refuse(&at(), refused(), true).await
     }
 
     #[tokio::test]
@@ -407,13 +406,15 @@ mod tests {
 
         let third = tos_access(&dir);
         third.recall(kept.clone());
-        let error = third.prepare(&at()).await.unwrap_err();
+        let pair = third.prepare(&at()).await.unwrap().pair;
+        let error = third.begin(&at(), &pair).await.unwrap_err();
         assert!(matches!(error, Error::LockedOut { refused: 2, .. }), "nothing is sent: {error}");
 
         let fourth = tos_access(&dir);
         fourth.recall(kept);
         std::fs::write(dir.path().join("secret"), "right").unwrap();
-        fourth.prepare(&at()).await.unwrap();
+        let pair = fourth.prepare(&at()).await.unwrap().pair;
+        fourth.begin(&at(), &pair).await.unwrap();
         fourth.accept(r#"{"access_token":"t"}"#, 0).unwrap();
         assert_eq!(*fourth.refusals().borrow(), None);
     }
@@ -424,7 +425,7 @@ mod tests {
         let access = access(&dir);
         std::fs::write(dir.path().join("secret"), "right").unwrap();
         assert!(!access.note_success());
-        access.refuse(refused(), false).await;
+        access.refuse(&at(), refused(), false).await;
         assert_eq!((access.note_success(), access.note_success()), (true, false));
     }
 
@@ -436,7 +437,7 @@ mod tests {
         access.fingerprint().await;
         std::fs::write(dir.path().join("secret"), "wrong").unwrap();
         access.prepare(&at()).await.unwrap();
-        let error = access.refuse(refused(), true).await;
+        let error = access.refuse(&at(), refused(), true).await;
         assert_eq!(access.check_refusal().await, Err(error));
     }
 }

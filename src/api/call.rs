@@ -78,7 +78,7 @@ impl Caller {
                 (&failed.error, failed.generation)
             {
                 if reauthenticated {
-                    return Err(self.refuse(access, failed.error, false).await);
+                    return Err(self.refuse(access, &at, failed.error, false).await);
                 }
                 reauthenticated = true;
                 access.forget(generation);
@@ -128,7 +128,7 @@ impl Caller {
             Err(error) => {
                 self.note(access, &error);
                 let error =
-                    if holds(&error) { self.refuse(access, error, false).await } else { error };
+                    if holds(&error) { self.refuse(access, at, error, false).await } else { error };
                 Err(Failed { error, generation: Some(token.generation) })
             }
         }
@@ -171,12 +171,17 @@ impl Caller {
         let at = self.at(operation);
         let request = match access.prepare(&at).await {
             Ok(request) => request,
-            Err(error) => return Err(self.refuse(access, error, false).await),
+            Err(error) => return Err(self.refuse(access, &at, error, false).await),
         };
         if request.changed {
             self.note_reload(access.api);
         }
         let permit = self.permit(purpose, access.api, &at).await?;
+        // Held until the answer is counted: nobody else may ask on the same count.
+        let _turn = match access.begin(&at, &request.pair).await {
+            Ok(turn) => turn,
+            Err(error) => return Err(self.refuse(access, &at, error, false).await),
+        };
         let answer = self.send(operation, &at, &access.token_url, &request.payload, None).await;
         drop(permit);
         let asked = Asked { at: &at, last_id_alone: false, secrets: &request.pair.expose() };
@@ -194,6 +199,7 @@ impl Caller {
         });
         match accepted {
             Ok(token) => {
+                access.forget_refusals(&at, &request.pair).await;
                 self.count_auth("success");
                 self.show_expiry();
                 Ok(token)
@@ -202,7 +208,7 @@ impl Caller {
                 self.note(access, &error);
                 match error.retry_class() {
                     RetryClass::Refused | RetryClass::LockedOut => {
-                        Err(self.refuse(access, error, true).await)
+                        Err(self.refuse(access, &at, error, true).await)
                     }
                     RetryClass::Retry { .. }
                     | RetryClass::DatesRequired
@@ -286,9 +292,9 @@ impl Caller {
         }
     }
 
-    async fn refuse(&self, access: &Access, error: Error, token_attempt: bool) -> Error {
+    async fn refuse(&self, access: &Access, at: &At, error: Error, token_attempt: bool) -> Error {
         self.count_auth("error");
-        access.refuse(error, token_attempt).await
+        access.refuse(at, error, token_attempt).await
     }
 
     pub(crate) fn at(&self, operation: Operation) -> At {
@@ -348,7 +354,10 @@ fn judge<T: Default>(
 /// Whether a refusal concerns the whole API rather than one of its endpoints.
 fn holds(error: &Error) -> bool {
     match error {
-        Error::IpRefused { .. } | Error::LockedOut { .. } | Error::TokenRefused { .. } => true,
+        Error::IpRefused { .. }
+        | Error::LockedOut { .. }
+        | Error::KeyLocked { .. }
+        | Error::TokenRefused { .. } => true,
         Error::Redirected { location, .. } => location.contains("login"),
         _ => false,
     }

@@ -1,13 +1,13 @@
 //! The calls that the rest of the program makes, one method each.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{
     allow::{Api, Operation},
-    auth::{Access, Grant},
+    auth::{Access, Asker, Grant, SharedCount},
     call::{Call, Caller},
     envelope::{self, Found, Shape},
     error::Error,
@@ -266,7 +266,7 @@ impl Client {
 
     /// Completes when a secret file of this connection changes its content: compared with what was
     /// refused, or, where nothing is refused, with what stands there now. Also when another caller
-    /// finds access open again that was refused.
+    /// finds access open again that was refused, or a person's command was granted a TOS token.
     pub async fn wait_for_change(&self) {
         let mut lifted = self.caller.lifted.subscribe();
         let mut baselines = Vec::new();
@@ -275,7 +275,7 @@ impl Client {
         }
         loop {
             for (access, baseline) in &baselines {
-                if access.fingerprint().await != *baseline {
+                if access.fingerprint().await != *baseline || access.is_resumed().await {
                     return;
                 }
             }
@@ -290,6 +290,16 @@ impl Client {
     pub fn recall_tos_refusals(&self, kept: &TosRefusals) {
         for access in self.caller.accesses.iter().filter(|access| access.api == Api::Tos) {
             access.recall(kept.clone());
+        }
+    }
+
+    /// Counts refused TOS tokens in a file of this folder, together with every process that uses
+    /// it; to be called before anything is asked.
+    pub fn share_tos_refusals(&self, dir: &Path, asker: Asker) {
+        let connection = &self.caller.connection.id;
+        for access in self.caller.accesses.iter().filter(|access| access.api == Api::Tos) {
+            let secret_file = access.secret_file();
+            access.share(SharedCount::new(dir, connection.clone(), secret_file, asker));
         }
     }
 

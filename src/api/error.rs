@@ -2,7 +2,10 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
-use crate::{domain::ids::ConnectionId, telemetry::events::Event};
+use crate::{
+    domain::{ids::ConnectionId, refusals},
+    telemetry::events::Event,
+};
 
 /// Which call of which connection failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +32,7 @@ pub enum RetryClass {
     },
     /// Access is refused: try again every 15 minutes, or at once when a secret file changes.
     Refused,
-    /// TOS refused two tokens: wait for a changed secret or an operator, five lock the key.
+    /// TOS refused two tokens, or its key is locked: wait for a changed secret or an operator.
     LockedOut,
     /// `lastId` alone was refused: send dates too.
     DatesRequired,
@@ -187,6 +190,29 @@ pub enum Error {
         /// How many.
         refused: u32,
     },
+    /// The bank has locked the TOS key: no token opens anything until the bank unlocks it.
+    #[error(
+        "{at}: the bank has locked this key, so no token is asked for; have the bank unlock it, \
+         then run `check --only vomsis --tos-again` on the same state.dir: once it is granted a \
+         token the connector goes on, as it does when a secret file changes"
+    )]
+    KeyLocked {
+        /// The call.
+        at: At,
+    },
+    /// One more refused TOS token could not be counted, so none is asked for.
+    #[error(
+        "{at}: not asked for a token: five refused ones lock the key, and they cannot be counted, \
+         for {} {problem}", path.display()
+    )]
+    RefusalsNotKept {
+        /// The call.
+        at: At,
+        /// The file or folder that is needed.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// `lastId` without dates was refused.
     #[error("{at}: lastId alone was refused with status {status}; dates are sent from now on")]
     DatesRequired {
@@ -268,6 +294,15 @@ fn shown(ip: Option<IpAddr>) -> String {
 }
 
 impl Error {
+    /// Why TOS is not asked for a token after so many refusals.
+    pub(crate) fn stop_of_tos(at: At, refused: u32) -> Self {
+        if refused >= refusals::LOCKED {
+            Self::KeyLocked { at }
+        } else {
+            Self::LockedOut { at, refused }
+        }
+    }
+
     /// What the caller should do next.
     pub fn retry_class(&self) -> RetryClass {
         match self {
@@ -282,8 +317,9 @@ impl Error {
             | Self::TokenRefused { .. }
             | Self::Forbidden { .. }
             | Self::IpRefused { .. }
+            | Self::RefusalsNotKept { .. }
             | Self::Redirected { .. } => RetryClass::Refused,
-            Self::LockedOut { .. } => RetryClass::LockedOut,
+            Self::LockedOut { .. } | Self::KeyLocked { .. } => RetryClass::LockedOut,
             Self::DatesRequired { .. } => RetryClass::DatesRequired,
             Self::NotConfigured { .. }
             | Self::Setup { .. }
@@ -313,6 +349,8 @@ impl Error {
             Self::IpRefused { .. } => Event::ApiIpRefused,
             Self::Redirected { .. } => Event::ApiRedirected,
             Self::LockedOut { .. } => Event::ApiLockedOut,
+            Self::KeyLocked { .. } => Event::ApiKeyLocked,
+            Self::RefusalsNotKept { .. } => Event::ApiRefusalsNotKept,
             Self::DatesRequired { .. } => Event::ApiDatesRequired,
             Self::Rejected { .. } => Event::ApiRejected,
             Self::NotFound { .. } => Event::ApiNotFound,

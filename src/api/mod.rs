@@ -22,6 +22,7 @@ pub mod series;
 mod verdict;
 
 pub use allow::Api;
+pub use auth::Asker;
 pub use client::{BankQuery, Client, ListStatus};
 pub use error::{At, Error, RetryClass};
 pub use payments::{Order, Ready, SendWindow, Sent};

@@ -119,6 +119,8 @@ pub(crate) fn retry_reason(error: &Error) -> Option<&'static str> {
         | Error::IpRefused { .. }
         | Error::Redirected { .. }
         | Error::LockedOut { .. }
+        | Error::KeyLocked { .. }
+        | Error::RefusalsNotKept { .. }
         | Error::DatesRequired { .. }
         | Error::Rejected { .. }
         | Error::NotFound { .. }

@@ -63,6 +63,11 @@ impl SecretFiles {
         Self { key_file: key_file.to_owned(), secret_file: secret_file.to_owned(), looked }
     }
 
+    /// The one that holds the secret.
+    pub(crate) fn secret_file(&self) -> &Path {
+        &self.secret_file
+    }
+
     /// Reads both files.
     pub(crate) async fn read(&self) -> Result<Pair, SecretProblem> {
         let (key, secret) = (read(&self.key_file).await, read(&self.secret_file).await);
@@ -118,6 +123,9 @@ async fn read(file: &Path) -> Content {
         Err(error) => Err(error),
     };
     match bytes.map(String::from_utf8) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Content::Unusable("does not exist".to_owned())
+        }
         Err(error) => Content::Unusable(format!("cannot be read ({})", error.kind())),
         Ok(Err(_)) => Content::Unusable("is not UTF-8 text".to_owned()),
         Ok(Ok(text)) => match text.trim_start_matches('\u{feff}').trim() {
@@ -166,7 +174,7 @@ mod tests {
         std::fs::write(dir.path().join("key"), "canary").unwrap();
         let missing = files(&dir).read().await.unwrap_err();
         assert_eq!(missing.file, dir.path().join("secret"));
-        assert!(missing.problem.contains("cannot be read"));
+        assert_eq!(missing.problem, "does not exist");
         std::fs::write(dir.path().join("secret"), " \n").unwrap();
         assert_eq!(files(&dir).read().await.unwrap_err().problem, "is empty");
         std::fs::write(dir.path().join("secret"), [0xff, 0xfe]).unwrap();

@@ -146,8 +146,7 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
                 Error::RateLimited { at, after: answer.wait.after_429(answer.at) }
             }
             GatewayCode::WrongSecret => Error::TokenRefused { at, status, message },
-            // The gateway counts to five by itself; this key is already there.
-            GatewayCode::Locked => Error::LockedOut { at, refused: 5 },
+            GatewayCode::Locked => Error::KeyLocked { at },
             GatewayCode::System => Error::Server { at, status, after, message },
             GatewayCode::IpRefused => Error::IpRefused { at, ip: scrub::find_ip(&says.text) },
         };

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{App, Broker, pollers::Pollers, privacy_rules};
 use crate::{
-    api::Client,
+    api::{Asker, Client},
     domain::schemas,
     kafka::topics,
     log_event,
@@ -48,6 +48,7 @@ impl App {
         let mut clients = HashMap::new();
         for config in &self.config.connections {
             let client = Client::new(config, Arc::clone(&self.metrics))?;
+            client.share_tos_refusals(&self.config.state_dir, Asker::Connector);
             clients.insert(config.id.clone(), client);
         }
         let privacy = privacy_rules(&self.config).await?;

@@ -1,16 +1,21 @@
 //! `check`: whether every API, credential, broker, registry and folder can be used.
 //!
 //! All targets are looked at side by side, and one that fails stops no other. Nothing is changed:
-//! no topic, no schema, no lock. TOS is asked for one token only, because five refusals lock it.
+//! no topic, no schema, no lock. TOS is asked for one token at most, and for none after two refusals,
+//! whoever met them: five lock the key. A refusal is written down in `state.dir`, and nothing else.
 
 mod steps;
+mod tos;
+
+use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
 use comfy_table::{Cell, Color};
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::{Context, Exit, Failure, output, progress};
+use self::tos::Tos;
+use super::{Context, Exit, Failure, output, piped, progress};
 use crate::config::model::Config;
 
 /// Arguments of `check`.
@@ -19,6 +24,10 @@ pub struct Args {
     /// Only these, with commas.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Target>,
+    /// Ask TOS for one token although two were refused, or where refusals cannot be counted; the
+    /// fifth refusal locks the bank's key, so four on record are the end.
+    #[arg(long)]
+    pub tos_again: bool,
 }
 
 /// What can be checked.
@@ -105,7 +114,8 @@ async fn all(args: &Args, config: &Config) -> Vec<Step> {
         if !args.wants(Target::Vomsis) {
             return Vec::new();
         }
-        join_all(config.connections.iter().map(steps::connection)).await.concat()
+        let tos = Tos::new(config, args.tos_again);
+        join_all(config.connections.iter().map(|c| steps::connection(c, &tos))).await.concat()
     };
     let kafka = async {
         if args.wants(Target::Kafka) {
@@ -136,24 +146,38 @@ fn verdict(steps: &[Step]) -> Option<Failure> {
 }
 
 fn table(steps: &[Step], color: bool) -> String {
-    let mut table = output::table(&["status", "target", "step", "detail", "what to do"]);
-    for step in steps {
-        let (word, paint) = match step.status {
-            Status::Ok => ("ok", Color::Green),
-            Status::Warn => ("warn", Color::Yellow),
-            Status::Failed => ("FAILED", Color::Red),
+    let columns = ["status", "target", "step", "detail", "what to do"];
+    let rows: Vec<_> = steps.iter().map(row).collect();
+    if !io::stdout().is_terminal() {
+        return piped::lines(columns, &rows);
+    }
+    let mut table = output::table(&columns);
+    for (step, row) in steps.iter().zip(rows) {
+        let paint = match step.status {
+            Status::Ok => Color::Green,
+            Status::Warn => Color::Yellow,
+            Status::Failed => Color::Red,
         };
-        let status = if color { Cell::new(word).fg(paint) } else { Cell::new(word) };
-        let target = step.target.to_possible_value();
-        table.add_row([
-            status,
-            Cell::new(target.as_ref().map_or("", |value| value.get_name())),
-            Cell::new(&step.step),
-            Cell::new(&step.detail),
-            Cell::new(step.hint.as_deref().unwrap_or_default()),
-        ]);
+        let mut cells = row.map(Cell::new);
+        if color {
+            let [status, ..] = &mut cells;
+            *status = status.clone().fg(paint);
+        }
+        table.add_row(cells);
     }
     table.to_string()
+}
+
+fn row(step: &Step) -> [String; 5] {
+    let status = match step.status {
+        Status::Ok => "ok",
+        Status::Warn => "warn",
+        Status::Failed => "FAILED",
+    };
+    let target = step.target.to_possible_value();
+    let target = target.as_ref().map_or("", |value| value.get_name());
+    let hint = step.hint.clone().unwrap_or_default();
+    [status.to_owned(), target.to_owned(), step.step.clone(), step.detail.clone(), hint]
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod frame;
 pub mod healthcheck;
 mod local_http;
 pub mod output;
+mod piped;
 pub mod preview;
 mod progress;
 pub mod run;

@@ -49,11 +49,16 @@ pub fn print<T: Serialize>(
     table: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
     let text = match context.output.unwrap_or_default() {
-        Format::Table => table(),
+        Format::Table => without_blanks_at_ends(&table()),
         Format::Json => json(value)?,
         Format::Yaml => yaml(value)?,
     };
     write(&text)
+}
+
+/// The last column of a table is filled up to its widest cell, which is of no use to anybody.
+fn without_blanks_at_ends(table: &str) -> String {
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// Writes text to stdout, with a line end.

@@ -1,4 +1,5 @@
-//! `preview`: rows of the API as events on stdout; touches neither Kafka nor state.
+//! `preview`: rows of the API as events on stdout; touches neither Kafka nor state, but for the count
+//! of refused TOS tokens in `state.dir`.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Context, Exit, Failure, output, progress};
 use crate::{
-    api::Client,
+    api::{Asker, Client},
     app::privacy_rules,
     config::{
         duration::Span,
@@ -40,6 +41,10 @@ pub struct Args {
     /// Only this account, terminal or institution.
     #[arg(long, value_name = "ID")]
     pub entity: Option<String>,
+    /// Ask TOS for one token although two were refused, or where refusals cannot be counted; the
+    /// fifth refusal locks the bank's key, so four on record are the end.
+    #[arg(long)]
+    pub tos_again: bool,
 }
 
 /// Prints the events, one a line; `-o` makes them one value, or a table.
@@ -85,8 +90,10 @@ async fn show(config: &Config, args: &Args, wanted: &Wanted) -> Result<Shown, Fa
     let waiting = progress::spinner(format!("reading {stream}"));
     let (mut shown, mut asked) = (Shown::default(), false);
     for connection in chosen(config, args.connection.as_deref())? {
+        let api = Client::new(connection, Arc::clone(&metrics)).map_err(|e| Failure::from(&e))?;
+        api.share_tos_refusals(&config.state_dir, Asker::Person { again: args.tos_again });
         let preview = Preview {
-            api: Client::new(connection, Arc::clone(&metrics)).map_err(|e| Failure::from(&e))?,
+            api,
             config: Arc::clone(connection),
             encoder: Arc::clone(&encoder),
             privacy: Arc::clone(&privacy),

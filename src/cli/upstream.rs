@@ -3,6 +3,7 @@
 use crate::{
     api::{self, RetryClass},
     app::Unusable,
+    domain::refusals::may_ask,
     kafka::{reading, topics},
     publish::registry,
 };
@@ -12,9 +13,10 @@ use super::{Exit, Failure};
 /// The exit code of an API's error.
 pub(super) fn exit_of_api(error: &api::Error) -> Exit {
     match error {
-        api::Error::Secret { .. } | api::Error::Setup { .. } | api::Error::NotConfigured { .. } => {
-            Exit::Config
-        }
+        api::Error::Secret { .. }
+        | api::Error::Setup { .. }
+        | api::Error::NotConfigured { .. }
+        | api::Error::RefusalsNotKept { .. } => Exit::Config,
         _ => match error.retry_class() {
             RetryClass::Refused | RetryClass::LockedOut => Exit::Refused,
             RetryClass::Retry { .. } => Exit::Unavailable,
@@ -37,13 +39,39 @@ pub(super) fn hint_for_api(error: &api::Error) -> String {
         api::Error::Secret { .. } => {
             "write the secret into the file; check owner and mode".to_owned()
         }
-        api::Error::TokenRefused { .. } | api::Error::LockedOut { .. } => {
-            "compare the secret files with the portal; for TOS stop at the second refusal, five \
-             lock the key"
+        api::Error::TokenRefused { .. } => "compare the secret files with the portal; TOS is asked \
+                                            no more after its second refusal, for five lock the key"
+            .to_owned(),
+        api::Error::LockedOut { refused, .. } if may_ask(*refused, true) => {
+            "change the secret file: another secret is asked with at once; with this one, \
+             --tos-again makes one more try"
                 .to_owned()
         }
-        api::Error::Connect { .. } | api::Error::Timeout { .. } | api::Error::Broken { .. } => {
+        api::Error::LockedOut { .. } => "change the secret file: one more refusal of this one \
+                                         would lock the key, so --tos-again does nothing more"
+            .to_owned(),
+        api::Error::KeyLocked { .. } => {
+            "have the bank unlock the key; then --tos-again asks once, and a running connector with \
+             this state.dir goes on when that is granted"
+                .to_owned()
+        }
+        api::Error::RefusalsNotKept { .. } => {
+            "give the user of the connector a state.dir to write to (run creates it at start); \
+             --tos-again asks once, uncounted"
+                .to_owned()
+        }
+        api::Error::Connect { .. } => {
             "check base_url, DNS, the egress rules and any proxy".to_owned()
+        }
+        api::Error::Timeout { .. } => {
+            "try again; raise timeouts.request if the API is only slow, else check the egress rules \
+             and any proxy"
+                .to_owned()
+        }
+        api::Error::Broken { .. } => {
+            "the answer was cut short on its way: try again; if it stays so, look at what stands in \
+             between, a proxy or firewall that limits size or time"
+                .to_owned()
         }
         api::Error::Server { .. } | api::Error::RateLimited { .. } => {
             "the API has trouble or a limit of its own: try again later".to_owned()
@@ -125,6 +153,10 @@ impl From<registry::Error> for Failure {
         match error {
             registry::Error::Unavailable { .. } => Self::new(Exit::Unavailable, message)
                 .hint("check schema_registry.url and the network"),
+            registry::Error::WrongPath { .. } => Self::new(Exit::Unavailable, message).hint(
+                "the path in schema_registry.url is wrong: something answers there, and it is not \
+                 a registry's API",
+            ),
             registry::Error::Denied { .. } => Self::new(Exit::Refused, message),
             registry::Error::Secret { .. } => {
                 Self::new(Exit::Config, message).hint("check the path, its owner and its mode")

@@ -38,6 +38,14 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
+    /// Something answers at the address, and it is not the registry's API.
+    #[error(
+        "schema registry {url}: 404 without the registry's own explanation: its API lies under another path, Apicurio's under /apis/ccompat/v7"
+    )]
+    WrongPath {
+        /// Where.
+        url: String,
+    },
     /// The registry does not know who asks, or forbids it.
     #[error(
         "schema registry {url} refuses access: {reason}; check schema_registry.basic_auth or bearer_token_file, they are read again when they change"
@@ -88,7 +96,10 @@ impl Error {
     /// Whether waiting can help: files and rights are mended while the connector waits.
     pub const fn is_retriable(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Denied { .. } | Self::Secret { .. } => true,
+            Self::Unavailable { .. }
+            | Self::WrongPath { .. }
+            | Self::Denied { .. }
+            | Self::Secret { .. } => true,
             Self::Missing { .. } | Self::Refused { .. } => false,
         }
     }
@@ -96,7 +107,7 @@ impl Error {
     /// The code of its log line.
     pub const fn event(&self) -> Event {
         match self {
-            Self::Unavailable { .. } => Event::RegistryUnavailable,
+            Self::Unavailable { .. } | Self::WrongPath { .. } => Event::RegistryUnavailable,
             Self::Denied { .. } | Self::Secret { .. } => Event::RegistryDenied,
             Self::Missing { .. } => Event::SchemaMissing,
             Self::Refused { .. } => Event::SchemaRefused,
@@ -262,10 +273,7 @@ impl Registry {
         // A registry explains its 404 in JSON; anything else at this address is no registry.
         let explained = error.cause.as_ref().is_none_or(|cause| !cause.contains(NOT_EXPLAINED));
         if says(&[404]) && !explained {
-            let reason = "404 without the registry's own explanation: its API lies under another \
-                          path, Apicurio's under /apis/ccompat/v7"
-                .to_owned();
-            return Error::Unavailable { url, reason };
+            return Error::WrongPath { url };
         }
         if says(&[401, 403]) {
             Error::Denied { url, reason }

@@ -77,7 +77,9 @@ events! {
     ApiForbidden "VOM-API-022" ERROR "the API forbids the call" "check the rights of the application and the allowed IP addresses";
     ApiIpRefused "VOM-API-023" ERROR "the API refused the address that the calls come from" "register the address in the line with the API";
     ApiRedirected "VOM-API-024" ERROR "the API redirected, usually to its login page" "check base_url and the credentials";
-    ApiLockedOut "VOM-API-025" ERROR "TOS refused tokens and is not asked for more, because five lock the key" "correct the client secret file; it is read again when it changes";
+    ApiLockedOut "VOM-API-025" ERROR "TOS refused tokens and is not asked for more, because five lock the key" "correct the client secret file; it is read again when it changes. Where the secret is right after all, check --tos-again asks once, and run goes on when that is granted";
+    ApiKeyLocked "VOM-API-026" ERROR "the bank has locked the TOS key, and no token is asked for" "have the bank unlock it; then check --tos-again on the same state.dir asks once, and run goes on when that is granted, as it does when a secret file changes";
+    ApiRefusalsNotKept "VOM-API-027" WARN "refused TOS tokens cannot be counted in state.dir, where run, check and preview look before they ask" "mend the file or folder that the line names; run still counts in Kafka, check and preview do not ask without --tos-again";
     ApiDatesRequired "VOM-API-030" WARN "the API refused lastId without dates" "nothing; dates are sent from then on";
     ApiRejected "VOM-API-031" ERROR "the API understood the call and refused it" "compare the call with the API's manual; the cursor has not moved";
     ApiNotFound "VOM-API-032" ERROR "what was asked for does not exist" "check the id in the line and base_url";

@@ -5,3 +5,4 @@ mod inspect;
 mod readme;
 mod sandbox;
 mod stage;
+mod tos;

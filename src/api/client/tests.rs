@@ -1,5 +1,6 @@
 //! The client against a real HTTP server on loopback.
 
+mod counted;
 pub(in crate::api) mod fake;
 mod lifted;
 

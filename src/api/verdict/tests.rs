@@ -117,7 +117,7 @@ fn gateway_codes_mean_the_same_at_every_status() {
     assert!(matches!(error("ACBG000001"), Error::Unauthorized { .. }));
     assert!(matches!(error("ACBG000003"), Error::RateLimited { .. }));
     assert!(matches!(error("ACBG000005"), Error::TokenRefused { .. }));
-    assert!(matches!(error("ACBG000006"), Error::LockedOut { .. }));
+    assert!(matches!(error("ACBG000006"), Error::KeyLocked { .. }));
     assert!(matches!(error("ACBG000008"), Error::Server { .. }));
     assert!(matches!(error("ACBG000010"), Error::IpRefused { ip: None, .. }));
     let shown = error("ACBH000645").to_string();

@@ -1,6 +1,6 @@
 //! The steps themselves.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{io::ErrorKind, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -10,7 +10,7 @@ use super::{
         topics::{State as TopicState, row},
         upstream::{exit_of_api, hint_for_api},
     },
-    Exit, Failure, Step, Target,
+    Exit, Failure, Step, Target, Tos,
 };
 use crate::{
     api::{self, Api, Client, Purpose},
@@ -28,34 +28,51 @@ const GIB: u64 = 1024 * 1024 * 1024;
 const FREE_BYTES_MIN: u64 = GIB / 16;
 
 /// Every API of a connection: secret files, a token, one cheap read.
-pub(super) async fn connection(config: &Arc<Connection>) -> Vec<Step> {
+pub(super) async fn connection(config: &Arc<Connection>, tos: &Tos<'_>) -> Vec<Step> {
     let client = match Client::new(config, Arc::new(Metrics::new())) {
         Ok(client) => client,
         Err(error) => return vec![failed(config.id.to_string(), &error)],
     };
     let apis: Vec<Api> = client.apis().collect();
-    let steps = apis.into_iter().map(|api| one_api(&client, config, api));
+    let steps = apis.into_iter().map(|api| one_api(&client, config, api, tos));
     futures_util::future::join_all(steps).await.concat()
 }
 
-async fn one_api(client: &Client, config: &Connection, api: Api) -> Vec<Step> {
+async fn one_api(client: &Client, config: &Connection, api: Api, tos: &Tos<'_>) -> Vec<Step> {
     let name = format!("{} {api}", config.id);
     let mut steps = vec![];
     for (label, file) in secret_files(config, api) {
         let step = format!("{name} {label}");
         match std::fs::read_to_string(file) {
-            Ok(text) if text.trim().is_empty() => steps.push(unreadable(step, file, "is empty")),
+            Ok(text) if text.trim().is_empty() => {
+                let failure = Failure::new(Exit::Config, format!("{} is empty", file.display()));
+                let failure = failure.hint("write the secret into the file");
+                steps.push(Step::failed(Target::Vomsis, step, failure));
+            }
             Ok(_) => steps.push(Step::ok(Target::Vomsis, step, file.display().to_string())),
             Err(error) => {
-                let problem = format!("cannot be read ({})", error.kind());
-                steps.push(unreadable(step, file, &problem));
+                let failure = unreadable(label, file, error.kind());
+                steps.push(Step::failed(Target::Vomsis, step, failure));
             }
         }
     }
     if steps.iter().any(|step| step.status == super::Status::Failed) {
         return steps;
     }
+    if api == Api::Tos {
+        tos.prepare(client, config).await;
+    }
     match client.check_access(api).await {
+        // Nothing was asked, so nothing was refused either.
+        Err(error @ api::Error::RefusalsNotKept { .. }) => {
+            let hint = hint_for_api(&error);
+            steps.push(Step::warn(
+                Target::Vomsis,
+                format!("{name} token"),
+                error.to_string(),
+                hint,
+            ));
+        }
         Err(error) => steps.push(failed(format!("{name} token"), &error)),
         Ok(()) => {
             steps.push(Step::ok(Target::Vomsis, format!("{name} token"), "granted"));
@@ -80,10 +97,23 @@ fn secret_files(config: &Connection, api: Api) -> Vec<(&'static str, &Path)> {
     vomsis.or(tos).into_iter().flatten().collect()
 }
 
-fn unreadable(step: String, file: &Path, problem: &str) -> Step {
-    let message = format!("{} {problem}", file.display());
-    let hint = "write the secret there; it must be readable for the user of the connector";
-    Step::failed(Target::Vomsis, step, Failure::new(Exit::Config, message).hint(hint))
+fn unreadable(key: &str, file: &Path, kind: ErrorKind) -> Failure {
+    let file = file.display();
+    let (message, hint) = match kind {
+        ErrorKind::NotFound => (
+            format!("{file} does not exist"),
+            format!("write the secret there, or name the right file in {key}"),
+        ),
+        ErrorKind::PermissionDenied => (
+            format!("{file} may not be read ({kind})"),
+            "make it readable for the user of the connector".to_owned(),
+        ),
+        kind => (
+            format!("{file} cannot be read ({kind})"),
+            format!("{key} must name a file that holds the secret and nothing else"),
+        ),
+    };
+    Failure::new(Exit::Config, message).hint(hint)
 }
 
 async fn read(client: &Client, config: &Connection, api: Api, step: String) -> Step {
@@ -136,33 +166,35 @@ pub(super) async fn kafka(kafka: &Kafka, payments: bool) -> Vec<Step> {
         .map(|row| row.topic.as_str())
         .collect();
     let good = rows.iter().filter(|row| row.state == TopicState::Ok).count();
-    steps.push(Step::ok(
-        Target::Kafka,
-        "topics",
-        format!("{good} of {} as they must be", rows.len()),
-    ));
-    if !missing.is_empty() {
-        let detail = format!("{} missing: {}", missing.len(), missing.join(", "));
-        steps.push(if kafka.manage_topics {
-            let hint = "run creates them at start; topics apply does it now";
-            Step::warn(Target::Kafka, "topics", detail, hint)
-        } else {
-            let hint = "topics apply creates them (kafka.manage_topics is false)";
-            Step::failed(Target::Kafka, "topics", Failure::new(Exit::Failed, detail).hint(hint))
-        });
-    }
-    for weakness in rows.iter().filter_map(|row| row.warning.as_deref()) {
-        let hint = "docs/operations/backup-restore.md says why";
-        steps.push(Step::warn(Target::Kafka, "topic", weakness, hint));
-    }
-    for row in rows.iter().filter(|row| row.state == TopicState::Mismatch) {
-        let reason = row.reason.clone().unwrap_or_default();
-        let hint = "topics plan shows both values; bring the topic or the setting in line";
-        steps.push(if row.blocks {
-            Step::failed(Target::Kafka, "topic", Failure::new(Exit::Failed, reason).hint(hint))
-        } else {
-            Step::warn(Target::Kafka, "topic", reason, hint)
-        });
+    let found = format!("{good} of {} as they must be", rows.len());
+    let and_missing = format!("{found}, {} missing: {}", missing.len(), missing.join(", "));
+    steps.push(if good == rows.len() {
+        Step::ok(Target::Kafka, "topics", found)
+    } else if missing.is_empty() {
+        Step::warn(Target::Kafka, "topics", found, "the next lines name what differs")
+    } else if kafka.manage_topics {
+        let hint = "run creates them at start; topics apply does it now";
+        Step::warn(Target::Kafka, "topics", and_missing, hint)
+    } else {
+        let hint = "topics apply creates them (kafka.manage_topics is false)";
+        let failure = Failure::new(Exit::Failed, and_missing).hint(hint);
+        Step::failed(Target::Kafka, "topics", failure)
+    });
+    for row in &rows {
+        let step = || format!("topic {}", row.topic);
+        if let Some(weakness) = row.warning.as_deref() {
+            let hint = "docs/operations/backup-restore.md says why";
+            steps.push(Step::warn(Target::Kafka, step(), weakness, hint));
+        }
+        if row.state == TopicState::Mismatch {
+            let reason = row.reason.clone().unwrap_or_default();
+            let hint = "topics plan shows both values; bring the topic or the setting in line";
+            steps.push(if row.blocks {
+                Step::failed(Target::Kafka, step(), Failure::new(Exit::Failed, reason).hint(hint))
+            } else {
+                Step::warn(Target::Kafka, step(), reason, hint)
+            });
+        }
     }
     steps
 }
@@ -210,10 +242,7 @@ pub(super) async fn state(dir: &Path) -> Vec<Step> {
     let found = match folder::look(dir) {
         Ok(found) => found,
         Err((path, error)) => {
-            let message = format!("{}: {}", path.display(), error.kind());
-            let hint = "give the user of the connector a folder of its own in state.dir";
-            let failure = Failure::new(Exit::Config, message).hint(hint);
-            return vec![Step::failed(target, "writable", failure)];
+            return vec![Step::failed(target, "writable", unusable(dir, &path, error.kind()))];
         }
     };
     let shown = dir.display().to_string();
@@ -236,4 +265,53 @@ pub(super) async fn state(dir: &Path) -> Vec<Step> {
         _ => Step::ok(target, "free space", detail),
     });
     steps
+}
+
+/// Why nothing can be written in the folder; `place` is where that was tried, the nearest folder
+/// that exists.
+fn unusable(dir: &Path, place: &Path, kind: ErrorKind) -> Failure {
+    let shown = dir.display();
+    let (message, hint) = if dir == place {
+        let hint = "give the user of the connector a folder of its own in state.dir";
+        (format!("{shown} cannot be written to ({kind})"), hint)
+    } else {
+        let place = place.display();
+        let message = format!("{shown} does not exist and cannot be created in {place} ({kind})");
+        (message, "create it for the user of the connector, or name another folder in state.dir")
+    };
+    Failure::new(Exit::Config, message).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_file_is_told_by_what_is_wrong_with_it() {
+        let told = |kind| {
+            let failure = unreadable("app_key_file", Path::new("/k"), kind);
+            assert_eq!(failure.exit, Exit::Config);
+            format!("{}; {}", failure.message, failure.hint.unwrap_or_default())
+        };
+        let missing = told(ErrorKind::NotFound);
+        assert!(missing.starts_with("/k does not exist; "), "{missing}");
+        assert!(missing.contains("the right file in app_key_file"), "{missing}");
+        assert!(!missing.contains("entity"), "{missing}");
+        assert!(told(ErrorKind::PermissionDenied).contains("readable for the user"));
+        assert!(told(ErrorKind::IsADirectory).contains("must name a file"));
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_told_from_one_that_may_not_be_written() {
+        let told = |place: &str, kind| {
+            let failure = unusable(Path::new("/proc/x/state"), Path::new(place), kind);
+            format!("{}; {}", failure.message, failure.hint.unwrap_or_default())
+        };
+        let missing = told("/proc", ErrorKind::NotFound);
+        assert!(missing.starts_with("/proc/x/state does not exist"), "{missing}");
+        assert!(missing.contains("cannot be created in /proc ("), "{missing}");
+        assert!(missing.contains("name another folder in state.dir"), "{missing}");
+        let forbidden = told("/proc/x/state", ErrorKind::PermissionDenied);
+        assert!(forbidden.contains("cannot be written to (permission denied)"), "{forbidden}");
+    }
 }

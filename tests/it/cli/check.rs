@@ -28,6 +28,10 @@ fn count(stage: &Stage, operation: Operation) -> u64 {
 #[test]
 fn a_healthy_deployment_is_ok_step_by_step() {
     let stage = Stage::new("check");
+    let bare = stage.expect(0, &["check", "--only", "kafka", "-o", "json"]);
+    let topics = bare.step("topics");
+    assert_eq!(topics["status"], "warn", "{topics}");
+    assert!(topics["detail"].as_str().unwrap().contains("0 of 14 as they must be, 14 missing"));
     stage.expect(0, &["topics", "apply"]);
     stage.expect(0, &["schemas", "register"]);
     let outcome = stage.expect(0, &["check", "-o", "json"]);
@@ -80,8 +84,34 @@ fn wrong_secrets_are_refused_once_and_tos_is_never_locked() {
     assert_eq!(count(&stage, Operation::TosToken), 1, "five refusals lock the key");
     std::fs::remove_file(stage.home.path().join("secret")).unwrap();
     let outcome = stage.expect(78, &["check", "--only", "vomsis"]);
-    assert!(outcome.stdout.contains("secret cannot be read"), "{outcome:?}");
+    assert!(outcome.stdout.contains("secret does not exist"), "{outcome:?}");
+    assert!(outcome.stdout.contains("name the right file in app_secret_file"), "{outcome:?}");
     assert_eq!(count(&stage, Operation::TosToken), 1, "without a secret nobody is asked");
+}
+
+#[test]
+fn an_answer_that_is_cut_short_and_a_registry_under_another_path_have_hints_that_fit() {
+    let stage = Stage::offline("hints");
+    stage.simulator.set_faults(faults(&["truncated:banks"]));
+    let outcome = stage.expect(69, &["check", "--only", "vomsis", "-o", "json"]);
+    let read = outcome.step("acme bank_pos read");
+    assert!(read["hint"].as_str().unwrap().contains("was cut short on its way"), "{read}");
+    let stage = Stage::with("path", NOWHERE, &stage.simulator.base_url(), "");
+    let outcome = stage.expect(69, &["check", "--only", "registry", "-o", "json"]);
+    let reachable = outcome.step("reachable");
+    let hint = reachable["hint"].as_str().unwrap();
+    assert!(hint.contains("the path in schema_registry.url is wrong"), "{reachable}");
+}
+
+#[test]
+fn a_long_finding_leaves_the_other_lines_of_a_pipe_as_they_are() {
+    let stage = Stage::offline("lines");
+    stage.simulator.set_faults(faults(&["ip_not_found:banks"]));
+    let outcome = stage.expect(77, &["check", "--only", "vomsis"]);
+    let longest = outcome.stdout.lines().map(str::len).max().unwrap();
+    let shortest = outcome.stdout.lines().map(str::len).min().unwrap();
+    assert!(longest > 150 && shortest < 60, "{outcome:?}");
+    assert!(outcome.stdout.lines().all(|line| !line.ends_with(' ')), "{outcome:?}");
 }
 
 #[test]
@@ -119,9 +149,17 @@ fn every_step_runs_whatever_is_down() {
 #[test]
 fn a_folder_that_cannot_be_used_is_a_matter_of_the_configuration() {
     let stage = Stage::offline("folder");
+    std::fs::remove_dir(stage.home.path().join("state")).unwrap();
     stage.home.write("state", "a file stands in its place");
     let outcome = stage.expect(78, &["check", "--only", "state"]);
     assert!(outcome.stdout.contains("FAILED  state"), "{outcome:?}");
+    let config = std::fs::read_to_string(stage.home.path().join("config.yaml")).unwrap();
+    let state = format!("{}/state", stage.home.path().display());
+    stage.home.write("config.yaml", &config.replace(&state, "/proc/nowhere/state"));
+    let outcome = stage.expect(78, &["check", "--only", "state"]);
+    for part in ["/proc/nowhere/state does not exist", "name another folder in state.dir"] {
+        assert!(outcome.stdout.contains(part), "{part}: {outcome:?}");
+    }
 }
 
 #[test]
@@ -143,7 +181,8 @@ fn preview_shows_events_and_touches_neither_kafka_nor_registry_nor_state() {
     assert_eq!(yaml.stdout.matches("- topic: ").count(), 2, "{yaml:?}");
     let json = stage.expect(0, &["preview", "banks", "--limit", "2", "-o", "json"]);
     assert_eq!(json.json().as_array().map(Vec::len), Some(2), "one value: {json:?}");
-    assert!(!stage.home.path().join("state").exists());
+    let state = std::fs::read_dir(stage.home.path().join("state")).unwrap();
+    assert_eq!(state.count(), 0, "nothing was refused, so nothing is to be remembered");
     let wrong = stage.expect(2, &["preview", "bank_transactions", "--entity", "0"]);
     assert!(wrong.stderr.contains("it lists 24, 25"), "{wrong:?}");
     stage.expect(2, &["preview", "bank_transactions", "--connection", "other"]);

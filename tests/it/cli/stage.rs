@@ -18,7 +18,7 @@ use crate::harness::{
 
 /// A port that nothing ever listens on.
 pub(super) const NOWHERE: &str = "127.0.0.1:9";
-const DEADLINE: Duration = Duration::from_secs(120);
+pub(super) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How a command ended.
 #[derive(Debug)]
@@ -33,6 +33,17 @@ impl Outcome {
     #[track_caller]
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e} in {self:?}"))
+    }
+
+    /// The one step of `check -o json` of that name; a second one would say something else about
+    /// the same thing.
+    #[track_caller]
+    pub(super) fn step(&self, name: &str) -> Value {
+        let steps = self.json();
+        let mut found = steps.as_array().unwrap().iter().filter(|step| step["step"] == name);
+        let step = found.next().unwrap_or_else(|| panic!("no step {name}: {self:?}")).clone();
+        assert!(found.next().is_none(), "{name} stands twice: {self:?}");
+        step
     }
 
     /// stdout as JSON lines.
@@ -96,6 +107,8 @@ http: {{listen: "127.0.0.1:0"}}
         ));
         home.write("key", APP_KEY);
         home.write("secret", APP_SECRET);
+        // A volume, in a deployment: without it nobody could count refused TOS tokens.
+        std::fs::create_dir(home.path().join("state")).unwrap();
         Self { prefix, simulator, home, _runtime: runtime }
     }
 
