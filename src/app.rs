@@ -258,7 +258,13 @@ impl App {
                     log_event!(error.event(), %error, retry_in_s = pause.as_secs(), "kafka cannot be used yet");
                 }
                 Err(error) => {
-                    log_event!(error.event(), %error, "ending: topics are not as they must be");
+                    // One line of the log, however many topics it is about.
+                    let all = error.to_string().replace('\n', "; ");
+                    log_event!(
+                        error.event(),
+                        error = all,
+                        "ending: topics are not as they must be"
+                    );
                     return Err(error.into());
                 }
             }
@@ -301,7 +307,18 @@ impl App {
                 log_event!(Event::CacheUnusable, dir = %dir.display(), %error, "going on without the local cache");
                 return None;
             }
-            match Store::open(&dir, LOCK_WAIT) {
+            let waiting = {
+                let dir = dir.clone();
+                move || {
+                    log_event!(
+                        Event::CacheHeld,
+                        dir = %dir.display(),
+                        for_s = LOCK_WAIT.as_secs(),
+                        "waiting for the state folder: another process holds it"
+                    );
+                }
+            };
+            match Store::open(&dir, LOCK_WAIT, waiting) {
                 Ok(store) => Some(store),
                 Err(error) => {
                     log_event!(Event::CacheUnusable, %error, "going on without the local cache");

@@ -49,12 +49,8 @@ impl StatusSource for Source {
 impl Source {
     /// What readiness waits for; the shards and the sink are told apart.
     fn unready(&self) -> Vec<String> {
-        let told_apart = ["shards", "sink"];
-        let checks = self.health.checks().into_iter();
-        checks
-            .filter(|check| !check.ok && !told_apart.contains(&check.name))
-            .map(|check| check.detail)
-            .collect()
+        let checks = self.health.start_checks().into_iter();
+        checks.filter(|check| !check.ok).map(|check| check.detail).collect()
     }
 
     fn sink(&self) -> Option<SinkStatus> {

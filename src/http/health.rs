@@ -122,28 +122,35 @@ impl Health {
 
     /// The conditions of readiness, one by one.
     pub fn checks(&self) -> Vec<Check> {
-        let flag = |name, flag: &AtomicBool, detail: &str| Check {
-            name,
-            ok: flag.load(Ordering::Acquire),
-            detail: detail.to_owned(),
-        };
+        let mut checks = self.start_checks();
         let waiting: Vec<_> = {
             let shards = self.shards();
             let open = shards.iter().filter(|(_, restored)| !**restored);
             open.map(|(shard, _)| shard.to_string()).collect()
         };
+        checks.push(Check {
+            name: "shards",
+            ok: waiting.is_empty(),
+            detail: format!("restoring {}", waiting.join(", ")),
+        });
         let stopped = self.sink_stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ok = stopped.is_none();
+        checks.push(Check { name: "sink", ok, detail: stopped.unwrap_or_default() });
+        checks
+    }
+
+    /// Those of them that the whole process waits for, whatever its shards and its sink do.
+    pub fn start_checks(&self) -> Vec<Check> {
+        let flag = |name, flag: &AtomicBool, detail: &str| Check {
+            name,
+            ok: flag.load(Ordering::Acquire),
+            detail: detail.to_owned(),
+        };
         vec![
             flag("config", &self.config_valid, "the configuration is not valid yet"),
             flag("state", &self.state_open, "the local cache is being opened"),
             flag("kafka", &self.kafka_answers, "Kafka does not answer"),
             flag("schemas", &self.schemas_known, "the schema registry has not answered yet"),
-            Check {
-                name: "shards",
-                ok: waiting.is_empty(),
-                detail: format!("restoring {}", waiting.join(", ")),
-            },
-            Check { name: "sink", ok: stopped.is_none(), detail: stopped.unwrap_or_default() },
         ]
     }
 
