@@ -196,7 +196,18 @@ impl App {
                 log_event!(Event::CacheUnusable, dir = %dir.display(), %error, "going on without the local cache");
                 return None;
             }
-            match Store::open(&dir, LOCK_WAIT) {
+            let waiting = {
+                let dir = dir.clone();
+                move || {
+                    log_event!(
+                        Event::CacheHeld,
+                        dir = %dir.display(),
+                        for_s = LOCK_WAIT.as_secs(),
+                        "waiting for the state folder: another process holds it"
+                    );
+                }
+            };
+            match Store::open(&dir, LOCK_WAIT, waiting) {
                 Ok(store) => Some(store),
                 Err(error) => {
                     log_event!(Event::CacheUnusable, %error, "going on without the local cache");

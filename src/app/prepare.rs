@@ -83,7 +83,13 @@ impl App {
                     log_event!(error.event(), %error, retry_in_s = pause.as_secs(), "kafka cannot be used yet");
                 }
                 Err(error) => {
-                    log_event!(error.event(), %error, "ending: topics are not as they must be");
+                    // One line of the log, however many topics it is about.
+                    let all = error.to_string().replace('\n', "; ");
+                    log_event!(
+                        error.event(),
+                        error = all,
+                        "ending: topics are not as they must be"
+                    );
                     return Err(error.into());
                 }
             }

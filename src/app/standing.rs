@@ -49,19 +49,24 @@ impl StatusSource for Source {
 impl Source {
     /// What readiness waits for; the shards and the sink are told apart.
     fn unready(&self) -> Vec<String> {
-        let told_apart = ["shards", "sink"];
-        let checks = self.health.checks().into_iter();
-        checks
-            // What waits for another condition says nothing more than that one.
-            .filter(|check| !check.ok && !check.pending && !told_apart.contains(&check.name))
-            .map(|check| check.detail)
-            .collect()
+        let checks = self.health.start_checks().into_iter();
+        // What waits for another condition says nothing more than that one.
+        checks.filter(|check| !check.ok && !check.pending).map(|check| check.detail).collect()
     }
 
     fn sink(&self) -> Option<SinkStatus> {
-        let standing = self.shown.tally.standing();
-        let state = standing.phase.as_str().to_owned();
-        self.config.sink.enabled.then_some(SinkStatus { state, why: standing.why })
+        if !self.config.sink.enabled {
+            return None;
+        }
+        let tally = &self.shown.tally;
+        let (standing, commands) = (tally.standing(), tally.commands());
+        Some(SinkStatus {
+            state: standing.phase.as_str().to_owned(),
+            why: standing.why,
+            in_doubt: commands.in_doubt,
+            oldest_in_doubt: commands.oldest_in_doubt.map(Timestamp::to_rfc3339),
+            waiting: commands.waiting,
+        })
     }
 
     fn shards(&self) -> Vec<ShardStatus> {
@@ -105,8 +110,11 @@ fn verdict(
         }
     }
     // The others are how a healthy sink stands; these come with a reason.
-    if let Some(SinkStatus { state, why: Some(_) }) = sink {
+    if let Some(SinkStatus { state, why: Some(_), .. }) = sink {
         parts.push(format!("payment sink {state}"));
+    }
+    if let Some(SinkStatus { in_doubt: count @ 1.., .. }) = sink {
+        parts.push(format!("{count} payment commands in doubt or parked"));
     }
     if parts.is_empty() { "healthy".to_owned() } else { parts.join(", ") }
 }

@@ -1,11 +1,15 @@
 //! `config`: write, check, show and explain configurations.
 
-use std::{fs::OpenOptions, io::Write, path::PathBuf};
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{Context, Exit, Failure, output};
+use super::{Context, Exit, Failure, output, output::Format};
 use crate::{
     app::check_privacy,
     config::{self, model::Privacy, redact, schema},
@@ -44,7 +48,7 @@ pub enum Command {
         #[arg(long)]
         deny_warnings: bool,
     },
-    /// The JSON Schema, for editors and charts.
+    /// The JSON Schema, for editors and charts; -o yaml writes it as YAML.
     Schema,
     /// The settings in force: defaults, file and environment together.
     Show {
@@ -65,7 +69,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args.command {
         Command::Init { full, to } => init(if full { FULL } else { MINIMAL }, to),
         Command::Validate { file, deny_warnings } => validate(file, deny_warnings, context),
-        Command::Schema => output::write(&schema::text()),
+        Command::Schema => print_schema(context),
         Command::Show { redacted: _ } => show(context),
         Command::Explain { key } => explain(&key, context),
     }
@@ -80,8 +84,36 @@ fn init(text: &str, to: Option<PathBuf>) -> Result<(), Failure> {
         .and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display()))
-            .hint("name a file that does not exist yet")
+            .hint(hint_for_writing(&path, &error))
     })
+}
+
+fn hint_for_writing(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => "name a file that does not exist yet".to_owned(),
+        io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path).display();
+            format!("there is no folder {folder}: make it, or name a file in one that is there")
+        }
+        io::ErrorKind::NotADirectory => "a file stands where a folder is named".to_owned(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "name a file in a folder that this user may write to".to_owned()
+        }
+        _ => {
+            "check the path and the space that is free there; leave --to away for stdout".to_owned()
+        }
+    }
+}
+
+fn print_schema(context: &Context) -> Result<(), Failure> {
+    match context.output {
+        None | Some(Format::Json) => output::write(&schema::text()),
+        Some(Format::Yaml) => output::write(&output::yaml(&schema::value())?),
+        Some(Format::Table) => {
+            let message = "config schema prints a JSON Schema, which is no table";
+            Err(Failure::new(Exit::Usage, message).hint("leave -o away, or write -o yaml"))
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -205,7 +237,26 @@ mod tests {
         init(MINIMAL, Some(path.clone())).unwrap();
         let failure = init(MINIMAL, Some(path)).unwrap_err();
         assert_eq!(failure.exit, Exit::Failed);
-        assert!(failure.hint.is_some());
+        assert!(failure.hint.is_some_and(|hint| hint.contains("does not exist yet")));
+    }
+
+    #[test]
+    fn init_says_which_folder_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = init(MINIMAL, Some(folder.path().join("none/c.yaml"))).unwrap_err();
+        let hint = failure.hint.unwrap();
+        assert!(hint.contains(&folder.path().join("none").display().to_string()), "{hint}");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let failure = init(MINIMAL, Some(file.join("c.yaml"))).unwrap_err();
+        assert!(failure.hint.as_deref().is_some_and(|hint| hint.contains("a file stands where")));
+    }
+
+    #[test]
+    fn the_schema_is_no_table() {
+        let context = Context { output: Some(Format::Table), ..Context::for_tests() };
+        let failure = print_schema(&context).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
     }
 
     #[test]

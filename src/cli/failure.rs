@@ -63,12 +63,25 @@ impl Failure {
 impl From<config::Error> for Failure {
     fn from(error: config::Error) -> Self {
         let hint = match &error {
-            config::Error::Unreadable { .. } => {
-                "name the file with --config FILE or VOMSIS_CONFIG; config init writes one"
+            config::Error::Unreadable { cause, .. } => hint_for_reading(cause.kind()),
+            config::Error::Malformed(_) => {
+                "mend the file at that place; config init writes one to begin with"
             }
             config::Error::Invalid(_) => "config explain KEY says what a key may hold",
         };
         Self::new(Exit::Config, error.to_string()).hint(hint)
+    }
+}
+
+fn hint_for_reading(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::IsADirectory => {
+            "that is a folder: name the file in it with --config FILE or VOMSIS_CONFIG"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "let this user read the file and pass the folders above it; check owner and mode"
+        }
+        _ => "name the file with --config FILE or VOMSIS_CONFIG; config init writes one",
     }
 }
 
@@ -90,6 +103,24 @@ mod tests {
     fn every_line_of_a_failure_is_marked_and_the_hint_comes_last() {
         let failure = Failure::new(Exit::Config, "a\nb").hint("do c");
         assert_eq!(failure.render(), "error: a\nerror: b\nhint: do c\n");
+    }
+
+    #[test]
+    fn the_hint_fits_why_there_is_no_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let hint = |path: &std::path::Path| {
+            let failure = Failure::from(config::load(path, std::iter::empty()).unwrap_err());
+            assert_eq!(failure.exit, Exit::Config);
+            format!("{} {}", failure.message, failure.hint.unwrap())
+        };
+        assert!(hint(&folder.path().join("none")).contains("config init writes one"));
+        assert!(hint(folder.path()).contains("that is a folder"));
+        let file = folder.path().join("c.yaml");
+        std::fs::write(&file, b"# ok\nenv: caf\xe9\n").unwrap();
+        let said = hint(&file);
+        assert!(said.contains("c.yaml:2:9: not UTF-8") && said.contains("mend the file"), "{said}");
+        std::fs::write(&file, "env: [").unwrap();
+        assert!(hint(&file).contains("mend the file at that place"));
     }
 
     #[test]

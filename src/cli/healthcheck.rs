@@ -16,7 +16,9 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let url = url(args.url, context)?;
     match local_http::get(&url, "/readyz") {
-        Ok(answer) if answer.status == 200 => output::write("ready"),
+        Ok(answer) if answer.status == 200 => {
+            output::print(context, &serde_json::json!({ "ready": true }), || "ready".to_owned())
+        }
         Ok(answer) => {
             let why = answer.body.trim_end().replace('\n', "; ");
             Err(Failure::new(Exit::Failed, format!("not ready: {why}")))
@@ -51,6 +53,10 @@ fn reachable(mut listen: SocketAddr) -> SocketAddr {
 }
 
 pub(crate) fn unreachable(url: &str, error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::InvalidInput {
+        return Failure::new(Exit::Usage, format!("{url} cannot be asked: {error}"))
+            .hint("write --url http://HOST:PORT");
+    }
     Failure::new(Exit::Unavailable, format!("no answer from {url}: {error}"))
         .hint("is the connector running? name its listener with --url http://HOST:PORT")
 }
@@ -112,6 +118,15 @@ mod tests {
         let args = crate::cli::status::Args { url: Some(url), watch: false };
         crate::cli::status::run(args, &context).await.unwrap();
         server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_url_that_makes_no_sense_is_no_outage() {
+        for url in ["https://h:1", "h:1", "http://h:70000"] {
+            let args = Args { url: Some(url.to_owned()) };
+            let failure = run(args, &Context::for_tests()).await.unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{failure:?}");
+        }
     }
 
     #[test]

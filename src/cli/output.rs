@@ -1,8 +1,12 @@
 //! What every reading command prints: a table for people, JSON or YAML for programs.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+    ops::{Deref, DerefMut},
+};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, presets};
 use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
@@ -23,9 +27,34 @@ pub enum Format {
     Yaml,
 }
 
+/// Columns for people, whose lines end with their last word: blanks after it would only break long
+/// lines and show up in a file.
+#[derive(Debug)]
+pub struct Table(comfy_table::Table);
+
+impl Deref for Table {
+    type Target = comfy_table::Table;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Table {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.trim_fmt())
+    }
+}
+
 /// A table with these columns, as wide as the terminal allows.
 pub fn table(columns: &[&str]) -> Table {
-    let mut table = Table::new();
+    let mut table = Table(comfy_table::Table::new());
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if !io::stdout().is_terminal() {
         table.force_no_tty();
@@ -49,16 +78,22 @@ pub fn print<T: Serialize>(
     table: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
     let text = match context.output.unwrap_or_default() {
-        Format::Table => without_blanks_at_ends(&table()),
+        Format::Table => table(),
         Format::Json => json(value)?,
         Format::Yaml => yaml(value)?,
     };
     write(&text)
 }
 
-/// The last column of a table is filled up to its widest cell, which is of no use to anybody.
-fn without_blanks_at_ends(table: &str) -> String {
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+/// Refuses every other form than lines of JSON, for what flows.
+pub fn only_lines(context: &Context, verb: &str) -> Result<(), Failure> {
+    match context.output {
+        None | Some(Format::Json) => Ok(()),
+        Some(Format::Table | Format::Yaml) => {
+            let message = format!("{verb} prints lines of JSON, it has no other form");
+            Err(Failure::new(Exit::Usage, message).hint("leave -o away"))
+        }
+    }
 }
 
 /// Writes text to stdout, with a line end.
@@ -69,6 +104,20 @@ pub fn write(text: &str) -> Result<(), Failure> {
         stdout.write_all(b"\n")?;
     }
     Ok(stdout.flush()?)
+}
+
+/// One of many lines that flow: whole for a program, cut to the width of a terminal for people.
+pub fn fit(line: &str) -> String {
+    // Known only where stdout is a terminal.
+    let width = comfy_table::Table::new().width();
+    width.map_or_else(|| line.to_owned(), |width| cut(line, usize::from(width)))
+}
+
+fn cut(line: &str, width: usize) -> String {
+    if line.chars().count() <= width {
+        return line.to_owned();
+    }
+    line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// Asks on the terminal; where nobody sits at one, what was asked for is done.
@@ -87,13 +136,18 @@ pub fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
     serde_json::to_string_pretty(value).map_err(unprintable)
 }
 
+/// As JSON in one line.
+pub fn json_line<T: Serialize>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(unprintable)
+}
+
 /// As YAML.
 pub fn yaml<T: Serialize>(value: &T) -> Result<String, Failure> {
     let value = serde_json::to_value(value).map_err(unprintable)?;
     serde_saphyr::to_string(&Plain(&value)).map_err(unprintable)
 }
 
-fn unprintable(error: impl std::fmt::Display) -> Failure {
+fn unprintable(error: impl fmt::Display) -> Failure {
     Failure::new(Exit::Failed, format!("cannot print the result: {error}"))
 }
 
@@ -141,6 +195,21 @@ mod tests {
         let text = yaml(&value).unwrap();
         assert!(text.contains("shards: 8\n") && text.contains("ratio: 0.2\n"), "{text}");
         assert!(text.contains("none: null"), "{text}");
+    }
+
+    #[test]
+    fn no_line_of_a_table_ends_with_blanks() {
+        let mut table = table(&["key", "value"]);
+        table.add_row(["a", "a long one"]).add_row(["b", ""]);
+        let text = format!("{table}\n");
+        assert!(text.lines().all(|line| line.trim_end() == line), "{text:?}");
+        assert!(text.contains("a long one") && table.to_string() == text.trim_end_matches('\n'));
+    }
+
+    #[test]
+    fn a_line_is_cut_where_the_terminal_ends() {
+        assert_eq!(cut("ödeme", 5), "ödeme");
+        assert_eq!(cut("ödemeler", 5), "ödem…");
     }
 
     #[test]

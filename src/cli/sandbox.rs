@@ -40,7 +40,8 @@ pub struct Args {
 }
 
 /// Runs until Ctrl-C or `--for`.
-pub async fn run(args: Args, _context: &Context) -> Result<(), Failure> {
+pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    output::only_lines(context, "sandbox")?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     if let Some(span) = args.for_ {
@@ -96,7 +97,7 @@ async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(),
         let mut events = 0_u64;
         let outcome = follow(&kafka, &registry, &shown, from, reader_stop, |viewed, value| {
             events += 1;
-            output::write(&format!("{}\n", line(viewed, value)))?;
+            output::write(&format!("{}\n", output::fit(&line(viewed, value))))?;
             Ok(true)
         })
         .await;
@@ -118,7 +119,10 @@ fn legend(embedded: &Embedded, topics: &[String]) {
     eprintln!("  schema registry  {}", embedded.registry.url());
     eprintln!("  kafka (mock)     {}", embedded.broker.bootstrap_servers());
     eprintln!("  topics           {}", topics.join(" "));
-    eprintln!("each line on stdout is one event: topic, key, value; op CREATED is a new row,");
+    eprintln!(
+        "each line on stdout is one event: topic, key, value (cut to the width of a terminal,"
+    );
+    eprintln!("whole in a pipe or a file); op CREATED is a new row,");
     eprintln!(
         "UPDATED an edited one, DELETED one that disappeared. after three seconds a few payment"
     );

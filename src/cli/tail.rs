@@ -6,12 +6,13 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Context, Exit, Failure, output, output::Format, preview::chosen, run::stop_on_signals,
-};
+use super::{Context, Exit, Failure, output, preview::chosen, run::stop_on_signals};
 use crate::{
     config::model::{Kafka, SchemaRegistry},
-    kafka::viewing::{self, Unopened, Viewed, Viewer},
+    kafka::{
+        topics,
+        viewing::{self, Unopened, Viewed, Viewer},
+    },
     publish::{
         decode::{self, Decoder},
         registry::Registry,
@@ -66,20 +67,15 @@ impl FromStr for From {
 
 /// Prints events until Ctrl-C, or until `--limit` is reached.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    if matches!(context.output, Some(Format::Table | Format::Yaml)) {
-        return Err(Failure::new(Exit::Usage, "tail prints lines of JSON, it has no other form")
-            .hint("leave -o away"));
-    }
+    output::only_lines(context, "tail")?;
     let config = context.load()?.config;
     chosen(&config, args.connection.as_deref())?;
+    let prefix = format!("{}.", config.kafka.topic_prefix);
+    let suffix = args.topic.strip_prefix(&prefix).unwrap_or(&args.topic);
+    let topic = config.kafka.topic(suffix);
+    holds_events(&topic, suffix)?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let prefix = format!("{}.", config.kafka.topic_prefix);
-    let topic = if args.topic.starts_with(&prefix) {
-        args.topic.clone()
-    } else {
-        config.kafka.topic(&args.topic)
-    };
     let from = match args.from {
         From::Beginning => viewing::From::Beginning,
         From::End => viewing::From::End,
@@ -97,6 +93,18 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     .await
 }
 
+/// The connector's own topics hold no Avro; other commands know what stands there.
+fn holds_events(topic: &str, suffix: &str) -> Result<(), Failure> {
+    let shown_by = match suffix {
+        topics::STATE => "checkpoint list shows what it holds",
+        topics::JOURNAL => "commands list and commands show tell what it holds",
+        topics::ASSIGNMENT => "it holds no records; status shows who has which shard",
+        _ => return Ok(()),
+    };
+    let message = format!("topic {topic} holds no events but the connector's own records");
+    Err(Failure::new(Exit::Usage, message).hint(shown_by))
+}
+
 /// Reads topics and hands each record with its decoded value to `each`, until that says no.
 pub(super) async fn follow(
     kafka: &Kafka,
@@ -106,8 +114,11 @@ pub(super) async fn follow(
     stop: CancellationToken,
     mut each: impl FnMut(&Viewed, serde_json::Value) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    let unavailable =
-        |error: &dyn std::fmt::Display| Failure::new(Exit::Unavailable, error.to_string());
+    let unavailable = |error: &dyn std::fmt::Display| {
+        let message = format!("kafka at {}: {error}", kafka.bootstrap_servers);
+        Failure::new(Exit::Unavailable, message)
+            .hint("check kafka.bootstrap_servers and the network")
+    };
     let mut decoder = Decoder::new(Registry::new(registry));
     // librdkafka's calls block; block_in_place lets the runtime go on beside them.
     let mut viewer =
@@ -162,6 +173,19 @@ fn is_wanted(args: &Args, viewed: &Viewed) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_topic_of_the_connector_itself_is_shown_by_other_commands() {
+        let hint = |suffix: &str| {
+            let failure = holds_events("x", suffix).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage);
+            failure.hint.unwrap()
+        };
+        assert!(hint("internal.state").contains("checkpoint list"));
+        assert!(hint("internal.payment-journal").contains("commands list"));
+        assert!(hint("internal.assignment").contains("status"));
+        assert_eq!(holds_events("x", "bank.transactions"), Ok(()));
+    }
 
     #[test]
     fn a_reader_begins_at_an_end_or_a_time() {

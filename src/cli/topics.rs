@@ -9,6 +9,11 @@ use crate::{
     kafka::topics::{self, Actual, Step},
 };
 
+/// What to do about a topic that is there and wrong.
+pub(super) const UNCHANGED: &str = "nothing is changed by itself: bring the topic or the setting in line (kafka-configs.sh alters a \
+     policy); partitions of a topic cannot be taken away, and those of internal.* must stay as \
+     they are once data is in them";
+
 /// Arguments of `topics`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -75,9 +80,13 @@ impl State {
 pub(super) struct Row {
     pub(super) topic: String,
     pub(super) state: State,
+    /// What its keys are made of.
+    key: &'static str,
+    /// The record of its values, or what they are instead.
+    holds: &'static str,
     desired: Wanted,
     actual: Option<Actual>,
-    /// What differs, with both values.
+    /// All that differs, with both values of each.
     pub(super) reason: Option<String>,
     /// What is worth a look although nothing is wrong.
     pub(super) warning: Option<String>,
@@ -97,20 +106,13 @@ struct Wanted {
 
 /// A step as it is shown. Other replication stops nobody, but it is not what was asked for.
 pub(super) fn row(step: &Step, kafka: &Kafka) -> Row {
-    let wanted = kafka.replication_factor;
     let (topic, actual, reason, blocks) = match step {
         Step::Create { topic } => (topic, None, None, false),
         Step::Conflict { topic, found, reason } => {
             (topic, Some(found.clone()), Some(reason.clone()), true)
         }
         Step::Keep { topic, found } => {
-            let reason = (found.replication != wanted).then(|| {
-                let (name, found) = (&topic.name, found.replication);
-                format!(
-                    "topic {name} has {found} replicas, kafka.replication_factor wants {wanted}"
-                )
-            });
-            (topic, Some(found.clone()), reason, false)
+            (topic, Some(found.clone()), topics::other_replication(topic, found), false)
         }
     };
     let state = match (&actual, &reason) {
@@ -121,12 +123,13 @@ pub(super) fn row(step: &Step, kafka: &Kafka) -> Row {
     let desired = Wanted {
         partitions: topic.partitions,
         any_partitions: !topic.partitions_fixed && topic.partitions_like.is_none(),
-        replication: wanted,
+        replication: kafka.replication_factor,
         cleanup: topic.cleanup.map(topics::Cleanup::as_str),
         min_insync_replicas: topic.min_insync_replicas,
     };
     let warning = topics::weakness(step);
-    Row { topic: topic.name.clone(), state, desired, actual, reason, warning, blocks }
+    let (key, holds) = (topic.key, topic.holds);
+    Row { topic: topic.name.clone(), state, key, holds, desired, actual, reason, warning, blocks }
 }
 
 /// Why the rows are not as they must be, and what to do about it.
@@ -135,9 +138,7 @@ fn mismatch(rows: &[Row]) -> Option<Failure> {
     if reasons.is_empty() {
         return None;
     }
-    let hint = "nothing is changed by itself: bring the topic or the setting in line; the \
-                partitions of internal.* must stay as they are once data is in them";
-    Some(Failure::new(Exit::Failed, reasons.join("\n")).hint(hint))
+    Some(Failure::new(Exit::Failed, reasons.join("\n")).hint(UNCHANGED))
 }
 
 async fn apply(
@@ -169,7 +170,8 @@ async fn apply(
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut table = output::table(&["topic", "state", "partitions", "cleanup.policy", "replicas"]);
+    let columns = ["topic", "state", "partitions", "cleanup.policy", "replicas", "key", "holds"];
+    let mut table = output::table(&columns);
     for row in rows {
         let Wanted { partitions, any_partitions, replication, cleanup, .. } = &row.desired;
         let cleanup = cleanup.unwrap_or("any");
@@ -180,6 +182,8 @@ fn table(rows: &[Row]) -> String {
             both(actual.map(|a| a.partitions), partitions, *any_partitions),
             both(actual.map(|a| a.cleanup.as_str()), &cleanup, cleanup == "any"),
             both(actual.map(|a| a.replication), replication, false),
+            row.key.to_owned(),
+            row.holds.to_owned(),
         ]);
     }
     table.to_string()
@@ -230,6 +234,18 @@ mod tests {
             let text = table(&[row]);
             assert!(text.contains(wanted), "{text}");
         }
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_topic_stands_in_its_row() {
+        let row = shown(5, 1, "delete");
+        let text = table(std::slice::from_ref(&row));
+        for wanted in ["5, wanted 2", "delete, wanted compact", "1, wanted 3"] {
+            assert!(text.contains(wanted), "{text}");
+        }
+        assert!(text.contains("connection/stream/entity[/day/chunk]"), "{text}");
+        let reason = row.reason.unwrap();
+        assert_eq!(reason.matches("; has ").count(), 2, "{reason}");
     }
 
     #[test]

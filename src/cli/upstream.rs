@@ -8,7 +8,7 @@ use crate::{
     publish::registry,
 };
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, topics::UNCHANGED};
 
 /// The exit code of an API's error.
 pub(super) fn exit_of_api(error: &api::Error) -> Exit {
@@ -123,9 +123,9 @@ impl From<topics::Error> for Failure {
                 let exit = if refused { Exit::Refused } else { Exit::Failed };
                 Self::new(exit, error.to_string())
             }
-            topics::Error::Missing(_) | topics::Error::Conflict(_) => {
-                Self::new(Exit::Failed, error.to_string())
-            }
+            topics::Error::Missing(_) => Self::new(Exit::Failed, error.to_string()),
+            topics::Error::Conflict(_) => Self::new(Exit::Failed, error.to_string())
+                .hint(format!("topics plan shows every topic beside what is wanted; {UNCHANGED}")),
         }
     }
 }

@@ -2,6 +2,11 @@
 //!
 //! A text becomes a number, a boolean or a text because the shape asks for one, never because it
 //! looks like one. Messages never repeat a value: it may be somebody's account or password.
+//!
+//! serde ends at the first misfit. [`Passed`] holds those that are known, so that another reading
+//! looks past them and finds the next.
+
+use std::collections::HashSet;
 
 use serde::{
     Deserializer,
@@ -21,6 +26,10 @@ use super::{
 pub(crate) struct Misfit {
     pub(crate) what: What,
     pub(crate) at: Option<Origin>,
+    /// The node that does not fit, or in which something is missing.
+    spot: Option<Spot>,
+    /// Only a placeholder does not fit; nobody wrote that.
+    is_made_up: bool,
     /// From the innermost step to the outermost.
     steps: Vec<String>,
 }
@@ -33,13 +42,61 @@ pub(crate) enum What {
     Other(String),
 }
 
-impl Misfit {
-    fn other(message: String) -> Self {
-        Self { what: What::Other(message), at: None, steps: Vec::new() }
+/// A node of the tree, known by its address: the tree stays where it is while it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Spot(usize);
+
+impl Spot {
+    fn of(node: &Node) -> Self {
+        Self(std::ptr::from_ref(node).addr())
+    }
+}
+
+/// What another reading looks past. What it then reads is no configuration, only a way to find the
+/// other misfits.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    /// Read as if they were not written.
+    hidden: HashSet<Spot>,
+    /// Keys of a section, read as if they were written.
+    filled: HashSet<(Spot, &'static str)>,
+}
+
+impl Passed {
+    /// Looks past one more misfit from now on; `false` where that did not help before.
+    pub(crate) fn pass(&mut self, misfit: &Misfit) -> bool {
+        match (misfit.spot, &misfit.what) {
+            _ if misfit.is_made_up => false,
+            (None, _) => false,
+            (Some(section), What::Missing(key)) => self.filled.insert((section, key)),
+            (Some(node), What::UnknownKey { .. } | What::Other(_)) => self.hidden.insert(node),
+        }
     }
 
-    fn at(mut self, origin: &Origin) -> Self {
+    fn hides(&self, node: &Node) -> bool {
+        self.hidden.contains(&Spot::of(node))
+    }
+
+    fn filled(&self, section: &Node) -> Vec<&'static str> {
+        let section = Spot::of(section);
+        let filled = self.filled.iter().filter(|(spot, _)| *spot == section);
+        filled.map(|(_, key)| *key).collect()
+    }
+}
+
+impl Misfit {
+    fn new(what: What) -> Self {
+        Self { what, at: None, spot: None, is_made_up: false, steps: Vec::new() }
+    }
+
+    fn other(message: String) -> Self {
+        Self::new(What::Other(message))
+    }
+
+    /// It is `node` that does not fit, unless that is known already; it was written at `origin`.
+    fn at(mut self, origin: &Origin, node: &Node) -> Self {
         self.at.get_or_insert_with(|| origin.clone());
+        self.spot.get_or_insert_with(|| Spot::of(node));
         self
     }
 
@@ -91,12 +148,11 @@ impl de::Error for Misfit {
     }
 
     fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
-        let what = What::UnknownKey { key: key.to_owned(), known };
-        Self { what, at: None, steps: Vec::new() }
+        Self::new(What::UnknownKey { key: key.to_owned(), known })
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self { what: What::Missing(field), at: None, steps: Vec::new() }
+        Self::new(What::Missing(field))
     }
 }
 
@@ -112,25 +168,28 @@ const fn kind(found: &Unexpected<'_>) -> &'static str {
 }
 
 /// Gives the tree a shape.
-pub(crate) fn shape<T: DeserializeOwned>(root: &Node) -> Result<T, Misfit> {
-    T::deserialize(From(root)).map_err(|misfit| misfit.at(&root.at))
+pub(crate) fn shape<T: DeserializeOwned>(root: &Node, passed: &Passed) -> Result<T, Misfit> {
+    T::deserialize(From { node: root, passed }).map_err(|misfit| misfit.at(&root.at, root))
 }
 
 #[derive(Clone, Copy)]
-struct From<'a>(&'a Node);
+struct From<'a> {
+    node: &'a Node,
+    passed: &'a Passed,
+}
 
 impl<'a> From<'a> {
     /// The text of a plain scalar: only those are numbers and booleans.
     fn plain(self) -> Option<&'a str> {
-        match &self.0.value {
-            Value::Scalar { text, plain: true } if !self.0.is_null() => Some(text),
+        match &self.node.value {
+            Value::Scalar { text, plain: true } if !self.node.is_null() => Some(text),
             Value::Scalar { .. } | Value::List(_) | Value::Map(_) => None,
         }
     }
 
     fn unexpected(self) -> Unexpected<'a> {
-        match &self.0.value {
-            _ if self.0.is_null() => Unexpected::Unit,
+        match &self.node.value {
+            _ if self.node.is_null() => Unexpected::Unit,
             Value::Scalar { text, .. } => Unexpected::Str(text),
             Value::List(_) => Unexpected::Seq,
             Value::Map(_) => Unexpected::Map,
@@ -144,17 +203,17 @@ impl<'a> From<'a> {
     }
 
     fn text(self, expected: &dyn Expected) -> Result<&'a str, Misfit> {
-        match &self.0.value {
-            Value::Scalar { text, .. } if !self.0.is_null() => Ok(text),
+        match &self.node.value {
+            Value::Scalar { text, .. } if !self.node.is_null() => Ok(text),
             _ => Err(de::Error::invalid_type(self.unexpected(), expected)),
         }
     }
 
     /// An empty section (`kafka:` with nothing below it) has all defaults.
     fn entries<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match &self.0.value {
-            Value::Map(entries) => visitor.visit_map(Entries { rest: entries.iter(), next: None }),
-            _ if self.0.is_null() => visitor.visit_map(Entries { rest: [].iter(), next: None }),
+        match &self.node.value {
+            Value::Map(entries) => visitor.visit_map(Entries::of(self, entries)),
+            _ if self.node.is_null() => visitor.visit_map(Entries::of(self, &[])),
             _ => Err(de::Error::invalid_type(self.unexpected(), &"a section with keys")),
         }
     }
@@ -172,10 +231,10 @@ impl<'de> Deserializer<'de> for From<'_> {
     type Error = Misfit;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match &self.0.value {
-            _ if self.0.is_null() => visitor.visit_unit(),
+        match &self.node.value {
+            _ if self.node.is_null() => visitor.visit_unit(),
             Value::Scalar { text, .. } => visitor.visit_str(text),
-            Value::List(items) => visitor.visit_seq(Items { rest: items.iter().enumerate() }),
+            Value::List(items) => visitor.visit_seq(Items::of(self, items)),
             Value::Map(_) => self.entries(visitor),
         }
     }
@@ -211,7 +270,7 @@ impl<'de> Deserializer<'de> for From<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.node.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -223,9 +282,9 @@ impl<'de> Deserializer<'de> for From<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match &self.0.value {
-            Value::List(items) => visitor.visit_seq(Items { rest: items.iter().enumerate() }),
-            _ if self.0.is_null() => visitor.visit_seq(Items { rest: [].iter().enumerate() }),
+        match &self.node.value {
+            Value::List(items) => visitor.visit_seq(Items::of(self, items)),
+            _ if self.node.is_null() => visitor.visit_seq(Items::of(self, &[])),
             _ => Err(de::Error::invalid_type(self.unexpected(), &"a list")),
         }
     }
@@ -260,6 +319,13 @@ impl<'de> Deserializer<'de> for From<'_> {
 
 struct Items<'a> {
     rest: std::iter::Enumerate<std::slice::Iter<'a, Node>>,
+    passed: &'a Passed,
+}
+
+impl<'a> Items<'a> {
+    fn of(list: From<'a>, items: &'a [Node]) -> Self {
+        Self { rest: items.iter().enumerate(), passed: list.passed }
+    }
 }
 
 impl<'de> de::SeqAccess<'de> for Items<'_> {
@@ -269,15 +335,27 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Misfit> {
-        let Some((index, node)) = self.rest.next() else { return Ok(None) };
-        let item = seed.deserialize(From(node));
-        item.map(Some).map_err(|misfit| misfit.at(&node.at).below(format!("[{index}]")))
+        let passed = self.passed;
+        let Some((index, node)) = self.rest.find(|(_, node)| !passed.hides(node)) else {
+            return Ok(None);
+        };
+        let item = seed.deserialize(From { node, passed });
+        item.map(Some).map_err(|misfit| misfit.at(&node.at, node).below(format!("[{index}]")))
     }
 }
 
 struct Entries<'a> {
     rest: std::slice::Iter<'a, (Key, Node)>,
     next: Option<&'a (Key, Node)>,
+    passed: &'a Passed,
+    filled: Vec<&'static str>,
+}
+
+impl<'a> Entries<'a> {
+    fn of(section: From<'a>, entries: &'a [(Key, Node)]) -> Self {
+        let filled = section.passed.filled(section.node);
+        Self { rest: entries.iter(), next: None, passed: section.passed, filled }
+    }
 }
 
 impl<'de> de::MapAccess<'de> for Entries<'_> {
@@ -287,17 +365,46 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Misfit> {
-        self.next = self.rest.next();
-        let Some((key, _)) = self.next else { return Ok(None) };
-        let text: de::value::StrDeserializer<'_, Misfit> = key.text.as_str().into_deserializer();
-        seed.deserialize(text).map(Some).map_err(|misfit| misfit.at(&key.at))
+        let key = |text: &str| -> Result<Option<K::Value>, Misfit> {
+            let text: de::value::StrDeserializer<'_, Misfit> = text.into_deserializer();
+            seed.deserialize(text).map(Some)
+        };
+        let passed = self.passed;
+        self.next = self.rest.find(|(_, node)| !passed.hides(node));
+        match self.next {
+            Some((written, node)) => {
+                key(&written.text).map_err(|misfit| misfit.at(&written.at, node))
+            }
+            None => self.filled.pop().map_or(Ok(None), key),
+        }
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
         let Some((key, node)) = self.next else {
-            return Err(Misfit::other("a value without a key".to_owned()));
+            let value = seed.deserialize(Placeholder);
+            return value.map_err(|misfit| Misfit { is_made_up: true, ..misfit });
         };
-        let value = seed.deserialize(From(node));
-        value.map_err(|misfit| misfit.at(&node.at).below(key.text.clone()))
+        let value = seed.deserialize(From { node, passed: self.passed });
+        value.map_err(|misfit| misfit.at(&node.at, node).below(key.text.clone()))
+    }
+}
+
+/// The value of a key that is missing: an empty list where one is wanted, else an empty text.
+struct Placeholder;
+
+impl<'de> Deserializer<'de> for Placeholder {
+    type Error = Misfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_str("")
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_seq(de::value::SeqDeserializer::new(std::iter::empty::<&str>()))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct tuple tuple_struct map struct enum identifier ignored_any
     }
 }

@@ -54,6 +54,9 @@ pub enum Error {
         /// What the system said.
         cause: io::Error,
     },
+    /// The file is no YAML, or no text at all.
+    #[error("{0}")]
+    Malformed(Problem),
     /// Everything that was found wrong, in the order of the file.
     #[error("{}", join(.0))]
     Invalid(Vec<Problem>),
@@ -64,6 +67,7 @@ impl Error {
     pub fn problems(&self) -> &[Problem] {
         match self {
             Self::Unreadable { .. } => &[],
+            Self::Malformed(problem) => std::slice::from_ref(problem),
             Self::Invalid(problems) => problems,
         }
     }

@@ -5,18 +5,18 @@ use std::{fs, path::Path};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    de::{self, Misfit, What},
+    de::{self, Misfit, Passed, What},
     env,
-    error::{Error, Problem},
+    error::{Error, Origin, Problem},
     model, shape,
-    tree::{self, Malformed, Node, Value},
+    tree::{self, Malformed, Node},
     validate::{self, Review},
 };
 
 /// Where the file is looked for when nobody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/vomsis/config.yaml";
-/// Unknown keys shown at once; more than that is another file.
-const UNKNOWN_KEYS_MAX: usize = 20;
+/// Misfits shown at once; more than that is another file.
+const MISFITS_MAX: usize = 30;
 
 /// A configuration that can be relied on.
 #[derive(Debug, Clone)]
@@ -39,9 +39,24 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 
 /// Reads `path` and lays the variables of `env` that begin with `VOMSIS__` over it.
 pub fn load(path: &Path, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, Error> {
-    let text = fs::read_to_string(path)
-        .map_err(|cause| Error::Unreadable { path: path.to_owned(), cause })?;
-    parse(&path.display().to_string(), &text, env)
+    let bytes =
+        fs::read(path).map_err(|cause| Error::Unreadable { path: path.to_owned(), cause })?;
+    let name = path.display().to_string();
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => parse(&name, text, env),
+        Err(error) => {
+            let place = end_of(bytes.get(..error.valid_up_to()).unwrap_or_default());
+            let message = "not UTF-8 text from here on; save the file as UTF-8".to_owned();
+            Err(Error::Malformed(Problem::new(&name, Some(&place), "", message)))
+        }
+    }
+}
+
+/// The place behind a text.
+fn end_of(text: &[u8]) -> Origin {
+    let lines = || text.split(|byte| *byte == b'\n');
+    let last = String::from_utf8_lossy(lines().next_back().unwrap_or_default()).chars().count();
+    Origin::File { line: lines().count(), column: last + 1 }
 }
 
 /// As [`load`], for a text that stands somewhere else; `name` is what messages call it.
@@ -50,11 +65,9 @@ pub fn parse(
     text: &str,
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Loaded, Error> {
-    let malformed = |Malformed { at, message }: Malformed| {
-        Error::Invalid(vec![Problem::new(name, Some(&at), "", message)])
-    };
-    let mut root = tree::parse(text).map_err(malformed)?;
-    env::overlay(&mut root, env).map_err(malformed)?;
+    let problem = |Malformed { at, message }: Malformed| Problem::new(name, Some(&at), "", message);
+    let mut root = tree::parse(text).map_err(|found| Error::Malformed(problem(found)))?;
+    env::overlay(&mut root, env).map_err(|found| Error::Invalid(vec![problem(found)]))?;
     let mut effective = shape_of(name, &root)?;
     let mut review = Review::new(name, &root);
     validate::resolve(&mut effective, &mut review);
@@ -68,45 +81,38 @@ pub fn parse(
     Ok(Loaded { config, warnings, hash, effective })
 }
 
-/// Unknown keys are taken out and looked past, so that all of them are named at once.
+/// Each misfit is looked past, so that all of them are named at once.
 fn shape_of(name: &str, root: &Node) -> Result<shape::Config, Error> {
-    let mut problems = Vec::new();
-    let mut rest = None;
-    loop {
-        let tree = rest.as_ref().unwrap_or(root);
-        let misfit = match de::shape::<shape::Config>(tree) {
-            Ok(shape) if problems.is_empty() => return Ok(shape),
-            Ok(_) => return Err(Error::Invalid(problems)),
+    let mut found: Vec<(Option<Origin>, Problem)> = Vec::new();
+    let mut passed = Passed::default();
+    while found.len() < MISFITS_MAX {
+        let misfit = match de::shape::<shape::Config>(root, &passed) {
+            Ok(shape) if found.is_empty() => return Ok(shape),
+            Ok(_) => break,
             Err(misfit) => misfit,
         };
-        let message = explain(&misfit);
-        problems.push(Problem::new(name, misfit.at.as_ref(), &misfit.path(), message));
-        let mut pruned = tree.clone();
-        let removed = match (&misfit.what, &misfit.at) {
-            (What::UnknownKey { key, .. }, Some(at)) => {
-                remove(&mut pruned, &|(k, _)| k.text == *key && k.at == *at)
-            }
-            _ => false,
-        };
-        if !removed || problems.len() >= UNKNOWN_KEYS_MAX {
-            return Err(Error::Invalid(problems));
+        if !passed.pass(&misfit) {
+            break;
         }
-        rest = Some(pruned);
+        if !follows(&misfit, &found) {
+            let message = explain(&misfit);
+            let problem = Problem::new(name, misfit.at.as_ref(), &misfit.path(), message);
+            found.push((misfit.at, problem));
+        }
     }
+    found.sort_by_key(|(at, _)| match at {
+        Some(Origin::File { line, column }) => (0, *line, *column),
+        Some(Origin::Env(_)) | None => (1, 0, 0),
+    });
+    Err(Error::Invalid(found.into_iter().map(|(_, problem)| problem).collect()))
 }
 
-fn remove(node: &mut Node, wanted: &dyn Fn(&(tree::Key, Node)) -> bool) -> bool {
-    match &mut node.value {
-        Value::Scalar { .. } => false,
-        Value::List(items) => items.iter_mut().any(|item| remove(item, wanted)),
-        Value::Map(entries) => match entries.iter().position(wanted) {
-            Some(index) => {
-                entries.remove(index);
-                true
-            }
-            None => entries.iter_mut().any(|(_, node)| remove(node, wanted)),
-        },
-    }
+/// Whether a key is only missing because its value was looked past.
+fn follows(misfit: &Misfit, found: &[(Option<Origin>, Problem)]) -> bool {
+    let What::Missing(key) = misfit.what else { return false };
+    let section = misfit.path();
+    let key = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+    found.iter().any(|(_, problem)| problem.key == key)
 }
 
 fn explain(misfit: &Misfit) -> String {

@@ -108,6 +108,57 @@ fn a_wrong_type_names_line_and_key_but_not_the_value() {
 }
 
 #[test]
+fn every_wrong_type_and_every_missing_key_is_named_at_once() {
+    let text = refused(
+        "connections:\n  - id: [a]\n    bank_pos: /k\n    tos: {base_url: {}, colour: red, institutions: [{sender_accounts: x}, {code: '1'}, 7]}\n    quota: {concurrency: many, burst: 1}\n    streams:\n      bank_transactions: {accounts: [1, x, 2, y], feed: both, lookback: long}\nkafka:\n  shards: some\n  manage_topics: perhaps\n  properties: [a]\n",
+    );
+    let found: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("c.yaml:")).collect();
+    let expected = [
+        "2:9: connections[0].id: expected a text, found a list",
+        "3:15: connections[0].bank_pos: expected a section with keys",
+        "4:10: connections[0].tos: \"token_url\" is missing",
+        "4:10: connections[0].tos: \"client_id_file\" is missing",
+        "4:10: connections[0].tos: \"client_secret_file\" is missing",
+        "4:10: connections[0].tos: \"consent_id\" is missing",
+        "4:21: connections[0].tos.base_url: expected a text, found a section",
+        "4:25: connections[0].tos: unknown key \"colour\"",
+        "4:53: connections[0].tos.institutions[0]: \"code\" is missing",
+        "4:71: connections[0].tos.institutions[0].sender_accounts: expected a list",
+        "4:88: connections[0].tos.institutions[2]: expected a section with keys",
+        "5:26: connections[0].quota.concurrency: expected a whole number in range",
+        "5:32: connections[0].quota: unknown key \"burst\"",
+        "7:41: connections[0].streams.bank_transactions.accounts[1]: expected a whole number",
+        "7:47: connections[0].streams.bank_transactions.accounts[3]: expected a whole number",
+        "7:57: connections[0].streams.bank_transactions.feed: expected one of",
+        "7:73: connections[0].streams.bank_transactions.lookback: ",
+        "9:11: kafka.shards: expected a whole number",
+        "10:18: kafka.manage_topics: expected true or false",
+        "11:15: kafka.properties: expected a section with keys",
+    ];
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found:?} is not {expected:?} in\n{text}");
+    }
+    assert_eq!(found.len(), expected.len(), "{text}");
+}
+
+#[test]
+fn a_file_that_is_a_list_is_told_once() {
+    assert_eq!(refused("- a\n- b\n").lines().count(), 1);
+    assert_eq!(refused("connections: 5\n").lines().count(), 1);
+}
+
+#[test]
+fn what_is_wrong_in_the_environment_comes_after_what_is_wrong_in_the_file() {
+    let env = [("VOMSIS__KAFKA__SHARDS", "many"), ("VOMSIS__HTTP__PORT", "1")];
+    let text = with_env(&format!("{MINIMAL}sink: {{enabled: perhaps}}\n"), &env);
+    let text = text.unwrap_err().to_string();
+    let places: Vec<_> = text.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    let [file, http, kafka] = places.as_slice() else { panic!("{text}") };
+    assert_eq!(*file, "c.yaml:4:17", "{text}");
+    assert!(http.ends_with("HTTP__PORT") && kafka.ends_with("KAFKA__SHARDS"), "{text}");
+}
+
+#[test]
 fn a_missing_key_is_named_where_its_section_begins() {
     let text = refused("connections:\n  - bank_pos: {}\n");
     assert!(text.contains("c.yaml:2:5: connections[0]: \"id\" is missing"), "{text}");

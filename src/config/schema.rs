@@ -6,12 +6,13 @@ use super::{load::nearest, shape};
 
 /// The schema as it is committed in `config/schema.json`.
 pub fn text() -> String {
-    let mut text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&value()).unwrap_or_default();
     text.push('\n');
     text
 }
 
-fn schema() -> Value {
+/// The same as a value, for other forms.
+pub fn value() -> Value {
     let generator = schemars::generate::SchemaSettings::draft07().into_generator();
     let mut schema = generator.into_root_schema_for::<shape::Config>().to_value();
     // So that editors do not underline the line that names the schema's own id.
@@ -54,7 +55,7 @@ pub struct UnknownKey {
 
 /// Explains a dotted key; the index of a list may be left out or written `[0]`, `[]` or `.0.`.
 pub fn explain(key: &str) -> Result<Explanation, UnknownKey> {
-    let root = schema();
+    let root = value();
     let mut node = Node { schema: &root, root: &root }.resolved();
     let mut shown: Vec<String> = Vec::new();
     let mut env = "VOMSIS".to_owned();

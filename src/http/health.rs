@@ -159,6 +159,14 @@ impl Health {
     /// The conditions of readiness, one by one, in the order in which they come to hold: the first
     /// that does not is what is waited for.
     pub fn checks(&self) -> Vec<Check> {
+        let [config, state, kafka, schemas, topics] = self.start_checks();
+        let shards = self.shards_check(&kafka).after(&topics);
+        let sink = self.sink_check(&topics);
+        vec![config, state, kafka, schemas, topics, shards, sink]
+    }
+
+    /// Those of them that the whole process waits for, whatever its shards and its sink do.
+    pub fn start_checks(&self) -> [Check; 5] {
         let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
         let config =
             Check::new("config", is_set(&self.config_valid), "the configuration is not valid yet");
@@ -176,9 +184,7 @@ impl Health {
         let topics =
             Check::new("topics", !is_set(&self.topics_awaited), "missing topics are being created");
         let topics = topics.after(&schemas);
-        let shards = self.shards_check(&kafka).after(&topics);
-        let sink = self.sink_check(&topics);
-        vec![config, state, kafka, schemas, topics, shards, sink]
+        [config, state, kafka, schemas, topics]
     }
 
     /// A shard that has to be restored can only be while Kafka answers.

@@ -35,6 +35,15 @@ pub struct SinkStatus {
     pub state: String,
     /// Why, where it is one of the last three.
     pub why: Option<String>,
+    /// Commands in doubt or parked; of the replica that executes them, like the two below.
+    #[serde(default)]
+    pub in_doubt: u64,
+    /// Since when the oldest of them is.
+    #[serde(default)]
+    pub oldest_in_doubt: Option<String>,
+    /// Commands that were taken in and have no answer yet.
+    #[serde(default)]
+    pub waiting: u64,
 }
 
 /// One shard of this replica.

@@ -20,6 +20,9 @@ use rdkafka::{
 
 use crate::{log_event, telemetry::events::Event};
 
+/// Where the log lines of [`Logging`] and [`Deliveries`] come from.
+pub(super) const TARGET: &str = module_path!();
+
 /// Hands librdkafka's own log lines to `tracing`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Logging;

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rdkafka::{ClientConfig, error::KafkaError};
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
+use tracing::Level;
 
 use crate::config::model::Kafka;
+
+use super::context::TARGET;
 
 /// A client's job; it decides the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,7 @@ impl Role {
 /// A property file that cannot be read, by name.
 pub fn client_config(kafka: &Kafka, role: &Role) -> Result<ClientConfig, KafkaError> {
     let mut config = ClientConfig::new();
+    config.set_log_level(log_level());
     config.set("bootstrap.servers", &kafka.bootstrap_servers);
     config.set("client.id", "vomsis-connect");
     put(&mut config, defaults(role));
@@ -84,6 +88,18 @@ pub fn client_config(kafka: &Kafka, role: &Role) -> Result<ClientConfig, KafkaEr
         Role::Speaker | Role::Admin => {}
     }
     Ok(config)
+}
+
+/// What a client says of itself goes to `tracing` when it is polled; what then still waits is written
+/// raw to stderr by librdkafka when the client goes. So it only says what is going to be shown.
+fn log_level() -> RDKafkaLogLevel {
+    if tracing::enabled!(target: TARGET, Level::TRACE) {
+        RDKafkaLogLevel::Debug
+    } else if tracing::enabled!(target: TARGET, Level::DEBUG) {
+        RDKafkaLogLevel::Notice
+    } else {
+        RDKafkaLogLevel::Critical
+    }
 }
 
 fn put(config: &mut ClientConfig, settings: &[(&str, &str)]) {

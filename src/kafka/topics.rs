@@ -1,6 +1,9 @@
 //! Topics: what there should be, what there is, and what to do about the difference.
 //!
-//! [`desired`] and [`plan`] are pure; [`actual`] and [`create`] ask the broker.
+//! [`fn@desired`] and [`fn@plan`] are pure; [`actual`] and [`create`] ask the broker.
+
+mod desired;
+mod plan;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,13 +14,20 @@ use rdkafka::{
     metadata::MetadataTopic,
     types::RDKafkaErrorCode,
 };
-use serde::Serialize;
 
-use crate::{config::model::Kafka, domain::ids::Stream, log_event, telemetry::events::Event};
+use crate::{config::model::Kafka, log_event, telemetry::events::Event};
 
 use super::{
     context::Logging,
     settings::{Role, client_config},
+};
+
+pub use self::{
+    desired::{
+        ASSIGNMENT, COMMANDS, Cleanup, DELETIONS, Desired, JOURNAL, QUARANTINE, REJECTED_COMMANDS,
+        RESULTS, STATE, desired,
+    },
+    plan::{Actual, Step, check, other_replication, plan, weakness},
 };
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -28,106 +38,6 @@ const EVENTS_MAX: usize = 100;
 
 const CLEANUP: &str = "cleanup.policy";
 const MIN_INSYNC: &str = "min.insync.replicas";
-/// Brokers that must hold a record before it counts as written, where there are as many.
-const MIN_INSYNC_REPLICAS: i32 = 2;
-
-/// The assignment topic without its prefix.
-pub const ASSIGNMENT: &str = "internal.assignment";
-/// The state topic without its prefix.
-pub const STATE: &str = "internal.state";
-/// The topic of rows that cannot be mapped, without its prefix.
-pub const QUARANTINE: &str = "quarantine";
-/// The topic of rows that disappeared, without its prefix.
-pub const DELETIONS: &str = "deletions";
-/// The topic that payment commands arrive on, without its prefix.
-pub const COMMANDS: &str = "payment.commands";
-/// The topic of what became of payment commands, without its prefix.
-pub const RESULTS: &str = "payment.results";
-/// The topic of records that are no payment commands, without its prefix.
-pub const REJECTED_COMMANDS: &str = "payment.commands.rejected";
-/// The topic of the payment journal, without its prefix.
-pub const JOURNAL: &str = "internal.payment-journal";
-
-/// How a topic keeps its records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cleanup {
-    /// By age.
-    Delete,
-    /// The newest record of each key.
-    Compact,
-}
-
-impl Cleanup {
-    /// As the broker spells it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Delete => "delete",
-            Self::Compact => "compact",
-        }
-    }
-}
-
-/// A topic as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Desired {
-    /// The full name.
-    pub name: String,
-    /// Partitions to create it with.
-    pub partitions: i32,
-    /// Whether another count than `partitions` breaks the protocol.
-    pub partitions_fixed: bool,
-    /// The topic that must have exactly as many partitions, wherever that is there already.
-    #[serde(skip)]
-    pub partitions_like: Option<String>,
-    /// Cleanup policy; `None` where the topic holds no data.
-    pub cleanup: Option<Cleanup>,
-    /// `min.insync.replicas` to create it with; `None` where the topic holds no data.
-    pub min_insync_replicas: Option<i32>,
-    /// Whether losing its newest records would repeat rows or payments: state and journal.
-    #[serde(skip)]
-    pub holds_truth: bool,
-}
-
-/// A topic as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Actual {
-    /// Its partitions.
-    pub partitions: i32,
-    /// Replicas of the partition that has the fewest.
-    pub replication: i32,
-    /// Its `cleanup.policy`, as the broker spells it.
-    pub cleanup: String,
-    /// Its `min.insync.replicas`, where the broker tells it.
-    pub min_insync_replicas: Option<i32>,
-}
-
-/// What to do about one topic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "action")]
-pub enum Step {
-    /// It is as it should be.
-    Keep {
-        /// The topic.
-        topic: Desired,
-        /// What is there.
-        found: Actual,
-    },
-    /// It is missing.
-    Create {
-        /// The topic.
-        topic: Desired,
-    },
-    /// It is there and wrong; nothing is changed by itself.
-    Conflict {
-        /// The topic.
-        topic: Desired,
-        /// What is there.
-        found: Actual,
-        /// What is wrong, with both values.
-        reason: String,
-    },
-}
 
 /// Why topics are not as they should be.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +72,7 @@ pub enum Error {
     /// Topics are missing and must not be created.
     #[error("missing topics: {0}; run `topics apply`, or set kafka.manage_topics: true")]
     Missing(String),
-    /// Topics are there and wrong.
+    /// Topics are there and wrong: a line each, with all that is wrong with it.
     #[error("{0}")]
     Conflict(String),
 }
@@ -207,117 +117,6 @@ impl Error {
             _ => Event::TopicMismatch,
         }
     }
-}
-
-/// Every topic of the deployment; those of payments only with the sink.
-pub fn desired(kafka: &Kafka, payments: bool) -> Vec<Desired> {
-    let topic = |suffix: &str, cleanup, partitions_fixed| Desired {
-        name: kafka.topic(suffix),
-        partitions: kafka.shards,
-        partitions_fixed,
-        partitions_like: None,
-        cleanup,
-        min_insync_replicas: cleanup.map(|_| MIN_INSYNC_REPLICAS.min(kafka.replication_factor)),
-        holds_truth: suffix == STATE || suffix == JOURNAL,
-    };
-    let mut topics: Vec<Desired> = Stream::ALL
-        .iter()
-        .map(|stream| {
-            let cleanup = if stream.is_reference() { Cleanup::Compact } else { Cleanup::Delete };
-            topic(stream.topic_suffix(), Some(cleanup), false)
-        })
-        .collect();
-    topics.push(topic(DELETIONS, Some(Cleanup::Delete), false));
-    topics.push(topic(QUARANTINE, Some(Cleanup::Delete), false));
-    topics.push(topic(ASSIGNMENT, None, true));
-    topics.push(topic(STATE, Some(Cleanup::Compact), true));
-    if payments {
-        topics.push(topic(COMMANDS, Some(Cleanup::Delete), false));
-        topics.push(topic(RESULTS, Some(Cleanup::Delete), false));
-        topics.push(topic(REJECTED_COMMANDS, Some(Cleanup::Delete), false));
-        let commands = Some(kafka.topic(COMMANDS));
-        let journal = topic(JOURNAL, Some(Cleanup::Compact), false);
-        topics.push(Desired { partitions_like: commands, ..journal });
-    }
-    topics
-}
-
-/// Compares what there should be with what there is.
-pub fn plan(desired: &[Desired], actual: &BTreeMap<String, Actual>) -> Vec<Step> {
-    desired
-        .iter()
-        .cloned()
-        .map(|mut topic| {
-            let pattern = topic.partitions_like.as_ref();
-            let pattern = pattern.and_then(|name| Some((name, actual.get(name)?.partitions)));
-            topic.partitions = pattern.map_or(topic.partitions, |(_, partitions)| partitions);
-            match actual.get(&topic.name) {
-                None => Step::Create { topic },
-                Some(found) => match conflict(&topic, found, pattern) {
-                    None => Step::Keep { topic, found: found.clone() },
-                    Some(reason) => Step::Conflict { topic, found: found.clone(), reason },
-                },
-            }
-        })
-        .collect()
-}
-
-fn conflict(topic: &Desired, found: &Actual, pattern: Option<(&String, i32)>) -> Option<String> {
-    if let Some((name, partitions)) = pattern
-        && partitions != found.partitions
-    {
-        return Some(format!(
-            "topic {} has {} partitions, {name} has {partitions}: both must have as many, because a command's journal lies in the partition of the same number",
-            topic.name, found.partitions
-        ));
-    }
-    if topic.partitions_fixed && found.partitions != topic.partitions {
-        return Some(format!(
-            "topic {} has {} partitions, kafka.shards wants {}",
-            topic.name, found.partitions, topic.partitions
-        ));
-    }
-    let wanted = topic.cleanup?.as_str();
-    (found.cleanup != wanted).then(|| {
-        format!("topic {} has cleanup.policy={}, wanted {wanted}", topic.name, found.cleanup)
-    })
-}
-
-/// Why a topic that is as it must be may still lose what was committed; a warning, because the
-/// brokers' defaults are the operator's.
-pub fn weakness(step: &Step) -> Option<String> {
-    let Step::Keep { topic, found } = step else { return None };
-    let there = found.min_insync_replicas?;
-    let is_weak =
-        topic.holds_truth && found.replication > MIN_INSYNC_REPLICAS && there < MIN_INSYNC_REPLICAS;
-    is_weak.then(|| {
-        format!(
-            "topic {} has min.insync.replicas={there} with {} replicas: what one broker alone \
-             holds counts as committed, and is lost with it; set it to {MIN_INSYNC_REPLICAS}",
-            topic.name, found.replication
-        )
-    })
-}
-
-/// Says no where topics conflict, or are missing and may not be created; else what to create.
-pub fn check(steps: &[Step], may_create: bool) -> Result<Vec<Desired>, Error> {
-    let mut conflicts = Vec::new();
-    let mut missing = Vec::new();
-    for step in steps {
-        match step {
-            Step::Keep { .. } => {}
-            Step::Create { topic } => missing.push(topic.clone()),
-            Step::Conflict { reason, .. } => conflicts.push(reason.clone()),
-        }
-    }
-    if !conflicts.is_empty() {
-        return Err(Error::Conflict(conflicts.join("; ")));
-    }
-    if !may_create && !missing.is_empty() {
-        let names: Vec<_> = missing.iter().map(|topic| topic.name.as_str()).collect();
-        return Err(Error::Missing(names.join(", ")));
-    }
-    Ok(missing)
 }
 
 fn admin(kafka: &Kafka) -> Result<AdminClient<Logging>, Error> {
@@ -420,7 +219,7 @@ pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
         .iter()
         .zip(&in_sync)
         .map(|(topic, in_sync)| {
-            let replication = TopicReplication::Fixed(kafka.replication_factor);
+            let replication = TopicReplication::Fixed(topic.replication);
             let mut new = NewTopic::new(&topic.name, topic.partitions, replication);
             if let Some(cleanup) = topic.cleanup {
                 new = new.set(CLEANUP, cleanup.as_str());

@@ -7,13 +7,17 @@ use std::{
 };
 
 use super::*;
+use crate::domain::schemas;
 
 fn topic(partitions_fixed: bool) -> Desired {
     Desired {
         name: "vomsis.x".into(),
+        key: "connection/id",
+        holds: "X",
         partitions: 8,
         partitions_fixed,
         partitions_like: None,
+        replication: 1,
         cleanup: Some(Cleanup::Compact),
         min_insync_replicas: Some(2),
         holds_truth: false,
@@ -44,6 +48,31 @@ fn conflicts_name_both_values() {
     assert!(wrong.to_string().contains("wants 8"), "{wrong}");
     let wrong = check(&plan(&[topic(true)], &found(8, "delete")), true).unwrap_err();
     assert!(wrong.to_string().contains("cleanup.policy=delete, wanted compact"), "{wrong}");
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_with_both_values() {
+    let other = Desired { name: "vomsis.y".into(), replication: 3, ..topic(true) };
+    let mut there = found(3, "delete");
+    there.insert("vomsis.y".into(), there["vomsis.x"].clone());
+    let wrong = check(&plan(&[topic(true), other], &there), true).unwrap_err().to_string();
+    assert_eq!(
+        wrong,
+        "topic vomsis.x has 3 partitions, kafka.shards wants 8; has cleanup.policy=delete, wanted \
+         compact\ntopic vomsis.y has 3 partitions, kafka.shards wants 8; has \
+         cleanup.policy=delete, wanted compact; has 1 replicas, kafka.replication_factor wants 3"
+    );
+}
+
+#[test]
+fn every_topic_says_what_its_keys_are_and_what_it_holds() {
+    for topic in desired(&kafka(1), true) {
+        let own = topic.name.contains(".internal.") || topic.name.ends_with(".rejected");
+        let record = schemas::ALL.iter().any(|schema| schema.name == topic.holds);
+        assert!(record != own && !topic.key.is_empty(), "{topic:?}");
+        let list = topic.name.contains(".reference.");
+        assert!(list || topic.key != "connection/id", "a guess: {topic:?}");
+    }
 }
 
 #[test]

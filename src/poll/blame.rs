@@ -73,6 +73,8 @@ const fn operation(error: &api::Error) -> Option<&'static str> {
         | IpRefused { at, .. }
         | Redirected { at, .. }
         | LockedOut { at, .. }
+        | KeyLocked { at }
+        | RefusalsNotKept { at, .. }
         | DatesRequired { at, .. }
         | Rejected { at, .. }
         | NotFound { at, .. }

@@ -60,6 +60,7 @@ impl Entity {
                 stream = %key.stream,
                 entity = %key.entity,
                 reason = reason.as_str(),
+                topic = %quarantine,
                 rows,
                 "rows that cannot be mapped went to quarantine"
             );

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
@@ -70,11 +70,23 @@ pub struct Standing {
     pub why: Option<String>,
 }
 
+/// How many commands are not over; of the replica that executes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Commands {
+    /// In doubt or parked.
+    pub in_doubt: u64,
+    /// Since when the oldest of those is.
+    pub oldest_in_doubt: Option<Timestamp>,
+    /// Taken in, without an answer yet.
+    pub waiting: u64,
+}
+
 /// Where commands are counted; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Tally {
     metrics: Arc<Metrics>,
     standing: Arc<Mutex<Standing>>,
+    commands: Arc<Mutex<Commands>>,
 }
 
 impl Tally {
@@ -103,7 +115,7 @@ impl Tally {
             metrics.dlq_records.with_label_values(&labels);
         }
         let standing = Standing { phase: Phase::Standby, why: None };
-        Self { metrics, standing: Arc::new(Mutex::new(standing)) }
+        Self { metrics, standing: Arc::new(Mutex::new(standing)), commands: Arc::default() }
     }
 
     /// The metrics themselves.
@@ -123,6 +135,15 @@ impl Tally {
     /// How the sink stands.
     pub fn standing(&self) -> Standing {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many commands are not over.
+    pub fn commands(&self) -> Commands {
+        *self.counted()
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Commands> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A command moved to where it is now.
@@ -154,6 +175,8 @@ impl Tally {
         }
         let oldest = doubts.iter().map(|(_, since)| *since).min();
         self.metrics.commands_oldest_in_doubt.set(oldest.map_or(0.0, Timestamp::seconds));
+        let mut commands = self.counted();
+        (commands.in_doubt, commands.oldest_in_doubt) = (doubts.len() as u64, oldest);
     }
 
     /// Commands that wait for their turn or for an answer.
@@ -162,6 +185,8 @@ impl Tally {
             let gauge = self.metrics.commands_waiting.with_label_values(&[label(kind)]);
             gauge.set(waiting.count(kind));
         }
+        let count: i64 = KINDS.iter().map(|kind| waiting.count(*kind)).sum();
+        self.counted().waiting = u64::try_from(count).unwrap_or(0);
         let oldest = waiting.oldest().map_or(0.0, Timestamp::seconds);
         self.metrics.commands_oldest_waiting.set(oldest);
     }

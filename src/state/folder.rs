@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn an_open_store_is_seen() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), Duration::ZERO).unwrap();
+        let store = Store::open(dir.path(), Duration::ZERO, || ()).unwrap();
         assert!(look(dir.path()).unwrap().locked);
         drop(store);
     }

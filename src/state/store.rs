@@ -32,7 +32,18 @@ pub const OPEN_DEADLINE: Duration = Duration::from_secs(20);
 /// Why the cache cannot be used; the connector goes on without it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder is locked by another process, unreadable, or full.
+    /// Another process has it open.
+    #[error(
+        "state folder {path}: another process still holds it after {seconds} s; give each process a \
+         state.dir of its own"
+    )]
+    Held {
+        /// The folder.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The folder is unreadable, damaged or full.
     #[error("state folder {path}: {source}")]
     Open {
         /// The folder.
@@ -92,17 +103,25 @@ pub struct Cached {
 }
 
 impl Store {
-    /// Opens the folder, waiting up to `lock_wait` for another process to let it go.
+    /// Opens the folder, waiting up to `lock_wait` for another process to let it go; `waiting` is
+    /// called once where that begins.
     ///
     /// Blocks; call it off the main path.
-    pub fn open(dir: &Path, lock_wait: Duration) -> Result<Self, Error> {
+    pub fn open(
+        dir: &Path,
+        lock_wait: Duration,
+        waiting: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, Error> {
         let path = dir.join("sled");
         let opened = with_deadline(lock_wait + OPEN_DEADLINE, {
             let path = path.clone();
-            move || open_retrying(&path, lock_wait)
+            move || open_retrying(&path, lock_wait, waiting)
         });
         match opened {
             Some(Ok(db)) => Ok(Self { db }),
+            Some(Err(sled::Error::Io(error))) if is_lock_error(&error) => {
+                Err(Error::Held { path, seconds: lock_wait.as_secs() })
+            }
             Some(Err(source)) => Err(Error::Open { path, source }),
             None => Err(Error::Stuck { path, seconds: (lock_wait + OPEN_DEADLINE).as_secs() }),
         }
@@ -199,7 +218,11 @@ impl ShardStore {
     }
 }
 
-fn open_retrying(path: &Path, lock_wait: Duration) -> Result<sled::Db, sled::Error> {
+fn open_retrying(
+    path: &Path,
+    lock_wait: Duration,
+    waiting: impl FnOnce(),
+) -> Result<sled::Db, sled::Error> {
     let config = sled::Config::default()
         .path(path)
         .cache_capacity(16 * 1024 * 1024)
@@ -207,10 +230,14 @@ fn open_retrying(path: &Path, lock_wait: Duration) -> Result<sled::Db, sled::Err
         .mode(sled::Mode::HighThroughput);
     let pause = Duration::from_millis(500);
     let mut waited = Duration::ZERO;
+    let mut waiting = Some(waiting);
     loop {
         match config.open() {
             // Another process still holds the lock: in a rollout it goes away soon.
             Err(sled::Error::Io(e)) if waited < lock_wait && is_lock_error(&e) => {
+                if let Some(waiting) = waiting.take() {
+                    waiting();
+                }
                 thread::sleep(pause);
                 waited += pause;
             }

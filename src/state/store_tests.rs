@@ -8,7 +8,7 @@ const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const RELEASED: Duration = Duration::from_secs(10);
 
 fn filled(dir: &Path) {
-    let store = Store::open(dir, RELEASED).expect("opens");
+    let store = Store::open(dir, RELEASED, || ()).expect("opens");
     let mut shard = store.shard(3).expect("tree");
     shard.reset("c1".into(), "id1".into(), NOW).expect("reset");
     let records: Vec<(String, Vec<u8>)> =
@@ -21,7 +21,7 @@ fn filled(dir: &Path) {
 }
 
 fn load(dir: &Path) -> Option<Cached> {
-    Store::open(dir, RELEASED).ok()?.load(3, "c1", NOW)
+    Store::open(dir, RELEASED, || ()).ok()?.load(3, "c1", NOW)
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn what_was_written_is_read_back_with_its_offset() {
 fn another_cluster_an_old_cache_and_another_shard_are_not_believed() {
     let dir = tempfile::tempdir().expect("dir");
     filled(dir.path());
-    let store = Store::open(dir.path(), RELEASED).expect("opens");
+    let store = Store::open(dir.path(), RELEASED, || ()).expect("opens");
     assert!(store.load(3, "c2", NOW).is_none());
     assert!(store.load(3, "c1", Timestamp(NOW.0 + AGE_MAX_MS)).is_none());
     assert!(store.load(3, "c1", Timestamp(NOW.0 - 1)).is_none(), "a clock that went back");
@@ -50,7 +50,7 @@ fn an_entry_that_changed_behind_the_digest_is_noticed() {
     let dir = tempfile::tempdir().expect("dir");
     filled(dir.path());
     {
-        let store = Store::open(dir.path(), RELEASED).expect("opens");
+        let store = Store::open(dir.path(), RELEASED, || ()).expect("opens");
         store.shard(3).expect("tree").tree.remove("k/9").expect("removes");
     }
     assert!(load(dir.path()).is_none());
@@ -85,9 +85,19 @@ fn damaged_files_give_nothing_or_the_truth_but_never_something_else() {
 }
 
 #[test]
-fn a_locked_folder_is_an_error_that_names_it() {
+fn a_locked_folder_is_told_at_once_and_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().expect("dir");
-    let _held = Store::open(dir.path(), Duration::ZERO).expect("opens");
-    let error = Store::open(dir.path(), Duration::ZERO).expect_err("locked");
-    assert!(error.to_string().contains("sled"), "{error}");
+    let held = Store::open(dir.path(), Duration::ZERO, || ()).expect("opens");
+    let error = Store::open(dir.path(), Duration::ZERO, || ()).expect_err("locked");
+    assert!(matches!(error, Error::Held { .. }), "{error}");
+    assert!(error.to_string().contains("sled: another process still holds it"), "{error}");
+    // The one who waits says so, and opens as soon as the other has gone.
+    let path = dir.path().to_owned();
+    let (told, waits) = mpsc::channel();
+    let second = thread::spawn(move || {
+        Store::open(&path, RELEASED, move || told.send(()).expect("somebody listens")).map(drop)
+    });
+    waits.recv_timeout(RELEASED).expect("said that it waits");
+    drop(held);
+    second.join().expect("ends").expect("opens");
 }

@@ -49,9 +49,9 @@ events! {
     ConfigWarning "VOM-CFG-001" WARN "a setting is accepted and still worth a look" "read the line; change the key it names or live with it";
     SecretChanged "VOM-CFG-002" INFO "a secret file changed and was read again" "nothing";
     PollRecovered "VOM-SRC-002" INFO "polling works again" "nothing";
-    TooManyBadRows "VOM-SRC-003" ERROR "more bad rows than max_bad_ratio; nothing of the entity was published" "look into vomsis.quarantine and the API's documents: its format may have changed";
+    TooManyBadRows "VOM-SRC-003" ERROR "more bad rows than max_bad_ratio; nothing of the entity was published" "look into the topic `<prefix>.quarantine` and the API's documents: its format may have changed";
     DatesIgnored "VOM-SRC-004" ERROR "rows outside the window that was asked for; the window failed" "the API ignored the dates: tell its operator; the cursor has not moved";
-    RowQuarantined "VOM-SRC-005" WARN "rows could not be mapped and went to quarantine" "look them up in vomsis.quarantine by connection and entity; the reason stands in the line";
+    RowQuarantined "VOM-SRC-005" WARN "rows could not be mapped and went to quarantine" "look them up in the topic `<prefix>.quarantine` by connection and entity; the reason stands in the line";
     BackfillProgress "VOM-SRC-006" INFO "the backfill of a stream goes on" "nothing; it resumes by itself after a restart";
     BackfillDone "VOM-SRC-007" INFO "the backfill of a stream is done" "nothing";
     EntityAppeared "VOM-SRC-008" INFO "new or reopened accounts or terminals are polled from now on" "nothing";
@@ -131,6 +131,7 @@ events! {
     SinkBroke "VOM-SNK-030" ERROR "a task of the payment sink broke off: a mistake of this program" "report the line; the journal is read again before anything is sent. Where the sink's state stays stopped, restart the replica";
     CacheUnusable "VOM-STA-001" WARN "the local cache is unusable; the state is restored from Kafka" "nothing; if it repeats, check the volume and that each process has its own state.dir";
     CacheWriteFailed "VOM-STA-003" WARN "the local cache could not be written" "check free space and permissions of state.dir; the truth is in Kafka";
+    CacheHeld "VOM-STA-004" INFO "another process holds the state folder; it is waited for, for half a minute" "nothing where the other one is ending, as in a rollout; else give each process its own state.dir";
     HttpStarted "VOM-HTP-001" INFO "health, metrics and status are served" "nothing; the line names the address";
     HttpEnded "VOM-HTP-002" ERROR "the listener of health, metrics and status has ended" "restart the process; it does not come back by itself";
     AdminStarted "VOM-HTP-003" INFO "operators may change things at this address" "nothing; the line names the address";

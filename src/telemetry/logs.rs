@@ -40,7 +40,8 @@ pub type Around = fn(&mut dyn FnMut());
 /// bars show progress, `bars` makes room for each line, and lines that say the same are left out.
 pub fn init(format: Format, verbose: u8, color: bool, bars: Option<Around>) -> Result<(), String> {
     let default = match verbose {
-        0 => "warn,vomsis_connect=info",
+        // What a Kafka client says of itself is told again by the call that fails because of it.
+        0 => "warn,librdkafka=off,rdkafka::client=off,vomsis_connect=info",
         1 => "info,vomsis_connect=debug",
         _ => "debug,vomsis_connect=trace",
     };

@@ -128,7 +128,7 @@ metrics! {
     commands_oldest_waiting: Gauge = "vomsis_commands_oldest_waiting_timestamp_seconds" []
         "Since when the oldest of them waits; 0 where there is none.";
     command_consumer_lag: IntGaugeVec = "vomsis_command_consumer_lag_records" ["topic", "partition"]
-        "Records of the command topic that were not read yet.";
+        "Records of the command topic that are not in the journal yet.";
     sink_state: IntGaugeVec = "vomsis_sink_state" ["state"]
         "1 for the state the payment sink is in on this replica; all 0 where it is off.";
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod inspect;
+mod manners;
 mod readme;
 mod sandbox;
 mod stage;

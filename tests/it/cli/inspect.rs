@@ -41,6 +41,8 @@ fn topics_are_planned_created_and_then_left_alone() {
         json!({"partitions": 2, "replication": 1, "cleanup": "compact", "min_insync_replicas": 1});
     assert_eq!(state["actual"], there);
     assert_eq!(state["warning"], Value::Null);
+    assert_eq!(state["key"], "connection/stream/entity[/day/chunk]");
+    assert_eq!(plan[0]["holds"], "BankTransaction");
 }
 
 #[test]
@@ -48,14 +50,29 @@ fn a_topic_with_the_wrong_partitions_or_policy_is_an_error_that_names_both_value
     let stage = Stage::new("mismatch");
     let brokers = shared_broker().bootstrap();
     let state = format!("{}.internal.state", stage.prefix);
-    create_topic(brokers, &state, 5, &[("cleanup.policy", "compact")]);
+    create_topic(brokers, &state, 5, &[("cleanup.policy", "delete")]);
     let bank = format!("{}.bank.transactions", stage.prefix);
     create_topic(brokers, &bank, 2, &[("cleanup.policy", "compact")]);
+    let assignment = format!("{}.internal.assignment", stage.prefix);
+    create_topic(brokers, &assignment, 3, &[]);
     let plan = stage.expect(1, &["topics", "plan"]);
     assert!(plan.stdout.contains("5, wanted 2"), "{plan:?}");
     assert!(plan.stdout.contains("compact, wanted delete"), "{plan:?}");
-    assert!(plan.stderr.contains("has 5 partitions, kafka.shards wants 2"), "{plan:?}");
-    assert!(plan.stderr.contains("hint: "), "{plan:?}");
+    assert!(plan.stdout.contains("connection/account_id"), "{plan:?}");
+    let run = stage.expect(1, &["run"]);
+    for said in [&plan.stderr, &run.stderr] {
+        let wrong = [
+            format!("error: topic {bank} has cleanup.policy=compact, wanted delete\n"),
+            format!("error: topic {assignment} has 3 partitions, kafka.shards wants 2\n"),
+            format!(
+                "error: topic {state} has 5 partitions, kafka.shards wants 2; has \
+                 cleanup.policy=delete, wanted compact\n"
+            ),
+        ];
+        assert!(said.contains(&wrong.concat()), "{said}");
+        assert!(said.contains("hint: ") && said.contains("nothing is changed"), "{said}");
+    }
+    assert!(run.stderr.contains("topics plan shows"), "{run:?}");
     let apply = stage.expect(1, &["topics", "apply", "--yes"]);
     assert!(apply.stdout.is_empty(), "nothing is created beside a conflict: {apply:?}");
     let plan = stage.expect(1, &["topics", "plan", "-o", "json"]).json();

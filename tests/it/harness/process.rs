@@ -123,6 +123,11 @@ impl Process {
         self.watched.signal("TERM");
     }
 
+    /// `SIGINT`, as Ctrl-C sends it.
+    pub(crate) fn sigint(&mut self) {
+        self.watched.signal("INT");
+    }
+
     /// Waits for its end; its exit status, or 128 + n after signal n.
     #[track_caller]
     pub(crate) fn wait(&mut self, deadline: Duration) -> i32 {

@@ -42,43 +42,19 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
 `UPDATE=1 cargo test --test it pages::` writes it.
 ";
 
-/// What the key of a topic is made of.
-fn key(suffix: &str) -> &'static str {
-    match suffix {
-        "bank.transactions" => "connection/account_id",
-        "pos.transactions" => "connection/station_id",
-        "tos.payments" => "connection/institution_code",
-        "virtual-pos.transactions" | "payment.commands" | "payment.results" => {
-            "connection/reference_no"
-        }
-        "payment.commands.rejected" => "as the command came",
-        "deletions" | "quarantine" => "as the row's own topic",
-        "reference.installments" => "connection/family/pos_id/installment/currency",
-        "internal.assignment" => "none, holds no records",
-        "internal.state" => "connection/stream/entity[/day/chunk]",
-        "internal.payment-journal" => "connection/reference_no/command_id",
-        other => {
-            assert!(other.starts_with("reference."), "{other} has no key here");
-            "connection/id"
-        }
-    }
-}
-
 fn topics_table(page: &mut String) {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/full.yaml");
     let kafka = config::load(&example, std::iter::empty()).unwrap().config.kafka;
     *page += "\n## Topics\n\n| topic | key | value | cleanup |\n|---|---|---|---|\n";
     for topic in topics::desired(&kafka, true) {
-        let suffix = topic.name.strip_prefix("vomsis.").unwrap();
-        let schema = schemas::ALL.iter().find(|schema| schema.topic_suffix == suffix);
-        let value = match (schema, suffix) {
-            (Some(schema), _) => format!("[{0}](#{1})", schema.name, schema.name.to_lowercase()),
-            (None, topics::REJECTED_COMMANDS) => "the command's bytes, headers say why".to_owned(),
-            (None, topics::ASSIGNMENT) => "none".to_owned(),
-            (None, _) => "the connector's own".to_owned(),
+        let is_record = schemas::ALL.iter().any(|schema| schema.name == topic.holds);
+        let value = if is_record {
+            format!("[{0}](#{1})", topic.holds, topic.holds.to_lowercase())
+        } else {
+            topic.holds.to_owned()
         };
         let cleanup = topic.cleanup.map_or("any", topics::Cleanup::as_str);
-        writeln!(page, "| `{}` | `{}` | {value} | {cleanup} |", topic.name, key(suffix)).unwrap();
+        writeln!(page, "| `{}` | `{}` | {value} | {cleanup} |", topic.name, topic.key).unwrap();
     }
 }
 
