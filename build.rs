@@ -17,7 +17,8 @@ fn main() {
     let version = said(Command::new(rustc).arg("--version")).unwrap_or_default();
     println!("cargo::rustc-env=VOMSIS_RUSTC={version}");
     // Whoever builds from an archive or an image says it; a clone knows by itself.
-    let given = env::var("VOMSIS_REVISION").ok().filter(|revision| !revision.is_empty());
+    let given = env::var_os("VOMSIS_REVISION").and_then(|revision| revision.into_string().ok());
+    let given = given.filter(|revision| !revision.is_empty());
     let revision = given.or_else(revision_of_the_clone);
     println!("cargo::rustc-env=VOMSIS_REVISION={}", revision.as_deref().unwrap_or("unknown"));
 }

@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn every_example_validates() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
         let mut seen = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

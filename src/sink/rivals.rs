@@ -46,10 +46,13 @@ enum Of {
     NotShowing { until: Timestamp, sum: Option<Money> },
 }
 
+/// A reference of a connection.
+type Payment = (ConnectionId, Box<str>);
+
 /// The rivals of every payment.
 #[derive(Debug, Clone, Default)]
 pub struct Rivals {
-    payments: HashMap<(ConnectionId, Box<str>), BTreeMap<Uuid, (Kind, Of)>>,
+    payments: HashMap<Payment, BTreeMap<Uuid, (Kind, Of)>>,
     /// Executed ones, the oldest first.
     recent: VecDeque<CommandKey>,
 }
@@ -148,7 +151,7 @@ fn shows(before: &PaymentState, sum: Option<Money>) -> bool {
     }
 }
 
-fn payment_of(key: &CommandKey) -> (ConnectionId, Box<str>) {
+fn payment_of(key: &CommandKey) -> Payment {
     (key.connection.clone(), key.reference_no.as_ref().into())
 }
 

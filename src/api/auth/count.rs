@@ -189,7 +189,7 @@ fn replace(dir: &Path, content: &Content, stay: bool) -> io::Result<()> {
         writing.sync_all()
     })();
     if !stay || written.is_err() {
-        return written.and(remove(&new));
+        return written.and_then(|()| remove(&new));
     }
     if content.connections.is_empty() {
         remove(&new)?;
