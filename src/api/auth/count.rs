@@ -189,7 +189,9 @@ fn replace(dir: &Path, content: &Content, stay: bool) -> io::Result<()> {
         writing.sync_all()
     })();
     if !stay || written.is_err() {
-        return written.and_then(|()| remove(&new));
+        // In any case, also where it could not be written.
+        let removed = remove(&new);
+        return written.and(removed);
     }
     if content.connections.is_empty() {
         remove(&new)?;
