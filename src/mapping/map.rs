@@ -45,7 +45,7 @@ pub fn map_row<'a>(
     let body = map_fields(stream, &mut reader, ctx, &mut head);
     let warnings = reader.warnings;
     if json.len() > ROW_BYTES_MAX {
-        return Err(too_large(json, head));
+        return Err(too_large(stream, json, head));
     }
     match (body, head.source_id) {
         (Ok(body), Some(source_id)) => Ok(Mapped {
@@ -121,6 +121,7 @@ pub(super) const fn known_fields(stream: Stream) -> &'static [SourceField] {
 
 fn rejected(stream: Stream, json: &str, head: Head, problem: Problem) -> Rejection {
     Rejection {
+        key: key_of(stream, &head),
         source_id: head.source_id,
         reason: problem.reason,
         field: Some(problem.field),
@@ -131,6 +132,16 @@ fn rejected(stream: Stream, json: &str, head: Head, problem: Problem) -> Rejecti
     }
 }
 
+/// Longer keys belong to rows that are damaged.
+const KEY_CHARS_MAX: usize = 200;
+
+/// What the key of the row's record would end with, where that is not its entity.
+fn key_of(stream: Stream, head: &Head) -> Option<Box<str>> {
+    let own = stream == Stream::VirtualPosTransactions || stream.is_reference();
+    let key = || head.key.clone().or_else(|| Some(head.source_id.as_ref()?.to_string().into()));
+    key().filter(|key| own && key.chars().count() <= KEY_CHARS_MAX)
+}
+
 fn not_an_object(stream: Stream, json: &str) -> Rejection {
     let detail = Cow::Borrowed("the row is not a JSON object");
     let problem = Problem { reason: RejectionReason::InvalidType, field: "", detail };
@@ -139,10 +150,12 @@ fn not_an_object(stream: Stream, json: &str) -> Rejection {
     rejection
 }
 
-fn too_large(json: &str, head: Head) -> Rejection {
+fn too_large(stream: Stream, json: &str, head: Head) -> Rejection {
+    let key = key_of(stream, &head);
     let Head { source_id, day, window_days, .. } = head;
     Rejection {
         source_id,
+        key,
         reason: RejectionReason::TooLarge,
         field: None,
         detail: format!("the row has {} bytes, more than {ROW_BYTES_MAX}", json.len()),

@@ -63,6 +63,8 @@ pub struct Mapped<'a> {
 pub struct Rejection {
     /// The row's id, where it can be read.
     pub source_id: Option<SourceId>,
+    /// What its record's key would end with, where the entity does not stand there.
+    pub key: Option<Box<str>>,
     /// Why.
     pub reason: RejectionReason,
     /// The source field that is to blame.
@@ -81,6 +83,8 @@ pub struct Rejection {
 #[derive(Debug, Default)]
 pub(super) struct Head {
     pub(super) source_id: Option<SourceId>,
+    /// What the record's key ends with, of streams that are not keyed by their entity.
+    pub(super) key: Option<Box<str>>,
     pub(super) day: Option<Day>,
     pub(super) window_days: WindowDays,
     pub(super) newest_at: Option<Timestamp>,

@@ -88,6 +88,7 @@ pub(super) fn map<'a>(
         Ok(Some(id)) => Some(SourceId::Number(*id)),
         _ => reference_no.as_deref().map(|text| SourceId::Text(text.into())),
     };
+    head.key = reference_no.as_deref().map(Into::into);
     let transacted = reader.time(VirtualPosKey::TransactedAt)?;
     head.day = transacted.text.as_deref().and_then(dates::local_day);
     head.window_days[0] = head.day;

@@ -163,7 +163,8 @@ impl<'a> Working<'a> {
         if late {
             warnings.insert(Warning::Late);
         }
-        if let (Op::Created, Some(key)) = (op, mapped.source_key)
+        let is_first = self.digest.staging.get(&self.state.seen, &mapped.source_id).is_none();
+        if let (true, Some(key)) = (is_first, mapped.source_key)
             && self.digest.staging.has_source_key(&self.state.seen, key)
         {
             warnings.insert(Warning::RepeatedSourceKey);
@@ -230,7 +231,9 @@ impl<'a> Working<'a> {
             raw: target.privacy.apply_to_raw(target.key.stream, &rejection.raw).into(),
         };
         let value = target.encoder.encode(QuarantinedRow::NAME, &row)?;
-        let key = format!("{}/{}", target.key.connection, target.key.entity);
+        // Beside the rows that could be mapped.
+        let place = rejection.key.as_deref().unwrap_or(&target.key.entity);
+        let key = format!("{}/{place}", target.key.connection);
         let topic = target.encoder.topic(QuarantinedRow::NAME)?;
         let headers = Some(self.headers(event, QuarantinedRow::NAME, Op::Created));
         self.push(EventRecord { topic, key, value: Some(value), headers });

@@ -21,7 +21,9 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
 
 - The same row comes again only with other content: `meta.op` is then `UPDATED` and `meta.version` one more.
   Keep the highest version of each `meta.source_id`; `meta.event_id` is the same for the same version,
-  whichever process wrote it.
+  whichever process wrote it. It is the UUIDv5 of `<connection>/<stream>/<source_id>/<version>/<hash>` in the
+  namespace `42fc11d4-ebb6-562b-b0fd-6367771d1532` (itself the UUIDv5 of `https://vomsis-connect/event/v1` in
+  the URL namespace); `hash` are 32 hex digits of XXH3-128 over the mapped content, before any privacy rule.
 - Within a partition the versions of a row come in order. Rows of one account come by their ids as long as
   nothing comes late; a late one comes when it is found.
 - Money is `decimal(23,5)` with the sign as sent, a rate is percent in `decimal(12,6)`; neither is rounded.
