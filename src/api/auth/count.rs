@@ -189,7 +189,8 @@ fn replace(dir: &Path, content: &Content, stay: bool) -> io::Result<()> {
         writing.sync_all()
     })();
     if !stay || written.is_err() {
-        return written.and(remove(&new));
+        let removed = remove(&new);
+        return written.and(removed);
     }
     if content.connections.is_empty() {
         remove(&new)?;

@@ -16,9 +16,9 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("state")).unwrap();
-        std::fs::write(dir.path().join("key"), "canary-key").unwrap();
-        std::fs::write(dir.path().join("secret"), "canary-secret").unwrap();
+        fs::create_dir(dir.path().join("state")).unwrap();
+        fs::write(dir.path().join("key"), "canary-key").unwrap();
+        fs::write(dir.path().join("secret"), "canary-secret").unwrap();
         Self { dir }
     }
 
@@ -38,7 +38,7 @@ impl Stage {
     }
 
     fn names(&self) -> Vec<std::ffi::OsString> {
-        let entries = std::fs::read_dir(self.dir.path().join("state")).unwrap();
+        let entries = fs::read_dir(self.dir.path().join("state")).unwrap();
         entries.map(|entry| entry.unwrap().file_name()).collect()
     }
 }
@@ -53,11 +53,11 @@ async fn one_file_counts_for_every_connection_with_the_same_secret_and_holds_non
     acme.keep(&pair, 2).await.unwrap();
     assert_eq!((acme.look(&pair).await, other.look(&pair).await), (Ok(2), Ok(2)));
     assert_eq!(stage.names(), [FILE]);
-    let mode = std::fs::metadata(stage.file()).unwrap().permissions().mode();
+    let mode = fs::metadata(stage.file()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let text = std::fs::read_to_string(stage.file()).unwrap();
+    let text = fs::read_to_string(stage.file()).unwrap();
     assert!(text.contains("acme") && !text.contains("canary"), "{text}");
-    std::fs::write(stage.dir.path().join("secret"), "another").unwrap();
+    fs::write(stage.dir.path().join("secret"), "another").unwrap();
     assert_eq!(acme.look(&stage.pair().await).await, Ok(0), "another secret starts anew");
 }
 
@@ -83,16 +83,16 @@ async fn what_is_in_the_way_of_counting_is_named() {
     let stage = Stage::new();
     let pair = stage.pair().await;
     let count = stage.count("acme", COMMAND);
-    std::fs::write(stage.file(), "{").unwrap();
+    fs::write(stage.file(), "{").unwrap();
     let Problem { path, problem } = count.look(&pair).await.unwrap_err();
     assert!(path == stage.file() && problem.contains("damaged"), "{problem}");
-    std::fs::write(stage.file(), r#"{"version":9,"connections":{}}"#).unwrap();
+    fs::write(stage.file(), r#"{"version":9,"connections":{}}"#).unwrap();
     assert!(count.look(&pair).await.unwrap_err().problem.contains("version"));
-    std::fs::remove_file(stage.file()).unwrap();
-    std::fs::create_dir(stage.file().with_extension("json.new")).unwrap();
+    fs::remove_file(stage.file()).unwrap();
+    fs::create_dir(stage.file().with_extension("json.new")).unwrap();
     let problem = count.look(&pair).await.unwrap_err().problem;
     assert!(problem.contains("cannot be written"), "{problem}");
-    std::fs::remove_dir_all(stage.dir.path().join("state")).unwrap();
+    fs::remove_dir_all(stage.dir.path().join("state")).unwrap();
     let Problem { path, problem } = count.look(&pair).await.unwrap_err();
     assert!(path.ends_with("state") && problem == "does not exist", "{problem}");
 }
