@@ -26,13 +26,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Client, Purpose, RetryClass, Rows},
-    config::model::Deletions,
-    domain::{ids::SourceId, time::Day},
+    domain::time::Day,
     telemetry::clock::now,
 };
 
 use super::{
-    absence::Span,
     backoff::{Backoff, wait_or_change},
     digest::{self, Digest, Reason, id_of, put_in_order},
     discovery::account_of,
@@ -118,27 +116,16 @@ enum Work {
 
 /// A read for all accounts; each account's [`Reading`] is made from it.
 #[derive(Debug, Clone, Copy)]
-struct Round {
-    reason: Reason,
-    window: Option<Window>,
-    advance: Advance,
-    first_kept: Option<Day>,
-    start: Day,
+pub(super) struct Round {
+    pub(super) reason: Reason,
+    pub(super) window: Option<Window>,
+    pub(super) advance: Advance,
+    pub(super) first_kept: Option<Day>,
+    pub(super) start: Day,
 }
 
 /// Its account and what became of an account's rows; `None` where it did not take part.
-type Delivered = (i64, Arc<Entity>, Result<Option<Digest>, Failure>);
-
-/// What a look-back has shown of the accounts that there were when it began.
-struct Shown {
-    accounts: Vec<(i64, Arc<Entity>)>,
-    /// Rows of accounts whose disappearing rows count.
-    present: HashMap<i64, HashSet<SourceId>>,
-    /// Accounts that did not take part in each window: what they lack proves nothing.
-    unproven: HashSet<i64>,
-    /// When the answers came.
-    read: Option<Span>,
-}
+pub(super) type Delivered = (i64, Arc<Entity>, Result<Option<Digest>, Failure>);
 
 impl Feed {
     /// Runs until it is stopped or the shard is gone.
@@ -188,7 +175,11 @@ impl Feed {
         match work {
             Work::History => self.read_history(pace).await,
             Work::Live => self.live(pace).await,
-            Work::LookBack | Work::Wait(_) => self.look_back(pace).await,
+            Work::LookBack | Work::Wait(_) => {
+                let rows = self.look_back().await?;
+                pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
+                Ok(rows)
+            }
         }
     }
 
@@ -300,65 +291,7 @@ impl Feed {
         Ok(rows)
     }
 
-    async fn look_back(&mut self, pace: &mut Pace) -> Result<u64, Failure> {
-        let today = now().local_day();
-        let windows = self.schedule.lookback_windows(Day(i32::MIN), today);
-        let (accounts, read) = (self.accounts(), None);
-        let (present, unproven) = (HashMap::new(), HashSet::new());
-        let mut shown = Shown { accounts, present, unproven, read };
-        let mut rows = 0;
-        for (i, window) in windows.iter().enumerate() {
-            let Some(answers) = self.window(Purpose::Repair, *window).await? else {
-                return Ok(rows);
-            };
-            let last = i + 1 == windows.len();
-            let round = Round {
-                reason: Reason::LookBack,
-                window: Some(*window),
-                advance: Advance::Nothing,
-                first_kept: last.then(|| self.schedule.first_kept(None, today)),
-                start: today,
-            };
-            self.take_unnamed(&answers, round).await?;
-            rows += self.look_at(&answers, round, &mut shown).await?;
-        }
-        if let (Some(first), Some(last)) = (windows.first(), windows.last()) {
-            rows += take_absences(&shown, Window { from: first.from, to: last.to }).await?;
-        }
-        pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
-        Ok(rows)
-    }
-
-    /// One window of a look-back, for each account.
-    async fn look_at(
-        &self,
-        answers: &[Rows],
-        round: Round,
-        shown: &mut Shown,
-    ) -> Result<u64, Failure> {
-        let mut rows = 0;
-        shown.read = shown.read.into_iter().chain(Span::of(answers)).reduce(Span::and);
-        for (id, entity, outcome) in self.deliver(shown.accounts.clone(), answers, round).await {
-            match outcome {
-                Ok(Some(digest)) => {
-                    rows += published(&digest);
-                    if entity.deletions == Deletions::Emit {
-                        shown.present.entry(id).or_default().extend(digest.present);
-                    }
-                }
-                Ok(None) => drop(shown.unproven.insert(id)),
-                Err(Failure::Gone(gone)) => return Err(gone.into()),
-                Err(failure) => {
-                    entity.report_failure_by_feed(&failure);
-                    entity.ask_alone.notify_one();
-                    shown.unproven.insert(id);
-                }
-            }
-        }
-        Ok(rows)
-    }
-
-    async fn window(
+    pub(super) async fn window(
         &mut self,
         purpose: Purpose,
         window: Window,
@@ -379,7 +312,7 @@ impl Feed {
 
     /// Hands every account its rows. Accounts that are still to be read for the first time, or
     /// whose history is being read, take part in a history round only.
-    async fn deliver(
+    pub(super) async fn deliver(
         &self,
         accounts: Vec<(i64, Arc<Entity>)>,
         answers: &[Rows],
@@ -407,7 +340,7 @@ impl Feed {
     /// Rows that name no account are nobody's: the feed itself sends them to quarantine. Where they
     /// are many the API has changed; the error then has each account ask for its rows by its path,
     /// which names it.
-    async fn take_unnamed(&self, answers: &[Rows], round: Round) -> Result<(), Failure> {
+    pub(super) async fn take_unnamed(&self, answers: &[Rows], round: Round) -> Result<(), Failure> {
         for rows in answers {
             let unnamed = rows.iter().filter(|row| account_of(row).is_none());
             let mut unnamed = Rows::from_texts(unnamed, rows.fetched_at);
@@ -459,7 +392,7 @@ impl Feed {
         self.entity.report_success(&checkpoint, today, rows);
     }
 
-    fn accounts(&self) -> Vec<(i64, Arc<Entity>)> {
+    pub(super) fn accounts(&self) -> Vec<(i64, Arc<Entity>)> {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
         accounts.iter().map(|(id, entity)| (*id, Arc::clone(entity))).collect()
     }
@@ -484,18 +417,6 @@ async fn take_in(id: i64, entity: Arc<Entity>, rows: Rows, round: Round) -> Deli
     };
     let outcome = entity.take_in(&reading).await.map(Some);
     (id, entity, outcome)
-}
-
-/// Rows that every window of a look-back lacked, of the accounts that took part in each.
-async fn take_absences(shown: &Shown, days: Window) -> Result<u64, Failure> {
-    let mut rows = 0;
-    let Some(read) = shown.read else { return Ok(0) };
-    for (id, entity) in &shown.accounts {
-        if let Some(present) = shown.present.get(id).filter(|_| !shown.unproven.contains(id)) {
-            rows += entity.take_absences(present, days, read).await?;
-        }
-    }
-    Ok(rows)
 }
 
 /// Rows that name no account are left out, see `take_unnamed`.

@@ -15,6 +15,7 @@ pub mod digest;
 pub mod discovery;
 pub mod entity;
 pub mod feed;
+mod feed_look_back;
 pub mod fetch;
 pub mod history;
 pub mod plan;

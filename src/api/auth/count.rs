@@ -189,7 +189,6 @@ fn replace(dir: &Path, content: &Content, stay: bool) -> io::Result<()> {
         writing.sync_all()
     })();
     if !stay || written.is_err() {
-        // In any case, also where it could not be written.
         let removed = remove(&new);
         return written.and(removed);
     }

@@ -64,21 +64,32 @@ impl Stage {
         rows.into_iter().filter(|row| !row.deleted).map(|row| row.id).max().unwrap()
     }
 
-    /// Requests for windows of the account so far, by their status.
-    fn windows(&self, status: u16) -> usize {
+    /// How many requests there were so far.
+    fn total(&self) -> u64 {
+        self.source.simulator.requests().counts.values().sum()
+    }
+
+    /// Requests for the account's rows after the first so many of all, that a test picks; the
+    /// simulator keeps the last thousand.
+    fn count_since(&self, total: u64, picked: impl Fn(&SeenRequest) -> bool) -> usize {
         let path = format!("/accounts/{}/transactions", self.account);
-        let of_account = |request: &&SeenRequest| {
-            request.target.contains(&path)
-                && request.target.contains("beginDate")
-                && request.status == status
-        };
-        self.source.simulator.requests().last.iter().filter(of_account).count()
+        let requests = self.source.simulator.requests();
+        let later = requests.counts.values().sum::<u64>() - total;
+        let later = requests.last.iter().rev().take(usize::try_from(later).unwrap());
+        later.filter(|request| request.target.contains(&path) && picked(request)).count()
+    }
+
+    /// Windows of the account that were answered since.
+    fn windows_since(&self, total: u64) -> usize {
+        let is_window =
+            |request: &SeenRequest| request.status == 200 && request.target.contains("beginDate");
+        self.count_since(total, is_window)
     }
 
     /// Waits until a look-back has begun and ended.
     fn look_back(&self) {
-        let before = self.windows(200);
-        wait_until("a whole look-back", DEADLINE, || self.windows(200) >= before + 2 * WINDOWS);
+        let before = self.total();
+        wait_until("a whole look-back", DEADLINE, || self.windows_since(before) >= 2 * WINDOWS);
     }
 
     /// Deletes a row while every read fails; the instants before and after it.
@@ -87,9 +98,12 @@ impl Stage {
             let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
             self.source.simulator.set_faults(faults);
         };
+        let before = self.total();
         fault(&["500:account_transactions"]);
-        let before = self.windows(500);
-        wait_until("a read fails", DEADLINE, || self.windows(500) > before);
+        // Its poller does one thing after the other: while this fails, no look-back ends.
+        wait_until("a poll fails", DEADLINE, || {
+            self.count_since(before, |request| request.status == 500) > 0
+        });
         let began = Utc::now();
         self.source.simulator.ledger().delete_row(BANK, id).unwrap();
         fault(&[]);
@@ -114,7 +128,7 @@ fn a_row_that_disappears_is_told_once_with_the_reads_that_prove_it() {
     let mut connector = stage.home.run();
     connector.wait_for_status("/readyz", 200, DEADLINE);
     wait_until("the history is read, and looked at again", DEADLINE, || {
-        stage.windows(200) > 5 * WINDOWS
+        stage.windows_since(0) > 5 * WINDOWS
     });
     let known_at = Utc::now();
     stage.look_back();
