@@ -161,9 +161,15 @@ where
     async fn drain(&mut self, phases: &mut mpsc::UnboundedReceiver<(i32, Phase)>) {
         while let Some(ended) = self.tasks.join_next_with_id().await {
             self.note_end(ended);
-            while let Ok((shard, phase)) = phases.try_recv() {
-                self.app.show(shard, phase);
-            }
+            self.show_all(phases);
+        }
+        // What the last ones said before they ended, where their ends were heard first.
+        self.show_all(phases);
+    }
+
+    fn show_all(&self, phases: &mut mpsc::UnboundedReceiver<(i32, Phase)>) {
+        while let Ok((shard, phase)) = phases.try_recv() {
+            self.app.show(shard, phase);
         }
     }
 }

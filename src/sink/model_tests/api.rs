@@ -16,6 +16,8 @@ struct Late {
     due: i64,
     key: CommandKey,
     kind: Kind,
+    /// After the quiescence, when its command may be parked.
+    is_too_late: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -59,16 +61,19 @@ impl Api {
         *self.posts.entry(key.clone()).or_default() += 1;
     }
 
-    pub(super) fn apply_late(&mut self, key: &CommandKey, kind: Kind, due: i64) {
-        self.late.push(Late { due, key: key.clone(), kind });
+    pub(super) fn apply_late(&mut self, key: &CommandKey, kind: Kind, due: i64, is_too_late: bool) {
+        self.late.push(Late { due, key: key.clone(), kind, is_too_late });
     }
 
-    /// Does what is due; answers with what moved.
-    pub(super) fn tick(&mut self, now: i64) -> Vec<CommandKey> {
+    /// Does what is due; answers with what moved, and whether a parked command's money may.
+    pub(super) fn tick(&mut self, now: i64) -> Vec<(CommandKey, bool)> {
         let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|l| l.due <= now);
         self.late = later;
         let due: Vec<Late> = due;
-        due.into_iter().filter(|l| self.apply(&l.key, l.kind, l.due)).map(|l| l.key).collect()
+        due.into_iter()
+            .filter(|l| self.apply(&l.key, l.kind, l.due))
+            .map(|l| (l.key, l.is_too_late))
+            .collect()
     }
 
     /// Acts on a request; says whether the payment allowed it.

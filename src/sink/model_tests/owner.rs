@@ -407,7 +407,8 @@ impl Owner {
                     shared.api.arrive(key);
                     // Up to 100, not later than the quiescence after the request's own deadline.
                     let most = POLICY.post_timeout_ms + POLICY.quiescence_ms - 1;
-                    shared.api.apply_late(key, kind, now.0 + most * percent / 100);
+                    let due = now.0 + most * percent / 100;
+                    shared.api.apply_late(key, kind, due, percent > 100);
                     lost
                 }
             }

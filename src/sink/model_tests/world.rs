@@ -128,22 +128,25 @@ impl Shared {
     pub(super) fn apply(&mut self, key: &CommandKey, kind: Kind) -> bool {
         let applied = self.api.apply(key, kind, self.now);
         if applied {
-            self.note_move(key.clone());
+            self.note_move(key.clone(), false);
         }
         applied
     }
 
-    fn note_move(&mut self, key: CommandKey) {
-        // A parked command's story is not over: a person finds out what became of it.
-        if self.statuses.get(&key).is_none_or(Status::is_finished) {
+    fn note_move(&mut self, key: CommandKey, may_be_parked: bool) {
+        let is_over = |status: &Status| match status {
+            Status::Parked => !may_be_parked,
+            other => !other.is_open(),
+        };
+        if self.statuses.get(&key).is_none_or(is_over) {
             self.too_late.push(key);
         }
     }
 
     fn pass(&mut self, ms: i64) {
         self.now += ms;
-        for key in self.api.tick(self.now) {
-            self.note_move(key);
+        for (key, may_be_parked) in self.api.tick(self.now) {
+            self.note_move(key, may_be_parked);
         }
     }
 
