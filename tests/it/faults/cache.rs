@@ -147,8 +147,9 @@ fn a_cache_that_another_process_holds_is_waited_for_and_then_done_without() {
     let db = fs::File::open(stage.home.path().join("state/sled/db")).unwrap();
     db.lock().unwrap();
     let mut connector = stage.home.run();
+    connector.wait_for_line("VOM-STA-004", DEADLINE);
     let line = connector.wait_for_line(UNUSABLE, DEADLINE);
-    assert!(line.contains("state") && line.contains("lock"), "{line}");
+    assert!(line.contains("state/sled: another process still holds it"), "{line}");
     stage.add_rows(3);
     stage.wait_for_all();
     assert_eq!(lines_with(&connector, UNUSABLE), 1);
