@@ -257,3 +257,17 @@ fn a_day_written_with_an_offset_is_the_sources_own_day() {
         assert_eq!(mapped.window_days[0], mapped.day);
     }
 }
+
+#[test]
+fn a_rejected_row_of_a_list_has_the_key_of_its_row() {
+    let key = |stream, json| reject(stream, json).key;
+    let payment = r#"{"id":26,"referans_kodu":"R9","tutar":"abc"}"#;
+    assert_eq!(key(Stream::VirtualPosTransactions, payment).as_deref(), Some("R9"));
+    let nameless = r#"{"id":26,"tutar":"abc"}"#;
+    assert_eq!(key(Stream::VirtualPosTransactions, nameless).as_deref(), Some("26"));
+    let account = r#"{"id":73,"fec_name":"TL","balance":"1.234,56"}"#;
+    assert_eq!(key(Stream::Accounts, account).as_deref(), Some("73"));
+    assert_eq!(key(Stream::Accounts, "[]"), None, "nothing is known of it");
+    let row = r#"{"id":1,"bank_account_id":73,"amount":"x"}"#;
+    assert_eq!(key(Stream::BankTransactions, row), None, "its account's");
+}
