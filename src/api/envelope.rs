@@ -173,30 +173,43 @@ pub(crate) fn read_single_or_null<'a>(body: &'a str, key: &str) -> Result<Option
     let fields = parse_fields(parse_body(body)?.get());
     let is_null = |fields: &Fields<'_>| fields.get(key).is_some_and(|value| value.get() == "null");
     match fields.filter(is_null) {
-        Some(fields) => check_success(&fields).map(|()| None),
+        // Without a word of success it may as well be a failure.
+        Some(fields) if fields.first(&["status", "success"]).is_some() => {
+            check_success(&fields).map(|()| None)
+        }
+        Some(_) => Err(Fault::Protocol(format!("{key} is null, and nothing says why"))),
         None => read_single(body, &[key]),
     }
 }
 
-/// Whether a refusal to look a payment up means that there is none, in the API's two languages: a
-/// customer or a page that is not found says nothing about the payment.
+/// Whether a refusal to look a payment up means that there is none, in the API's two languages: the
+/// noun stands right before the verb. A customer, a gateway or a right that is missing says nothing
+/// about the payment.
 pub(crate) fn says_no_payment(message: &str) -> bool {
+    const NOUNS: [&str; 9] = [
+        "işlem",
+        "islem",
+        "referans",
+        "ödeme",
+        "kayıt",
+        "kayit",
+        "transaction",
+        "payment",
+        "reference",
+    ];
     // Also what is left of a capital dotted letter.
     let message = message.to_lowercase().replace('\u{307}', "");
-    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    has(&["bulunamad", "bulunmuyor", "bulunmamakta", "not found", "no such"])
-        && has(&[
-            "işlem",
-            "islem",
-            "referans",
-            "ödeme",
-            "odeme",
-            "kayıt",
-            "kayit",
-            "transaction",
-            "reference",
-            "payment",
-        ])
+    let words: Vec<&str> =
+        message.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.windows(2).enumerate().any(|(at, pair)| match pair {
+        [before, verb] if verb.starts_with("bulunamad") => NOUNS.contains(before),
+        ["not", "found"] => {
+            let before = words.get(..at).unwrap_or_default().iter().rev();
+            let noun = before.copied().find(|word| !matches!(*word, "was" | "is" | "could"));
+            noun.is_some_and(|noun| NOUNS.contains(&noun))
+        }
+        _ => false,
+    })
 }
 
 /// Whether the answer to a token request is a success; the token itself is read elsewhere.

@@ -32,6 +32,13 @@ impl App {
         &self,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<Pollers>> {
+        let privacy = privacy_rules(&self.config).await?;
+        let mut clients = HashMap::new();
+        for config in &self.config.connections {
+            let client = Client::new(config, Arc::clone(&self.metrics))?;
+            client.share_tos_refusals(&self.config.state_dir, Asker::Connector);
+            clients.insert(config.id.clone(), client);
+        }
         let (kafka, payments) = (&self.config.kafka, self.config.sink.enabled);
         let is_real = self.broker == Broker::Real;
         if is_real && self.kafka_says(stop, || topics::inspect(kafka, payments)).await?.is_none() {
@@ -45,13 +52,6 @@ impl App {
         }
         self.health.set_topics_awaited(false);
         let encoder = Encoder::new(&ids, |suffix| kafka.topic(suffix))?;
-        let mut clients = HashMap::new();
-        for config in &self.config.connections {
-            let client = Client::new(config, Arc::clone(&self.metrics))?;
-            client.share_tos_refusals(&self.config.state_dir, Asker::Connector);
-            clients.insert(config.id.clone(), client);
-        }
-        let privacy = privacy_rules(&self.config).await?;
         Ok(Some(Pollers {
             config: Arc::clone(&self.config),
             clients,

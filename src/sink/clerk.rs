@@ -52,6 +52,8 @@ pub struct Clerk {
     commands_topic: String,
     rejected_topic: String,
     schemas: HashMap<u32, Schema>,
+    /// Ids that the registry does not know, or that are no Avro, of the batch that is taken in.
+    refused: HashMap<u32, String>,
 }
 
 /// What one batch comes to.
@@ -82,6 +84,7 @@ impl Clerk {
             commands_topic: topic(topics::COMMANDS),
             rejected_topic: topic(topics::REJECTED_COMMANDS),
             schemas: HashMap::new(),
+            refused: HashMap::new(),
         }
     }
 
@@ -110,6 +113,7 @@ impl Clerk {
     /// Takes a batch in; what stands before a schema that the registry has yet to tell does not wait
     /// for it. Says whether the ownership goes on.
     async fn take_all(&mut self, batch: &[Raw]) -> Result<bool, Failure> {
+        self.refused.clear();
         let mut taken = 0;
         let mut intakes = Vec::with_capacity(batch.len());
         for (at, raw) in batch.iter().enumerate() {
@@ -130,7 +134,7 @@ impl Clerk {
 
     fn knows_schema_of(&self, raw: &Raw) -> bool {
         let id = raw.value.as_deref().and_then(split).map(|(id, _)| id);
-        id.is_none_or(|id| self.schemas.contains_key(&id))
+        id.is_none_or(|id| self.schemas.contains_key(&id) || self.refused.contains_key(&id))
     }
 
     async fn decode_one(&mut self, raw: &Raw) -> Option<Intake> {
@@ -139,8 +143,13 @@ impl Clerk {
         let Some((id, datum)) = raw.value.as_deref().and_then(split) else {
             return Some(undecodable("the value is not avro in the confluent wire format"));
         };
-        if let Some(refusal) = self.learn_schema(id).await? {
-            return Some(undecodable(&refusal));
+        if !self.refused.contains_key(&id)
+            && let Some(refusal) = self.learn_schema(id).await?
+        {
+            self.refused.insert(id, refusal);
+        }
+        if let Some(refusal) = self.refused.get(&id) {
+            return Some(undecodable(refusal));
         }
         let Some(schema) = self.schemas.get(&id) else {
             return Some(undecodable("its schema is not known"));

@@ -103,6 +103,7 @@ pub fn start(
         .and_then(|config| config.create_with_context(lag.clone()))
         .map_err(failed)?;
     let mut assignment = TopicPartitionList::new();
+    let mut unread = Vec::with_capacity(taken.len());
     for taken in taken {
         let partition = taken.partition;
         let (low, high) =
@@ -112,15 +113,20 @@ pub fn start(
             return Err(Error::Unread { topic: topic.clone(), partition, low, high, next });
         }
         assignment.add_partition_offset(&topic, partition, Offset::Offset(next)).map_err(failed)?;
-        lag.begin(partition, high - next);
+        unread.push((partition, high - next));
     }
     consumer.assign(&assignment).map_err(failed)?;
     let (batches, received) = mpsc::channel(QUEUE_BATCHES);
+    // Only now that nothing else can fail: it is forgotten with the reader.
+    unread.into_iter().for_each(|(partition, records)| lag.begin(partition, records));
     let reader = Reader { topic: topic.clone(), consumer, batches, stop };
     let thread = thread::Builder::new().name("sink-intake".into()).spawn(move || reader.run());
     match thread {
         Ok(_) => Ok((received, lag)),
-        Err(error) => Err(failed(KafkaError::ClientCreation(error.to_string()))),
+        Err(error) => {
+            lag.forget();
+            Err(failed(KafkaError::ClientCreation(error.to_string())))
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! to have been executed, and those executed so shortly before that the payment did not show it yet
 //! when the next one looked. The first two are few, and all of them are kept; of the last the newest.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use uuid::Uuid;
 
@@ -25,6 +25,9 @@ use super::{
 const HIDDEN_MS: i64 = 30 * 60 * 1000;
 /// Executed commands that are remembered for that: some megabytes.
 const RECENT_MAX: usize = 10_000;
+/// How long before a restore a command may have been executed that counts for one that is still in
+/// doubt: a doubt is looked up for a day.
+const RESTORED_MS: i64 = 48 * 60 * 60 * 1000;
 
 /// A command that may explain what another one is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub struct Rival {
 enum Of {
     /// Of all: it is parked.
     All,
-    /// Of those before a person found it executed.
+    /// Of those up to this instant: a person found it executed, and it may show later.
     Before(Timestamp),
     /// Of those up to this instant that do not show it: a cancelled payment, or this sum refunded.
     NotShowing { until: Timestamp, sum: Option<Money> },
@@ -53,8 +56,8 @@ type Payment = (ConnectionId, Box<str>);
 #[derive(Debug, Clone, Default)]
 pub struct Rivals {
     payments: HashMap<Payment, BTreeMap<Uuid, (Kind, Of)>>,
-    /// Executed ones, the oldest first.
-    recent: VecDeque<CommandKey>,
+    /// Executed ones, by when they were.
+    recent: BTreeSet<(Timestamp, CommandKey)>,
 }
 
 impl Rivals {
@@ -62,10 +65,10 @@ impl Rivals {
     pub fn moved(&mut self, entry: &Entry) {
         let of = match entry.status() {
             Status::Parked => Of::All,
-            Status::Resolved { executed: true } => Of::Before(entry.last_at()),
+            Status::Resolved { executed: true } => Of::Before(later(entry.last_at(), HIDDEN_MS)),
             Status::Done { .. } => {
                 let until = later(entry.last_at(), HIDDEN_MS);
-                Of::NotShowing { until, sum: sum_after(entry) }
+                Of::NotShowing { until, sum: self.sum_after(entry) }
             }
             Status::Received
             | Status::Intended(_)
@@ -81,18 +84,33 @@ impl Rivals {
         let payment = self.payments.entry(payment_of(key)).or_default();
         let known = payment.insert(key.command_id, (order.kind, of));
         if let (Of::NotShowing { .. }, None) = (of, known) {
-            self.recent.push_back(key.clone());
+            self.recent.insert((entry.last_at(), key.clone()));
             if self.recent.len() > RECENT_MAX
-                && let Some(oldest) = self.recent.pop_front()
+                && let Some((_, oldest)) = self.recent.pop_first()
             {
                 self.forget(&oldest);
             }
         }
     }
 
+    /// What must be refunded where an executed refund shows, those included that its own look did
+    /// not show; nothing of a cancel, nor where it is not known what was refunded before.
+    fn sum_after(&self, entry: &Entry) -> Option<Money> {
+        let Kind::Refund { amount } = entry.order()?.kind else { return None };
+        let before = refunded(look_of(entry)?.1)?.unscaled();
+        let hidden = self.counting(entry).filter_map(|(_, kind, of)| match (kind, of) {
+            (Kind::Refund { amount }, Of::NotShowing { .. }) => Some(amount.unscaled()),
+            _ => None,
+        });
+        hidden
+            .chain([amount.unscaled()])
+            .try_fold(before, i128::checked_add)
+            .map(Money::from_unscaled)
+    }
+
     /// The same for a story that the journal tells: what was executed long ago shows by now.
     pub fn restore(&mut self, entry: &Entry, now: Timestamp) {
-        let is_old = later(entry.last_at(), HIDDEN_MS) < now;
+        let is_old = later(entry.last_at(), RESTORED_MS) < now;
         if !(is_old && matches!(entry.status(), Status::Done { .. })) {
             self.moved(entry);
         }
@@ -112,19 +130,23 @@ impl Rivals {
     /// Those whose money may have moved, or become visible, since the payment was looked at for this
     /// command's intent.
     pub fn of(&self, entry: &Entry) -> Vec<Rival> {
-        let Some((since, before)) = look_of(entry) else { return Vec::new() };
-        let Some(rivals) = self.payments.get(&payment_of(entry.key())) else { return Vec::new() };
+        self.counting(entry).map(|(command_id, kind, _)| Rival { command_id, kind }).collect()
+    }
+
+    fn counting(&self, entry: &Entry) -> impl Iterator<Item = (Uuid, Kind, Of)> {
         let own = entry.key().command_id;
-        let counts = |of: Of| match of {
-            Of::All => true,
-            Of::Before(at) => at >= since,
-            Of::NotShowing { until, sum } => until >= since && !shows(before, sum),
+        let look = look_of(entry);
+        let counts = move |of: Of| {
+            look.is_some_and(|(since, before)| match of {
+                Of::All => true,
+                Of::Before(until) => until >= since,
+                Of::NotShowing { until, sum } => until >= since && !shows(before, sum),
+            })
         };
+        let rivals = self.payments.get(&payment_of(entry.key())).into_iter().flatten();
         rivals
-            .iter()
-            .filter(|(id, (_, of))| **id != own && counts(*of))
-            .map(|(id, (kind, _))| Rival { command_id: *id, kind: *kind })
-            .collect()
+            .map(|(id, (kind, of))| (*id, *kind, *of))
+            .filter(move |(id, _, of)| *id != own && counts(*of))
     }
 }
 
@@ -134,14 +156,6 @@ fn look_of(entry: &Entry) -> Option<(Timestamp, &PaymentState)> {
         JournalEvent::Intended { at, before, .. } => Some((*at, before)),
         _ => None,
     })
-}
-
-/// What must be refunded where an executed refund shows; nothing of a cancel, nor where it is not
-/// known what was refunded before.
-fn sum_after(entry: &Entry) -> Option<Money> {
-    let Kind::Refund { amount } = entry.order()?.kind else { return None };
-    let sum = refunded(look_of(entry)?.1)?.unscaled().checked_add(amount.unscaled())?;
-    Some(Money::from_unscaled(sum))
 }
 
 fn shows(before: &PaymentState, sum: Option<Money>) -> bool {
@@ -159,8 +173,8 @@ fn payment_of(key: &CommandKey) -> Payment {
 mod tests {
     use super::*;
     use crate::sink::tests::{
-        HOUR, SECOND, after, approved, doubted, intended, key_of, money, parked, payment,
-        received_as, refund, resolved, story_of,
+        HOUR, SECOND, after, approved, doubted, intended, key_of, parked, payment, received_as,
+        refund, resolved, story_of,
     };
 
     fn command(reference: &str, n: u128, events: &[JournalEvent]) -> Entry {
@@ -208,8 +222,9 @@ mod tests {
         let found = command("REF-1", 1, &story);
         let mut rivals = Rivals::default();
         rivals.restore(&found, after(100 * HOUR));
-        assert_eq!(ids(&rivals, &asked(2, found.last_at(), None)).len(), 1);
-        assert!(ids(&rivals, &asked(2, later(found.last_at(), 1), None)).is_empty());
+        let until = later(found.last_at(), HIDDEN_MS);
+        assert_eq!(ids(&rivals, &asked(2, until, Some("10.00"))).len(), 1, "it may show later");
+        assert!(ids(&rivals, &asked(2, later(until, 1), None)).is_empty());
     }
 
     #[test]
@@ -226,11 +241,16 @@ mod tests {
             "it was too long ago"
         );
         let mut restored = Rivals::default();
-        restored.restore(&done, later(ended, HOUR));
+        restored.restore(&done, later(ended, 49 * HOUR));
         assert!(restored.payments.is_empty());
-        restored.restore(&done, later(ended, SECOND));
+        // A doubt may be a day old, and counts from its own look.
+        restored.restore(&done, later(ended, 25 * HOUR));
         assert_eq!(ids(&restored, &asked(2, ended, None)).len(), 1);
-        assert_eq!(Some(money("10.00")), sum_after(&done));
+        // The second one, whose look did not show the first, shows where both do.
+        let second = asked(2, ended, None).with(approved()).unwrap();
+        rivals.moved(&second);
+        assert_eq!(ids(&rivals, &asked(3, second.last_at(), Some("10.00"))).len(), 1);
+        assert!(ids(&rivals, &asked(3, second.last_at(), Some("20.00"))).is_empty());
     }
 
     #[test]
@@ -241,6 +261,6 @@ mod tests {
         }
         assert_eq!(rivals.payments.len(), RECENT_MAX);
         assert_eq!(rivals.recent.len(), RECENT_MAX);
-        assert_eq!(rivals.recent.front(), Some(&key_of("R1", 1)));
+        assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R1", 1)));
     }
 }

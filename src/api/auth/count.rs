@@ -22,7 +22,10 @@ use uuid::Uuid;
 
 use crate::{
     api::secrets::Pair,
-    domain::{ids::ConnectionId, refusals::TosRefusals},
+    domain::{
+        ids::ConnectionId,
+        refusals::{LOCKED, TosRefusals},
+    },
 };
 
 /// Beside the local cache's folder, which any doubt may throw away.
@@ -61,6 +64,8 @@ impl Asker {
 pub(super) struct Problem {
     pub(super) path: PathBuf,
     pub(super) problem: String,
+    /// What had been read of it by then: to be heeded even where no more can be written.
+    pub(super) refused: u32,
 }
 
 /// The count of one connection, shared with whoever uses the same folder.
@@ -109,16 +114,18 @@ impl SharedCount {
         let content = self.read().await?;
         let about = content.connections.values().filter(|record| is_about(record, pair));
         let refused = about.map(|record| record.refused).max().unwrap_or(0);
-        self.write(content, false).await?;
+        self.write(content, false).await.map_err(|problem| Problem { refused, ..problem })?;
         Ok(refused)
     }
 
-    /// Writes down how often these secrets were refused.
+    /// Writes down how often these secrets were refused; never fewer than somebody else has counted.
     pub(super) async fn keep(&self, pair: &Pair, refused: u32) -> Result<(), Problem> {
         let _folder = lock(&self.dir).await?;
         let mut content = self.read().await?;
         let own = content.connections.get(self.connection.as_str());
-        if own.is_some_and(|own| own.refused == refused && is_about(own, pair)) {
+        let own = own.filter(|own| is_about(own, pair)).map(|own| own.refused);
+        let refused = own.filter(|own| *own != LOCKED).map_or(refused, |own| own.max(refused));
+        if own == Some(refused) {
             return Ok(());
         }
         content.connections.insert(self.connection.to_string(), record(refused, pair));
@@ -154,7 +161,8 @@ impl SharedCount {
 
     async fn read(&self) -> Result<Content, Problem> {
         let path = self.dir.join(FILE);
-        let wrong = |problem: &str| Problem { path: path.clone(), problem: problem.to_owned() };
+        let wrong =
+            |problem: &str| Problem { path: path.clone(), problem: problem.to_owned(), refused: 0 };
         match tokio::fs::read(&path).await {
             Ok(bytes) => match serde_json::from_slice::<Content>(&bytes) {
                 Ok(content) if content.version == VERSION => Ok(content),
@@ -174,7 +182,11 @@ impl SharedCount {
         let writing = tokio::task::spawn_blocking(move || replace(&dir, &content, stay));
         let done = writing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         let problem = |error: &io::Error| format!("cannot be written ({})", error.kind());
-        done.map_err(|error| Problem { path: self.dir.join(FILE), problem: problem(&error) })
+        done.map_err(|error| Problem {
+            path: self.dir.join(FILE),
+            problem: problem(&error),
+            refused: 0,
+        })
     }
 }
 
@@ -216,7 +228,7 @@ fn give_to_owner_of(dir: &Path, file: &File) {
 }
 
 async fn lock(path: &Path) -> Result<File, Problem> {
-    let failed = |problem: String| Problem { path: path.to_owned(), problem };
+    let failed = |problem: String| Problem { path: path.to_owned(), problem, refused: 0 };
     let file = File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => failed("does not exist".to_owned()),
         kind => failed(format!("cannot be opened ({kind})")),

@@ -84,7 +84,7 @@ async fn what_is_in_the_way_of_counting_is_named() {
     let pair = stage.pair().await;
     let count = stage.count("acme", COMMAND);
     fs::write(stage.file(), "{").unwrap();
-    let Problem { path, problem } = count.look(&pair).await.unwrap_err();
+    let Problem { path, problem, .. } = count.look(&pair).await.unwrap_err();
     assert!(path == stage.file() && problem.contains("damaged"), "{problem}");
     fs::write(stage.file(), r#"{"version":9,"connections":{}}"#).unwrap();
     assert!(count.look(&pair).await.unwrap_err().problem.contains("version"));
@@ -93,7 +93,7 @@ async fn what_is_in_the_way_of_counting_is_named() {
     let problem = count.look(&pair).await.unwrap_err().problem;
     assert!(problem.contains("cannot be written"), "{problem}");
     fs::remove_dir_all(stage.dir.path().join("state")).unwrap();
-    let Problem { path, problem } = count.look(&pair).await.unwrap_err();
+    let Problem { path, problem, .. } = count.look(&pair).await.unwrap_err();
     assert!(path.ends_with("state") && problem == "does not exist", "{problem}");
 }
 

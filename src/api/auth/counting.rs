@@ -48,8 +48,12 @@ impl Access {
                     let mut state = self.lock();
                     state.tos_refusals = state.tos_refusals.max(refused);
                 }
-                Err(problem) if shared.asker.does_without() => not_kept(at, &problem),
-                Err(Problem { path, problem }) => {
+                Err(problem) if shared.asker.does_without() => {
+                    not_kept(at, &problem);
+                    let mut state = self.lock();
+                    state.tos_refusals = state.tos_refusals.max(problem.refused);
+                }
+                Err(Problem { path, problem, .. }) => {
                     return Err(Error::RefusalsNotKept { at: at.clone(), path, problem });
                 }
             }
@@ -110,6 +114,6 @@ impl Access {
     }
 }
 
-fn not_kept(at: &At, Problem { path, problem }: &Problem) {
+fn not_kept(at: &At, Problem { path, problem, .. }: &Problem) {
     log_event!(Event::ApiRefusalsNotKept, connection = %at.connection, file = %path.display(), problem, "refused TOS tokens are not counted there");
 }

@@ -429,6 +429,7 @@ async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
         (200, r#"{"success":true,"data":null}"#),
         (200, r#"{"success":false,"message":"İşlem bulunamadı"}"#),
         (200, r#"{"success":"false","message":"TRANSACTION NOT FOUND"}"#),
+        (422, r#"{"message":"The payment was not found."}"#),
         (400, r#"{"success":false,"message":"Bu referans ile kayıt bulunamadı."}"#),
     ] {
         let fake = Fake::with_token(move |_, _| json(status, none)).await;
@@ -436,6 +437,11 @@ async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
     }
     for refused in [
         r#"{"success":false,"message":"Firma bulunamadı"}"#,
+        r#"{"success":false,"message":"Bu işlem için yetkiniz bulunmamaktadır"}"#,
+        r#"{"success":false,"message":"Ödeme kuruluşu bulunamadı"}"#,
+        r#"{"success":false,"message":"Kayıtlı sanal POS bulunamadı"}"#,
+        r#"{"success":false,"message":"payment gateway not found"}"#,
+        r#"{"data":null,"message":"busy"}"#,
         r#"{"success":false,"message":"İşlem şu an yapılamıyor"}"#,
         r#"{"success":false,"data":null}"#,
         r#"{"success":true}"#,

@@ -14,7 +14,7 @@ use crate::{
         doubt::{Judgement, judge_doubt},
         inspect::Inspected,
         journal::{Entry, JournalEvent, Status},
-        rivals::Rival,
+        rivals::{Rival, Rivals},
     },
     telemetry::metrics::Metrics,
 };
@@ -158,33 +158,33 @@ fn compare(entry: &Entry, now: Option<PaymentState>, journal: &Inspected) -> Com
     Compared { command_id: entry.key().command_id.to_string(), status, before, now, says }
 }
 
-/// Other commands that may have changed the payment since this one's look at it: what the sink
-/// leaves open, and what it executed since.
+/// Other commands that may have changed the payment since this one's look at it: what the sink knows
+/// of, what it is about to do, and what it executed since, whether the look showed it or not.
 fn rivals(entry: &Entry, journal: &Inspected) -> Vec<Rival> {
     let (key, since) = (entry.key(), entry.intended_at());
+    let mut known = Rivals::default();
     let others = journal.commands.values().map(|told| &told.entry).filter(|other| {
         let theirs = other.key();
         (&theirs.connection, &theirs.reference_no) == (&key.connection, &key.reference_no)
             && theirs.command_id != key.command_id
     });
-    others
-        .filter(|other| match other.status() {
-            Status::Intended(_) | Status::InDoubt { .. } | Status::Parked => true,
-            Status::Done { .. } | Status::Resolved { executed: true } => {
-                Some(other.last_at()) >= since
-            }
-            Status::Received
-            | Status::NotSent { .. }
-            | Status::Declined
-            | Status::Rejected
-            | Status::Expired
-            | Status::Resolved { executed: false } => false,
-        })
-        .filter_map(|other| {
-            let kind = other.order()?.kind;
-            Some(Rival { command_id: other.key().command_id, kind })
-        })
-        .collect()
+    let mut others: Vec<&Entry> = others.collect();
+    others.sort_by_key(|other| other.last_at());
+    others.iter().for_each(|other| known.moved(other));
+    let mut rivals = known.of(entry);
+    let moves = |status: &Status| matches!(status, Status::Intended(_) | Status::InDoubt { .. });
+    let executed_since = |other: &Entry| {
+        matches!(other.status(), Status::Done { .. }) && Some(other.last_at()) >= since
+    };
+    for other in others.into_iter().filter(|o| moves(o.status()) || executed_since(o)) {
+        let command_id = other.key().command_id;
+        if let Some(order) =
+            other.order().filter(|_| rivals.iter().all(|r| r.command_id != command_id))
+        {
+            rivals.push(Rival { command_id, kind: order.kind });
+        }
+    }
+    rivals
 }
 
 fn compared_table(compared: &Compared) -> String {
