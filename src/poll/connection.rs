@@ -1,7 +1,7 @@
 //! One connection: starts its lists, and a poller for each account, terminal and institution.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -12,20 +12,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::Client,
     config::model::{self, Connection, Deletions, Following, Selection},
-    domain::{
-        ids::{EntityKey, Stream},
-        refusals::TosRefusals,
-    },
+    domain::ids::{EntityKey, Stream},
     log_event,
     mapping::PrivacyRules,
-    publish::{
-        batch::{Batch, StateRecord},
-        encode::Encoder,
-    },
-    state::{
-        changelog::{ConnectionState, EntityState},
-        codec,
-    },
+    publish::encode::Encoder,
+    state::changelog::{ConnectionState, EntityState},
     telemetry::events::Event,
 };
 
@@ -36,6 +27,7 @@ use super::{
     feed::{Accounts, Feed, Served},
     fetch::{Fetcher, Origin},
     plan::Schedule,
+    refusals::keep_refusals,
     snapshot::{Mentioned, Mentions, Snapshot},
     task::Follow,
 };
@@ -73,6 +65,7 @@ pub async fn run(parts: Parts, state: ConnectionState, stop: CancellationToken) 
         accounts: Accounts::default(),
         served: Served::default(),
         followed: HashMap::new(),
+        missing: HashSet::new(),
         parts,
         states,
         stop,
@@ -89,6 +82,8 @@ struct Running {
     served: Served,
     /// Every started entity.
     followed: HashMap<(Stream, i64), Followed>,
+    /// Those that the last list lacked.
+    missing: HashSet<(Stream, i64)>,
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -102,6 +97,7 @@ struct Followed {
 impl Followed {
     /// Tells its poller; true where that is news.
     fn set_open(&self, open: bool) -> bool {
+        self.entity.note_open(open);
         self.open.send_if_modified(|was| std::mem::replace(was, open) != open)
     }
 }
@@ -311,6 +307,7 @@ impl Running {
             let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
             accounts.insert(found.id, Arc::clone(&entity));
         }
+        entity.note_open(found.active);
         let (open, opened) = watch::channel(found.active);
         self.start_follow(Arc::clone(&entity), following, origin, opened);
         self.followed.insert((stream, found.id), Followed { entity, open });
@@ -340,16 +337,19 @@ impl Running {
         self.tasks.spawn(follow.run());
     }
 
-    /// What the reference data no longer lists is read to its end and then left alone, until it is
-    /// listed again.
+    /// What the reference data no longer lists, twice in a row, is read to its end and then left
+    /// alone, until it is listed again. One odd list, an empty one for all, closes nothing.
     fn close_missing(&mut self, stream: Stream, listed: &[&Discovered]) {
-        let listed: std::collections::HashSet<i64> = listed.iter().map(|found| found.id).collect();
-        let missing = self
-            .followed
-            .iter()
-            .filter(|((followed, id), _)| *followed == stream && !listed.contains(id));
-        for ((_, id), followed) in missing {
-            if followed.set_open(false) {
+        let listed: HashSet<i64> = listed.iter().map(|found| found.id).collect();
+        for ((of, id), followed) in &self.followed {
+            if *of != stream {
+                continue;
+            }
+            if listed.contains(id) {
+                self.missing.remove(&(*of, *id));
+            } else if self.missing.insert((*of, *id)) {
+                continue;
+            } else if followed.set_open(false) {
                 log_event!(Event::EntityClosed, connection = %self.parts.config.id, %stream, entity = id, "no longer listed by the api, reading it to its end");
             }
         }
@@ -388,28 +388,6 @@ impl Running {
         let target =
             Target::new(config, key, Arc::clone(encoder), Arc::clone(privacy), max_bad_ratio);
         Arc::new(Entity::new(target, deletions, state, self.parts.shared.clone()))
-    }
-}
-
-/// Writes down how many TOS tokens were refused: a restart must not try as often again, for five
-/// refusals lock the bank's key.
-async fn keep_refusals(parts: Parts, mut kept: Option<TosRefusals>, stop: CancellationToken) {
-    let Some(mut told) = parts.api.tos_refusals() else { return };
-    loop {
-        let now = told.borrow_and_update().clone();
-        if now != kept {
-            let value = now.as_ref().map(codec::encode_refusals);
-            let record = StateRecord { key: codec::refusals_key(&parts.config.id), value };
-            let batch = Batch { events: Vec::new(), state: vec![record] };
-            if parts.shared.publisher.publish(batch).await.is_err() {
-                return;
-            }
-            kept = now;
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            changed = told.changed() => if changed.is_err() { return },
-        }
     }
 }
 
@@ -464,19 +442,24 @@ mod tests {
     use super::*;
     use crate::poll::tests::Stage;
 
-    #[tokio::test]
-    async fn a_poller_that_breaks_off_ends_all_of_the_connections_so_that_the_shard_starts_anew() {
-        let stage = Stage::new().await;
-        let stop = stage.stop.child_token();
-        let mut running = Running {
+    fn running(stage: &Stage, stop: &CancellationToken) -> Running {
+        Running {
             parts: stage.parts.clone(),
             states: HashMap::new(),
             accounts: Accounts::default(),
             served: Served::default(),
             followed: HashMap::new(),
+            missing: HashSet::new(),
             tasks: JoinSet::new(),
             stop: stop.clone(),
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_poller_that_breaks_off_ends_all_of_the_connections_so_that_the_shard_starts_anew() {
+        let stage = Stage::new().await;
+        let stop = stage.stop.child_token();
+        let mut running = running(&stage, &stop);
         let other = stop.clone();
         running.tasks.spawn(async move { other.cancelled().await });
         running.tasks.spawn(async { panic!("a mistake of this program") });
@@ -484,5 +467,34 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it ends by itself");
         assert!(stop.is_cancelled() && running.tasks.is_empty());
         assert!(!stage.stop.is_cancelled(), "the shard itself goes on");
+    }
+
+    #[tokio::test]
+    async fn what_one_list_lacks_is_closed_by_the_next_and_open_again_when_it_is_listed() {
+        let stage = Stage::new().await;
+        let mut running = running(&stage, &stage.stop.child_token());
+        let listed = |ids: &[i64]| -> Vec<Discovered> {
+            ids.iter().map(|id| Discovered { id: *id, active: true, currency: None }).collect()
+        };
+        let open = |running: &Running| {
+            let followed = running.followed.iter().filter(|(_, followed)| *followed.open.borrow());
+            let mut ids: Vec<i64> = followed.map(|((_, id), _)| *id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        for (list, expected) in [
+            (&[7, 8][..], &[7, 8][..]),
+            (&[], &[7, 8]),
+            (&[8], &[8]),
+            (&[8], &[8]),
+            (&[7, 8], &[7, 8]),
+            (&[8], &[7, 8]),
+            (&[7, 8], &[7, 8]),
+            (&[8], &[7, 8]),
+        ] {
+            running.follow_accounts(&listed(list));
+            assert_eq!(open(&running), expected, "after {list:?}");
+        }
+        running.stop.cancel();
     }
 }

@@ -169,7 +169,7 @@ pub struct Digest {
 /// Tells the rows of an answer apart and makes batches of what is new, without the checkpoint.
 ///
 /// An id that stands in the answer twice is one row: were both its contents taken, each poll would
-/// find both changed again. The last of them speaks for it, as the answer that was read last does.
+/// find both changed again. The last of them in decision order speaks for it (see [`put_in_order`]).
 pub fn digest(
     target: &Target,
     state: &EntityState,
@@ -182,9 +182,11 @@ pub fn digest(
         gateway_object_id: answer.gateway_object_id,
         ..plain_context(target)
     };
-    let digest = digest_rows(target, state, answer, &answer.rows, &context)?;
-    if !has_repeats(&digest.present) {
-        return Ok(digest);
+    match digest_rows(target, state, answer, &answer.rows, &context) {
+        Ok(digest) if !has_repeats(&digest.present) => return Ok(digest),
+        // What is bad may be bad because it was counted twice.
+        Ok(_) | Err(Refusal::TooManyBad { .. }) => {}
+        Err(refusal) => return Err(refusal),
     }
     let (once, contradictions) = last_of_each(target.key.stream, &answer.rows, &context);
     let mut digest = digest_rows(target, state, answer, &once, &context)?;

@@ -1,6 +1,12 @@
 //! One entity's memory and the steps that change it: digest, publish, apply, in this order.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::sync::{Mutex, Notify};
 
@@ -85,7 +91,9 @@ pub struct Entity {
     pub deletions: Deletions,
     /// The account's currency, where reference data knows it.
     currency: std::sync::RwLock<Option<Arc<str>>>,
-    /// The feed could not take this account's rows: its own poller asks for them.
+    /// The source follows it no longer: what it does not show of it any more proves nothing.
+    closed: AtomicBool,
+    /// The feed could not take this account's rows: its own poller asks for them, while it is open.
     pub ask_alone: Notify,
     pub(super) shared: Shared,
     memory: Mutex<Memory>,
@@ -134,7 +142,20 @@ impl Entity {
         shared.board.adopt(&target.key, state.checkpoint.as_ref(), today);
         let memory = Mutex::new(Memory { state, ..Memory::default() });
         let currency = std::sync::RwLock::new(None);
-        Self { target, deletions, currency, ask_alone: Notify::new(), shared, memory }
+        Self {
+            target,
+            deletions,
+            currency,
+            closed: AtomicBool::new(false),
+            ask_alone: Notify::new(),
+            shared,
+            memory,
+        }
+    }
+
+    /// Whether the source still follows it.
+    pub fn note_open(&self, open: bool) {
+        self.closed.store(!open, Ordering::Release);
     }
 
     /// Takes over the currency that the reference data has of it; what is not known changes nothing.
@@ -217,6 +238,10 @@ impl Entity {
         days: Window,
         read: Span,
     ) -> Result<u64, Failure> {
+        // An account that was closed may be served with fewer rows, or none.
+        if self.closed.load(Ordering::Acquire) {
+            return Ok(0);
+        }
         let mut memory = self.memory.lock().await;
         let Memory { state, watch } = &mut *memory;
         let gone = watch.compare(&state.seen, present, days, read);

@@ -1,10 +1,18 @@
 //! From a schedule to committed rows.
 //!
-//! `plan` says what is due, `fetch` asks the API, `digest` tells new, changed and known rows apart
-//! and makes batches of them, and `task` runs one entity: plan, fetch, digest, publish, and only
-//! then remember. `snapshot` does the same for lists that are read whole, `feed` for the
-//! connection-wide bank call, `connection` starts and stops them all, and `preview` shows
-//! what they would publish.
+//! In the order of the data; the first line of each pair decides, the second acts:
+//!
+//! - `plan`, `history`, `backoff`: what is due, window by window, and when again after a failure
+//! - `fetch`: asks the API, and looks twice where a count is suspicious
+//! - `digest`, `working`, `refusal`, `absence`: new, changed, late and known rows; what goes to
+//!   quarantine; when nothing of an answer is believed; rows that are gone
+//! - `entity`: publishes with the checkpoint last (`seal`), and only then remembers
+//! - `task`, `feed` and `feed_look_back`, `snapshot`: one account, terminal or institution; all
+//!   accounts at once; lists that are read whole
+//! - `connection`, `discovery`, `refusals`: starts and stops them as the lists say; refused tokens
+//! - `board`, `report`, `blame`, `series`, `rooms`: what is shown, whose call failed, how many
+//!   windows may wait for their commit
+//! - `preview`: what would be published
 
 mod absence;
 mod backoff;
@@ -21,6 +29,7 @@ pub mod history;
 pub mod plan;
 pub mod preview;
 mod refusal;
+mod refusals;
 mod report;
 pub mod rooms;
 pub mod series;

@@ -163,8 +163,9 @@ impl<'a> Working<'a> {
         if late {
             warnings.insert(Warning::Late);
         }
-        let is_first = self.digest.staging.get(&self.state.seen, &mapped.source_id).is_none();
-        if let (true, Some(key)) = (is_first, mapped.source_key)
+        // A row that comes back has its own key.
+        if let (Op::Created, Some(key)) = (op, mapped.source_key)
+            && self.digest.staging.get(&self.state.seen, &mapped.source_id).is_none()
             && self.digest.staging.has_source_key(&self.state.seen, key)
         {
             warnings.insert(Warning::RepeatedSourceKey);
@@ -211,8 +212,10 @@ impl<'a> Working<'a> {
         let day = kept_under(&rejection.window_days, rejection.day, self.answer.fetched_at);
         let seen = self.digest.staging.get(&self.state.seen, &id);
         let is_new = seen.is_none();
-        let (published, known) =
-            seen.map_or((0, false), |(row, _)| (row.version, row.quarantined && row.hash == hash));
+        let seen = seen.map(|(row, _)| row);
+        let (published, known) = seen
+            .as_ref()
+            .map_or((0, false), |row| (row.version, row.quarantined && row.hash == hash));
         if known || (is_new && self.is_known_territory(&id, day)) {
             self.digest.counts.unchanged += 1;
             return Ok(());
@@ -245,8 +248,9 @@ impl<'a> Working<'a> {
             hash_rule: HASH_RULE,
             deleted: false,
             quarantined: true,
-            source_key: None,
-            key: None,
+            // Its deletion is told under the key of its events.
+            source_key: seen.as_ref().and_then(|row| row.source_key),
+            key: seen.and_then(|row| row.key),
         };
         self.remember(day, row);
         Ok(())

@@ -2,7 +2,8 @@
 //!
 //! A [`batch::Batch`] is one value: the events and the state that proves them. `encode` knows the
 //! schemas and turns records into bytes (`avro`), `registry` asks for their ids once at start, `writer`
-//! owns a transactional producer, and `group` runs it on the shard's thread.
+//! owns a transactional producer, `transaction` is one transaction of it with all that its calls may end in, and
+//! `group` puts batches of several pollers into one, on the shard's thread; `decode` is the way back.
 
 mod avro;
 pub mod batch;
