@@ -28,7 +28,7 @@ use super::{
     fetch::{Fetcher, Origin},
     plan::Schedule,
     refusals::keep_refusals,
-    snapshot::{Mentioned, Mentions, Snapshot},
+    snapshot::{Mentioned, Mentions, Snapshot, max_bad_ratio_of_list},
     task::Follow,
 };
 
@@ -285,8 +285,14 @@ impl Running {
     fn follow(&mut self, stream: Stream, found: &Discovered, following: Following, origin: Origin) {
         if let Some(followed) = self.followed.get(&(stream, found.id)) {
             followed.entity.know_currency(found.currency.as_ref());
-            if followed.set_open(found.active) && found.active {
-                log_event!(Event::EntityAppeared, connection = %self.parts.config.id, %stream, entity = found.id, "open again, polled from now on");
+            match (followed.set_open(found.active), found.active) {
+                (false, _) => {}
+                (true, true) => {
+                    log_event!(Event::EntityAppeared, connection = %self.parts.config.id, %stream, entity = found.id, "open again, polled from now on");
+                }
+                (true, false) => {
+                    log_event!(Event::EntityClosed, connection = %self.parts.config.id, %stream, entity = found.id, "closed at the source, reading it to its end");
+                }
             }
             return;
         }
@@ -412,14 +418,6 @@ fn serves_by_feed(stream: &model::BankStream, quota: &model::Quota, accounts: us
             let minutes = stream.following.poll_interval.as_secs_f64() / 60.0;
             accounts as f64 > f64::from(a_minute) * minutes
         }
-    }
-}
-
-/// The share of bad rows that a list may have; reference lists have no setting of their own.
-pub(super) fn max_bad_ratio_of_list(config: &Connection, stream: Stream) -> f64 {
-    match (stream, &config.streams.virtual_pos_transactions) {
-        (Stream::VirtualPosTransactions, Some(list)) => list.max_bad_ratio,
-        _ => 0.2,
     }
 }
 

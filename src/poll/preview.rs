@@ -14,11 +14,11 @@ use crate::{
 };
 
 use super::{
-    connection::{max_bad_ratio_of_list, schedule},
+    connection::schedule,
     digest::{Answer, Reason, Refusal, Target, digest},
     discovery::discover,
     fetch::{Fetcher, Origin},
-    snapshot::{Mentioned, fetch_list},
+    snapshot::{Mentioned, fetch_list, max_bad_ratio_of_list},
 };
 
 /// Why there is nothing to show.

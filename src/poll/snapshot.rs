@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Client, Error, ListStatus, Purpose, Rows},
-    config::model::Deletions,
+    config::model::{Connection, Deletions},
     domain::{ids::Stream, time::Day},
     telemetry::clock::now,
 };
@@ -136,6 +136,14 @@ impl Snapshot {
             return Ok(rows + self.entity.take_absences(&present, all, read).await?);
         }
         Ok(rows)
+    }
+}
+
+/// The share of bad rows that a list may have; reference lists have no setting of their own.
+pub(super) fn max_bad_ratio_of_list(config: &Connection, stream: Stream) -> f64 {
+    match (stream, &config.streams.virtual_pos_transactions) {
+        (Stream::VirtualPosTransactions, Some(list)) => list.max_bad_ratio,
+        _ => 0.2,
     }
 }
 
