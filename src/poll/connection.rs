@@ -27,9 +27,9 @@ use super::{
     feed::{Accounts, Feed, Served},
     fetch::{Fetcher, Origin},
     plan::Schedule,
-    refusals::keep_refusals,
     snapshot::{Mentioned, Mentions, Snapshot, max_bad_ratio_of_list},
     task::Follow,
+    tos_refusals::keep_refusals,
 };
 
 /// How often entities are looked up where no reference stream is configured.

@@ -9,7 +9,7 @@
 //! - `entity`: publishes with the checkpoint last (`seal`), and only then remembers
 //! - `task`, `feed` and `feed_look_back`, `snapshot`: one account, terminal or institution; all
 //!   accounts at once; lists that are read whole
-//! - `connection`, `discovery`, `refusals`: starts and stops them as the lists say; refused tokens
+//! - `connection`, `discovery`, `tos_refusals`: starts and stops them as the lists say; refused tokens
 //! - `board`, `report`, `blame`, `series`, `rooms`: what is shown, whose call failed, how many
 //!   windows may wait for their commit
 //! - `preview`: what would be published
@@ -29,12 +29,12 @@ pub mod history;
 pub mod plan;
 pub mod preview;
 mod refusal;
-mod refusals;
 mod report;
 pub mod rooms;
 pub mod series;
 pub mod snapshot;
 pub mod task;
+mod tos_refusals;
 mod working;
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::{
 use super::{
     absence::Span,
     backoff::{Backoff, wait_or_change},
-    digest::{MENTION_START, Reason},
+    digest::{MENTION_START, Reason, id_of},
     discovery::{Discovered, discover},
     entity::{Advance, Entity, Failure, Reading},
     plan::Window,
@@ -230,8 +230,4 @@ fn mention_in(row: &str) -> Option<(i64, String)> {
     let row: Row<'_> = serde_json::from_str(row).ok()?;
     let id = id_of(row.musteri.get())?;
     Some((id, format!("{MENTION_START}{}}}", row.musteri.get())))
-}
-
-fn id_of(row: &str) -> Option<i64> {
-    row_key(row)?.parse().ok()
 }

@@ -30,6 +30,7 @@ use crate::{
         connection::Parts,
         digest::Target,
         entity::{Entity, Shared},
+        plan::Schedule,
     },
     publish::{batch::Batch, encode::Encoder, group},
     sandbox::{Simulator, SimulatorOptions, simulator::SeenRequest},
@@ -144,4 +145,17 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 fn fields(value: Value) -> serde_json::Map<String, Value> {
     value.as_object().unwrap().clone()
+}
+
+/// Windows of a week with a day of overlap, and three days of history and look-back.
+fn schedule(poll_interval: Duration, lookback_interval: Duration) -> Schedule {
+    Schedule {
+        window_days: 7,
+        overlap_days: 1,
+        lookback_days: 3,
+        start_days: 3,
+        settled_days: 0,
+        poll_interval,
+        lookback_interval,
+    }
 }

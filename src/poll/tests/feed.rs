@@ -11,7 +11,6 @@ use crate::{
         entity::{Advance, Reading},
         feed::{Accounts, Feed, Served},
         fetch::{Fetcher, Origin},
-        plan::Schedule,
     },
     telemetry::clock::now,
 };
@@ -29,15 +28,7 @@ fn look_back(stage: &Stage, accounts: Accounts) -> tokio::task::JoinHandle<()> {
         accounts,
         fetcher: Fetcher::new(api.clone(), origin),
         api,
-        schedule: Schedule {
-            window_days: 7,
-            overlap_days: 1,
-            lookback_days: 3,
-            start_days: 3,
-            settled_days: 0,
-            poll_interval: Duration::from_secs(3600),
-            lookback_interval: Duration::from_millis(40),
-        },
+        schedule: schedule(Duration::from_secs(3600), Duration::from_millis(40)),
         served,
         stop: stage.stop.clone(),
     };

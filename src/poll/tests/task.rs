@@ -10,7 +10,6 @@ use crate::{
         board::Phase,
         feed::Served,
         fetch::{Fetcher, Origin},
-        plan::Schedule,
         task::Follow,
     },
     telemetry::clock::now,
@@ -32,15 +31,7 @@ fn follow_while(
     let origin = Origin::Account { id, date_type: DateType::SystemDate };
     let follow = Follow {
         entity: Arc::clone(entity),
-        schedule: Schedule {
-            window_days: 7,
-            overlap_days: 1,
-            lookback_days: 3,
-            start_days: 3,
-            settled_days: 0,
-            poll_interval: Duration::from_millis(40),
-            lookback_interval: Duration::from_secs(3600),
-        },
+        schedule: schedule(Duration::from_millis(40), Duration::from_secs(3600)),
         api: stage.parts.api.clone(),
         fetcher: Fetcher::new(stage.parts.api.clone(), origin),
         served: Served::default(),

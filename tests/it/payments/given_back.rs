@@ -9,18 +9,11 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 use vomsis_connect::{
     kafka::settings::sink_transactional_id,
-    sink::{
-        lock::{Error, Request, lock_and_restore},
-        ownership::Taken,
-    },
-    telemetry::clock::now,
+    sink::lock::{Error, Request, lock_and_restore},
 };
 
-use super::stage::{PARTITIONS, Stage};
-use crate::harness::{
-    topics::create_topic,
-    wait::{GENEROUS, wait_until},
-};
+use super::stage::Stage;
+use crate::harness::wait::{GENEROUS, wait_until};
 
 fn producer(stage: &Stage, transactional_id: &str) -> BaseProducer {
     let producer: BaseProducer = ClientConfig::new()
@@ -47,18 +40,8 @@ fn a_sink_that_is_given_back_while_it_reads_marks_nothing_as_its_own() {
     let stage = Stage::new("pay-given-back");
     let (journal, rejected) =
         (stage.topic("internal.payment-journal"), stage.topic("payment.commands.rejected"));
-    for topic in [&journal, &rejected] {
-        create_topic(stage.brokers(), topic, PARTITIONS, &[]);
-    }
-    let taken = (0..PARTITIONS).map(|partition| Taken { partition, next: None, note: None });
     let stop = CancellationToken::new();
-    let request = Request {
-        env: "test".into(),
-        kafka: stage.kafka(),
-        taken: taken.collect(),
-        now: now(),
-        stop: stop.clone(),
-    };
+    let request = stage.first_request(&stop);
     // An open transaction holds the journal's end back: the restore waits for it.
     let other = producer(&stage, &stage.topic("other"));
     assert!(begin(&other, &journal));

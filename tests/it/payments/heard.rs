@@ -4,35 +4,23 @@ use tokio_util::sync::CancellationToken;
 use vomsis_connect::{
     sink::{
         journal::{codec::Record, records::Stop},
-        lock::{Request, lock_and_restore},
-        operator,
-        ownership::Taken,
-        words,
+        lock::lock_and_restore,
+        operator, words,
     },
     telemetry::clock::now,
 };
 
-use super::stage::{PARTITIONS, Stage};
+use super::stage::Stage;
 use crate::harness::{
-    topics::{block_on, create_topic},
+    topics::block_on,
     wait::{GENEROUS, wait_for},
 };
 
 #[test]
 fn no_word_is_lost_between_the_read_of_the_journal_and_the_mark_of_its_owner() {
     let stage = Stage::new("pay-heard");
-    for topic in ["internal.payment-journal", "payment.commands.rejected"] {
-        create_topic(stage.brokers(), &stage.topic(topic), PARTITIONS, &[]);
-    }
-    let taken = (0..PARTITIONS).map(|partition| Taken { partition, next: None, note: None });
     let stop = CancellationToken::new();
-    let request = Request {
-        env: "test".into(),
-        kafka: stage.kafka(),
-        taken: taken.collect(),
-        now: now(),
-        stop: stop.clone(),
-    };
+    let request = stage.first_request(&stop);
     let locked = lock_and_restore(&request).unwrap();
     let reason = || "drill".to_owned();
     let halt = Stop { stopped: true, actor: "ayse".into(), reason: reason(), at: now() };

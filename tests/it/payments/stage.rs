@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use chrono::NaiveDate;
+use tokio_util::sync::CancellationToken;
 use vomsis_connect::{
     config::model::Kafka,
     sandbox::{
@@ -10,6 +11,8 @@ use vomsis_connect::{
         ledger::{Load, NewPayment},
         simulator::Posts,
     },
+    sink::{lock::Request, ownership::Taken},
+    telemetry::clock::now,
 };
 
 use super::{
@@ -149,6 +152,21 @@ impl Stage {
     #[track_caller]
     pub(super) fn check(&self, orders: &[Order]) -> Checked {
         Checked::of(self, orders)
+    }
+
+    /// What the first owner of a journal that nobody has written asks for; its topics are made.
+    pub(super) fn first_request(&self, stop: &CancellationToken) -> Request {
+        for topic in ["internal.payment-journal", "payment.commands.rejected"] {
+            create_topic(self.brokers(), &self.topic(topic), PARTITIONS, &[]);
+        }
+        let taken = (0..PARTITIONS).map(|partition| Taken { partition, next: None, note: None });
+        Request {
+            env: "test".into(),
+            kafka: self.kafka(),
+            taken: taken.collect(),
+            now: now(),
+            stop: stop.clone(),
+        }
     }
 
     /// The connector's own view of the broker, for what people write in its name.
