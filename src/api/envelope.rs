@@ -151,7 +151,17 @@ fn read_root(body: &str) -> Result<Root<'_>, Fault> {
 pub(crate) fn read_rows(body: &str, shape: Shape) -> Result<Found, Fault> {
     match shape {
         Shape::List(keys) => {
-            let spans = spans_in(body, read_list(body, keys)?)?;
+            let rows = match read_collection(body, keys)? {
+                Collection::List(rows) => rows,
+                Collection::Object(row) if may_stand_alone(row, keys) => vec![row],
+                Collection::Object(_) => {
+                    return Err(Fault::Protocol(format!(
+                        "one object where {} should be a list",
+                        keys.join(" or ")
+                    )));
+                }
+            };
+            let spans = spans_in(body, rows)?;
             Ok(Found { spans, gateway_object_id: None })
         }
         Shape::Tos => read_tos(body),
@@ -160,7 +170,10 @@ pub(crate) fn read_rows(body: &str, shape: Shape) -> Result<Found, Fault> {
 
 /// Finds the one object of an answer that describes one thing; an empty list is none.
 pub(crate) fn read_single<'a>(body: &'a str, keys: &[&str]) -> Result<Option<&'a str>, Fault> {
-    let rows = read_list(body, keys)?;
+    let rows = match read_collection(body, keys)? {
+        Collection::Object(row) => return Ok(Some(row.get())),
+        Collection::List(rows) => rows,
+    };
     match rows.as_slice() {
         [] => Ok(None),
         [row] => Ok(Some(row.get())),
@@ -240,10 +253,23 @@ pub(crate) fn collection<'a>(body: &'a str, keys: &[&str]) -> Result<&'a RawValu
     fields.first(keys).ok_or_else(|| missing(keys, &fields))
 }
 
-fn read_list<'a>(body: &'a str, keys: &[&str]) -> Result<Vec<&'a RawValue>, Fault> {
+/// What stands under a collection's key.
+enum Collection<'a> {
+    List(Vec<&'a RawValue>),
+    /// One object that holds no list: the only row, or no row at all.
+    Object(&'a RawValue),
+}
+
+/// Whether one object in a list's place is the only row: of accounts the documents say so, and an
+/// account has its id. Anywhere else `{"message":"later"}` would be read as a complete list.
+fn may_stand_alone(row: &RawValue, keys: &[&str]) -> bool {
+    keys.contains(&"account") && parse_fields(row.get()).is_some_and(|row| row.get("id").is_some())
+}
+
+fn read_collection<'a>(body: &'a str, keys: &[&str]) -> Result<Collection<'a>, Fault> {
     let value = collection(body, keys)?;
     let Some(inner) = parse_fields(value.get()) else {
-        return list_of(value);
+        return list_of(value).map(Collection::List);
     };
     check_unpaged(&inner)?;
     // `data.data`, `data.transactions`: one more layer, known by a list inside.
@@ -252,7 +278,7 @@ fn read_list<'a>(body: &'a str, keys: &[&str]) -> Result<Vec<&'a RawValue>, Faul
         .chain(&["data", "transactions"])
         .find_map(|key| inner.get(key).filter(|value| value.get().starts_with('[')));
     if let Some(nested) = nested {
-        return list_of(nested);
+        return list_of(nested).map(Collection::List);
     }
     if inner.0.is_empty() {
         return Err(Fault::Protocol("the collection is an empty object".to_owned()));
@@ -262,9 +288,9 @@ fn read_list<'a>(body: &'a str, keys: &[&str]) -> Result<Vec<&'a RawValue>, Faul
         key.bytes().all(|b| b.is_ascii_digit()) && value.get().starts_with('{')
     });
     if positions {
-        return Ok(inner.0.into_iter().map(|(_, value)| value).collect());
+        return Ok(Collection::List(inner.0.into_iter().map(|(_, value)| value).collect()));
     }
-    Ok(vec![value])
+    Ok(Collection::Object(value))
 }
 
 fn list_of(value: &RawValue) -> Result<Vec<&RawValue>, Fault> {

@@ -17,6 +17,7 @@ pub(super) fn exit_of_api(error: &api::Error) -> Exit {
         | api::Error::Setup { .. }
         | api::Error::NotConfigured { .. }
         | api::Error::RefusalsNotKept { .. } => Exit::Config,
+        api::Error::RateLimited { .. } => Exit::TryLater,
         _ => match error.retry_class() {
             RetryClass::Refused | RetryClass::LockedOut => Exit::Refused,
             RetryClass::Retry { .. } => Exit::Unavailable,

@@ -9,4 +9,5 @@ mod registry;
 mod regression;
 mod shutdown;
 mod stage;
+mod tls;
 mod unnamed;

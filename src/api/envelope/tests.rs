@@ -75,6 +75,16 @@ fn accounts_come_under_several_keys_as_list_or_object() {
 }
 
 #[test]
+fn an_object_without_an_id_is_no_account() {
+    for body in [
+        r#"{"status":"success","accounts":{"message":"later"}}"#,
+        r#"{"success":true,"data":{"accounts":null}}"#,
+    ] {
+        assert!(is_protocol(body, ACCOUNTS), "{body}");
+    }
+}
+
+#[test]
 fn one_thing_is_an_object_or_a_list_of_one_and_an_empty_list_is_none() {
     let single = |body| read_single(body, &["account"]);
     assert_eq!(single(r#"{"account":[{"id":7}]}"#), Ok(Some(r#"{"id":7}"#)));
@@ -104,6 +114,9 @@ fn a_missing_collection_is_never_no_rows() {
         r#"{"status":"success","transactions":null}"#,
         r#"{"status":"success","transactions":""}"#,
         r#"{"status":"success","transactions":{}}"#,
+        r#"{"status":"success","transactions":{"message":"later"}}"#,
+        r#"{"status":"success","transactions":{"id":7}}"#,
+        r#"{"status":"success","data":{"transactions":null}}"#,
         r#"{"status":"success","rows":[]}"#,
         r#""""#,
         "null",
