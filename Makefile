@@ -19,8 +19,8 @@ fmt: ## formats the sources
 
 lint: ## format and clippy, warnings are errors
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) clippy --all-targets --locked --features failpoints -- -D warnings
+	$(CARGO) clippy --locked -- -D warnings
 
 arch: ## who may know whom in src/, and which crate lives where
 	$(CARGO) test --locked --features failpoints --test it arch::
