@@ -4,6 +4,7 @@
 //! wait for Kafka and the registry ([`prepare`]); then the shards this replica is given. Stop:
 //! pollers, then their writers, then the group, within [`DRAIN`].
 
+pub mod commands;
 mod owning;
 mod pollers;
 mod prepare;

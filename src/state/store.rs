@@ -43,6 +43,17 @@ pub enum Error {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// Its filesystem gives no lock: nobody would notice a second process, so nobody may use it.
+    #[error(
+        "state folder {path}: its filesystem gives no locks ({reason}); put state.dir on a local disk, \
+         or on a share that is mounted with locks"
+    )]
+    Unlockable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
     /// The folder is unreadable, damaged or full.
     #[error("state folder {path}: {source}")]
     Open {
@@ -119,10 +130,11 @@ impl Store {
         });
         match opened {
             Some(Ok(db)) => Ok(Self { db }),
-            Some(Err(sled::Error::Io(error))) if is_lock_error(&error) => {
-                Err(Error::Held { path, seconds: lock_wait.as_secs() })
-            }
-            Some(Err(source)) => Err(Error::Open { path, source }),
+            Some(Err(source)) => Err(match refused_lock(&source) {
+                Some(NoLock::Held) => Error::Held { path, seconds: lock_wait.as_secs() },
+                Some(NoLock::Impossible(reason)) => Error::Unlockable { path, reason },
+                None => Error::Open { path, source },
+            }),
             None => Err(Error::Stuck { path, seconds: (lock_wait + OPEN_DEADLINE).as_secs() }),
         }
     }
@@ -234,7 +246,7 @@ fn open_retrying(
     loop {
         match config.open() {
             // Another process still holds the lock: in a rollout it goes away soon.
-            Err(sled::Error::Io(e)) if waited < lock_wait && is_lock_error(&e) => {
+            Err(e) if waited < lock_wait && refused_lock(&e) == Some(NoLock::Held) => {
                 if let Some(waiting) = waiting.take() {
                     waiting();
                 }
@@ -246,8 +258,27 @@ fn open_retrying(
     }
 }
 
-fn is_lock_error(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::WouldBlock || error.to_string().contains("lock")
+/// Why the folder's lock is not to be had.
+#[derive(Debug, PartialEq, Eq)]
+enum NoLock {
+    /// Somebody has it.
+    Held,
+    /// Nobody can have it; what the system says.
+    Impossible(String),
+}
+
+/// sled hands the system's error on as a text: `could not acquire lock on "…": Os { code: 11, kind:
+/// WouldBlock, … }`.
+fn refused_lock(error: &sled::Error) -> Option<NoLock> {
+    let sled::Error::Io(error) = error else { return None };
+    let text = error.to_string();
+    let reason = text.strip_prefix("could not acquire lock on ")?;
+    if reason.contains("kind: WouldBlock") {
+        return Some(NoLock::Held);
+    }
+    let reason =
+        reason.split_once("message: \"").and_then(|(_, message)| message.split('"').next());
+    Some(NoLock::Impossible(reason.map_or(text.clone(), str::to_owned)))
 }
 
 fn tree_name(shard: i32) -> String {

@@ -3,6 +3,7 @@
 
 mod configuration;
 mod links;
+mod promises;
 mod streams;
 
 use std::{fs, path::Path};

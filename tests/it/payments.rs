@@ -13,6 +13,7 @@ mod brakes;
 mod canary;
 mod checker;
 mod crowd;
+mod desk;
 mod examples;
 mod feed;
 mod given_back;

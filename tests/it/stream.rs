@@ -8,6 +8,7 @@ pub(crate) mod checker;
 mod churn;
 mod deletions;
 mod killed;
+mod left;
 mod lost_reply;
 mod once;
 mod steps;
