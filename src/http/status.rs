@@ -31,9 +31,9 @@ pub struct Status {
 /// The payment sink on this replica.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkStatus {
-    /// `standby`, `restoring`, `owned`, `halted`, `retrying` or `stopped`.
+    /// `standby`, `restoring`, `owned`, `waiting`, `halted`, `retrying` or `stopped`.
     pub state: String,
-    /// Why, where it is one of the last three.
+    /// Why, where it is one of the last four.
     pub why: Option<String>,
     /// Commands in doubt or parked; of the replica that executes them, like the two below.
     #[serde(default)]

@@ -83,7 +83,9 @@ pub fn intend(
     let send_not_after = order.expires_at.map_or(window_end, |at| at.min(window_end));
     let attempt = attempts.saturating_add(1);
     let epoch = situation.epoch;
-    let intent = JournalEvent::Intended { at: now, attempt, epoch, before, send_not_after };
+    let over_at = Some(later(send_not_after, policy.post_timeout_ms));
+    let intent =
+        JournalEvent::Intended { at: now, attempt, epoch, before, send_not_after, over_at };
     Decision::Send { intent, send_not_after }
 }
 

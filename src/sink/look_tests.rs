@@ -35,6 +35,7 @@ fn an_intent_holds_the_state_the_attempt_the_epoch_and_the_deadline() {
         epoch: 2,
         before: paid(),
         send_not_after: after(10 * SECOND),
+        over_at: Some(after(40 * SECOND)),
     };
     assert_eq!(decision, Decision::Send { intent, send_not_after: after(10 * SECOND) });
 }

@@ -6,7 +6,6 @@
 //! owner or another deployment writes the journal.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -34,6 +33,7 @@ use crate::{
 use super::{
     brakes::StopSource,
     command::CommandKey,
+    decisions::Decisions,
     desk::{Desk, Failure, announce, now},
     intake::is_lasting,
     journal::{
@@ -133,13 +133,14 @@ impl Operator {
     /// Where somebody else writes the journal, it is lost, or what is written cannot be heard.
     pub async fn run(
         self: Arc<Self>,
-        decisions: BTreeMap<CommandKey, Resolve>,
+        decisions: Decisions,
         mut records: mpsc::UnboundedReceiver<Heard>,
     ) -> Result<(), Failure> {
         let stop = self.desk.fixed.stop.clone();
-        // Written while nobody was the owner; what was done already counts for nothing again.
-        for (key, decision) in decisions {
-            if self.is_parked(&key) {
+        // Written while nobody was the owner. The first about a command counts, as it would have if
+        // somebody had heard it; the others are told.
+        for (key, said) in decisions.into_each().filter(|(key, _)| self.is_parked(key)) {
+            for decision in said {
                 self.resolve(&key, decision).await?;
             }
         }
@@ -200,7 +201,9 @@ impl Operator {
                 connection = %key.connection,
                 reference = %key.reference_no,
                 command = %key.command_id,
-                "a decision about a command that is not parked has no effect"
+                executed = decision.outcome == Finding::Executed,
+                "a decision about a command that is not parked has no effect: what was decided before \
+                 it, or has come to its end by itself, stands"
             );
             return Ok(());
         };

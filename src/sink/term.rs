@@ -35,6 +35,7 @@ use super::{
     ownership::{Change, Member, Taken},
     plan::Policy,
     reporter::Reporter,
+    schemas::Schemas,
 };
 
 /// How long requests that have left may take to be answered and recorded; with the two below it
@@ -209,16 +210,16 @@ impl Work {
         let seen = operator.look_at_switch(journal.stop.as_ref(), &parts.state_dir);
         let records = operator::follow(&parts.kafka, read_to, ended.clone())
             .map_err(|error| Refusal::passing(&error))?;
-        let (batches, lag) = intake::start(&parts.kafka, taken, Arc::clone(metrics), ended.clone())
+        let source = intake::start(&parts.kafka, taken, Arc::clone(metrics), ended.clone())
             .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;
         let archive = Archive::open(&parts.kafka).map_err(|error| Refusal::passing(&error))?;
         let reporter = Arc::new(Reporter::new(index, member.progress.clone(), taken));
         let clerk = Clerk::new(
             Arc::clone(&desk),
-            Registry::new(&parts.schema_registry),
+            Schemas::new(Registry::new(&parts.schema_registry)),
             archive,
             Arc::clone(&reporter),
-            lag,
+            source,
             |suffix| parts.kafka.topic(suffix),
         );
         let dispatcher = Dispatcher::new(desk, &open, &seen);
@@ -231,7 +232,7 @@ impl Work {
         });
         tasks.spawn(async move { operator.run(decisions, records).await });
         tasks.spawn(dispatcher.run(arrived));
-        tasks.spawn(clerk.run(batches));
+        tasks.spawn(clerk.run());
         Ok(Self::new(tasks, writer_ended, reporter, ended))
     }
 
