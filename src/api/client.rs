@@ -20,7 +20,11 @@ use super::{
 };
 use crate::{
     config::model::{Connection, DateType, TosApi, VomsisApi},
-    domain::{ids::Stream, refusals::TosRefusals, time::Day},
+    domain::{
+        ids::{ConnectionId, Stream},
+        refusals::TosRefusals,
+        time::Day,
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -122,6 +126,11 @@ impl Client {
         let (lifted, _) = watch::channel(0);
         let caller = Caller { connection, metrics, http, quota, accesses, pace: 1.0, lifted };
         Ok(Self { caller: Arc::new(caller), payments: Arc::new(Payments::new(once)) })
+    }
+
+    /// Whose client it is.
+    pub fn connection(&self) -> &ConnectionId {
+        &self.caller.connection.id
     }
 
     /// Rows of one bank account.

@@ -4,19 +4,17 @@
 //! | work | asks for | each account |
 //! |---|---|---|
 //! | history | the oldest window that many accounts have still to read | moves its backfill on |
-//! | live | rows above the feed's own cursor | raises its cursor |
+//! | live | rows above the feed's own cursor as it stood a while ago | raises its cursor |
 //! | look-back | every window of the look-back | finds late rows, edits and deletions |
 //!
 //! Each row goes to its account's memory and batch, so an account knows its rows whichever way
 //! they came, and its own poller still checks it alone now and then. The feed's own cursor moves
-//! last: rows of accounts that were committed before a crash are found known.
+//! last: rows of accounts that were committed before a crash are found known. Rows that come behind
+//! that cursor: see `feed_trail`.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -35,8 +33,10 @@ use super::{
     digest::{self, Digest, Reason, id_of, put_in_order},
     discovery::account_of,
     entity::{Advance, Entity, Failure, Reading},
-    fetch::Fetcher,
+    feed_trail::Trail,
+    fetch::{Fetcher, Read},
     plan::{Agenda, Schedule, Window, is_suspicious_count},
+    served::Served,
     task::published,
 };
 
@@ -49,35 +49,6 @@ const RECENT_DAYS: i32 = 2;
 
 /// The accounts that are followed, by id; the connection adds them.
 pub type Accounts = Arc<RwLock<HashMap<i64, Arc<Entity>>>>;
-
-/// What the accounts' own pollers know of the feed.
-#[derive(Debug, Clone, Default)]
-pub struct Served {
-    live: Arc<AtomicBool>,
-    history_read: CancellationToken,
-}
-
-impl Served {
-    /// Whether the feed asks for new rows, so that an account need not.
-    pub fn live(&self) -> bool {
-        self.live.load(Ordering::Relaxed)
-    }
-
-    /// Completes once the feed has read what history it can; at once where there is no feed.
-    pub async fn history_read(&self) {
-        if self.live() {
-            self.history_read.cancelled().await;
-        }
-    }
-
-    /// The feed starts: with the accounts, or later, when each of them reads its own history.
-    pub fn start(&self, with_history: bool) {
-        self.live.store(true, Ordering::Relaxed);
-        if !with_history {
-            self.history_read.cancel();
-        }
-    }
-}
 
 /// The feed of one connection.
 #[derive(Debug)]
@@ -104,6 +75,8 @@ struct Pace {
     backoff: Backoff,
     /// Accounts whose history their own pollers read: the feed could not.
     alone: HashSet<i64>,
+    /// Where its cursor has been.
+    trail: Trail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +105,12 @@ impl Feed {
     pub async fn run(mut self) {
         let start = Instant::now();
         let agenda = Agenda { live_at: start, lookback_at: start };
-        let mut pace = Pace { agenda, backoff: Backoff::new(), alone: HashSet::new() };
+        let mut pace = Pace {
+            agenda,
+            backoff: Backoff::new(),
+            alone: HashSet::new(),
+            trail: Trail::default(),
+        };
         while !self.stop.is_cancelled() {
             let work = self.next(&pace);
             if let Work::Wait(wait) = work {
@@ -159,7 +137,7 @@ impl Feed {
     fn next(&self, pace: &Pace) -> Work {
         let now_at = Instant::now();
         let Agenda { live_at, lookback_at } = pace.agenda;
-        if !self.served.history_read.is_cancelled() {
+        if !self.served.has_read_history() {
             return Work::History;
         }
         if live_at <= now_at {
@@ -178,6 +156,7 @@ impl Feed {
             Work::LookBack | Work::Wait(_) => {
                 let rows = self.look_back().await?;
                 pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
+                pace.trail.reach_far();
                 Ok(rows)
             }
         }
@@ -188,11 +167,13 @@ impl Feed {
         let today = now().local_day();
         let start = today.plus(-self.schedule.start_days);
         let Some((from, group)) = self.furthest_behind(&pace.alone, start, today).await else {
-            self.served.history_read.cancel();
+            self.served.end_history();
             return Ok(0);
         };
         let window = self.schedule.window_at(from, today);
-        let Some(answers) = self.window(Purpose::Backfill, window).await? else { return Ok(0) };
+        let Some(Read { answers, .. }) = self.window(Purpose::Backfill, window).await? else {
+            return Ok(0);
+        };
         let next = self.schedule.after(window, today);
         let round = Round {
             reason: Reason::Backfill,
@@ -249,7 +230,7 @@ impl Feed {
         let recent = Window { from: today.plus(1 - RECENT_DAYS), to: today };
         let fetched = tokio::select! {
             () = self.stop.cancelled() => return Ok(0),
-            fetched = self.fetcher.above(cursor, recent) => fetched,
+            fetched = pace.trail.fetch(&mut self.fetcher, cursor, recent) => fetched,
         };
         let (answers, window) = fetched?;
         self.check(&answers, window)?;
@@ -276,6 +257,7 @@ impl Feed {
         }
         self.take_unnamed(&answers, round).await?;
         self.entity.raise_cursor(highest, self.schedule.first_kept(None, today)).await?;
+        pace.trail.note(cursor.max(highest));
         for (_, account) in self.accounts() {
             account.report_served();
         }
@@ -295,13 +277,13 @@ impl Feed {
         &mut self,
         purpose: Purpose,
         window: Window,
-    ) -> Result<Option<Vec<Rows>>, Failure> {
-        let answers = tokio::select! {
+    ) -> Result<Option<Read>, Failure> {
+        let read = tokio::select! {
             () = self.stop.cancelled() => return Ok(None),
             fetched = self.fetcher.window(purpose, window) => fetched?,
         };
-        self.check(&answers, Some(window))?;
-        Ok(Some(answers))
+        self.check(&read.answers, Some(window))?;
+        Ok(Some(read))
     }
 
     /// Dates that the API ignored must fail the whole answer: an account without a row in it would
@@ -371,7 +353,7 @@ impl Feed {
         if class == RetryClass::Permanent {
             // What cannot be had for all is asked for one by one.
             match work {
-                Work::History => self.served.history_read.cancel(),
+                Work::History => self.served.end_history(),
                 Work::Live => {
                     self.accounts().iter().for_each(|(_, account)| account.ask_alone.notify_one());
                 }
