@@ -243,7 +243,9 @@ impl<'a> From<'a> {
 macro_rules! integers {
     ($($method:ident $visit:ident $type:ty;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-            let wanted = format!("a whole number from {} to {}", <$type>::MIN, <$type>::MAX);
+            // Where a type goes below zero, its key says for itself what it allows.
+            let least = if <$type>::MIN == 0 { "from 0 to" } else { "up to" };
+            let wanted = format!("a whole number {least} {}", <$type>::MAX);
             visitor.$visit(self.number::<$type>(&wanted)?)
         }
     )*};

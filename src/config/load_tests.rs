@@ -147,8 +147,11 @@ fn every_wrong_type_and_every_missing_key_is_named_at_once() {
 
 #[test]
 fn a_number_of_another_kind_is_named_with_what_is_wanted() {
-    let shards = |text: &str| refused(&format!("{MINIMAL}kafka: {{shards: {text}}}\n"));
-    let wanted = "kafka.shards: expected a whole number from 0 to 4294967295, found ";
+    let told = |text: &str| {
+        let text = refused(&format!("{MINIMAL}    quota: {{concurrency: {text}}}\n"));
+        text.trim_end().to_owned()
+    };
+    let wanted = "quota.concurrency: expected a whole number from 0 to 4294967295, found ";
     for (written, found) in [
         ("1.5", "the number 1.5"),
         ("-1", "the number -1"),
@@ -157,9 +160,10 @@ fn a_number_of_another_kind_is_named_with_what_is_wanted() {
         ("1 2", "a text"),
         ("inf", "a text"),
     ] {
-        let text = shards(written);
-        assert!(text.trim_end().ends_with(&format!("{wanted}{found}")), "{text}");
+        assert!(told(written).ends_with(&format!("{wanted}{found}")), "{}", told(written));
     }
+    let text = refused(&format!("{MINIMAL}kafka: {{shards: 1.5}}\n"));
+    assert!(text.contains("a whole number up to 2147483647, found the number 1.5"), "{text}");
 }
 
 #[test]

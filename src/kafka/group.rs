@@ -25,6 +25,9 @@ use super::{
 
 const POLL: Duration = Duration::from_millis(200);
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// How long a member without places waits for the end of a rebalance before it leaves.
+const SETTLE: Duration = Duration::from_secs(3);
+const SETTLE_CALL: Duration = Duration::from_secs(1);
 /// A login that is refused for so long is not a broker's restart: its password has changed.
 const REFUSED_MAX: Duration = Duration::from_secs(20);
 /// Refusals further apart than this are two stories. librdkafka tells the same one every 30 s.
@@ -50,6 +53,7 @@ pub struct Group {
     pub consumer: BaseConsumer<Logging>,
     /// The assignment topic.
     pub topic: String,
+    name: String,
 }
 
 impl std::fmt::Debug for Group {
@@ -77,7 +81,7 @@ impl Group {
             client_config(kafka, &role)?.create_with_context(Logging)?;
         let topic = kafka.topic(topics::ASSIGNMENT);
         consumer.subscribe(&[&topic])?;
-        Ok(Self { consumer, topic })
+        Ok(Self { consumer, topic, name: name.to_owned() })
     }
 
     fn run(self, stop: &watch::Receiver<bool>, member: &mut impl Member) -> Result<(), KafkaError> {
@@ -94,12 +98,39 @@ impl Group {
             member.turn(&self, &self.places()?)?;
         }
         member.leave(&self);
-        // Closing is what leaves the group, so that the next owner need not wait for the session to
-        // time out: the drop revokes, stops the fetchers, and waits for the broker's word, for 5 s at
-        // most. Unsubscribing before loses it: librdkafka 2.12 forgets to leave where it is closed
-        // while an incremental unassignment that began before is still under way.
-        drop(self);
+        self.part();
         Ok(())
+    }
+
+    /// Leaves, so that the next owner need not wait for the session to time out. Bounded by
+    /// [`SETTLE`], and by the 5 s that the client waits for the broker's word.
+    ///
+    /// A member with places leaves when it is closed: the drop gives them back first. Unsubscribing
+    /// before would lose that, for librdkafka 2.12 forgets to leave where it is closed while the
+    /// unassignment of an unsubscribe is under way. A member without places is the other way round:
+    /// only an unsubscribe makes it leave, and a rebalance under way would put that off.
+    fn part(self) {
+        let has_none = || self.places().is_ok_and(|places| places.is_empty());
+        let since = Instant::now();
+        while has_none() {
+            self.consumer.poll(POLL);
+            if self.is_settled() || since.elapsed() >= SETTLE {
+                break;
+            }
+        }
+        if has_none() {
+            self.consumer.unsubscribe();
+        }
+        drop(self);
+    }
+
+    /// Whether no rebalance is under way; nor is there one to wait for where nobody can tell.
+    fn is_settled(&self) -> bool {
+        let Ok(found) = self.consumer.fetch_group_list(Some(&self.name), SETTLE_CALL) else {
+            return true;
+        };
+        let is_moving = |state: &str| matches!(state, "PreparingRebalance" | "CompletingRebalance");
+        !found.groups().iter().any(|group| is_moving(group.state()))
     }
 
     fn places(&self) -> Result<BTreeSet<i32>, KafkaError> {

@@ -278,7 +278,7 @@ fn refused_lock(error: &sled::Error) -> Option<NoLock> {
     }
     let reason =
         reason.split_once("message: \"").and_then(|(_, message)| message.split('"').next());
-    Some(NoLock::Impossible(reason.map_or(text.clone(), str::to_owned)))
+    Some(NoLock::Impossible(reason.map_or_else(|| text.clone(), str::to_owned)))
 }
 
 fn tree_name(shard: i32) -> String {

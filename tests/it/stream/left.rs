@@ -9,7 +9,7 @@ use rdkafka::{
 };
 
 use super::{DEADLINE, Scene};
-use crate::harness::{kafka::shared_broker, source::Setup};
+use crate::harness::{kafka::shared_broker, process::Process, source::Setup, wait::wait_until};
 
 const CALL: Duration = Duration::from_secs(30);
 const RESTORED: &str = "VOM-SHD-002";
@@ -35,8 +35,45 @@ fn a_replica_that_ends_in_order_is_no_member_of_its_group_any_more() {
         let mut replica = home.run();
         replica.wait_for_line(RESTORED, DEADLINE);
         assert_eq!(members(&scene.prefix).len(), 1, "run {run}: it is a member while it runs");
-        replica.sigterm();
-        assert_eq!(replica.wait(DEADLINE), 0, "{}", replica.stderr());
+        end(&mut replica);
         assert_eq!(members(&scene.prefix), Vec::<String>::new(), "run {run}: it has left");
     }
+}
+
+/// Sends SIGTERM and waits for a clean end.
+#[track_caller]
+fn end(replica: &mut Process) {
+    replica.sigterm();
+    assert_eq!(replica.wait(DEADLINE), 0, "{}", replica.stderr());
+}
+
+#[test]
+fn a_replica_without_shards_leaves_too_be_the_group_at_rest_or_not() {
+    let scene = Scene::new("left-idle");
+    let setup = Setup { session_ms: 8_000, shards: 1, ..scene.setup() };
+    let homes = [0; 3].map(|_| scene.source.home_of(&setup));
+    let mut owner = homes[0].run();
+    owner.wait_for_line(RESTORED, DEADLINE);
+    let join = |index: usize, count: usize| {
+        let replica = homes[index].run();
+        wait_until("it is a member", DEADLINE, || members(&scene.prefix).len() == count);
+        replica
+    };
+    for run in 0..3 {
+        let mut idle = join(1, 2);
+        idle.wait_for_status("/readyz", 200, DEADLINE);
+        end(&mut idle);
+        assert_eq!(members(&scene.prefix).len(), 1, "run {run}: the owner alone is left");
+        let mut idle = join(1, 2);
+        idle.wait_for_status("/readyz", 200, DEADLINE);
+        // The group is asked to gather again, which takes until each has sent a heartbeat.
+        let mut third = join(2, 3);
+        end(&mut idle);
+        assert_eq!(members(&scene.prefix).len(), 2, "run {run}: it left in the middle of that");
+        end(&mut third);
+        assert_eq!(members(&scene.prefix).len(), 1, "run {run}: and so did the newest");
+    }
+    assert!(owner.is_running());
+    end(&mut owner);
+    assert_eq!(members(&scene.prefix), Vec::<String>::new());
 }
