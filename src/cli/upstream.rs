@@ -124,6 +124,7 @@ impl From<topics::Error> for Failure {
                 let exit = if refused { Exit::Refused } else { Exit::Failed };
                 Self::new(exit, error.to_string())
             }
+            topics::Error::TooFewBrokers { .. } => Self::new(Exit::Unavailable, error.to_string()),
             topics::Error::Missing(_) => Self::new(Exit::Failed, error.to_string()),
             topics::Error::Conflict(_) => Self::new(Exit::Failed, error.to_string())
                 .hint(format!("topics plan shows every topic beside what is wanted; {UNCHANGED}")),

@@ -25,6 +25,8 @@ pub struct Health {
     kafka_answers: AtomicBool,
     schemas_known: AtomicBool,
     topics_awaited: AtomicBool,
+    /// Why missing topics cannot be created yet, where that is known.
+    topics_held_up: Mutex<Option<String>>,
     sink_awaited: AtomicBool,
     /// Assigned shards, and whether each is restored.
     shards: Mutex<BTreeMap<i32, bool>>,
@@ -76,6 +78,7 @@ impl Health {
             kafka_answers: AtomicBool::new(false),
             schemas_known: AtomicBool::new(false),
             topics_awaited: AtomicBool::new(false),
+            topics_held_up: Mutex::default(),
             sink_awaited: AtomicBool::new(false),
             shards: Mutex::default(),
             sink_stopped: Mutex::default(),
@@ -111,6 +114,11 @@ impl Health {
     /// Topics are created or verified before anything runs (`true`), and are as they must be.
     pub fn set_topics_awaited(&self, awaited: bool) {
         self.topics_awaited.store(awaited, Ordering::Release);
+    }
+
+    /// Missing topics cannot be created yet, and why, or nothing holds them up any more (`None`).
+    pub fn set_topics_held_up(&self, why: Option<String>) {
+        *self.topics_held_up.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// The payment sink is on, and has not been started (`true`), or has.
@@ -181,8 +189,9 @@ impl Health {
         if !schemas.ok {
             schemas = schemas.after(&kafka);
         }
-        let topics =
-            Check::new("topics", !is_set(&self.topics_awaited), "missing topics are being created");
+        let held_up = self.topics_held_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let detail = held_up.unwrap_or_else(|| "missing topics are being created".to_owned());
+        let topics = Check::new("topics", !is_set(&self.topics_awaited), detail);
         let topics = topics.after(&schemas);
         [config, state, kafka, schemas, topics]
     }
@@ -296,6 +305,18 @@ mod tests {
         assert_eq!(unmet(&health), ["kafka", "shards: pending, waits for kafka"]);
         health.shard_restored(3);
         assert_eq!(unmet(&health), ["kafka"]);
+    }
+
+    #[test]
+    fn what_holds_the_topics_up_is_named_until_it_is_gone() {
+        let health = ready();
+        health.set_topics_awaited(true);
+        let topics = |health: &Health| health.start_checks().into_iter().next_back().unwrap();
+        health.set_topics_held_up(Some("two brokers of three".to_owned()));
+        let check = topics(&health);
+        assert!(!check.ok && !check.pending && check.detail == "two brokers of three", "{check:?}");
+        health.set_topics_held_up(None);
+        assert_eq!(topics(&health).detail, "missing topics are being created");
     }
 
     #[test]

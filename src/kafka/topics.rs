@@ -69,6 +69,17 @@ pub enum Error {
         /// The broker's answer.
         code: RDKafkaErrorCode,
     },
+    /// A topic is to have more replicas than there are brokers at present.
+    #[error(
+        "creating topic {topic}: kafka.replication_factor wants {replicas} replicas, and fewer \
+         brokers are registered; start the missing ones, or lower kafka.replication_factor"
+    )]
+    TooFewBrokers {
+        /// Which.
+        topic: String,
+        /// Replicas that it is to have.
+        replicas: i32,
+    },
     /// Topics are missing and must not be created.
     #[error("missing topics: {0}; run `topics apply`, or set kafka.manage_topics: true")]
     Missing(String),
@@ -79,12 +90,12 @@ pub enum Error {
 
 impl Error {
     /// Whether waiting may help: brokers that have just started know neither their controller nor
-    /// each other yet.
+    /// each other yet, and some may be starting still.
     pub fn is_transient(&self) -> bool {
         use RDKafkaErrorCode as Code;
         match self {
             // Rights and files are mended while the connector waits.
-            Self::Kafka { .. } | Self::Refused { .. } => true,
+            Self::Kafka { .. } | Self::Refused { .. } | Self::TooFewBrokers { .. } => true,
             Self::Create { code, .. } => matches!(
                 code,
                 Code::RequestTimedOut
@@ -105,7 +116,10 @@ impl Error {
         match self {
             Self::Refused { .. } => true,
             Self::Create { code, .. } => is_refusal(*code),
-            Self::Kafka { .. } | Self::Missing(_) | Self::Conflict(_) => false,
+            Self::Kafka { .. }
+            | Self::TooFewBrokers { .. }
+            | Self::Missing(_)
+            | Self::Conflict(_) => false,
         }
     }
 
@@ -113,6 +127,7 @@ impl Error {
     pub fn event(&self) -> Event {
         match self {
             _ if self.is_refused() => Event::KafkaRefused,
+            Self::TooFewBrokers { .. } => Event::TooFewBrokers,
             _ if self.is_transient() => Event::KafkaUnavailable,
             _ => Event::TopicMismatch,
         }
@@ -237,10 +252,18 @@ pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
         match result {
             Ok(topic) => log_event!(Event::TopicCreated, topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, code)) => return Err(Error::Create { topic, code }),
+            Err((topic, code)) => return Err(not_created(topic, code, kafka.replication_factor)),
         }
     }
     Ok(())
+}
+
+/// What the broker's answer to a creation means.
+fn not_created(topic: String, code: RDKafkaErrorCode, replicas: i32) -> Error {
+    match code {
+        RDKafkaErrorCode::InvalidReplicationFactor => Error::TooFewBrokers { topic, replicas },
+        code => Error::Create { topic, code },
+    }
 }
 
 /// What there should be beside what there is.

@@ -28,6 +28,7 @@ mod people;
 mod refused;
 mod stage;
 mod story;
+mod unknown;
 
 use std::time::Duration;
 
