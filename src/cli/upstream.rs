@@ -120,6 +120,11 @@ impl From<topics::Error> for Failure {
                 "check kafka.bootstrap_servers, the network, and security.protocol in \
                  kafka.properties",
             ),
+            topics::Error::Tls { .. } => Self::new(Exit::Unavailable, error.to_string()).hint(
+                "name the authority of the brokers' certificate in kafka.properties \
+                 (ssl.ca.location), or let this machine trust it; brokers without TLS want \
+                 security.protocol PLAINTEXT or SASL_PLAINTEXT",
+            ),
             topics::Error::Create { .. } => {
                 let exit = if refused { Exit::Refused } else { Exit::Failed };
                 Self::new(exit, error.to_string())
@@ -153,8 +158,10 @@ impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
         let message = error.to_string();
         match error {
-            registry::Error::Unavailable { .. } => Self::new(Exit::Unavailable, message)
-                .hint("check schema_registry.url and the network"),
+            registry::Error::Unavailable { .. } => Self::new(Exit::Unavailable, message).hint(
+                "check schema_registry.url and the network; over https this machine must trust \
+                     the certificate's authority (SSL_CERT_FILE names another file of them)",
+            ),
             registry::Error::WrongPath { .. } => Self::new(Exit::Unavailable, message).hint(
                 "the path in schema_registry.url is wrong: something answers there, and it is not \
                  a registry's API",

@@ -18,7 +18,7 @@ use rdkafka::{
 use crate::{config::model::Kafka, log_event, telemetry::events::Event};
 
 use super::{
-    context::Logging,
+    context::{Handshakes, Logging},
     settings::{Role, client_config},
 };
 
@@ -61,6 +61,14 @@ pub enum Error {
         /// What it says.
         source: KafkaError,
     },
+    /// A connection stands, and TLS does not.
+    #[error("kafka at {bootstrap_servers}: {reason}")]
+    Tls {
+        /// Where.
+        bootstrap_servers: String,
+        /// What the client says: which broker, and what is wrong with its certificate.
+        reason: String,
+    },
     /// Creating a topic failed.
     #[error("creating topic {topic}: {code}; create it yourself or check the rights of the client")]
     Create {
@@ -95,7 +103,10 @@ impl Error {
         use RDKafkaErrorCode as Code;
         match self {
             // Rights and files are mended while the connector waits.
-            Self::Kafka { .. } | Self::Refused { .. } | Self::TooFewBrokers { .. } => true,
+            Self::Kafka { .. }
+            | Self::Refused { .. }
+            | Self::Tls { .. }
+            | Self::TooFewBrokers { .. } => true,
             Self::Create { code, .. } => matches!(
                 code,
                 Code::RequestTimedOut
@@ -117,6 +128,7 @@ impl Error {
             Self::Refused { .. } => true,
             Self::Create { code, .. } => is_refusal(*code),
             Self::Kafka { .. }
+            | Self::Tls { .. }
             | Self::TooFewBrokers { .. }
             | Self::Missing(_)
             | Self::Conflict(_) => false,
@@ -185,18 +197,24 @@ pub async fn actual(kafka: &Kafka, desired: &[Desired]) -> Result<BTreeMap<Strin
 /// Partitions and replicas of every topic there is. Blocks.
 fn sizes(kafka: &Kafka) -> Result<BTreeMap<String, (i32, i32)>, Error> {
     let failed = |error| failed(kafka, error);
-    let consumer: BaseConsumer<Logging> = client_config(kafka, &Role::Viewer)
-        .and_then(|config| config.create_with_context(Logging))
+    let consumer: BaseConsumer<Handshakes> = client_config(kafka, &Role::Viewer)
+        .and_then(|config| config.create_with_context(Handshakes::default()))
         .map_err(failed)?;
-    let metadata = consumer
-        .fetch_metadata(None, METADATA_TIMEOUT)
-        .map_err(|error| failed(refusal(&consumer).unwrap_or(error)))?;
+    let metadata = consumer.fetch_metadata(None, METADATA_TIMEOUT).map_err(|error| {
+        let refused = refusal(&consumer);
+        match consumer.context().failed() {
+            Some(reason) if refused.is_none() => {
+                Error::Tls { bootstrap_servers: kafka.bootstrap_servers.clone(), reason }
+            }
+            _ => failed(refused.unwrap_or(error)),
+        }
+    })?;
     Ok(metadata.topics().iter().map(|t| (t.name().to_owned(), size_of(t))).collect())
 }
 
 /// What a client was told of a refused login. The call that waits for a broker only sees that none
 /// can be used; why stands in an event, which an admin client does not hand out.
-fn refusal(consumer: &BaseConsumer<Logging>) -> Option<KafkaError> {
+fn refusal(consumer: &BaseConsumer<Handshakes>) -> Option<KafkaError> {
     let events = (0..EVENTS_MAX).map_while(|_| consumer.poll(Duration::from_millis(10)));
     let mut errors = events.filter_map(Result::err);
     errors.find(|error| error.rdkafka_error_code().is_some_and(is_refusal))
