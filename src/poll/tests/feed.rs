@@ -154,3 +154,23 @@ async fn an_answer_that_may_be_cut_is_asked_for_again_above_the_cursor_alone() {
     stage.stop.cancel();
     running.await.unwrap();
 }
+
+#[tokio::test]
+async fn what_a_day_of_all_accounts_that_may_be_cut_lacks_is_not_gone() {
+    let stage = Stage::new().await;
+    let accounts = Accounts::default();
+    let done = account(&stage, 24, Advance::Backfill(None)).await;
+    accounts.write().unwrap().insert(24, done);
+    for _ in 0..100 {
+        stage.add_row("24", json!({}));
+    }
+    let feed = look_back(&stage, accounts);
+    let gone = || stage.kinds().iter().filter(|kind| kind.ends_with(".deleted")).count();
+    until("it looks back again and again", || stage.asked(ROWS).len() > 40).await;
+    assert_eq!(gone(), 0);
+    // A larger answer shows that nothing was cut.
+    stage.add_row("24", json!({}));
+    until("the row is gone", || gone() == 1).await;
+    stage.stop.cancel();
+    feed.await.unwrap();
+}
