@@ -27,6 +27,7 @@ mod people;
 mod refused;
 mod stage;
 mod story;
+mod untold;
 
 use std::time::Duration;
 
