@@ -1,5 +1,5 @@
 //! The pure machine against a model of everything around it: an API that applies, refuses, loses
-//! its answer or applies late; owners that die or are paused between any two effects; a log of
+//! its answer, applies late or shows late what it has done; owners that die or are paused between any two effects; a log of
 //! commands that is read again; and a clock that jumps.
 //!
 //! The machine is driven by the same pure functions as in production. Machines that are broken on
@@ -28,6 +28,7 @@ type Schedule = (Vec<Submission>, Vec<Act>);
 fn reply() -> impl Strategy<Value = Reply> {
     prop_oneof![
         4 => Just(Reply::Whole),
+        2 => (0_i64..=100).prop_map(Reply::ShownLater),
         1 => Just(Reply::Refused),
         2 => Just(Reply::NotConnected),
         2 => Just(Reply::AppliedAndLost),
@@ -73,6 +74,25 @@ fn submission() -> impl Strategy<Value = Submission> {
 
 fn schedules() -> impl Strategy<Value = Schedule> {
     (prop::collection::vec(submission(), 1..5), prop::collection::vec(act(), 5..50))
+}
+
+/// Refunds of one payment that cannot be told apart by their amounts, to an API that tells late, or
+/// does late, what it was asked for.
+fn rivalry() -> impl Strategy<Value = Schedule> {
+    let reply = prop_oneof![
+        2 => Just(Reply::NotAppliedAndLost),
+        2 => (0_i64..=100).prop_map(Reply::ShownLater),
+        1 => (101_i64..=400).prop_map(Reply::AppliedLate),
+    ];
+    let fault = reply.prop_map(|reply| Fault { look_fails: false, reply });
+    let wait = prop_oneof![Just(31_000_i64), Just(1_000_000), Just(4_000_000)];
+    let act = prop_oneof![
+        20 => fault.prop_map(|fault| Act::Step { pick: 0, fault }),
+        2 => wait.prop_map(Act::Wait),
+        3 => Just(Act::Submit),
+    ];
+    let one = Submission { reference: 0, cancel: false, tens: 1, expires: false };
+    (prop::collection::vec(Just(one), 2..4), prop::collection::vec(act, 15..50))
 }
 
 /// Lives through a schedule, lets everything come to its end, and checks; answers with how the
@@ -142,11 +162,23 @@ fn no_schedule_pays_twice_or_loses_a_command_4() {
     quarter(4);
 }
 
+#[test]
+fn no_refund_is_taken_for_another_one_of_its_payment() {
+    let outcome = runner(25_000, 5).run(&rivalry(), |schedule| {
+        run(Mutant::None, schedule).map(drop).map_err(TestCaseError::fail)
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
 /// The shortest schedule that shows what is wrong with a broken machine.
 fn counterexample(mutant: Mutant) -> String {
+    counterexample_of(mutant, schedules())
+}
+
+fn counterexample_of(mutant: Mutant, schedules: impl Strategy<Value = Schedule>) -> String {
     let mut runner = runner(20_000, 7);
     let outcome = runner
-        .run(&schedules(), |schedule| run(mutant, schedule).map(drop).map_err(TestCaseError::fail));
+        .run(&schedules, |schedule| run(mutant, schedule).map(drop).map_err(TestCaseError::fail));
     match outcome {
         Err(TestError::Fail(why, _)) => why.to_string(),
         other => panic!("{mutant:?} was not caught: {other:?}"),
@@ -185,7 +217,19 @@ fn explaining_any_change_of_the_payment_is_caught() {
 
 #[test]
 fn taking_a_parked_commands_money_for_ones_own_is_caught() {
-    counterexample(Mutant::NoRivals);
+    counterexample_of(Mutant::NoRivals, rivalry());
+}
+
+#[test]
+fn taking_money_that_showed_late_for_ones_own_is_caught() {
+    let why = counterexample_of(Mutant::DoneShowsAtOnce, rivalry());
+    assert!(why.contains("is Done, moved: false"), "{why}");
+}
+
+#[test]
+fn sending_by_an_old_look_is_caught() {
+    let why = counterexample_of(Mutant::OldLooks, rivalry());
+    assert!(why.contains("is Done, moved: false"), "{why}");
 }
 
 #[test]

@@ -18,11 +18,14 @@ use super::{
     command::{CommandKey, Kind},
     doubt::refunded,
     journal::{Entry, JournalEvent, Status},
+    look::LOOK_AGE_MAX_MS,
     plan::later,
 };
 
 /// For how long an executed command may not show in its payment; no API is known to take longer.
 pub(super) const HIDDEN_MS: i64 = 30 * 60 * 1000;
+/// For how long it is a rival of commands that are allowed after it: their look may be older.
+const RIVAL_MS: i64 = HIDDEN_MS + LOOK_AGE_MAX_MS;
 /// Executed commands that are remembered for that: some megabytes.
 const RECENT_MAX: usize = 10_000;
 /// How long before a restore a command may have been executed that counts for one that is still in
@@ -67,9 +70,9 @@ impl Rivals {
     pub fn moved(&mut self, entry: &Entry) {
         let of = match entry.status() {
             Status::Parked => Of::All,
-            Status::Resolved { executed: true } => Of::Before(later(entry.last_at(), HIDDEN_MS)),
+            Status::Resolved { executed: true } => Of::Before(later(entry.last_at(), RIVAL_MS)),
             Status::Done { .. } => {
-                let until = later(entry.last_at(), HIDDEN_MS);
+                let until = later(entry.last_at(), RIVAL_MS);
                 Of::NotShowing { until, sum: self.sum_after(entry) }
             }
             Status::Received
@@ -235,7 +238,7 @@ mod tests {
         let found = command("REF-1", 1, &story);
         let mut rivals = Rivals::default();
         rivals.restore(&found, after(100 * HOUR));
-        let until = later(found.last_at(), HIDDEN_MS);
+        let until = later(found.last_at(), RIVAL_MS);
         assert_eq!(ids(&rivals, &asked(2, until, Some("10.00"))).len(), 1, "it may show later");
         assert!(ids(&rivals, &asked(2, later(until, 1), None)).is_empty());
     }

@@ -29,6 +29,7 @@ mod refused;
 mod stage;
 mod story;
 mod unknown;
+mod untold;
 
 use std::time::Duration;
 

@@ -189,7 +189,9 @@ fn assert_ids_are_unique(events: &BTreeMap<RowKey, Vec<Event>>) {
 /// live polls together, whose cursor only rises. A late one comes when it is found, and says so.
 #[track_caller]
 fn assert_order(events: &BTreeMap<RowKey, Vec<Event>>) {
-    let mut by_key: BTreeMap<(Stream, &str), Vec<(i64, i64, &Event)>> = BTreeMap::new();
+    /// Offset, id and event of a row.
+    type Place<'a> = (i64, i64, &'a Event);
+    let mut by_key: BTreeMap<(Stream, &str), Vec<Place<'_>>> = BTreeMap::new();
     for ((_, stream, id), events) in events {
         let Some(event) = events.first() else { continue };
         let is_late = event.meta["warnings"].as_array().is_some_and(|all| !all.is_empty());
