@@ -90,7 +90,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
     let (Some(order), Some(client)) = (entry.order(), client(desk, key)) else {
         return Ok(Some(record(desk, entry, unconfigured(key)).await?));
     };
-    let looked_at = self::now();
+    let looked_at = now();
     let look = match look_at(client, key).await {
         Ok(look) => look,
         Err(error) => return look_failed(desk, entry, &error).await,
