@@ -1,8 +1,10 @@
 //! Pollers against the simulated source and a shard that writes nowhere.
 
+mod bad_ratio;
 mod connection;
 mod entity;
 mod feed;
+mod ignored_dates;
 mod snapshot;
 mod task;
 
