@@ -3,6 +3,7 @@
 
 mod cache;
 mod canary;
+mod dates;
 mod outage;
 mod refusals;
 mod registry;
