@@ -286,3 +286,6 @@ fn a_row_that_comes_back_repeats_no_key_and_another_id_with_its_key_does() {
     assert_eq!((back.counts.new, repeats(&back)), (1, 0));
     assert_eq!(repeats(&take(&mut state, &keyed(2), Reason::LookBack)), 1);
 }
+
+#[path = "digest_model_tests.rs"]
+mod model;
