@@ -443,3 +443,6 @@ fn fields_that_many_rows_lose_are_as_bad_as_rows_that_cannot_be_mapped() {
         "published, and not in quarantine"
     );
 }
+
+#[path = "digest_model_tests.rs"]
+mod model;

@@ -30,7 +30,7 @@ use crate::{
 
 use super::{
     backoff::{Backoff, wait_or_change},
-    digest::{self, Digest, Reason, id_of, put_in_order},
+    digest::{self, Digest, Reason, Refusal, id_of, put_in_order},
     discovery::account_of,
     entity::{Advance, Entity, Failure, Reading},
     feed_trail::Trail,
@@ -353,6 +353,9 @@ impl Feed {
         if class == RetryClass::Permanent {
             // What cannot be had for all is asked for one by one.
             match work {
+                // But not what ignores dates: an account that has no row in such an answer would
+                // take it for days without rows.
+                Work::History if is_outside_window(failure) => {}
                 Work::History => self.served.end_history(),
                 Work::Live => {
                     self.accounts().iter().for_each(|(_, account)| account.ask_alone.notify_one());
@@ -378,6 +381,10 @@ impl Feed {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
         accounts.iter().map(|(id, entity)| (*id, Arc::clone(entity))).collect()
     }
+}
+
+const fn is_outside_window(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused(Refusal::OutsideWindow { .. }))
 }
 
 async fn take_in(id: i64, entity: Arc<Entity>, rows: Rows, round: Round) -> Delivered {

@@ -1,9 +1,11 @@
 //! Pollers against the simulated source and a shard that writes nowhere.
 
+mod bad_ratio;
 mod connection;
 mod entity;
 mod feed;
 mod fetch;
+mod ignored_dates;
 mod snapshot;
 mod task;
 
