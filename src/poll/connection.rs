@@ -24,9 +24,10 @@ use super::{
     digest::Target,
     discovery::Discovered,
     entity::{Entity, Shared},
-    feed::{Accounts, Feed, Served},
+    feed::{Accounts, Feed},
     fetch::{Fetcher, Origin},
     plan::Schedule,
+    served::Served,
     snapshot::{Mentioned, Mentions, Snapshot, max_bad_ratio_of_list},
     task::Follow,
     tos_refusals::keep_refusals,
@@ -226,7 +227,8 @@ impl Running {
         let wanted: Vec<&Discovered> =
             found.iter().filter(|account| stream.accounts.contains(account.id)).collect();
         self.warn_about_missing(Stream::BankTransactions, &stream.accounts, found);
-        let start_feed = serves_by_feed(stream, &config.quota, wanted.len()) && !self.served.live();
+        let start_feed =
+            serves_by_feed(stream, &config.quota, wanted.len()) && !self.served.has_feed();
         if start_feed {
             self.served.start(self.followed_accounts() == 0);
         }

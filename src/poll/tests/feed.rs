@@ -9,8 +9,9 @@ use crate::{
     poll::{
         digest::Reason,
         entity::{Advance, Reading},
-        feed::{Accounts, Feed, Served},
+        feed::{Accounts, Feed},
         fetch::{Fetcher, Origin},
+        served::Served,
     },
     telemetry::clock::now,
 };

@@ -8,8 +8,8 @@ use crate::{
     config::model::DateType,
     poll::{
         board::Phase,
-        feed::Served,
         fetch::{Fetcher, Origin},
+        served::Served,
         task::Follow,
     },
     telemetry::clock::now,
