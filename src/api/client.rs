@@ -20,7 +20,11 @@ use super::{
 };
 use crate::{
     config::model::{Connection, DateType, TosApi, VomsisApi},
-    domain::{ids::Stream, refusals::TosRefusals, time::Day},
+    domain::{
+        ids::{ConnectionId, Stream},
+        refusals::TosRefusals,
+        time::Day,
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -131,6 +135,11 @@ impl Client {
         let mut caller = Arc::into_inner(self.caller).expect("nobody else has it yet");
         caller.http = caller.http.with_body_limit(bytes);
         Self { caller: Arc::new(caller), ..self }
+    }
+
+    /// Whose client it is.
+    pub fn connection(&self) -> &ConnectionId {
+        &self.caller.connection.id
     }
 
     /// Rows of one bank account.

@@ -384,10 +384,16 @@ fn read_tos(body: &str) -> Result<Found, Fault> {
             return Err(Fault::Refused { code, message: flag.text("ErrorExplanation") });
         }
     }
-    let Some(result) = data.first(&["Result"]) else {
+    let Some(result) = data.get("Result") else {
         return Err(missing(&["Data.Result"], &data));
     };
     let rows = match result.get() {
+        // No document says whether that is a day without payments; to take it for one could lose them.
+        "null" => {
+            let flag = data.object("ListQueryResult").and_then(|flag| flag.text("Result"));
+            let said = flag.map_or("nothing says why", |_| "ListQueryResult says true");
+            return Err(Fault::Protocol(format!("Data.Result is null, and {said}")));
+        }
         r#""""# => Vec::new(),
         "{}" => return Err(Fault::Protocol("Data.Result is an empty object".to_owned())),
         object if object.starts_with('{') => vec![result],

@@ -45,6 +45,7 @@ fn a_minimal_file_has_every_default_of_the_contract() {
     assert_eq!((bank.following.start_days, bank.following.lookback_days), (30, 14));
     assert_eq!(bank.following.deletions, Deletions::Ignore);
     assert_eq!((bank.date_type, bank.feed), (DateType::SystemDate, Feed::Auto));
+    assert_eq!(bank.check_interval, Duration::from_secs(86_400));
     assert_eq!(bank.accounts, Selection::All);
     assert!(
         connection.streams.pos_transactions.is_some() && connection.streams.reference.is_some()
@@ -103,6 +104,9 @@ fn a_wrong_type_names_line_and_key_but_not_the_value() {
     let text =
         refused(&format!("{MINIMAL}    streams: {{bank_transactions: {{accounts: [1, TR33]}}}}\n"));
     assert!(text.contains("connections[0].streams.bank_transactions.accounts[1]"), "{text}");
+    let text =
+        refused(&format!("{MINIMAL}    streams: {{bank_transactions: {{check_interval: 0s}}}}\n"));
+    assert!(text.contains("streams.bank_transactions.check_interval"), "{text}");
     let text = refused(&format!("{MINIMAL}    streams: {{bank_transactions: {{feed: both}}}}\n"));
     assert!(text.contains("expected one of auto, account, connection"), "{text}");
 }

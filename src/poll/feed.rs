@@ -4,12 +4,13 @@
 //! | work | asks for | each account |
 //! |---|---|---|
 //! | history | the oldest window that many accounts have still to read | moves its backfill on |
-//! | live | rows above the feed's own cursor | raises its cursor |
+//! | live | rows above the feed's own cursor as it stood a while ago | raises its cursor |
 //! | look-back | every window of the look-back | finds late rows, edits and deletions |
 //!
 //! Each row goes to its account's memory and batch, so an account knows its rows whichever way
 //! they came, and its own poller still checks it alone now and then. The feed's own cursor moves
-//! last: rows of accounts that were committed before a crash are found known.
+//! last: rows of accounts that were committed before a crash are found known. Rows that come behind
+//! that cursor: see `feed_trail`.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -33,7 +34,8 @@ use super::{
     digest::{self, Digest, Reason, id_of, put_in_order},
     discovery::account_of,
     entity::{Advance, Entity, Failure, Reading},
-    fetch::Fetcher,
+    feed_trail::Trail,
+    fetch::{Fetcher, Read},
     plan::{Agenda, Schedule, Turn, Window, is_suspicious_count},
     served::Served,
     task::published,
@@ -76,6 +78,8 @@ pub(super) struct Pace {
     alone: HashSet<i64>,
     /// Since when nothing but failures came.
     pub(super) failing_since: Option<Instant>,
+    /// Where its cursor has been.
+    trail: Trail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,8 +108,13 @@ impl Feed {
     pub async fn run(mut self) {
         let start = Instant::now();
         let agenda = Agenda::new(start, start);
-        let mut pace =
-            Pace { agenda, backoff: Backoff::new(), alone: HashSet::new(), failing_since: None };
+        let mut pace = Pace {
+            agenda,
+            backoff: Backoff::new(),
+            alone: HashSet::new(),
+            failing_since: None,
+            trail: Trail::default(),
+        };
         while !self.stop.is_cancelled() {
             let work = self.next(&pace);
             if let Work::Wait(wait) = work {
@@ -150,6 +159,7 @@ impl Feed {
             Work::LookBack | Work::Wait(_) => {
                 let rows = self.look_back().await?;
                 pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
+                pace.trail.reach_far();
                 Ok(rows)
             }
         }
@@ -164,7 +174,9 @@ impl Feed {
             return Ok(0);
         };
         let window = self.schedule.window_at(from, today);
-        let Some(answers) = self.window(Purpose::Backfill, window).await? else { return Ok(0) };
+        let Some(Read { answers, .. }) = self.window(Purpose::Backfill, window).await? else {
+            return Ok(0);
+        };
         let next = self.schedule.after(window, today);
         let round = Round {
             reason: Reason::Backfill,
@@ -221,7 +233,7 @@ impl Feed {
         let recent = Window { from: today.plus(1 - RECENT_DAYS), to: today };
         let fetched = tokio::select! {
             () = self.stop.cancelled() => return Ok(0),
-            fetched = self.fetcher.above(cursor, recent) => fetched,
+            fetched = pace.trail.fetch(&mut self.fetcher, cursor, recent) => fetched,
         };
         let (answers, window) = match fetched {
             Err(Error::TooLarge { .. }) => {
@@ -255,6 +267,7 @@ impl Feed {
         }
         self.take_unnamed(&answers, round).await?;
         self.entity.raise_cursor(highest, self.schedule.first_kept(None, today)).await?;
+        pace.trail.note(cursor.max(highest));
         self.take_over(pace);
         let now_at = Instant::now();
         let count: usize = answers.iter().map(Rows::len).sum();
@@ -278,13 +291,13 @@ impl Feed {
         &mut self,
         purpose: Purpose,
         window: Window,
-    ) -> Result<Option<Vec<Rows>>, Failure> {
-        let answers = tokio::select! {
+    ) -> Result<Option<Read>, Failure> {
+        let read = tokio::select! {
             () = self.stop.cancelled() => return Ok(None),
             fetched = self.fetcher.window(purpose, window) => fetched?,
         };
-        self.check(&answers, Some(window))?;
-        Ok(Some(answers))
+        self.check(&read.answers, Some(window))?;
+        Ok(Some(read))
     }
 
     /// Dates that the API ignored must fail the whole answer: an account without a row in it would

@@ -72,7 +72,7 @@ impl Entity {
                 stream = %key.stream,
                 entity = %key.entity,
                 ids = counts.contradictions,
-                "ids stood in one answer with several contents, the last one counts"
+                "ids stood in one answer with several contents, the published one stays, else the last one counts"
             );
         }
         if counts.unknown_fields > 0 {

@@ -1,22 +1,32 @@
 //! What the accounts' own pollers know of the connection-wide feed.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
 
-/// Whether somebody else asks for an account's rows.
+/// Whether somebody else asks for an account's rows, and how often it still looks for itself.
 #[derive(Debug, Clone, Default)]
 pub struct Served {
     live: Arc<AtomicBool>,
     /// The feed is refused, or keeps failing.
     out: Arc<AtomicBool>,
     history_read: CancellationToken,
+    /// Between two looks at an account alone.
+    check_interval: Duration,
 }
 
 impl Served {
+    /// No feed yet; once there is one, each account is looked at alone that often.
+    pub fn new(check_interval: Duration) -> Self {
+        Self { check_interval, ..Self::default() }
+    }
+
     /// Whether the feed asks for new rows, so that an account need not.
     pub fn live(&self) -> bool {
         self.has_feed() && !self.is_out()
@@ -30,6 +40,12 @@ impl Served {
     /// Whether the feed's calls fail, so that each account asks for itself until they work again.
     pub(super) fn is_out(&self) -> bool {
         self.out.load(Ordering::Relaxed)
+    }
+
+    /// Between two looks at an account alone, above its cursor and over the look-back; `None` where
+    /// no feed asks for it and it polls for itself.
+    pub fn looks(&self) -> Option<Duration> {
+        self.live().then_some(self.check_interval)
     }
 
     /// Completes once the feed has read what history it can; at once where there is no feed.

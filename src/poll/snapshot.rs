@@ -27,6 +27,7 @@ use super::{
     digest::{MENTION_START, Reason, id_of},
     discovery::{Discovered, discover},
     entity::{Advance, Entity, Failure, Reading},
+    fields,
     plan::Window,
     task::published,
 };
@@ -34,8 +35,8 @@ use super::{
 /// Customers that stand inside virtual-POS rows.
 #[derive(Debug, Default)]
 pub struct Mentions {
-    /// By id, as the JSON of `musteri`.
-    by_id: BTreeMap<i64, String>,
+    /// By id, as the JSON of `musteri`, and the id of the payment that says so.
+    by_id: BTreeMap<i64, (Option<i64>, String)>,
     /// The payments were not read yet: whom they mention is not known, and nobody is gone.
     pub(super) awaited: bool,
 }
@@ -44,6 +45,19 @@ impl Mentions {
     /// Nobody yet; `awaited` where the list of payments is read.
     pub const fn new(awaited: bool) -> Self {
         Self { by_id: BTreeMap::new(), awaited }
+    }
+
+    /// Takes over whom the payments mention. Each holds the customer as it was known then: of several
+    /// the newest payment speaks, whichever list it stands in and however often it is read.
+    pub(super) fn take_over(&mut self, answers: &[Rows]) {
+        for row in answers.iter().flat_map(Rows::iter) {
+            let Some((id, mention)) = mention_in(row) else { continue };
+            let payment = id_of(row);
+            match self.by_id.get(&id) {
+                Some((newest, _)) if *newest > payment => {}
+                _ => drop(self.by_id.insert(id, (payment, mention))),
+            }
+        }
     }
 }
 
@@ -130,7 +144,7 @@ impl Snapshot {
         let rows = published(&digest);
         if stream == Stream::VirtualPosTransactions {
             let mut mentioned = self.mentioned.lock().unwrap_or_else(PoisonError::into_inner);
-            mentioned.by_id.extend(answers.iter().flat_map(Rows::iter).filter_map(mention_in));
+            mentioned.take_over(&answers);
             mentioned.awaited = false;
         }
         if stream == Stream::Customers && awaited {
@@ -193,7 +207,7 @@ fn partial_customers(listed: &Rows, mentioned: &Mentioned) -> Rows {
     let known: std::collections::HashSet<i64> = listed.iter().filter_map(id_of).collect();
     let mentioned = mentioned.lock().unwrap_or_else(PoisonError::into_inner);
     let partial = mentioned.by_id.iter().filter(|(id, _)| !known.contains(id));
-    Rows::from_texts(partial.map(|(_, json)| json.as_str()), listed.fetched_at)
+    Rows::from_texts(partial.map(|(_, (_, json))| json.as_str()), listed.fetched_at)
 }
 
 /// A payment moves from list to list while the lists are read one after the other, and may stand
@@ -224,28 +238,38 @@ fn newest_of_each(lists: &[Rows]) -> Vec<Rows> {
         .collect()
 }
 
-#[derive(serde::Deserialize)]
-struct Keys<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a serde_json::value::RawValue>,
-    #[serde(borrow, default)]
-    referans_kodu: Option<&'a serde_json::value::RawValue>,
-}
-
 fn row_key(row: &str) -> Option<&str> {
-    let keys: Keys<'_> = serde_json::from_str(row).ok()?;
-    let text = keys.id.filter(|id| id.get() != "null").or(keys.referans_kodu)?;
-    Some(text.get().trim_matches('"'))
+    fields::text(row, "id").or_else(|| fields::text(row, "referans_kodu"))
 }
 
 /// The customer that a virtual-POS row mentions, as a row of its own for the customers' list.
 fn mention_in(row: &str) -> Option<(i64, String)> {
-    #[derive(serde::Deserialize)]
-    struct Row<'a> {
-        #[serde(borrow)]
-        musteri: &'a serde_json::value::RawValue,
+    let customer = fields::raw(row, "musteri")?;
+    Some((id_of(customer)?, format!("{MENTION_START}{customer}}}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn of_several_mentions_of_a_customer_the_newest_payments_counts() {
+        let payment =
+            |id: i64, name: &str| format!(r#"{{"id":{id},"musteri":{{"id":5,"unvan":"{name}"}}}}"#);
+        let listed = Rows::from_texts(Vec::<String>::new(), Timestamp(0));
+        let mentioned = Mentioned::new(Mentions::new(true).into());
+        let shown = |rows: &[String]| {
+            let answers = [Rows::from_texts(rows, Timestamp(0))];
+            mentioned.lock().unwrap().take_over(&answers);
+            let partial = partial_customers(&listed, &mentioned);
+            partial.iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let newest = format!(r#"{MENTION_START}{{"id":5,"unvan":"new"}}}}"#);
+        // as the API lists them, the newest first, and in lists of another status
+        assert_eq!(shown(&[payment(9, "new"), payment(1, "old")]), [&*newest]);
+        assert_eq!(shown(&[payment(2, "older")]), [&*newest]);
+        let edited = format!(r#"{MENTION_START}{{"id":5,"unvan":"edited"}}}}"#);
+        assert_eq!(shown(&[payment(9, "edited"), payment(1, "old")]), [&*edited]);
     }
-    let row: Row<'_> = serde_json::from_str(row).ok()?;
-    let id = id_of(row.musteri.get())?;
-    Some((id, format!("{MENTION_START}{}}}", row.musteri.get())))
 }

@@ -57,12 +57,13 @@ events! {
     EntityAppeared "VOM-SRC-008" INFO "new or reopened accounts or terminals are polled from now on" "nothing";
     EntityClosed "VOM-SRC-009" INFO "an account or terminal is closed, or no longer listed; it is read to its end" "nothing; it is polled again once it is open and listed again";
     DatesRequired "VOM-SRC-010" WARN "the API wants dates beside lastId; both are sent from now on" "nothing";
-    RowsLimited "VOM-SRC-012" WARN "the API limits the rows of an answer; smaller windows are read" "nothing; no row is lost";
+    RowsLimited "VOM-SRC-012" WARN "the API limits the rows of an answer; it is read in smaller parts" "nothing; no row is lost";
     PollerBroke "VOM-SRC-013" ERROR "a poller broke off: a mistake of this program" "report the line; restart the process, its state is committed";
     EntityNotListed "VOM-SRC-014" WARN "a configured account or terminal is not listed by the API" "check the id in accounts or terminals";
     NotEncodable "VOM-SRC-015" ERROR "a row could not be encoded: a mistake of this program" "report the line; the cursor has not moved";
     UnknownFields "VOM-SRC-016" INFO "the API sent fields that the model does not know" "nothing; extras: true carries them in meta.extras";
-    RowsContradict "VOM-SRC-017" WARN "an id stood in one answer with several contents; the last one counts" "tell the API's operator; nothing else is lost";
+    RowsContradict "VOM-SRC-017" WARN "an id stood in one answer with several contents; the one that was published stays, else the last one counts" "tell the API's operator; nothing else is lost";
+    PerhapsCut "VOM-SRC-018" WARN "a single day's answer has as many rows as a page may have, and nothing shows whether there are more" "compare the day's rows with the bank's own list; for TOS name the sender_accounts, which are then asked for one by one. Told once an entity; no deletion is drawn from such an answer";
     LiveTooLarge "VOM-SRC-019" WARN "more new rows came than one answer may hold; they are read by days instead" "nothing; the cursor moves when all of them are read";
     FeedOut "VOM-SRC-020" WARN "the call for all accounts fails where single accounts are answered; each account is read by its own call" "ask the API's operator why GET /transactions is refused, or set feed: account; the connector tries it again by itself and goes back to it";
     EntityUnlisted "VOM-SRC-021" WARN "the list lacks an account that is there when asked for by its id; it is polled as before" "ask the API's operator why GET /accounts does not show it";

@@ -2,6 +2,7 @@
 //! committed.
 
 mod configuration;
+mod event_id;
 mod links;
 mod streams;
 

@@ -207,6 +207,16 @@ fn tos_without_a_result_is_an_error() {
 }
 
 #[test]
+fn tos_with_a_null_result_is_an_error_that_says_so() {
+    let flagged = tos(r#""true""#, r#","Result":null"#);
+    let bare = r#"{"Header":{"StatusCode":"APIGW000000"},"Data":{"Result":null}}"#;
+    for (body, said) in [(&*flagged, "ListQueryResult says true"), (bare, "nothing says why")] {
+        let expected = format!("Data.Result is null, and {said}");
+        assert_eq!(read_rows(body, Shape::Tos), Err(Fault::Protocol(expected)));
+    }
+}
+
+#[test]
 fn tos_refusals_are_told_by_header_and_flag() {
     for body in [
         tos("false", r#","Result":[]"#),

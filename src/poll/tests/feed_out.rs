@@ -21,7 +21,8 @@ const ACCOUNT: i64 = 73;
 fn start(stage: &Stage) -> Served {
     let entity =
         stage.entity(Stream::BankTransactions, &ACCOUNT.to_string(), EntityState::default());
-    let (served, api) = (Served::default(), stage.parts.api.clone());
+    let api = stage.parts.api.clone();
+    let served = Served::new(Duration::from_secs(3600));
     served.start(true);
     let schedule = schedule(Duration::from_millis(40), Duration::from_secs(3600));
     let date_type = DateType::SystemDate;
