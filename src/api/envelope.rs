@@ -26,6 +26,9 @@ const TOS_EMPTY: [&str; 1] = ["ACBH000202"];
 pub(crate) enum Shape {
     /// `status`/`success` and rows under one of these keys, or a bare list.
     List(&'static [&'static str]),
+    /// One thing under one of these keys, as an object or as a list of one, or the body itself; an
+    /// empty list is none.
+    One(&'static [&'static str]),
     /// The TOS gateway's header, result flag and rows.
     Tos,
 }
@@ -164,19 +167,38 @@ pub(crate) fn read_rows(body: &str, shape: Shape) -> Result<Found, Fault> {
             let spans = spans_in(body, rows)?;
             Ok(Found { spans, gateway_object_id: None })
         }
+        Shape::One(keys) => {
+            let row = match bare_thing(body, keys) {
+                Some(thing) => Some(thing),
+                None => read_single_value(body, keys)?,
+            };
+            let spans = spans_in(body, row.into_iter().collect())?;
+            Ok(Found { spans, gateway_object_id: None })
+        }
         Shape::Tos => read_tos(body),
     }
 }
 
+/// The whole body, where it is a thing with an id and no envelope: `status` is then its own.
+fn bare_thing<'a>(body: &'a str, keys: &[&str]) -> Option<&'a RawValue> {
+    let root = parse_body(body).ok()?;
+    let fields = parse_fields(root.get())?;
+    (fields.first(keys).is_none() && fields.first(&["id"]).is_some()).then_some(root)
+}
+
 /// Finds the one object of an answer that describes one thing; an empty list is none.
 pub(crate) fn read_single<'a>(body: &'a str, keys: &[&str]) -> Result<Option<&'a str>, Fault> {
+    Ok(read_single_value(body, keys)?.map(RawValue::get))
+}
+
+fn read_single_value<'a>(body: &'a str, keys: &[&str]) -> Result<Option<&'a RawValue>, Fault> {
     let rows = match read_collection(body, keys)? {
-        Collection::Object(row) => return Ok(Some(row.get())),
+        Collection::Object(row) => return Ok(Some(row)),
         Collection::List(rows) => rows,
     };
     match rows.as_slice() {
         [] => Ok(None),
-        [row] => Ok(Some(row.get())),
+        [row] => Ok(Some(row)),
         more => Err(Fault::Protocol(format!("one object expected, {} found", more.len()))),
     }
 }

@@ -48,6 +48,8 @@ const fn polled(api: Api) -> &'static [Operation] {
             Operation::BankToken,
             Operation::Banks,
             Operation::Accounts,
+            Operation::BankAccounts { bank: 0 },
+            Operation::Account { account: 0 },
             Operation::TransactionTypes,
             Operation::AccountTransactions { account: 0 },
             Operation::ConnectionTransactions,
@@ -59,6 +61,7 @@ const fn polled(api: Api) -> &'static [Operation] {
             Operation::VirtualPosList,
             Operation::Installments,
             Operation::Customers,
+            Operation::Customer { customer: 0 },
         ],
         Api::Tos => &[Operation::TosToken, Operation::TosQuery],
     }

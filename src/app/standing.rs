@@ -144,7 +144,6 @@ fn stream(key: &EntityKey, standing: &Standing) -> StreamStatus {
 fn words(standing: &Standing) -> String {
     match standing.phase {
         Phase::Failed => "failing".to_owned(),
-        Phase::Paused => "paused".to_owned(),
         Phase::Stopped => "stopped".to_owned(),
         Phase::Backfilling => {
             format!("backfilling {:.0} %", (standing.backfill_ratio * 100.0).floor())

@@ -66,7 +66,7 @@ pub struct StreamStatus {
     pub stream: String,
     /// Which account, terminal or institution; `all` for lists.
     pub entity: String,
-    /// `healthy`, `failing`, `backfilling 40 %`, `paused`, `stopped`, `never synced`.
+    /// `healthy`, `failing`, `backfilling 40 %`, `stopped`, `never synced`.
     pub state: String,
     /// Last successful poll.
     pub last_success: Option<String>,

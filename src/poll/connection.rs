@@ -161,7 +161,8 @@ impl Running {
         let wanted: Vec<&Discovered> =
             found.iter().filter(|account| stream.accounts.contains(account.id)).collect();
         self.warn_about_missing(Stream::BankTransactions, &stream.accounts, found);
-        let start_feed = serves_by_feed(stream, &config.quota, wanted.len()) && !self.served.live();
+        let start_feed =
+            serves_by_feed(stream, &config.quota, wanted.len()) && !self.served.has_feed();
         if start_feed {
             self.served.start(self.followed_accounts() == 0);
         }

@@ -176,6 +176,14 @@ impl Entity {
         self.memory.lock().await.state.checkpoint.is_none()
     }
 
+    /// Ids of the rows that are published and not gone, of a list whose ids are numbers.
+    pub(super) async fn published_ids(&self) -> HashSet<i64> {
+        let memory = self.memory.lock().await;
+        let rows = memory.state.seen.rows_between(Day(i32::MIN), Day(i32::MAX));
+        let there = rows.filter(|(row, _)| !row.deleted && row.version > 0);
+        there.filter_map(|(row, _)| row.id.number()).collect()
+    }
+
     /// Waits for room for a window of its history.
     pub async fn room(&self) -> Room {
         self.shared.rooms.take().await

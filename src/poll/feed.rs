@@ -23,9 +23,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Client, Purpose, RetryClass, Rows},
+    api::{Client, Error, Purpose, RetryClass, Rows},
     domain::time::Day,
-    telemetry::clock::now,
+    log_event,
+    telemetry::{clock::now, events::Event},
 };
 
 use super::{
@@ -35,13 +36,13 @@ use super::{
     entity::{Advance, Entity, Failure, Reading},
     feed_trail::Trail,
     fetch::{Fetcher, Read},
-    plan::{Agenda, Schedule, Window, is_suspicious_count},
+    plan::{Agenda, Schedule, Turn, Window, is_suspicious_count},
     served::Served,
     task::published,
 };
 
 /// Accounts whose batches are under way at once: enough to fill a transaction.
-const DELIVERIES: usize = 64;
+pub(super) const DELIVERIES: usize = 64;
 /// Fewer accounts than one in so many are asked alone: most of an answer for all would be known.
 const HISTORY_SHARE: usize = 10;
 /// Days of a live poll that has no cursor yet; the history reaches up to today.
@@ -70,17 +71,19 @@ pub struct Feed {
 }
 
 /// The loop's own memory.
-struct Pace {
-    agenda: Agenda,
+pub(super) struct Pace {
+    pub(super) agenda: Agenda,
     backoff: Backoff,
     /// Accounts whose history their own pollers read: the feed could not.
     alone: HashSet<i64>,
+    /// Since when nothing but failures came.
+    pub(super) failing_since: Option<Instant>,
     /// Where its cursor has been.
     trail: Trail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
+pub(super) enum Work {
     History,
     Live,
     LookBack,
@@ -104,11 +107,12 @@ impl Feed {
     /// Runs until it is stopped or the shard is gone.
     pub async fn run(mut self) {
         let start = Instant::now();
-        let agenda = Agenda { live_at: start, lookback_at: start };
+        let agenda = Agenda::new(start, start);
         let mut pace = Pace {
             agenda,
             backoff: Backoff::new(),
             alone: HashSet::new(),
+            failing_since: None,
             trail: Trail::default(),
         };
         while !self.stop.is_cancelled() {
@@ -126,6 +130,8 @@ impl Feed {
             match outcome {
                 Ok(rows) => {
                     pace.backoff.reset();
+                    pace.failing_since = None;
+                    pace.agenda.end_turn(work == Work::Live, false);
                     self.report(rows).await;
                 }
                 Err(Failure::Gone(_)) => return,
@@ -135,18 +141,15 @@ impl Feed {
     }
 
     fn next(&self, pace: &Pace) -> Work {
-        let now_at = Instant::now();
-        let Agenda { live_at, lookback_at } = pace.agenda;
         if !self.served.has_read_history() {
             return Work::History;
         }
-        if live_at <= now_at {
-            return Work::Live;
+        let now_at = Instant::now();
+        match pace.agenda.turn(now_at) {
+            Turn::Live => Work::Live,
+            Turn::LookBack => Work::LookBack,
+            Turn::WaitUntil(at) => Work::Wait(at.saturating_duration_since(now_at)),
         }
-        if lookback_at <= now_at {
-            return Work::LookBack;
-        }
-        Work::Wait(live_at.min(lookback_at).saturating_duration_since(now_at))
     }
 
     async fn step(&mut self, work: Work, pace: &mut Pace) -> Result<u64, Failure> {
@@ -232,7 +235,14 @@ impl Feed {
             () = self.stop.cancelled() => return Ok(0),
             fetched = pace.trail.fetch(&mut self.fetcher, cursor, recent) => fetched,
         };
-        let (answers, window) = fetched?;
+        let (answers, window) = match fetched {
+            Err(Error::TooLarge { .. }) => {
+                let Some(rows) = self.read_backlog(cursor, recent).await? else { return Ok(0) };
+                self.take_over(pace);
+                return Ok(rows);
+            }
+            fetched => fetched?,
+        };
         self.check(&answers, window)?;
         let highest = answers.iter().flat_map(Rows::iter).filter_map(id_of).max();
         let round = Round {
@@ -258,19 +268,23 @@ impl Feed {
         self.take_unnamed(&answers, round).await?;
         self.entity.raise_cursor(highest, self.schedule.first_kept(None, today)).await?;
         pace.trail.note(cursor.max(highest));
+        self.take_over(pace);
+        let now_at = Instant::now();
+        let count: usize = answers.iter().map(Rows::len).sum();
+        if is_suspicious_count(count) && rows > 0 {
+            // A row limit may have cut the answer at either end: ask on, and look back.
+            (pace.agenda.live_at, pace.agenda.lookback_at) = (now_at, now_at);
+        }
+        Ok(rows)
+    }
+
+    /// Every account's rows are read up to now.
+    fn take_over(&self, pace: &mut Pace) {
+        self.served.take_over();
         for (_, account) in self.accounts() {
             account.report_served();
         }
-        let now_at = Instant::now();
-        let count: usize = answers.iter().map(Rows::len).sum();
-        pace.agenda.live_at = if is_suspicious_count(count) && rows > 0 {
-            // A row limit may have cut the answer at either end: ask on, and look back.
-            pace.agenda.lookback_at = now_at;
-            now_at
-        } else {
-            now_at + self.schedule.poll_interval
-        };
-        Ok(rows)
+        pace.agenda.live_at = Instant::now() + self.schedule.poll_interval;
     }
 
     pub(super) async fn window(
@@ -288,7 +302,7 @@ impl Feed {
 
     /// Dates that the API ignored must fail the whole answer: an account without a row in it would
     /// otherwise count as read.
-    fn check(&self, answers: &[Rows], window: Option<Window>) -> Result<(), Failure> {
+    pub(super) fn check(&self, answers: &[Rows], window: Option<Window>) -> Result<(), Failure> {
         Ok(digest::check_window(&self.entity.target, answers, window)?)
     }
 
@@ -346,24 +360,24 @@ impl Feed {
 
     async fn recover(&mut self, work: Work, failure: &Failure, pace: &mut Pace) {
         let class = failure.retry_class();
+        pace.agenda.end_turn(work == Work::Live, true);
         if class == RetryClass::DatesRequired {
+            log_event!(
+                Event::DatesRequired,
+                entity = %self.entity.target.key,
+                "the api wants dates beside lastId, sending both from now on"
+            );
             self.fetcher.require_dates();
             return;
         }
-        if class == RetryClass::Permanent {
-            // What cannot be had for all is asked for one by one.
-            match work {
-                // But not what ignores dates: an account that has no row in such an answer would
-                // take it for days without rows.
-                Work::History if is_outside_window(failure) => {}
-                Work::History => self.served.end_history(),
-                Work::Live => {
-                    self.accounts().iter().for_each(|(_, account)| account.ask_alone.notify_one());
-                }
-                Work::LookBack | Work::Wait(_) => {
-                    pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
-                }
-            }
+        if class == RetryClass::Permanent && work == Work::LookBack {
+            pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
+        }
+        // Where dates are ignored nobody reads the history alone: an account that has no row in such
+        // an answer would take it for days without rows.
+        let by_all_or_none = work == Work::History && is_outside_window(failure);
+        if work != Work::LookBack && !by_all_or_none {
+            self.let_accounts_go_alone(failure, pace).await;
         }
         let wait = pace.backoff.wait(class, self.schedule.poll_interval);
         self.entity.report_failure(failure, wait);

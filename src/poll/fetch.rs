@@ -228,7 +228,8 @@ impl Fetcher {
         self.dates_required = true;
     }
 
-    async fn ask(
+    /// One window, as the API answers it.
+    pub(super) async fn ask(
         &self,
         purpose: Purpose,
         window: Window,

@@ -172,6 +172,18 @@ impl Entity {
         self.count_poll("error");
     }
 
+    /// Tells that a live answer was too large.
+    pub(super) fn tell_backlog(&self) {
+        let key = &self.target.key;
+        log_event!(
+            Event::LiveTooLarge,
+            connection = %key.connection,
+            stream = %key.stream,
+            entity = %key.entity,
+            "more new rows than one answer may hold, reading them by days"
+        );
+    }
+
     /// Notes that the entity's poller ended for good.
     pub fn report_stopped(&self) {
         self.shared.board.update(&self.target.key, |standing| {

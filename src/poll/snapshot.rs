@@ -13,13 +13,17 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{Client, Error, ListStatus, Purpose, Rows},
     config::model::{Connection, Deletions},
-    domain::{ids::Stream, time::Day},
+    domain::{
+        ids::{SourceId, Stream},
+        time::Day,
+    },
     telemetry::clock::now,
 };
 
 use super::{
     absence::Span,
     backoff::{Backoff, wait_or_change},
+    completion::Completion,
     digest::{MENTION_START, Reason, id_of},
     discovery::{Discovered, discover},
     entity::{Advance, Entity, Failure, Reading},
@@ -83,9 +87,10 @@ impl Snapshot {
     /// Runs until it is stopped or the shard is gone.
     pub async fn run(self) {
         let mut backoff = Backoff::new();
+        let mut completion = Completion::default();
         while !self.stop.is_cancelled() {
             let started = Instant::now();
-            let outcome = Box::pin(self.read()).await;
+            let outcome = Box::pin(self.read(&mut completion)).await;
             self.entity.observe_poll(started.elapsed());
             let wait = match outcome {
                 Ok(rows) => {
@@ -112,15 +117,16 @@ impl Snapshot {
     }
 
     /// One complete read: all lists, the diff, and what is missing.
-    async fn read(&self) -> Result<u64, Failure> {
+    async fn read(&self, completion: &mut Completion) -> Result<u64, Failure> {
         let stream = self.entity.target.key.stream;
         let awaited = self.mentioned.lock().unwrap_or_else(PoisonError::into_inner).awaited;
         let answers = tokio::select! {
             () = self.stop.cancelled() => return Ok(0),
-            answers = fetch_list(&self.api, stream, &self.mentioned) => answers?,
+            answers = self.fetch(completion) => answers?,
         };
         if let Some(discovered) = &self.discovered {
-            let found = discover(stream, &answers);
+            let mut found = discover(stream, &answers);
+            found.extend(completion.unlisted().cloned());
             discovered.send_replace(Some(Arc::new(found)));
         }
         if !self.publish {
@@ -146,10 +152,22 @@ impl Snapshot {
         }
         if let (Deletions::Emit, Some(read)) = (self.entity.deletions, Span::of(&answers)) {
             let all = Window { from: Day(i32::MIN), to: Day(i32::MAX) };
-            let present = digest.present.into_iter().collect();
+            let unlisted = completion.unlisted().map(|found| SourceId::Number(found.id));
+            let present = digest.present.into_iter().chain(unlisted).collect();
             return Ok(rows + self.entity.take_absences(&present, all, read).await?);
         }
         Ok(rows)
+    }
+
+    /// The rows of the list, and what it lacks.
+    async fn fetch(&self, completion: &mut Completion) -> Result<Vec<Rows>, Error> {
+        let stream = self.entity.target.key.stream;
+        let listed = fetch_list(&self.api, stream, &self.mentioned).await;
+        match stream {
+            Stream::Accounts => completion.of_accounts(&self.api, &self.entity, listed).await,
+            Stream::Customers => completion.of_customers(&self.api, listed?).await,
+            _ => listed,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    api::{Client, Purpose, RetryClass, Rows},
+    api::{Client, Error, Purpose, RetryClass, Rows},
     config::model::Deletions,
     domain::time::Day,
     log_event,
@@ -19,6 +19,7 @@ use crate::{
 
 use super::{
     absence::Span,
+    backlog::Backlog,
     backoff::{Backoff, wait_or_change},
     digest::Reason,
     entity::{Advance, Entity, Failure, Reading},
@@ -71,7 +72,7 @@ impl Follow {
         let checkpoint = self.entity.checkpoint(first_day).await;
         let first_look = Instant::now() + self.wait_for_first_look();
         let mut pace = Pace {
-            agenda: Agenda { live_at: first_look, lookback_at: first_look },
+            agenda: Agenda::new(first_look, first_look),
             backoff: Backoff::new(),
             first_day,
             read_through: checkpoint.covered_at.local_day(),
@@ -113,7 +114,15 @@ impl Follow {
                 pace.closed = true;
                 pace.agenda.lookback_at = Instant::now();
             }
-            () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
+            () = self.entity.ask_alone.notified() => {
+                let now_at = Instant::now();
+                pace.agenda.live_at = now_at;
+                // Where the feed is out, nobody else looks back for it.
+                if self.served.is_out() {
+                    let soon = now_at + self.schedule.lookback_interval;
+                    pace.agenda.lookback_at = pace.agenda.lookback_at.min(soon);
+                }
+            }
             () = sleep_until(at) => {}
         }
     }
@@ -125,7 +134,7 @@ impl Follow {
             () = becomes(&mut self.open, true) => {
                 pace.closed = false;
                 let now_at = Instant::now();
-                pace.agenda = Agenda { live_at: now_at, lookback_at: now_at };
+                pace.agenda = Agenda::new(now_at, now_at);
             }
             // The feed goes on showing its rows, and could not take some: it stays failing until
             // its own poll was good.
@@ -146,6 +155,7 @@ impl Follow {
 
     async fn step(&mut self, work: Work, room: Room, pace: &mut Pace) -> std::ops::ControlFlow<()> {
         let started = Instant::now();
+        let was_live = matches!(work, Work::Live);
         let outcome = match work {
             Work::Backfill(window) => self.backfill(window, pace).await,
             Work::LookBack(windows) => self.look_back(&windows, pace).await,
@@ -154,6 +164,7 @@ impl Follow {
         // Whoever waits after a failure must not keep others from their history.
         drop(room);
         self.entity.observe_poll(started.elapsed());
+        pace.agenda.end_turn(was_live, outcome.is_err());
         match outcome {
             Ok(published) => {
                 pace.backoff.reset();
@@ -242,7 +253,17 @@ impl Follow {
             () = self.stop.cancelled() => return Ok(0),
             fetched = self.fetcher.above(cursor, recent) => fetched,
         };
-        let (answers, window) = fetched?;
+        let (answers, window) = match fetched {
+            // TOS asks for a single day, which is no smaller by any other way.
+            Err(Error::TooLarge { .. }) if recent.from < recent.to => {
+                let backlog = Backlog::new(&self.schedule, cursor, recent, today);
+                let rows = Box::pin(self.read_backlog(backlog, pace.first_day)).await?;
+                let wait = self.served.looks().unwrap_or(self.schedule.poll_interval);
+                pace.agenda.live_at = Instant::now() + wait;
+                return Ok(rows);
+            }
+            fetched => fetched?,
+        };
         let reading = Reading {
             answers: &answers,
             reason: Reason::Live,
@@ -256,7 +277,7 @@ impl Follow {
         let count: usize = answers.iter().map(Rows::len).sum();
         if is_suspicious_count(count) && digest.counts.new > 0 {
             // A row limit may have cut the answer at either end: ask on, and look back.
-            pace.agenda = Agenda { live_at: now_at, lookback_at: now_at };
+            pace.agenda = Agenda::new(now_at, now_at);
         } else {
             pace.agenda.live_at =
                 now_at + self.served.looks().unwrap_or(self.schedule.poll_interval);

@@ -1,9 +1,12 @@
 //! Pollers against the simulated source and a shard that writes nowhere.
 
 mod bad_ratio;
+mod completion;
 mod connection;
 mod entity;
 mod feed;
+mod feed_backlog;
+mod feed_out;
 mod fetch;
 mod ignored_dates;
 mod snapshot;
@@ -102,6 +105,15 @@ impl Stage {
         };
         let stop = CancellationToken::new();
         Self { simulator, parts, committed, confirms, stop, _folder: folder }
+    }
+
+    /// The same with a client that takes no larger bodies than this.
+    async fn with_body_limit(bytes: usize) -> Self {
+        let mut stage = Self::new().await;
+        let Parts { config, shared, .. } = &stage.parts;
+        let client = Client::new(config, Arc::clone(&shared.metrics)).unwrap();
+        stage.parts.api = client.with_body_limit(bytes);
+        stage
     }
 
     fn entity(&self, stream: Stream, name: &str, state: EntityState) -> Arc<Entity> {

@@ -49,7 +49,7 @@ events! {
     ConfigWarning "VOM-CFG-001" WARN "a setting is accepted and still worth a look" "read the line; change the key it names or live with it";
     SecretChanged "VOM-CFG-002" INFO "a secret file changed and was read again" "nothing";
     PollRecovered "VOM-SRC-002" INFO "polling works again" "nothing";
-    TooManyBadRows "VOM-SRC-003" ERROR "more bad rows than max_bad_ratio; nothing of the entity was published" "look into the topic `<prefix>.quarantine` and the API's documents: its format may have changed";
+    TooManyBadRows "VOM-SRC-003" ERROR "more bad rows than max_bad_ratio; nothing of the entity was published" "run preview for the stream: it shows the rows and why they are bad, for none of them went to quarantine; the API's format may have changed";
     DatesIgnored "VOM-SRC-004" ERROR "rows outside the window that was asked for; the window failed" "the API ignored the dates: tell its operator; the cursor has not moved";
     RowQuarantined "VOM-SRC-005" WARN "rows could not be mapped and went to quarantine" "look them up in the topic `<prefix>.quarantine` by connection and entity; the reason stands in the line";
     BackfillProgress "VOM-SRC-006" INFO "the backfill of a stream goes on" "nothing; it resumes by itself after a restart";
@@ -64,6 +64,10 @@ events! {
     UnknownFields "VOM-SRC-016" INFO "the API sent fields that the model does not know" "nothing; extras: true carries them in meta.extras";
     RowsContradict "VOM-SRC-017" WARN "an id stood in one answer with several contents; the one that was published stays, else the last one counts" "tell the API's operator; nothing else is lost";
     PerhapsCut "VOM-SRC-018" WARN "a single day's answer has as many rows as a page may have, and nothing shows whether there are more" "compare the day's rows with the bank's own list; for TOS name the sender_accounts, which are then asked for one by one. Told once an entity; no deletion is drawn from such an answer";
+    LiveTooLarge "VOM-SRC-019" WARN "more new rows came than one answer may hold; they are read by days instead" "nothing; the cursor moves when all of them are read";
+    FeedOut "VOM-SRC-020" WARN "the call for all accounts fails where single accounts are answered; each account is read by its own call" "ask the API's operator why GET /transactions is refused, or set feed: account; the connector tries it again by itself and goes back to it";
+    EntityUnlisted "VOM-SRC-021" WARN "the list lacks an account that is there when asked for by its id; it is polled as before" "ask the API's operator why GET /accounts does not show it";
+    AccountsByBank "VOM-SRC-022" WARN "GET /accounts cannot be had; the accounts are asked for bank by bank, and none is taken for gone" "ask the API's operator why GET /accounts fails; the line has its error";
     ApiNotConfigured "VOM-API-001" ERROR "a call needs an API that the connection does not have" "add the section that the line names to the connection";
     ApiSetup "VOM-API-002" ERROR "the HTTP client cannot be made from the configuration" "check the setting that the line names";
     ApiSecretUnreadable "VOM-API-003" ERROR "a secret file cannot be used" "check the path in the line, its owner, mode and content; it is read again at once when it changes";

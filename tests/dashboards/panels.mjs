@@ -68,7 +68,7 @@ export const dashboards = [
       lines("Age of the checkpoint's commit", [{ expr: age("checkpoint_commit"), legend: STREAM }],
         { unit: "s", book: "VomsisCheckpointStuck", about: "Grows while polls succeed: rows are read and do not arrive." }),
       lines("Polls by outcome", [{ expr: rate("stream,outcome", "vomsis_source_polls_total", S) + " > 0", legend: "{{stream}} {{outcome}}" }],
-        { unit: "cps", book: "VomsisPollErrorsHigh", about: "success brought rows, empty found none, error failed, skipped had nothing to do." }),
+        { unit: "cps", book: "VomsisPollErrorsHigh", about: "success brought rows, empty found none, error failed." }),
       lines("Poll duration, p95", [{ expr: quantile("0.95", "stream", "vomsis_source_poll_duration_seconds", S), legend: "{{stream}}" }],
         { unit: "s", book: "VomsisApiSlow", about: "From the first request to the commit." }),
       lines("Rows by kind", [{ expr: rate("stream,kind", "vomsis_source_records_total", S) + " > 0", legend: "{{stream}} {{kind}}" }],

@@ -65,6 +65,11 @@ async fn the_other_calls_are_asked_for_as_documented() {
             200,
             r#"{"Header":{"StatusCode":"APIGW000000","ObjectID":"o"},"Data":{"Result":""}}"#,
         ),
+        "/banks/5/accounts" => json(200, r#"{"status":"success","banks":[{"id":7}]}"#),
+        "/accounts/7" => json(200, r#"{"status":"success","account":[{"id":7}]}"#),
+        "/accounts/8" => json(200, r#"{"status":"success","account":[]}"#),
+        "/customers/3" => json(200, r#"{"id":3,"status":0}"#),
+        "/customers/4" => json(404, r#"{"success":false,"message":"not found"}"#),
         _ => json(200, r#"{"success":"true","data":[]}"#),
     })
     .await;
@@ -82,6 +87,15 @@ async fn the_other_calls_are_asked_for_as_documented() {
     let terminals = client.reference(live, Stream::Terminals).await.unwrap();
     assert!(terminals.is_empty());
     assert!(client.reference(live, Stream::TosPayments).await.is_err());
+    let texts = |rows: Rows| rows.iter().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(texts(client.bank_accounts(live, 5).await.unwrap()), [r#"{"id":7}"#]);
+    assert_eq!(fake.last().line, "GET /banks/5/accounts");
+    assert_eq!(texts(client.account(live, 7).await.unwrap()), [r#"{"id":7}"#]);
+    assert_eq!(texts(client.customer(live, 3).await.unwrap()), [r#"{"id":3,"status":0}"#]);
+    assert_eq!(fake.last().line, "GET /customers/3");
+    for error in [client.account(live, 8).await, client.customer(live, 4).await] {
+        assert!(matches!(error, Err(Error::NotFound { .. })), "{error:?}");
+    }
     let payments = client.tos_payments(live, "0006624", None, day).await.unwrap();
     assert_eq!(payments.gateway_object_id.as_deref(), Some("o"));
     assert_eq!(

@@ -91,6 +91,30 @@ fn one_thing_is_an_object_or_a_list_of_one_and_an_empty_list_is_none() {
     assert_eq!(single(r#"{"account":{"id":7}}"#), Ok(Some(r#"{"id":7}"#)));
     assert_eq!(single(r#"{"account":[]}"#), Ok(None));
     assert!(matches!(single(r#"{"account":[{},{}]}"#), Err(Fault::Protocol(_))));
+    let one = |body| rows(body, Shape::One(&["account", "data"]));
+    for body in [
+        r#"{"status":"success","account":[{"id":7}]}"#,
+        r#"{"status":"success","account":{"id":7}}"#,
+        r#"{"success":true,"data":{"id":7}}"#,
+        r#"[{"id":7}]"#,
+        r#"{"id":7}"#,
+    ] {
+        assert_eq!(one(body).unwrap(), [r#"{"id":7}"#], "{body}");
+    }
+    // Without an envelope `status` is the thing's own.
+    assert_eq!(one(r#"{"id":7,"status":0}"#).unwrap(), [r#"{"id":7,"status":0}"#]);
+    assert_eq!(one(r#"{"status":"success","account":[]}"#).unwrap(), Vec::<&str>::new());
+    for refused in [r#"{"success":false,"message":"x"}"#, r#"{"status":"error","account":[]}"#] {
+        assert!(matches!(one(refused), Err(Fault::Refused { .. })), "{refused}");
+    }
+    for wrong in [
+        r#"{"status":"success"}"#,
+        r#"{"status":"success","account":null}"#,
+        r#"{"account":{}}"#,
+        r#"{"account":[{"id":1},{"id":2}]}"#,
+    ] {
+        assert!(matches!(one(wrong), Err(Fault::Protocol(_))), "{wrong}");
+    }
 }
 
 #[test]
