@@ -228,7 +228,8 @@ impl World {
             let (row, _) = self.state.seen.get(&SourceId::Number(*id)).unwrap();
             let version = i32::try_from(self.told[id].versions).unwrap();
             let EntityKey { connection, stream, .. } = &target.key;
-            let id = event_id(connection, stream.name(), &row.id, version, row.hash);
+            let id =
+                event_id(connection, stream.name(), &row.id, version, row.published.unwrap().hash);
             expected.insert(id, (*kind, note.map(|note| format!("note {note}"))));
         }
         prop_assert_eq!(events.len(), expected.len(), "{:?}", due);
