@@ -96,9 +96,9 @@ async fn a_mentioned_customer_is_published_whole_where_the_api_has_it_by_its_id(
     stage.simulator.ledger().list_entity(Stream::Customers, whole, false).unwrap();
     let payment = |id: i64| fields(json!({"musteri": {"id": id, "unvan": "Deniz Ltd."}}));
     let rows = vec![payment(whole), payment(777_777)];
-    let mut ledger = stage.simulator.ledger();
-    ledger.add_rows(Stream::VirtualPosTransactions, EntityKey::WHOLE, rows).unwrap();
-    drop(ledger);
+    let added =
+        stage.simulator.ledger().add_rows(Stream::VirtualPosTransactions, EntityKey::WHOLE, rows);
+    added.unwrap();
     let mentioned = Mentioned::default();
     mentioned.lock().unwrap().awaited = true;
     follow(&stage, Stream::VirtualPosTransactions, &mentioned);

@@ -3,6 +3,8 @@
 
 use std::{
     fs,
+    net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +18,7 @@ use crate::{
     harness::{
         gate::{Gate, Way},
         http,
-        process::Process,
+        process::{Home, Process},
         source::{Setup, Source},
         topics::unique_prefix,
         wait::wait_until,
@@ -63,6 +65,23 @@ fn wait_for_errors(connector: &mut Process, code: &str) -> Vec<(String, Value)> 
     found
 }
 
+/// The first connection asks another address, with a secret of its own; the secret's file.
+fn put_first_behind(home: &Home, api: &str, address: SocketAddr) -> PathBuf {
+    // The first connection stands first.
+    let path = home.path().join("config.yaml");
+    let config = fs::read_to_string(&path).unwrap();
+    let own = format!("http://{address}");
+    let secret = home.write("acme-secret", "first");
+    let changed = config.replacen(&format!("{api}/api/v2"), &format!("{own}/api/v2"), 1).replacen(
+        "/secret\"",
+        "/acme-secret\"",
+        1,
+    );
+    assert!(changed.contains(&own) && changed.contains("acme-secret"), "{changed}");
+    fs::write(&path, changed).unwrap();
+    secret
+}
+
 #[test]
 fn a_connection_that_is_refused_waits_alone_and_goes_on_with_a_changed_secret() {
     let source = Source::loaded(&crate::stream::SMALL);
@@ -79,19 +98,7 @@ fn a_connection_that_is_refused_waits_alone_and_goes_on_with_a_changed_secret() 
             _ => Way::Answer(JSON_401, r#"{"message":"Unauthenticated."}"#.to_owned()),
         }
     });
-    // The first connection stands first.
-    let path = home.path().join("config.yaml");
-    let config = fs::read_to_string(&path).unwrap();
-    let (api, own) = (source.simulator.base_url(), format!("http://{}", gate.address()));
-    let secret = home.write("acme-secret", "first");
-    let changed = config.replacen(&format!("{api}/api/v2"), &format!("{own}/api/v2"), 1).replacen(
-        "/secret\"",
-        "/acme-secret\"",
-        1,
-    );
-    assert!(changed.contains(&own) && changed.contains("acme-secret"), "{changed}");
-    fs::write(&path, changed).unwrap();
-
+    let secret = put_first_behind(&home, &source.simulator.base_url(), gate.address());
     let mut connector = home.run();
     connector.wait_for_status("/readyz", 200, DEADLINE);
     let beta = || {
