@@ -72,6 +72,10 @@ fn seed_operation(metrics: &Metrics, id: &str, operation: Operation) {
     for code in CODES {
         metrics.api_requests.with_label_values(&[id, name, code]);
     }
+    // Asked whether it is there still: that it is not is an answer like any other.
+    if matches!(operation, Operation::Account { .. } | Operation::Customer { .. }) {
+        metrics.api_requests.with_label_values(&[id, name, "404"]);
+    }
     for reason in retry::REASONS {
         metrics.api_retries.with_label_values(&[id, name, reason]);
     }
