@@ -18,7 +18,7 @@ use crate::{
         topics,
     },
     log_event,
-    telemetry::{events::Event, metrics::Metrics},
+    telemetry::{events::Event, metrics::Metrics, pulse},
 };
 
 use super::{lag::Lag, ownership::Taken};
@@ -106,6 +106,7 @@ pub fn start(
     let mut unread = Vec::with_capacity(taken.len());
     for taken in taken {
         let partition = taken.partition;
+        pulse::step("reading the ends of the command topic");
         let (low, high) =
             consumer.fetch_watermarks(&topic, partition, CALL_TIMEOUT).map_err(failed)?;
         let next = taken.next.unwrap_or(low);
@@ -120,7 +121,10 @@ pub fn start(
     // Only now that nothing else can fail: it is forgotten with the reader.
     unread.into_iter().for_each(|(partition, records)| lag.begin(partition, records));
     let reader = Reader { topic: topic.clone(), consumer, batches, stop };
-    let thread = thread::Builder::new().name("sink-intake".into()).spawn(move || reader.run());
+    let thread = thread::Builder::new().name("sink-intake".into()).spawn(move || {
+        let _followed = pulse::follow("sink-intake", None);
+        reader.run();
+    });
     match thread {
         Ok(_) => Ok((received, lag)),
         Err(error) => {
@@ -140,6 +144,7 @@ struct Reader {
 impl Reader {
     fn run(self) {
         self.hand_over();
+        pulse::step("closing the reader of commands");
         self.consumer.context().forget();
     }
 
@@ -151,6 +156,7 @@ impl Reader {
                 Ok(batch) => {
                     let lag = self.consumer.context();
                     batch.iter().for_each(|raw| lag.hold(raw.partition, 1));
+                    pulse::idle();
                     if self.batches.blocking_send(batch).is_err() {
                         return;
                     }
@@ -169,6 +175,7 @@ impl Reader {
         let mut batch = Vec::new();
         let mut wait = POLL;
         while batch.len() < BATCH_RECORDS {
+            pulse::step("reading commands");
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => batch.push(raw(&message)),

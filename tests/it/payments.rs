@@ -16,6 +16,7 @@ mod crowd;
 mod examples;
 mod feed;
 mod given_back;
+mod hangs;
 mod heard;
 mod invalid;
 mod killed;

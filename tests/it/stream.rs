@@ -7,6 +7,7 @@
 pub(crate) mod checker;
 mod churn;
 mod deletions;
+mod hangs;
 mod killed;
 mod lost_reply;
 mod once;
