@@ -1,7 +1,7 @@
 //! Whether the process lives, has started, and may be given work.
 //!
-//! Alive means that the runtime still runs tasks, nothing else: a restart mends nothing that lies
-//! outside the process. A Vomsis outage is no reason to be unready either.
+//! Alive means that the runtime still runs tasks and that no thread hangs, nothing else: a restart mends
+//! nothing that lies outside the process. A Vomsis outage is no reason to be unready either.
 
 use std::{
     collections::BTreeMap,
@@ -32,6 +32,8 @@ pub struct Health {
     shards: Mutex<BTreeMap<i32, bool>>,
     /// Why the payment sink has stopped, where it has.
     sink_stopped: Mutex<Option<String>>,
+    /// Which thread hangs, where one does; it is the end of the process.
+    hung: Mutex<Option<String>>,
 }
 
 /// One condition of readiness.
@@ -82,6 +84,7 @@ impl Health {
             sink_awaited: AtomicBool::new(false),
             shards: Mutex::default(),
             sink_stopped: Mutex::default(),
+            hung: Mutex::default(),
         }
     }
 
@@ -148,10 +151,18 @@ impl Health {
         *self.sink_stopped.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    /// Whether the runtime still runs tasks.
-    pub fn is_live(&self, now: Instant) -> bool {
+    /// A thread hangs, in words; nothing takes that back.
+    pub fn set_hung(&self, words: String) {
+        *self.hung.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    }
+
+    /// What hangs, where something does: the runtime that runs no task any more, or a thread.
+    pub fn why_not_live(&self, now: Instant) -> Option<String> {
         let beat = self.born + Duration::from_millis(self.beat_ms.load(Ordering::Relaxed));
-        now.saturating_duration_since(beat) <= HEARTBEAT_AGE_MAX
+        if now.saturating_duration_since(beat) > HEARTBEAT_AGE_MAX {
+            return Some("the runtime hangs".to_owned());
+        }
+        self.hung.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether everything that happens once at start has happened.
@@ -323,8 +334,11 @@ mod tests {
     fn a_runtime_that_runs_no_task_is_dead() {
         let health = Health::new();
         let later = health.born + HEARTBEAT_AGE_MAX + Duration::from_secs(1);
-        assert!(health.is_live(health.born) && !health.is_live(later));
+        assert_eq!(health.why_not_live(health.born), None);
+        assert_eq!(health.why_not_live(later).as_deref(), Some("the runtime hangs"));
         health.beat(later);
-        assert!(health.is_live(later));
+        assert_eq!(health.why_not_live(later), None);
+        health.set_hung("the thread x hangs".to_owned());
+        assert_eq!(health.why_not_live(later).as_deref(), Some("the thread x hangs"));
     }
 }

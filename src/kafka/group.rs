@@ -15,7 +15,7 @@ use rdkafka::{
 };
 use tokio::sync::watch;
 
-use crate::config::model::Kafka;
+use crate::{config::model::Kafka, telemetry::pulse};
 
 use super::{
     context::Logging,
@@ -34,7 +34,7 @@ const REFUSED_MAX: Duration = Duration::from_secs(20);
 const REFUSED_APART: Duration = Duration::from_secs(70);
 
 /// What a member does with what the group gives it. Every call may block for a moment, but not
-/// longer than a session lasts.
+/// longer than a session lasts; the watchdog sees one that does, where the thread is followed.
 pub trait Member {
     /// After every poll: these places are this replica's now.
     ///
@@ -66,8 +66,10 @@ impl std::fmt::Debug for Group {
 pub fn stay(kafka: &Kafka, name: &str, stop: &watch::Receiver<bool>, member: &mut impl Member) {
     while !*stop.borrow() {
         // Made anew each time: the client reads its password only once.
+        pulse::step("joining the group");
         let ended = Group::join(kafka, name).and_then(|group| group.run(stop, member));
         if let Err(error) = ended {
+            pulse::step("waiting to join the group again");
             member.lost(&error);
             thread::sleep(RETRY_PAUSE);
         }
@@ -88,6 +90,7 @@ impl Group {
         let mut refusals = Refusals::default();
         while !*stop.borrow() {
             // Rebalances happen inside poll(); what they left is read off the assignment.
+            pulse::step("polling the group");
             if let Some(Err(error)) = self.consumer.poll(POLL) {
                 tracing::debug!(%error, group = ?self, "group poll");
                 let refused = error.rdkafka_error_code().is_some_and(is_refusal);
@@ -97,6 +100,7 @@ impl Group {
             }
             member.turn(&self, &self.places()?)?;
         }
+        pulse::step("leaving the group");
         member.leave(&self);
         self.part();
         Ok(())

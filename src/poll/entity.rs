@@ -227,7 +227,8 @@ impl Entity {
         if old.as_ref() == Some(&checkpoint) || checkpoint.cursor.is_none() {
             return Ok(false);
         }
-        checkpoint.covered_at = now();
+        // A clock that was set back must not take the checkpoint with it.
+        checkpoint.covered_at = checkpoint.covered_at.max(now());
         let record = StateRecord {
             key: codec::checkpoint_key(&self.target.key),
             value: Some(codec::encode_checkpoint(&checkpoint)),

@@ -18,7 +18,7 @@ use crate::{
         topics,
     },
     log_event,
-    telemetry::{events::Event, metrics::Metrics},
+    telemetry::{events::Event, metrics::Metrics, pulse},
 };
 
 use super::{lag::Lag, ownership::Taken};
@@ -129,6 +129,7 @@ pub fn start(
     let mut unread = Vec::with_capacity(taken.len());
     for taken in taken {
         let partition = taken.partition;
+        pulse::step("reading the ends of the command topic");
         let (low, high) =
             consumer.fetch_watermarks(&topic, partition, CALL_TIMEOUT).map_err(failed)?;
         let next = taken.next.unwrap_or(low);
@@ -145,7 +146,10 @@ pub fn start(
     let (again, wished) = mpsc::unbounded_channel();
     let rounds = HashMap::new();
     let reader = Reader { topic: topic.clone(), consumer, batches, wished, rounds, stop };
-    let thread = thread::Builder::new().name("sink-intake".into()).spawn(move || reader.run());
+    let thread = thread::Builder::new().name("sink-intake".into()).spawn(move || {
+        let _followed = pulse::follow("sink-intake", None);
+        reader.run();
+    });
     match thread {
         Ok(_) => Ok(Source { batches: received, lag, again }),
         Err(error) => {
@@ -167,6 +171,7 @@ struct Reader {
 impl Reader {
     fn run(mut self) {
         self.hand_over();
+        pulse::step("closing the reader of commands");
         self.consumer.context().forget();
     }
 
@@ -178,6 +183,7 @@ impl Reader {
                 Ok(batch) => {
                     let lag = self.consumer.context();
                     batch.iter().for_each(|raw| lag.hold(raw.partition, 1));
+                    pulse::idle();
                     if self.batches.blocking_send(batch).is_err() {
                         return;
                     }
@@ -207,6 +213,7 @@ impl Reader {
         let mut batch = Vec::new();
         let mut wait = POLL;
         while batch.len() < BATCH_RECORDS {
+            pulse::step("reading commands");
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => batch.push(self.raw(&message)),

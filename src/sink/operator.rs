@@ -27,7 +27,7 @@ use crate::{
         topics,
     },
     log_event,
-    telemetry::events::Event,
+    telemetry::{events::Event, pulse},
 };
 
 use super::{
@@ -72,7 +72,9 @@ pub fn follow(
     consumer.assign(&assignment)?;
     let (records, received) = mpsc::unbounded_channel();
     let reader = thread::Builder::new().name("sink-operator".into()).spawn(move || {
+        let _followed = pulse::follow("sink-operator", None);
         while !stop.is_cancelled() {
+            pulse::step("following the journal");
             let heard = match consumer.poll(POLL) {
                 Some(Ok(message)) => read(message.key().unwrap_or_default(), message.payload()),
                 Some(Err(error)) => missed(&error),

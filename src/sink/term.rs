@@ -18,7 +18,7 @@ use crate::{
         registry::Registry,
         transaction::{Lost, Transactions},
     },
-    telemetry::{events::Event, metrics::Metrics},
+    telemetry::{events::Event, metrics::Metrics, pulse},
 };
 
 use super::{
@@ -72,7 +72,10 @@ pub async fn term(
         now: now(),
         stop: given_back.clone(),
     };
-    let mut restoring = tokio::task::spawn_blocking(move || lock_and_restore(&request));
+    let mut restoring = tokio::task::spawn_blocking(move || {
+        let _followed = pulse::follow("sink-restore", None);
+        lock_and_restore(&request)
+    });
     let locked = tokio::select! {
         joined = &mut restoring => joined,
         () = lost(member, stop) => {
@@ -95,7 +98,10 @@ pub async fn term(
     failpoints::reach(Point::SinkRestored);
     let ended = stop.child_token();
     // It asks for the ends of the command topic, which may take seconds for each partition.
-    let start = || Work::start(parts, &taken, locked, member, &ended);
+    let start = || {
+        let _followed = pulse::follow("sink-start", None);
+        Work::start(parts, &taken, locked, member, &ended)
+    };
     match tokio::task::block_in_place(start) {
         Ok(work) => work.run(member, stop, &ended).await,
         Err(Refusal { reason, needs_operator }) => {
@@ -160,6 +166,7 @@ fn start_writer(
     let (told, ended) = oneshot::channel();
     let (index, metrics) = (Arc::clone(index), Arc::clone(metrics));
     let run = move || {
+        let _followed = pulse::follow("sink-journal", None);
         let outcome = ledger::run(transactions, inbox, &topics, &index, &metrics);
         // Nobody waits any more once the grace period is over.
         drop(told.send(outcome));

@@ -46,6 +46,7 @@ events! {
     Stopped "VOM-APP-003" INFO "the connector has stopped" "nothing";
     DrainTimedOut "VOM-APP-004" WARN "draining took longer than its budget" "nothing is lost, the next owner restores; look for a broker that does not answer";
     LeaveTimedOut "VOM-APP-005" WARN "leaving the consumer group took too long; the process ends without it" "nothing; the group notices when the session times out";
+    ThreadHangs "VOM-APP-006" ERROR "a thread hangs; the process ends with exit code 134" "nothing is lost, whoever takes over restores; keep the line: it names the thread, its shard and the call. In the same call again: the volume of state.dir, or report it";
     ConfigWarning "VOM-CFG-001" WARN "a setting is accepted and still worth a look" "read the line; change the key it names or live with it";
     SecretChanged "VOM-CFG-002" INFO "a secret file changed and was read again" "nothing";
     PollRecovered "VOM-SRC-002" INFO "polling works again" "nothing";

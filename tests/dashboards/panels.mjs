@@ -161,7 +161,10 @@ export const dashboards = [
         { unit: "s", book: "VomsisProduceFailing", about: "From begin to commit, over all shards." }),
       lines("Cache writes, p99", [{ expr: quantile("0.99", "", "vomsis_state_flush_duration_seconds", J), legend: "p99" }],
         { w: 8, unit: "s", book: "VomsisStateWriteFailing", about: "A committed batch, written to the local cache." }),
-      lines("Cache writes that failed, 10 m", [{ expr: `sum by (instance) (increase(vomsis_state_flush_errors_total{${J}}[10m]))`, legend: "{{instance}}" }],
+      lines("Cache writes that failed, 10 m", [
+        { expr: `sum by (instance) (increase(vomsis_state_flush_errors_total{${J}}[10m]))`, legend: "{{instance}}" },
+        { expr: `vomsis_state_shards_without_cache{${J}}`, legend: "{{instance}}: shards without a cache" },
+      ],
         { w: 8, unit: "short", book: "VomsisStateWriteFailing", about: "The truth is in Kafka: nothing is lost." }),
       lines("Cache size", [{ expr: `vomsis_state_size_bytes{${J}}`, legend: "{{instance}}" }],
         { w: 8, unit: "bytes", book: "VomsisStateVolumeFilling", about: "On disk." }),

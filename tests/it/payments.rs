@@ -17,6 +17,7 @@ mod desk;
 mod examples;
 mod feed;
 mod given_back;
+mod hangs;
 mod heard;
 mod invalid;
 mod killed;

@@ -8,6 +8,7 @@ mod brokers;
 pub(crate) mod checker;
 mod churn;
 mod deletions;
+mod hangs;
 mod killed;
 mod left;
 mod lost_reply;

@@ -17,7 +17,7 @@ use crate::{
         entity::{Advance, Failure, Reading},
         plan::Window,
     },
-    state::{codec, codec::StateKey},
+    state::{codec, codec::StateKey, position::Checkpoint},
     telemetry::clock::now,
 };
 
@@ -212,4 +212,16 @@ async fn the_next_poll_of_a_failing_entity_lies_ahead_or_is_nobodys_to_say() {
     entity.report_next(Duration::from_secs(5));
     entity.report_success(&entity.checkpoint(today()).await, today(), 0);
     assert_eq!(next(), None, "whoever waits says until when");
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_raised_after_the_clock_went_back_leaves_the_covered_time() {
+    let stage = Stage::new().await;
+    let covered = now().after(Duration::from_secs(3600));
+    let checkpoint = Checkpoint::initial(today(), covered);
+    let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    let entity = stage.entity(Stream::BankTransactions, "73", state);
+    assert!(entity.raise_cursor(Some(9), today()).await.unwrap());
+    let checkpoint = entity.checkpoint(today()).await;
+    assert_eq!((checkpoint.cursor, checkpoint.covered_at), (Some(9), covered));
 }

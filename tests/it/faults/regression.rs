@@ -9,13 +9,14 @@ use rdkafka::{
 };
 use serde_json::Value;
 
-use super::stage::{BANK, DEADLINE, Stage, end, lines_with, probe};
+use super::stage::{BANK, DEADLINE, Stage, end, lines_with, probe, unmet};
 use crate::harness::{
     damage,
     wait::{GENEROUS, wait_until},
 };
 
 const REGRESSED: &str = "VOM-SHD-006";
+const MISCOUNTED: &str = "VOM-SHD-008";
 const SHARDS: i32 = 2;
 
 /// Deletes the state topic and makes an empty one of its name.
@@ -43,6 +44,15 @@ fn event_ids(stage: &Stage) -> (BTreeSet<String>, usize) {
     let records = stage.published(BANK);
     let ids = records.iter().map(|record| record.headers["ce_id"].clone()).collect();
     (ids, records.len())
+}
+
+/// Bytes of what the group has given to its only member; each place takes four.
+fn placed(stage: &Stage) -> usize {
+    let consumer: BaseConsumer =
+        rdkafka::ClientConfig::new().set("bootstrap.servers", stage.brokers()).create().unwrap();
+    let groups = consumer.fetch_group_list(Some(&stage.prefix), GENEROUS).unwrap();
+    let members = groups.groups().iter().flat_map(|group| group.members());
+    members.filter_map(|member| member.assignment()).map(<[u8]>::len).sum()
 }
 
 fn reset(stage: &Stage, more: &[&str]) -> (i32, Vec<Value>, String) {
@@ -120,6 +130,46 @@ fn an_emptied_state_topic_stops_the_shards_without_a_cache_too() {
 #[test]
 fn a_cut_state_topic_stops_the_shards_until_an_operator_accepts_it() {
     lose_and_recover("cut", false, |stage| cut(stage, Offset::Offset(2)));
+}
+
+#[test]
+fn a_recreated_state_topic_stops_the_shards_without_a_cache_too() {
+    lose_and_recover("recreated-bare", true, recreate);
+}
+
+#[test]
+fn an_emptied_state_topic_stops_the_shards_whatever_the_cache_says() {
+    lose_and_recover("emptied-cached", false, |stage| cut(stage, Offset::End));
+}
+
+#[test]
+fn a_cut_state_topic_stops_the_shards_without_a_cache_too() {
+    lose_and_recover("cut-bare", true, |stage| cut(stage, Offset::Offset(2)));
+}
+
+#[test]
+fn shards_that_are_added_under_way_are_told_and_move_nothing() {
+    let stage = Stage::new("widened");
+    let from = "consumer_properties: {";
+    let soon = format!("{from}topic.metadata.refresh.interval.ms: \"500\", ");
+    stage.change("consumer_properties", from, &soon);
+    let mut connector = stage.start();
+    stage.wait_for_all();
+    let before = placed(&stage);
+    damage::widen(stage.brokers(), &stage.topic("internal.assignment"), 3);
+    wait_until("the group places the new one too", DEADLINE, || placed(&stage) == before + 4);
+    let line = connector.wait_for_line(MISCOUNTED, DEADLINE);
+    let said: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&said["partitions"], &said["shards"]), (&3.into(), &2.into()), "{line}");
+    stage.add_rows(3);
+    stage.wait_for_all();
+    assert_eq!(probe(&mut connector, "/readyz"), 200, "{:?}", unmet(&mut connector));
+    assert_eq!(lines_with(&connector, MISCOUNTED), 1, "said once: {}", connector.stderr());
+    end(&mut connector);
+    stage.assert_exactly_once();
+    let mut connector = stage.home.run();
+    assert_eq!(connector.wait(DEADLINE), 1, "{}", connector.stderr());
+    assert!(connector.stderr().contains("VOM-KFK-004"), "{}", connector.stderr());
 }
 
 #[test]

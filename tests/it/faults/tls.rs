@@ -84,8 +84,10 @@ impl Terminator {
         let acceptor = TlsAcceptor::from(native_tls::TlsAcceptor::new(identity).unwrap());
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let address = plain.trim_start_matches("http://").to_owned();
+        let place = plain.trim_start_matches("http://");
+        let (address, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+        let url = format!("https://{}{path}", listener.local_addr().unwrap());
+        let address = address.to_owned();
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, address) = (acceptor.clone(), address.clone());
