@@ -111,8 +111,8 @@ impl Group {
     ///
     /// A member with places leaves when it is closed: the drop gives them back first. Unsubscribing
     /// before would lose that, for librdkafka 2.12 forgets to leave where it is closed while the
-    /// unassignment of an unsubscribe is under way. A member without places is the other way round:
-    /// only an unsubscribe makes it leave, and a rebalance under way would put that off.
+    /// unassignment of an unsubscribe is under way. It also forgets where a member without places is
+    /// closed in the middle of a rebalance, so such a one waits for the end of it and unsubscribes.
     fn part(self) {
         let has_none = || self.places().is_ok_and(|places| places.is_empty());
         let since = Instant::now();
