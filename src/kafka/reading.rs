@@ -38,7 +38,7 @@ pub enum Error {
     },
     /// The deadline passed before the end was reached.
     #[error(
-        "{topic}[{partition}] could not be read to offset {end} within {seconds} s: stopped at {reached}; an open transaction of another producer holds its end back, or the broker is slow"
+        "{topic}[{partition}] could not be read to offset {end} within {seconds} s: stopped at {reached}; an open transaction of another producer holds its end back, or the broker is slow; docs/runbooks/VomsisRestoreSlow.md says how to see which and what to do"
     )]
     Deadline {
         /// The topic.
