@@ -136,6 +136,7 @@ events! {
     PaymentsResumed "VOM-SNK-021" INFO "the kill switch is off" "nothing";
     DecisionIgnored "VOM-SNK-022" WARN "a decision about a command that is not parked has no effect" "look at the command with commands show";
     StopNotSpread "VOM-SNK-023" ERROR "the kill switch's file is there, and its record could not be written" "check Kafka; until then the file holds the payments of its own replica alone";
+    JournalHeld "VOM-SNK-024" WARN "a transaction of the payment journal has no end, which Kafka has lost; its records are taken as said, and the next one of the sink ends it" "nothing; never end it with kafka-transactions abort: what it says would be forgotten, and a payment sent again. docs/runbooks/VomsisRestoreSlow.md";
     SinkBroke "VOM-SNK-030" ERROR "a task of the payment sink broke off: a mistake of this program" "report the line; the journal is read again before anything is sent. Where the sink's state stays stopped, restart the replica";
     CacheUnusable "VOM-STA-001" WARN "the local cache is unusable; the state is restored from Kafka" "nothing; if it repeats, check the volume and that each process has its own state.dir";
     CacheWriteFailed "VOM-STA-003" WARN "the local cache could not be written" "check free space and permissions of state.dir; the truth is in Kafka";
