@@ -16,6 +16,7 @@ use vomsis_connect::{
 
 use super::{
     DEADLINE,
+    again::move_to_the_end,
     orders::Order,
     stage::{OWNED, Stage, say},
 };
@@ -69,6 +70,7 @@ impl Scene {
             record.partition != partition && record.key.as_deref() == Some(codec::IDENTITY_KEY)
         };
         let identity = records.iter().find(is_meant).expect("each partition has an identity");
+        move_to_the_end(&stage);
         let entry = entry.with(next(&entry)).unwrap();
         let transactional_id = format!("test.{prefix}.{prefix}.sink.v1", prefix = stage.prefix);
         let topic = stage.topic(JOURNAL);
