@@ -160,7 +160,7 @@ impl Client {
         loop {
             let found = match self.find_payment(reference_no).await {
                 Ok(json) => payment::found_state(&json, reference_no),
-                Err(Error::NotFound { .. }) => return Ok(None),
+                Err(Error::NotFound { is_told: true, .. }) => return Ok(None),
                 Err(error) => return Err(error),
             };
             let found =

@@ -425,6 +425,8 @@ async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
     }
     for (status, none) in [
         (404, r#"{"success":false}"#),
+        (404, r#"{"success":false,"message":"İşlem bulunamadı"}"#),
+        (404, r#"{"message":"Transaction not found."}"#),
         (200, r#"{"success":true,"data":[]}"#),
         (200, r#"{"success":true,"data":null}"#),
         (200, r#"{"success":false,"message":"İşlem bulunamadı"}"#),
@@ -434,6 +436,21 @@ async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
     ] {
         let fake = Fake::with_token(move |_, _| json(status, none)).await;
         assert_eq!(fake.client().payment_state("R1").await, Ok(None), "{none}");
+    }
+    for foreign in [
+        "<html><title>404 Not Found</title><body>Transaction not found</body></html>",
+        "",
+        "{}",
+        "[]",
+        "404 page not found",
+        r#"{"success":true}"#,
+        r#"{"message":"no Route matched with those values"}"#,
+        r#"{"status":404,"error":"Not Found","path":"/transaction/find"}"#,
+        r#"{"success":false,"message":"Firma bulunamadı"}"#,
+    ] {
+        let fake = Fake::with_token(move |_, _| json(404, foreign)).await;
+        let error = fake.client().payment_state("R1").await.unwrap_err();
+        assert!(matches!(error, Error::NotFound { is_told: false, .. }), "{foreign}: {error}");
     }
     for refused in [
         r#"{"success":false,"message":"Firma bulunamadı"}"#,
