@@ -298,7 +298,7 @@ mod tests {
         let old = command("OLD", 0, &[intended(1, 1), inferred()]);
         assert!(old.last_at() > approved().at(), "it is the newest");
         rivals.restore(&old);
-        assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R2", 2)));
+        assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R10", 10)));
         let JournalEvent::Approved { provider, .. } = approved() else { panic!() };
         let older = command(
             "OLDER",
@@ -307,6 +307,6 @@ mod tests {
         );
         rivals.restore(&older);
         assert_eq!(rivals.payments.len(), RECENT_MAX);
-        assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R2", 2)));
+        assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R10", 10)));
     }
 }
