@@ -290,13 +290,17 @@ impl Client {
     /// [`Error::NotFound`] where it has none. How the API says that is not documented: a 404 with its
     /// own envelope, an empty list, `null`, and a refusal in these words are understood. A 404 that is
     /// not told by the API itself says nothing about the payment.
-    pub async fn find_payment(&self, reference_no: &str) -> Result<String, Error> {
+    pub async fn find_payment(
+        &self,
+        purpose: Purpose,
+        reference_no: &str,
+    ) -> Result<String, Error> {
         let payload = Payload::Query(vec![("referanceNo", reference_no.to_owned())]);
         let call = plain_call(Operation::FindPayment, payload);
         let read = |body: &str| {
             envelope::read_single_or_null(body, "data").map(|found| found.map(str::to_owned))
         };
-        let asked = self.caller.call(Purpose::Payment, &call, read).await;
+        let asked = self.caller.call(purpose, &call, read).await;
         let (answer, found) = match asked {
             Err(Error::Rejected { at, status, message: Some(message) })
                 if envelope::says_no_payment(&message) =>

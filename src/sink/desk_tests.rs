@@ -27,6 +27,11 @@ pub(in crate::sink) struct Office {
 impl Office {
     /// After a restore that found these open commands; no connection is configured.
     pub(in crate::sink) fn with(open: &[Entry]) -> Self {
+        Self::of(HashMap::new(), open)
+    }
+
+    /// The same with these connections' clients.
+    pub(in crate::sink) fn of(clients: HashMap<ConnectionId, Client>, open: &[Entry]) -> Self {
         let metrics = Arc::new(Metrics::new());
         let (publisher, mut inbox) = group::channel::<Write>();
         let (writes, written) = mpsc::channel();
@@ -39,10 +44,11 @@ impl Office {
                 }
             }
         });
+        let fixed = Fixed { clients, ..fixed(&metrics) };
         let mut sums = brakes(NO_LIMITS);
         open.iter().for_each(|entry| sums.add(entry));
         let (desk, arrived) =
-            Desk::new(fixed(&metrics), publisher, open.iter().cloned(), sums, Rivals::default());
+            Desk::new(fixed, publisher, open.iter().cloned(), sums, Rivals::default());
         Self { desk: Arc::new(desk), metrics, written, arrived }
     }
 
