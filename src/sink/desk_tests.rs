@@ -132,6 +132,22 @@ async fn doubts_are_counted_as_they_begin_and_end() {
 }
 
 #[tokio::test]
+async fn parked_commands_do_not_count_for_those_under_way() {
+    let office = Office::with(&[]);
+    office.desk.take_over((0..3).map(|n| (received(n), 0)).collect());
+    assert_eq!(office.desk.active_count(), 3);
+    let mut story = received(0);
+    for (event, expected) in
+        [(intended(1, 2), 3), (doubted(), 3), (parked(), 2), (resolved(true), 2)]
+    {
+        let name = event.name();
+        story = office.desk.record(&story, event).await.unwrap();
+        assert_eq!(office.desk.active_count(), expected, "after {name}");
+    }
+    assert_eq!(office.desk.open_count(), 2);
+}
+
+#[tokio::test]
 async fn a_new_owner_shows_the_doubts_that_it_found() {
     let open = [
         story_of(received(1), [intended(1, 1), doubted(), parked()]),
@@ -141,9 +157,11 @@ async fn a_new_owner_shows_the_doubts_that_it_found() {
     ];
     let office = Office::with(&open);
     assert_eq!((office.shown(), office.counted()), ((2, after(SECOND).seconds()), 2));
+    assert_eq!(office.desk.active_count(), 3, "the first one waits for a person");
     office.desk.record(&open[0], resolved(false)).await.unwrap();
     assert_eq!(office.shown(), (1, after(9 * SECOND).seconds()));
     assert_eq!(office.desk.open_count(), 3);
+    assert_eq!(office.desk.active_count(), 3, "and none is parked any more");
     assert!(office.desk.entry(open[0].key()).is_none(), "its story is in Kafka");
 }
 
