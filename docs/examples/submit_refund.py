@@ -48,7 +48,10 @@ def main(bootstrap: str, registry: str, connection: str, reference: str, amount:
     value = serialize(command, SerializationContext(TOPIC, MessageField.VALUE))
 
     failures = []
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True})
+    # The partitioner of Java's clients: librdkafka's own puts the same key elsewhere, and commands of
+    # one payment would not stay in order where other producers send them too.
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True,
+                         "partitioner": "murmur2_random"})
     # The key must be exactly this: commands of one payment stay in order.
     producer.produce(TOPIC, key=f"{connection}/{reference}", value=value,
                      on_delivery=lambda error, _: failures.append(error) if error else None)

@@ -266,7 +266,11 @@ impl Client {
     ) -> Result<Rows, Error> {
         let rows = self.rows(purpose, &plain_call(operation, Payload::None), shape).await?;
         if rows.is_empty() {
-            return Err(Error::NotFound { at: self.caller.at(operation), status: 200 });
+            return Err(Error::NotFound {
+                at: self.caller.at(operation),
+                status: 200,
+                is_told: true,
+            });
         }
         Ok(rows)
     }
@@ -283,26 +287,32 @@ impl Client {
     /// The JSON object that the virtual POS has about one payment, as it was sent.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where it has none. How the API says that is not documented: a 404, an
-    /// empty list, `null`, and a refusal in these words are understood.
-    pub async fn find_payment(&self, reference_no: &str) -> Result<String, Error> {
+    /// [`Error::NotFound`] where it has none. How the API says that is not documented: a 404 with its
+    /// own envelope, an empty list, `null`, and a refusal in these words are understood. A 404 that is
+    /// not told by the API itself says nothing about the payment.
+    pub async fn find_payment(
+        &self,
+        purpose: Purpose,
+        reference_no: &str,
+    ) -> Result<String, Error> {
         let payload = Payload::Query(vec![("referanceNo", reference_no.to_owned())]);
         let call = plain_call(Operation::FindPayment, payload);
         let read = |body: &str| {
             envelope::read_single_or_null(body, "data").map(|found| found.map(str::to_owned))
         };
-        let asked = self.caller.call(Purpose::Payment, &call, read).await;
+        let asked = self.caller.call(purpose, &call, read).await;
         let (answer, found) = match asked {
             Err(Error::Rejected { at, status, message: Some(message) })
                 if envelope::says_no_payment(&message) =>
             {
-                return Err(Error::NotFound { at, status });
+                return Err(Error::NotFound { at, status, is_told: true });
             }
             asked => asked?,
         };
         found.ok_or_else(|| Error::NotFound {
             at: self.caller.at(call.operation),
             status: answer.status,
+            is_told: true,
         })
     }
 

@@ -247,6 +247,16 @@ pub(crate) fn says_no_payment(message: &str) -> bool {
     })
 }
 
+/// Whether the body of a 404 is the virtual POS's own word that there is no such payment: its envelope
+/// of a refusal without a message, or a message that says so. A proxy between, or another API under
+/// `base_url`, answers 404 too, with a page or with JSON of its own.
+pub(crate) fn tells_of_no_payment(fields: &Fields<'_>) -> bool {
+    match message_of(fields) {
+        Some(message) => says_no_payment(&message),
+        None => fields.first(&["success"]).is_some_and(|success| !truthy(success)),
+    }
+}
+
 /// Whether the answer to a token request is a success; the token itself is read elsewhere.
 pub(crate) fn check_token_envelope(body: &str) -> Result<(), Fault> {
     let root = parse_body(body)?;

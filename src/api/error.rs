@@ -235,12 +235,17 @@ pub enum Error {
         message: Option<String>,
     },
     /// The thing asked for does not exist.
-    #[error("{at}: not found (status {status}); check the id and base_url")]
+    #[error(
+        "{at}: not found (status {status}{}); check the id and base_url",
+        if *is_told { "" } else { ", without the API's own word for it" }
+    )]
     NotFound {
         /// The call.
         at: At,
         /// The HTTP status.
         status: u16,
+        /// Whether the API itself says so; a 404 may also be a proxy's, or of a wrong `base_url`.
+        is_told: bool,
     },
     /// The body is no JSON: a page of HTML, or damaged.
     #[error(

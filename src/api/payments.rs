@@ -155,12 +155,16 @@ impl Client {
     /// Besides those of the calls: [`Error::Protocol`] where the two contradict each other again
     /// and again, or cannot be read. It never answers with half a state: a payment that is not
     /// found in its list has an unknown sum of refunds, not none.
-    pub async fn payment_state(&self, reference_no: &str) -> Result<Option<PaymentState>, Error> {
+    pub async fn payment_state(
+        &self,
+        purpose: Purpose,
+        reference_no: &str,
+    ) -> Result<Option<PaymentState>, Error> {
         let mut looks = 1;
         loop {
-            let found = match self.find_payment(reference_no).await {
+            let found = match self.find_payment(purpose, reference_no).await {
                 Ok(json) => payment::found_state(&json, reference_no),
-                Err(Error::NotFound { .. }) => return Ok(None),
+                Err(Error::NotFound { is_told: true, .. }) => return Ok(None),
                 Err(error) => return Err(error),
             };
             let found =
@@ -168,7 +172,7 @@ impl Client {
             let Some(list) = list_of(found.status) else {
                 return Err(self.unexpected(Operation::FindPayment, &"status: unknown"));
             };
-            let listing = self.listing(list).await?;
+            let listing = self.listing(purpose, list).await?;
             let joined = match listing.state_of(reference_no) {
                 Ok(listed) => payment::join(found, listed).map_err(|Unreadable(detail)| detail),
                 Err(detail) => Err(detail),
@@ -183,9 +187,9 @@ impl Client {
 
     /// The whole list of a status, fetched after this was asked for; whoever asks meanwhile shares
     /// the next fetch.
-    async fn listing(&self, status: ListStatus) -> Result<Arc<Listing>, Error> {
+    async fn listing(&self, purpose: Purpose, status: ListStatus) -> Result<Arc<Listing>, Error> {
         let fetch = || async {
-            let rows = self.virtual_pos_transactions(Purpose::Payment, status).await?;
+            let rows = self.virtual_pos_transactions(purpose, status).await?;
             // A list of 64 MiB is no work for the threads that serve everybody.
             let read = tokio::task::spawn_blocking(move || Listing::new(rows)).await;
             read.map(Arc::new)

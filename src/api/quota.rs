@@ -21,6 +21,9 @@ use crate::config::model;
 /// Why a call is made; in the order in which waiting calls go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
+    /// The payment sink asks what became of a request: nothing may hold that up, least of all the
+    /// commands that wait to be sent.
+    Doubt,
     /// The payment sink.
     Payment,
     /// New rows.
@@ -29,6 +32,16 @@ pub enum Purpose {
     Repair,
     /// History.
     Backfill,
+}
+
+impl Purpose {
+    /// Whether it is the sink's, which has its own reserve.
+    pub(crate) const fn is_of_payments(self) -> bool {
+        match self {
+            Self::Doubt | Self::Payment => true,
+            Self::Live | Self::Repair | Self::Backfill => false,
+        }
+    }
 }
 
 /// The budget of one connection.
@@ -203,6 +216,7 @@ mod tests {
             ("repair", Purpose::Repair),
             ("live 2", Purpose::Live),
             ("payment", Purpose::Payment),
+            ("doubt", Purpose::Doubt),
         ] {
             let (quota, order) = (quota.clone(), Arc::clone(&order));
             tasks.push(tokio::spawn(async move {
@@ -217,7 +231,10 @@ mod tests {
         for task in tasks {
             task.await.unwrap();
         }
-        assert_eq!(*order.lock().unwrap(), ["payment", "live 1", "live 2", "repair", "backfill"]);
+        assert_eq!(
+            *order.lock().unwrap(),
+            ["doubt", "payment", "live 1", "live 2", "repair", "backfill"]
+        );
     }
 
     #[tokio::test(start_paused = true)]

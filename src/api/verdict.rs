@@ -8,7 +8,7 @@
 //! | 3xx                                               | `Redirected`                        |
 //! | 401, "Unauthenticated", gateway token codes       | `Unauthorized` (one new token)      |
 //! | 403                                               | `Forbidden`                         |
-//! | 404                                               | `NotFound`                          |
+//! | 404                                               | `NotFound`; told by the API's own body, or not |
 //! | 400/422 about dates, when only `lastId` was sent  | `DatesRequired`                     |
 //! | 408, 425, 5xx, gateway system codes               | `Server`                            |
 //! | 429, gateway plan codes                           | `RateLimited`                       |
@@ -90,6 +90,8 @@ struct BodySays {
     message: Option<String>,
     /// The whole body in lower case, where it is short enough to be a message.
     text: String,
+    /// Whether the virtual POS itself says that it has no such thing.
+    tells_of_nothing: bool,
 }
 
 impl BodySays {
@@ -102,7 +104,9 @@ impl BodySays {
         let header = envelope::tos_header(&fields);
         let code = header.as_ref().map(|(code, _)| code.clone()).or_else(|| code_of(&fields));
         let message = header.and_then(|(_, message)| message);
-        Self { code, message: message.or_else(|| envelope::message_of(&fields)), text }
+        let message = message.or_else(|| envelope::message_of(&fields));
+        let tells_of_nothing = envelope::tells_of_no_payment(&fields);
+        Self { code, message, text, tells_of_nothing }
     }
 }
 
@@ -159,7 +163,7 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
         }
         401 => Error::Unauthorized { at, status, message },
         403 => Error::Forbidden { at, status, message },
-        404 => Error::NotFound { at, status },
+        404 => Error::NotFound { at, status, is_told: says.tells_of_nothing },
         429 => Error::RateLimited { at, after: answer.wait.after_429(answer.at) },
         408 | 425 | 500..=599 => Error::Server { at, status, after, message },
         _ if says.text.contains("unauthenticated") => Error::Unauthorized { at, status, message },

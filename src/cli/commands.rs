@@ -14,7 +14,12 @@ use clap::Subcommand;
 use uuid::Uuid;
 
 use super::{Context, Exit, Failure};
-use crate::{app::commands, config::model::Kafka, kafka::topics, sink::inspect::Inspected};
+use crate::{
+    app::commands,
+    config::model::Kafka,
+    kafka::topics,
+    sink::{inspect::Inspected, words},
+};
 
 /// Arguments of `commands`.
 #[derive(Debug, clap::Args)]
@@ -108,9 +113,13 @@ impl From<commands::Error> for Failure {
     }
 }
 
-/// Goes on with `--yes`, or with a typed word at a terminal; else says what to do.
+/// Goes on with `--yes`, having said what it does all the same, or with a typed word at a terminal;
+/// else says what to do.
 fn agreed(yes: bool, what: &str, word: &str) -> Result<(), Failure> {
+    // Somebody may have typed a card number into it, and stderr is kept in files.
+    let what = words::shown(what);
     if yes {
+        eprintln!("this will {what}");
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {

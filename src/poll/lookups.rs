@@ -105,7 +105,7 @@ mod tests {
         let ask = |id: i64| {
             std::future::ready(match id {
                 1 => Ok(row(1)),
-                2 => Err(Error::NotFound { at: at(), status: 404 }),
+                2 => Err(Error::NotFound { at: at(), status: 404, is_told: true }),
                 // the row of another thing
                 3 => Ok(row(9)),
                 _ => Err(Error::Timeout { at: at() }),

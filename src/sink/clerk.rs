@@ -40,8 +40,9 @@ use super::{
     schemas::{Schemas, Told},
 };
 
-/// Open commands at which no more are read: the topic keeps them as well.
-const OPEN_MAX: usize = 20_000;
+/// Commands under way at which no more are read: the topic keeps them as well. Parked ones do not
+/// count: people may take weeks, and what lies behind them would not even expire.
+const ACTIVE_MAX: usize = 20_000;
 /// Key, value and headers of a record that is passed on to the rejected ones; a broker takes 1,048,588
 /// with its own overhead, and one record that it does not take would hold up all payments.
 const REFUSED_BYTES_MAX: usize = 1_040_000;
@@ -119,7 +120,7 @@ impl Clerk {
     pub async fn run(mut self) -> Result<(), Failure> {
         let stop = self.desk.fixed.stop.clone();
         while !stop.is_cancelled() {
-            let is_crowded = self.desk.open_count() >= OPEN_MAX;
+            let is_crowded = self.desk.active_count() >= ACTIVE_MAX;
             tokio::select! {
                 () = stop.cancelled() => {}
                 schema = self.schemas.answered() => {

@@ -159,6 +159,11 @@ impl Desk {
         self.state().open.len()
     }
 
+    /// How many commands there is something to do for: parked ones wait for a person.
+    pub fn active_count(&self) -> usize {
+        self.state().active()
+    }
+
     /// What comes next for a command; a refund that may go on has its amount set aside with it.
     pub fn next_step(&self, entry: &Entry, failures: Failures, now: Timestamp) -> Step {
         let mut state = self.state();

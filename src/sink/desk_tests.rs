@@ -27,6 +27,11 @@ pub(in crate::sink) struct Office {
 impl Office {
     /// After a restore that found these open commands; no connection is configured.
     pub(in crate::sink) fn with(open: &[Entry]) -> Self {
+        Self::of(HashMap::new(), open)
+    }
+
+    /// The same with these connections' clients.
+    pub(in crate::sink) fn of(clients: HashMap<ConnectionId, Client>, open: &[Entry]) -> Self {
         let metrics = Arc::new(Metrics::new());
         let (publisher, mut inbox) = group::channel::<Write>();
         let (writes, written) = mpsc::channel();
@@ -39,10 +44,11 @@ impl Office {
                 }
             }
         });
+        let fixed = Fixed { clients, ..fixed(&metrics) };
         let mut sums = brakes(NO_LIMITS);
         open.iter().for_each(|entry| sums.add(entry));
         let (desk, arrived) =
-            Desk::new(fixed(&metrics), publisher, open.iter().cloned(), sums, Rivals::default());
+            Desk::new(fixed, publisher, open.iter().cloned(), sums, Rivals::default());
         Self { desk: Arc::new(desk), metrics, written, arrived }
     }
 
@@ -126,6 +132,22 @@ async fn doubts_are_counted_as_they_begin_and_end() {
 }
 
 #[tokio::test]
+async fn parked_commands_do_not_count_for_those_under_way() {
+    let office = Office::with(&[]);
+    office.desk.take_over((0..3).map(|n| (received(n), 0)).collect());
+    assert_eq!(office.desk.active_count(), 3);
+    let mut story = received(0);
+    for (event, expected) in
+        [(intended(1, 2), 3), (doubted(), 3), (parked(), 2), (resolved(true), 2)]
+    {
+        let name = event.name();
+        story = office.desk.record(&story, event).await.unwrap();
+        assert_eq!(office.desk.active_count(), expected, "after {name}");
+    }
+    assert_eq!(office.desk.open_count(), 2);
+}
+
+#[tokio::test]
 async fn a_new_owner_shows_the_doubts_that_it_found() {
     let open = [
         story_of(received(1), [intended(1, 1), doubted(), parked()]),
@@ -135,9 +157,11 @@ async fn a_new_owner_shows_the_doubts_that_it_found() {
     ];
     let office = Office::with(&open);
     assert_eq!((office.shown(), office.counted()), ((2, after(SECOND).seconds()), 2));
+    assert_eq!(office.desk.active_count(), 3, "the first one waits for a person");
     office.desk.record(&open[0], resolved(false)).await.unwrap();
     assert_eq!(office.shown(), (1, after(9 * SECOND).seconds()));
     assert_eq!(office.desk.open_count(), 3);
+    assert_eq!(office.desk.active_count(), 3, "and none is parked any more");
     assert!(office.desk.entry(open[0].key()).is_none(), "its story is in Kafka");
 }
 

@@ -101,7 +101,7 @@ impl Journal {
             return;
         }
         self.open.remove(&key);
-        self.rivals.restore(&entry, now);
+        self.rivals.restore(&entry);
         let is_new = self.stories.insert(&key, place);
         let yesterday = now.local_day().plus(-1);
         // Nothing follows a finished story: should it be there twice, it still counts once.

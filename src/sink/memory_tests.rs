@@ -1,14 +1,15 @@
 use super::*;
 use crate::sink::journal::records::Resolve;
 use crate::{
-    domain::{ids::ConnectionId, money::Money},
+    domain::{ids::ConnectionId, money::Money, vocabulary::VirtualPosStatus},
     sink::{
         brakes::Limits,
         command::Order,
         journal::{JournalEvent, records::Finding},
+        look::{Look, answer_doubt},
         tests::{
-            HOUR, NO_LIMITS, NOON, after, approved, doubted, intended, key_of, parked, payment,
-            received_as, refund, resolved, story_of,
+            HOUR, NO_LIMITS, NOON, POLICY, SECOND, after, approved, doubted, intended, key_of,
+            parked, payment, received_as, refund, resolved, story_of,
         },
     },
 };
@@ -111,7 +112,7 @@ fn what_the_journal_tells_of_a_payments_other_commands_may_explain_its_change() 
         at: after(HOUR / 60),
         attempt: 1,
         epoch: 1,
-        before: payment(crate::domain::vocabulary::VirtualPosStatus::Refunded, Some("10.00")),
+        before: payment(VirtualPosStatus::Refunded, Some("10.00")),
         send_not_after: after(HOUR / 30),
         over_at: None,
     };
@@ -119,6 +120,30 @@ fn what_the_journal_tells_of_a_payments_other_commands_may_explain_its_change() 
     apply(&mut journal, &done, 0, after(HOUR));
     apply(&mut journal, &later, 1, after(HOUR));
     assert!(journal.rivals.of(&later).is_empty());
+}
+
+/// Friday's first refund shows late, the second one is lost, and the sink is off until Monday.
+#[test]
+fn what_was_executed_before_a_weekend_explains_the_doubt_of_that_day() {
+    let (friday, monday) = (after(HOUR / 60), after(3 * DAY));
+    let first = finished(1);
+    let looked = JournalEvent::Intended {
+        at: friday,
+        attempt: 1,
+        epoch: 1,
+        before: payment(VirtualPosStatus::Successful, None),
+        send_not_after: Timestamp(friday.0 + SECOND),
+        over_at: None,
+    };
+    let lost = JournalEvent::Doubted { at: Timestamp(friday.0 + SECOND), detail: "lost".into() };
+    let second = told(2, &[looked, lost]);
+    let mut journal = Journal::default();
+    apply(&mut journal, &first, 0, monday);
+    apply(&mut journal, &second, 1, monday);
+    let shown = Look::Found(payment(VirtualPosStatus::Refunded, Some("10.00")));
+    let rivals = journal.rivals.of(&second);
+    let answer = answer_doubt(&second, monday, &shown, &rivals, &POLICY);
+    assert!(matches!(answer, Some(JournalEvent::Parked { .. })), "{answer:?}");
 }
 
 fn say(journal: &mut Journal, entry: &Entry, outcome: Finding, offset: i64) {

@@ -25,6 +25,9 @@ use self::{
 /// What [`run`] is given: commands, and what happens.
 type Schedule = (Vec<Submission>, Vec<Act>);
 
+/// For which the sink may be off: milliseconds.
+const WEEKEND: i64 = 63 * 3_600_000;
+
 fn reply() -> impl Strategy<Value = Reply> {
     prop_oneof![
         4 => Just(Reply::Whole),
@@ -52,6 +55,7 @@ fn act() -> impl Strategy<Value = Act> {
         Just(900_000),
         Just(1_000_000),
         Just(4_000_000),
+        Just(WEEKEND),
     ];
     prop_oneof![
         12 => (any::<u8>(), fault()).prop_map(|(pick, fault)| Act::Step { pick, fault }),
@@ -85,11 +89,17 @@ fn rivalry() -> impl Strategy<Value = Schedule> {
         1 => (101_i64..=400).prop_map(Reply::AppliedLate),
     ];
     let fault = reply.prop_map(|reply| Fault { look_fails: false, reply });
-    let wait = prop_oneof![Just(31_000_i64), Just(1_000_000), Just(4_000_000)];
+    let wait = prop_oneof![
+        2 => Just(31_000_i64),
+        2 => Just(1_000_000),
+        2 => Just(4_000_000),
+        1 => Just(WEEKEND),
+    ];
     let act = prop_oneof![
         20 => fault.prop_map(|fault| Act::Step { pick: 0, fault }),
         2 => wait.prop_map(Act::Wait),
         3 => Just(Act::Submit),
+        1 => any::<bool>().prop_map(|rewind| Act::Crash { rewind }),
     ];
     let one = Submission { reference: 0, cancel: false, tens: 1, expires: false };
     (prop::collection::vec(Just(one), 2..4), prop::collection::vec(act, 15..50))
@@ -127,24 +137,41 @@ const ENDS: [&str; 8] = [
 /// Asks for the fresh schedules of an earlier run once more.
 const SEED_VARIABLE: &str = "VOMSIS_TEST_SEED";
 
+/// Schedules of one seed; each chunk has another one.
+const CHUNK: u32 = 25;
+
+/// A seed for each chunk of each test.
+fn seed_of(test: u64, chunk: u32) -> [u8; 32] {
+    let mut seed = [0; 32];
+    let words = test.to_le_bytes().into_iter().chain(chunk.to_le_bytes());
+    seed.iter_mut().zip(words).for_each(|(to, from)| *to = from);
+    seed
+}
+
 /// How the commands of so many schedules end, none of them wrongly.
-fn ends(cases: u32, seed: &[u8; 32]) -> BTreeMap<&'static str, u32> {
+fn ends(
+    cases: u32,
+    test: u64,
+    schedules: impl Strategy<Value = Schedule>,
+) -> BTreeMap<&'static str, u32> {
     let ends = RefCell::new(BTreeMap::new());
-    let outcome = runner(cases, seed).run(&schedules(), |schedule| {
-        for end in run(Mutant::None, schedule).map_err(TestCaseError::fail)? {
-            *ends.borrow_mut().entry(end).or_default() += 1;
+    for chunk in 0..cases / CHUNK {
+        let outcome = runner(CHUNK, &seed_of(test, chunk)).run(&schedules, |schedule| {
+            for end in run(Mutant::None, schedule).map_err(TestCaseError::fail)? {
+                *ends.borrow_mut().entry(end).or_default() += 1;
+            }
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            panic!("seed {test}, chunk {chunk}: {error}");
         }
-        Ok(())
-    });
-    if let Err(error) = outcome {
-        panic!("{error}");
     }
     ends.into_inner()
 }
 
 /// A quarter of the schedules; the four run side by side.
-fn quarter(seed: u8) {
-    let ends = ends(25_000, &[seed; 32]);
+fn quarter(seed: u64) {
+    let ends = ends(25_000, seed, schedules());
     for end in ENDS {
         assert!(ends.get(end).is_some_and(|count| *count >= 100), "{end} is rare: {ends:?}");
     }
@@ -172,10 +199,7 @@ fn no_schedule_pays_twice_or_loses_a_command_4() {
 
 #[test]
 fn no_refund_is_taken_for_another_one_of_its_payment() {
-    let outcome = runner(25_000, &[5; 32]).run(&rivalry(), |schedule| {
-        run(Mutant::None, schedule).map(drop).map_err(TestCaseError::fail)
-    });
-    outcome.unwrap_or_else(|error| panic!("{error}"));
+    ends(25_000, 5, rivalry());
 }
 
 /// Others each time: those above are the same on every machine, and nobody looks beside them.
@@ -189,9 +213,7 @@ fn no_fresh_schedule_pays_twice_or_loses_a_command() {
     );
     // Shown where it fails.
     println!("fresh schedules: {SEED_VARIABLE}={seed}");
-    let mut bytes = [0; 32];
-    bytes.iter_mut().zip(seed.to_le_bytes()).for_each(|(to, from)| *to = from);
-    ends(2_000, &bytes);
+    ends(2_000, seed, schedules());
 }
 
 /// The shortest schedule that shows what is wrong with a broken machine.
@@ -248,6 +270,17 @@ fn taking_a_parked_commands_money_for_ones_own_is_caught() {
 fn taking_money_that_showed_late_for_ones_own_is_caught() {
     let why = counterexample_of(Mutant::DoneShowsAtOnce, rivalry());
     assert!(why.contains("is Done, moved: false"), "{why}");
+}
+
+#[test]
+fn forgetting_over_a_weekend_what_was_executed_before_is_caught() {
+    let why = counterexample_of(Mutant::ForgetsOldRivals, rivalry());
+    assert!(why.contains("is Done, moved: false"), "{why}");
+}
+
+#[test]
+fn expiring_a_command_that_may_have_been_sent_is_caught() {
+    counterexample(Mutant::ExpiresDoubts);
 }
 
 #[test]

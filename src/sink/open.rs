@@ -33,6 +33,8 @@ pub(super) struct State {
     /// Those of the open ones that are in doubt or parked, each with since when: thousands may be
     /// open, and every step of each of them is counted.
     doubts: HashMap<CommandKey, (CommandType, Timestamp)>,
+    /// Those of the open ones that wait for a person.
+    parked: usize,
     waiting: Waiting,
     /// What holds commands back.
     pub(super) brakes: Brakes,
@@ -48,14 +50,18 @@ impl State {
         let doubts = entries.filter_map(|entry| Some((entry.key().clone(), doubt(entry)?)));
         let doubts = doubts.collect();
         let waiting = Waiting::of(open.values().map(|open| &open.entry));
-        Self { doubts, waiting, open, brakes, rivals }
+        let parked = open.values().filter(|open| is_parked(&open.entry)).count();
+        Self { doubts, parked, waiting, open, brakes, rivals }
     }
 
     /// Takes a command's new standing over.
     pub(super) fn put(&mut self, entry: &Entry, partition: i32) {
         let key = entry.key().clone();
         self.rivals.moved(entry);
-        self.waiting.moved(self.open.get(&key).map(|open| &open.entry), entry);
+        let before = self.open.get(&key).map(|open| &open.entry);
+        self.parked -= usize::from(before.is_some_and(is_parked));
+        self.parked += usize::from(is_parked(entry));
+        self.waiting.moved(before, entry);
         match doubt(entry) {
             Some(doubt) => {
                 self.doubts.insert(key.clone(), doubt);
@@ -71,6 +77,11 @@ impl State {
         }
     }
 
+    /// Those that this owner has something to do for: neither finished nor parked.
+    pub(super) fn active(&self) -> usize {
+        self.open.len() - self.parked
+    }
+
     /// What is counted of the commands as they are now; whoever shows it holds the lock, so that the
     /// newest is shown last.
     pub(super) fn show(&self, tally: &Tally) {
@@ -78,6 +89,10 @@ impl State {
         tally.doubts(&doubts);
         tally.waiting(&self.waiting);
     }
+}
+
+const fn is_parked(entry: &Entry) -> bool {
+    matches!(entry.status(), Status::Parked)
 }
 
 /// What is counted of a command in doubt or parked; nothing of the others.

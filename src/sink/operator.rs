@@ -274,4 +274,4 @@ impl Operator {
 
 #[cfg(test)]
 #[path = "operator_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -21,6 +21,11 @@ fn operator(office: &Office) -> Operator {
     Operator { desk: Arc::clone(&office.desk), deployment: "test".into() }
 }
 
+/// The kill switch was looked at, and nobody holds it.
+pub(in crate::sink) fn no_switch() -> SwitchSeen {
+    SwitchSeen { said: None }
+}
+
 fn halted() -> Stop {
     Stop { stopped: true, actor: "ayse".into(), at: NOON, reason: "drill".into() }
 }

@@ -79,12 +79,12 @@ impl Parts {
     /// Shows how the sink stands; readiness is about a stop for good alone.
     fn enter(&self, phase: Phase, why: Option<String>) {
         self.standing.stopped(why.clone().filter(|_| phase == Phase::Stopped));
-        // A sink that retries or has stopped still has the doubts that it had: its alerts must not
-        // resolve themselves. A replica that is not the owner knows of none.
+        self.tally.enter(phase, why);
+        // A sink that retries or has stopped still has the doubts that it had. A replica that is not
+        // the owner knows of none: only what an owner shows counts for the alerts, so it is none first.
         if phase == Phase::Standby {
             self.tally.forget_commands();
         }
-        self.tally.enter(phase, why);
     }
 }
 

@@ -97,8 +97,9 @@ pub enum Pause {
     Braked(Brake),
     /// A request did not leave, or a look failed; it is tried again.
     Backoff,
-    /// Somebody may still be sending, or the API still be working.
-    Quiescence,
+    /// Nobody knows yet what became of the request: somebody may still be sending, the API still be
+    /// working, or the last look failed.
+    Doubt,
 }
 
 /// What to do for a command.
@@ -236,10 +237,36 @@ fn held_back(entry: &Entry, order: &Order, now: Timestamp, brakes: &Brakes) -> O
     }
 }
 
+/// What to write for a command that is too late, wherever it waits; nothing of one of which a request
+/// may have left.
+pub fn expire(entry: &Entry, now: Timestamp) -> Option<JournalEvent> {
+    let is_waiting = match entry.status() {
+        Status::Received | Status::NotSent { .. } => true,
+        Status::Intended(_)
+        | Status::InDoubt { .. }
+        | Status::Done { .. }
+        | Status::Declined
+        | Status::Rejected
+        | Status::Expired
+        | Status::Parked
+        | Status::Resolved { .. } => false,
+    };
+    let is_late = entry.order().is_some_and(|order| order.is_expired(now));
+    (is_waiting && is_late).then_some(JournalEvent::Expired { at: now })
+}
+
+/// The first instant at which a command is expired.
+pub fn expiry_of(entry: &Entry) -> Option<Timestamp> {
+    entry.order().and_then(expired_at)
+}
+
+fn expired_at(order: &Order) -> Option<Timestamp> {
+    order.expires_at.map(|at| later(at, 1))
+}
+
 /// When to look again at the latest: the first instant at which the command is expired counts too.
 fn sooner(until: Option<Timestamp>, order: &Order) -> Option<Timestamp> {
-    let expired = order.expires_at.map(|at| later(at, 1));
-    match (until, expired) {
+    match (until, expired_at(order)) {
         (Some(until), Some(expired)) => Some(until.min(expired)),
         (until, expired) => until.or(expired),
     }
@@ -254,7 +281,7 @@ fn clear_doubt(
 ) -> Step {
     let ask_at = ask_not_before(since, intent, policy);
     if now < ask_at {
-        return Step::Wait { until: Some(ask_at), why: Pause::Quiescence };
+        return Step::Wait { until: Some(ask_at), why: Pause::Doubt };
     }
     let give_up_at = later(ask_at, policy.ask_for_ms);
     // Some looks at least, even where this owner begins after the time is over.
@@ -267,9 +294,7 @@ fn clear_doubt(
         return Step::Record(JournalEvent::Parked { at: now, detail, after: None });
     }
     match after_failures(failures) {
-        Some(retry_at) if now < retry_at => {
-            Step::Wait { until: Some(retry_at), why: Pause::Backoff }
-        }
+        Some(retry_at) if now < retry_at => Step::Wait { until: Some(retry_at), why: Pause::Doubt },
         Some(_) | None => Step::Ask,
     }
 }

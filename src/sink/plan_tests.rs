@@ -159,7 +159,7 @@ const ASK_AT: i64 = (10 + 30 + 900) * SECOND;
 #[test]
 fn a_doubt_waits_until_nobody_can_be_sending() {
     let entry = story([intended(1, 1), doubted()]);
-    let quiet = Step::Wait { until: Some(after(ASK_AT)), why: Pause::Quiescence };
+    let quiet = Step::Wait { until: Some(after(ASK_AT)), why: Pause::Doubt };
     assert_eq!(step(&entry, after(SECOND)), quiet);
     assert_eq!(step(&entry, after(ASK_AT - 1)), quiet);
     assert_eq!(step(&entry, after(ASK_AT)), Step::Ask);
@@ -237,12 +237,35 @@ fn a_command_that_never_expires_ends_where_its_payment_cannot_be_looked_at() {
 }
 
 #[test]
+fn only_what_cannot_be_on_its_way_expires_by_itself() {
+    let late = after(2 * HOUR);
+    for entry in [story([]), story([intended(1, 1), not_sent()])] {
+        assert_eq!(expiry_of(&entry), Some(after(HOUR + 1)));
+        assert_eq!(expire(&entry, after(HOUR)), None);
+        assert_eq!(
+            expire(&entry, after(HOUR + 1)),
+            Some(JournalEvent::Expired { at: after(HOUR + 1) })
+        );
+    }
+    for entry in [
+        story([intended(1, 1)]),
+        story([intended(1, 1), doubted()]),
+        story([intended(1, 1), doubted(), parked()]),
+        story([intended(1, 1), approved()]),
+        story([rejected()]),
+        entry(never_expires()),
+    ] {
+        assert_eq!(expire(&entry, late), None, "{}", entry.status().name());
+    }
+}
+
+#[test]
 fn a_doubt_whose_look_failed_is_looked_up_again() {
     let entry = story([intended(1, 1), doubted()]);
     let failures = Failures::NONE.and_at(after(ASK_AT));
     assert_eq!(
         step_after_failures(&entry, after(ASK_AT), failures),
-        Step::Wait { until: Some(after(ASK_AT + SECOND)), why: Pause::Backoff }
+        Step::Wait { until: Some(after(ASK_AT + SECOND)), why: Pause::Doubt }
     );
     assert_eq!(step_after_failures(&entry, after(ASK_AT + SECOND), failures), Step::Ask);
 }

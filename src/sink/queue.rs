@@ -2,7 +2,12 @@
 //!
 //! A reference is a lane. Only the first command of a lane is ever handed out; the next one's turn
 //! comes when it is finished or parked, however long it waits or is in doubt. Lanes take turns in
-//! the order in which they became ready, and no more than `limit` are handed out at a time.
+//! the order in which they became ready, and no more than `limit` are handed out at a time. Doubts
+//! come before what waits to be sent, and some turns are theirs alone: an API that answers nothing
+//! holds every turn for minutes, and a doubt must not stand behind thousands of those.
+//!
+//! A command whose time is over needs no turn: wherever it stands, unless it is handed out,
+//! [`next_due`](Queue::next_due) names it and [`withdraw`](Queue::withdraw) takes it out.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -14,7 +19,7 @@ use crate::domain::time::Timestamp;
 use super::{
     command::{CommandKey, Reference},
     journal::{Arrival, Entry, Status},
-    plan::Pause,
+    plan::{Pause, expiry_of},
 };
 
 /// How the first command of a lane stands.
@@ -28,61 +33,92 @@ enum Head {
     Waiting { until: Option<Timestamp>, braked: bool },
 }
 
+/// A command, and from when on it is too late for it.
+type Place = (CommandKey, Option<Timestamp>);
+
 #[derive(Debug, Clone)]
 struct Lane {
     /// In arrival order; never empty.
-    commands: VecDeque<CommandKey>,
+    commands: VecDeque<Place>,
     head: Head,
+    /// Whether the first one may have been sent, and nobody knows what became of it.
+    is_doubt: bool,
 }
 
 /// Commands that are not finished or parked yet.
 #[derive(Debug, Clone)]
 pub struct Queue {
     limit: NonZeroUsize,
+    /// Of the limit, for doubts alone.
+    reserved: usize,
     lanes: BTreeMap<Reference, Lane>,
+    /// Lanes that want a turn, and those of them that are doubts. One that was withdrawn, or got its
+    /// turn by another row, may still stand here and is passed over.
     ready: VecDeque<Reference>,
+    doubts: VecDeque<Reference>,
     timers: BTreeSet<(Timestamp, Reference)>,
+    /// When it is too late for which.
+    expiries: BTreeSet<(Timestamp, CommandKey)>,
     running: usize,
+    running_doubts: usize,
     count: usize,
 }
 
 impl Queue {
-    /// Hands out at most `limit` commands at a time.
-    pub const fn new(limit: NonZeroUsize) -> Self {
+    /// Hands out at most `limit` commands at a time, of which `reserved` turns are for doubts alone;
+    /// one at least is for the others.
+    pub const fn new(limit: NonZeroUsize, reserved: usize) -> Self {
         Self {
             limit,
+            reserved,
             lanes: BTreeMap::new(),
             ready: VecDeque::new(),
+            doubts: VecDeque::new(),
             timers: BTreeSet::new(),
+            expiries: BTreeSet::new(),
             running: 0,
+            running_doubts: 0,
             count: 0,
         }
     }
 
     /// The queue after a restart: every open command, those first that had begun, the others in
     /// the order in which they were received.
-    pub fn restored<'e>(limit: NonZeroUsize, entries: impl IntoIterator<Item = &'e Entry>) -> Self {
+    pub fn restored<'e>(
+        limit: NonZeroUsize,
+        reserved: usize,
+        entries: impl IntoIterator<Item = &'e Entry>,
+    ) -> Self {
         let open = entries.into_iter().filter(|entry| entry.status().is_open());
-        let mut open: Vec<_> = open.map(|entry| (rank(entry), entry.key())).collect();
-        open.sort();
-        let mut queue = Self::new(limit);
-        for (_, key) in open {
-            queue.push(key.clone());
+        let mut open: Vec<_> = open.map(|entry| (rank(entry), entry)).collect();
+        open.sort_by(|(one, a), (other, b)| (one, a.key()).cmp(&(other, b.key())));
+        let mut queue = Self::new(limit, reserved);
+        for (_, entry) in open {
+            queue.insert(entry.key().clone(), expiry_of(entry), is_doubt(entry));
         }
         queue
     }
 
-    /// Puts a command behind those of its reference; says whether it was not there yet.
-    pub fn push(&mut self, key: CommandKey) -> bool {
+    /// Puts a command behind those of its reference; says whether it was not there yet. From `expiry`
+    /// on it is too late for it.
+    pub fn push(&mut self, key: CommandKey, expiry: Option<Timestamp>) -> bool {
+        self.insert(key, expiry, false)
+    }
+
+    fn insert(&mut self, key: CommandKey, expiry: Option<Timestamp>, is_doubt: bool) -> bool {
         let reference = key.reference();
         match self.lanes.get_mut(&reference) {
-            Some(lane) if lane.commands.contains(&key) => return false,
-            Some(lane) => lane.commands.push_back(key),
+            Some(lane) if lane.commands.iter().any(|(other, _)| *other == key) => return false,
+            Some(lane) => lane.commands.push_back((key.clone(), expiry)),
             None => {
-                let lane = Lane { commands: VecDeque::from([key]), head: Head::Ready };
-                self.lanes.insert(reference.clone(), lane);
-                self.ready.push_back(reference);
+                let commands = VecDeque::from([(key.clone(), expiry)]);
+                self.lanes
+                    .insert(reference.clone(), Lane { commands, head: Head::Ready, is_doubt });
+                self.line_up(reference, is_doubt);
             }
+        }
+        if let Some(expiry) = expiry {
+            self.expiries.insert((expiry, key));
         }
         self.count += 1;
         true
@@ -93,11 +129,85 @@ impl Queue {
         if self.running >= self.limit.get() {
             return None;
         }
-        let reference = self.ready.pop_front()?;
-        let lane = self.lanes.get_mut(&reference)?;
-        lane.head = Head::Running;
-        self.running += 1;
-        lane.commands.front().cloned()
+        if let Some(key) = self.hand_out(true) {
+            return Some(key);
+        }
+        let others = self.running - self.running_doubts;
+        if others >= self.limit.get().saturating_sub(self.reserved).max(1) {
+            return None;
+        }
+        self.hand_out(false)
+    }
+
+    fn hand_out(&mut self, is_doubt: bool) -> Option<CommandKey> {
+        let row = if is_doubt { &mut self.doubts } else { &mut self.ready };
+        while let Some(reference) = row.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&reference) else { continue };
+            if lane.head != Head::Ready || lane.is_doubt != is_doubt {
+                continue;
+            }
+            lane.head = Head::Running;
+            self.running += 1;
+            self.running_doubts += usize::from(is_doubt);
+            return lane.commands.front().map(|(key, _)| key.clone());
+        }
+        None
+    }
+
+    fn line_up(&mut self, reference: Reference, is_doubt: bool) {
+        let row = if is_doubt { &mut self.doubts } else { &mut self.ready };
+        row.push_back(reference);
+    }
+
+    /// Names a command whose time is over and that is not handed out: a turn sees that by itself. Each
+    /// is named once, and again after it was handed out and put aside.
+    pub fn next_due(&mut self, now: Timestamp) -> Option<CommandKey> {
+        while let Some((at, _)) = self.expiries.first()
+            && *at <= now
+            && let Some((_, key)) = self.expiries.pop_first()
+        {
+            let lane = self.lanes.get(&key.reference());
+            let is_out = lane.is_some_and(|lane| lane.head == Head::Running && lane.is_first(&key));
+            if !is_out {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// When to ask for [`next_due`](Self::next_due) next.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    /// Takes a command out without a turn, unless it is handed out. The others of its reference keep
+    /// their order.
+    pub fn withdraw(&mut self, key: &CommandKey) -> bool {
+        let reference = key.reference();
+        let Some(lane) = self.lanes.get_mut(&reference) else { return false };
+        let is_first = lane.is_first(key);
+        if is_first && lane.head == Head::Running {
+            return false;
+        }
+        let Some(place) = lane.commands.iter().position(|(other, _)| other == key) else {
+            return false;
+        };
+        let expiry = lane.commands.remove(place).and_then(|(_, expiry)| expiry);
+        self.count -= 1;
+        if let Some(expiry) = expiry {
+            self.expiries.remove(&(expiry, key.clone()));
+        }
+        if is_first {
+            let until = match lane.head {
+                Head::Waiting { until, .. } => until,
+                Head::Ready | Head::Running => None,
+            };
+            if let Some(until) = until {
+                self.timers.remove(&(until, reference.clone()));
+            }
+            self.advance(&reference);
+        }
+        true
     }
 
     /// Puts a command that was handed out aside; its lane waits with it. Without a time it waits
@@ -105,15 +215,22 @@ impl Queue {
     pub fn pause(&mut self, key: &CommandKey, until: Option<Timestamp>, why: &Pause) -> bool {
         let reference = key.reference();
         let Some(lane) = self.lanes.get_mut(&reference) else { return false };
-        if lane.head != Head::Running || lane.commands.front() != Some(key) {
+        if lane.head != Head::Running || !lane.is_first(key) {
             return false;
         }
-        let braked = match why {
-            Pause::Braked(_) => true,
-            Pause::Backoff | Pause::Quiescence => false,
+        let (braked, is_doubt) = match why {
+            Pause::Braked(_) => (true, false),
+            Pause::Backoff => (false, false),
+            Pause::Doubt => (false, true),
         };
-        lane.head = Head::Waiting { until, braked };
         self.running -= 1;
+        self.running_doubts -= usize::from(lane.is_doubt);
+        lane.head = Head::Waiting { until, braked };
+        lane.is_doubt = is_doubt;
+        // Its time may have come while it was out.
+        if let Some((_, Some(expiry))) = lane.commands.front() {
+            self.expiries.insert((*expiry, key.clone()));
+        }
         if let Some(until) = until {
             self.timers.insert((until, reference));
         }
@@ -124,19 +241,17 @@ impl Queue {
     pub fn finish(&mut self, key: &CommandKey) -> bool {
         let reference = key.reference();
         let Some(lane) = self.lanes.get_mut(&reference) else { return false };
-        if lane.head != Head::Running || lane.commands.front() != Some(key) {
+        if lane.head != Head::Running || !lane.is_first(key) {
             return false;
         }
-        lane.commands.pop_front();
-        lane.head = Head::Ready;
-        let is_empty = lane.commands.is_empty();
+        let expiry = lane.commands.pop_front().and_then(|(_, expiry)| expiry);
         self.running -= 1;
+        self.running_doubts -= usize::from(lane.is_doubt);
         self.count -= 1;
-        if is_empty {
-            self.lanes.remove(&reference);
-        } else {
-            self.ready.push_back(reference);
+        if let Some(expiry) = expiry {
+            self.expiries.remove(&(expiry, key.clone()));
         }
+        self.advance(&reference);
         true
     }
 
@@ -181,6 +296,19 @@ impl Queue {
         self.running
     }
 
+    /// The first one of a lane is gone: the next one wants its turn.
+    fn advance(&mut self, reference: &Reference) {
+        let Some(lane) = self.lanes.get_mut(reference) else { return };
+        if lane.commands.is_empty() {
+            self.lanes.remove(reference);
+            return;
+        }
+        lane.head = Head::Ready;
+        // Only the first one of a reference can have begun.
+        lane.is_doubt = false;
+        self.ready.push_back(reference.clone());
+    }
+
     fn make_ready(&mut self, reference: &Reference) {
         let Some(lane) = self.lanes.get_mut(reference) else { return };
         match lane.head {
@@ -189,10 +317,32 @@ impl Queue {
                     self.timers.remove(&(until, reference.clone()));
                 }
                 lane.head = Head::Ready;
-                self.ready.push_back(reference.clone());
+                let is_doubt = lane.is_doubt;
+                self.line_up(reference.clone(), is_doubt);
             }
             Head::Ready | Head::Running => {}
         }
+    }
+}
+
+impl Lane {
+    fn is_first(&self, key: &CommandKey) -> bool {
+        self.commands.front().is_some_and(|(first, _)| first == key)
+    }
+}
+
+/// Whether a request of it may have left, and nobody knows what became of it.
+fn is_doubt(entry: &Entry) -> bool {
+    match entry.status() {
+        Status::Intended(_) | Status::InDoubt { .. } => true,
+        Status::Received
+        | Status::NotSent { .. }
+        | Status::Done { .. }
+        | Status::Declined
+        | Status::Rejected
+        | Status::Expired
+        | Status::Parked
+        | Status::Resolved { .. } => false,
     }
 }
 

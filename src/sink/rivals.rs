@@ -28,10 +28,6 @@ pub(super) const HIDDEN_MS: i64 = 30 * 60 * 1000;
 const RIVAL_MS: i64 = HIDDEN_MS + LOOK_AGE_MAX_MS;
 /// Executed commands that are remembered for that: some megabytes.
 const RECENT_MAX: usize = 10_000;
-/// How long before a restore a command may have been executed that counts for one that is still in
-/// doubt: a doubt is not looked up for so long where the sink runs, and where it was off the looks
-/// before it are as old.
-const RESTORED_MS: i64 = 48 * 60 * 60 * 1000;
 
 /// A command that may explain what another one is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,10 +109,13 @@ impl Rivals {
             .map(Money::from_unscaled)
     }
 
-    /// The same for a story that the journal tells: what was executed long ago shows by now.
-    pub fn restore(&mut self, entry: &Entry, now: Timestamp) {
-        let is_old = later(entry.last_at(), RESTORED_MS) < now;
-        if !(is_old && matches!(entry.status(), Status::Done { .. })) {
+    /// The same for a story that the journal tells. How long ago it ended says nothing: a doubt counts
+    /// from its own look, and where the sink was off the two are as old. Only what would be dropped
+    /// again at once is passed over.
+    pub fn restore(&mut self, entry: &Entry) {
+        let oldest = self.recent.first().filter(|_| self.recent.len() >= RECENT_MAX);
+        let is_older = oldest.is_some_and(|(at, _)| entry.last_at() < *at);
+        if !(is_older && matches!(entry.status(), Status::Done { .. })) {
             self.moved(entry);
         }
     }
@@ -187,8 +186,8 @@ fn payment_of(key: &CommandKey) -> Payment {
 mod tests {
     use super::*;
     use crate::sink::tests::{
-        HOUR, SECOND, after, approved, doubted, intended, key_of, parked, payment, received_as,
-        refund, resolved, story_of,
+        HOUR, SECOND, after, approved, doubted, inferred, intended, key_of, parked, payment,
+        received_as, refund, resolved, story_of,
     };
 
     fn command(reference: &str, n: u128, events: &[JournalEvent]) -> Entry {
@@ -237,7 +236,7 @@ mod tests {
         let story = [intended(1, 1), doubted(), parked(), resolved(true)];
         let found = command("REF-1", 1, &story);
         let mut rivals = Rivals::default();
-        rivals.restore(&found, after(100 * HOUR));
+        rivals.restore(&found);
         let until = later(found.last_at(), RIVAL_MS);
         assert_eq!(ids(&rivals, &asked(2, until, Some("10.00"))).len(), 1, "it may show later");
         assert!(ids(&rivals, &asked(2, later(until, 1), None)).is_empty());
@@ -257,11 +256,8 @@ mod tests {
             "it was too long ago"
         );
         let mut restored = Rivals::default();
-        restored.restore(&done, later(ended, 49 * HOUR));
-        assert!(restored.payments.is_empty());
-        // A doubt may be a day old, and counts from its own look.
-        restored.restore(&done, later(ended, 25 * HOUR));
-        assert_eq!(ids(&restored, &asked(2, ended, None)).len(), 1);
+        restored.restore(&done);
+        assert_eq!(ids(&restored, &asked(2, ended, None)).len(), 1, "whenever that is");
         // The second one, whose look did not show the first, shows where both do.
         let second = asked(2, ended, None).with(approved()).unwrap();
         rivals.moved(&second);
@@ -299,5 +295,18 @@ mod tests {
         assert_eq!(rivals.payments.len(), RECENT_MAX);
         assert_eq!(rivals.recent.len(), RECENT_MAX);
         assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R1", 1)));
+        let old = command("OLD", 0, &[intended(1, 1), inferred()]);
+        assert!(old.last_at() > approved().at(), "it is the newest");
+        rivals.restore(&old);
+        assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R10", 10)));
+        let JournalEvent::Approved { provider, .. } = approved() else { panic!() };
+        let older = command(
+            "OLDER",
+            0,
+            &[intended(1, 1), JournalEvent::Approved { at: after(0), provider }],
+        );
+        rivals.restore(&older);
+        assert_eq!(rivals.payments.len(), RECENT_MAX);
+        assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R10", 10)));
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    api::{self, Client, Order as Request, Ready, SendWindow, Sent},
+    api::{self, Client, Order as Request, Purpose, Ready, SendWindow, Sent},
     domain::{payment::Change, time::Timestamp},
     failpoints::{self, Point},
     log_event, mapping,
@@ -69,6 +69,14 @@ pub async fn carry(
     }
 }
 
+/// Writes that a command's time is over, without a turn: nothing of it is on its way.
+///
+/// # Errors
+/// As [`carry`].
+pub async fn expire(desk: &Desk, entry: &Entry, event: JournalEvent) -> Result<(), Failure> {
+    record(desk, entry, event).await.map(drop)
+}
+
 async fn record(desk: &Desk, entry: &Entry, event: JournalEvent) -> Result<Entry, Failure> {
     let after = desk.record(entry, event).await?;
     announce(&after);
@@ -91,7 +99,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
         return Ok(Some(record(desk, entry, unconfigured(key)).await?));
     };
     let looked_at = now();
-    let look = match look_at(client, key).await {
+    let look = match look_at(client, Purpose::Payment, key).await {
         Ok(look) => look,
         Err(error) => return look_failed(desk, entry, &error).await,
     };
@@ -179,7 +187,7 @@ async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> 
         let parked = JournalEvent::Parked { at: now(), detail, after: None };
         return Ok(Some(record(desk, entry, parked).await?));
     };
-    let look = match look_at(client, key).await {
+    let look = match look_at(client, Purpose::Doubt, key).await {
         Ok(look) => look,
         Err(error) => {
             unreadable(key, &error);
@@ -193,8 +201,8 @@ async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> 
     }
 }
 
-async fn look_at(client: &Client, key: &CommandKey) -> Result<Look, api::Error> {
-    let state = client.payment_state(&key.reference_no).await?;
+async fn look_at(client: &Client, purpose: Purpose, key: &CommandKey) -> Result<Look, api::Error> {
+    let state = client.payment_state(purpose, &key.reference_no).await?;
     Ok(state.map_or(Look::NotFound, Look::Found))
 }
 
@@ -240,4 +248,4 @@ fn unreadable(key: &CommandKey, error: &api::Error) {
 
 #[cfg(test)]
 #[path = "turn_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -88,7 +88,7 @@ fn status_of(write: &Write) -> Status {
     }
 }
 
-fn connection(url: &str, secrets: &std::path::Path) -> Arc<Connection> {
+pub(in crate::sink) fn connection(url: &str, secrets: &std::path::Path) -> Arc<Connection> {
     let (app_key_file, app_secret_file) = (secrets.join("key"), secrets.join("secret"));
     std::fs::write(&app_key_file, APP_KEY).unwrap();
     std::fs::write(&app_secret_file, APP_SECRET).unwrap();

@@ -81,7 +81,10 @@ async fn the_other_calls_are_asked_for_as_documented() {
     assert_eq!(fake.last().line, format!("GET /pos-rapor/stations/9/transactions?{dates}"));
     client.virtual_pos_transactions(live, ListStatus::Refund).await.unwrap();
     assert_eq!(fake.last().line, "GET /transactions-list?status=refund");
-    assert_eq!(client.find_payment("R1").await.unwrap(), r#"{"referanceNo":"R1"}"#);
+    assert_eq!(
+        client.find_payment(Purpose::Payment, "R1").await.unwrap(),
+        r#"{"referanceNo":"R1"}"#
+    );
     assert_eq!(fake.last().line, "GET /transaction/find?referanceNo=R1");
     let options = client.reference(live, Stream::Installments).await.unwrap();
     assert_eq!(options.iter().collect::<Vec<_>>(), [r#"{"family":"Axess","pos_id":1}"#]);

@@ -319,13 +319,13 @@ async fn each_fault_of_a_payment_server_becomes_what_it_is() {
         let (simulator, client, _dir) = sandboxed().await;
         let order = refund("12.50");
         let ready = client.ready_to_pay().await.unwrap();
-        let connected = client.find_payment(order.reference_no).await;
+        let connected = client.find_payment(Purpose::Payment, order.reference_no).await;
         assert!(connected.is_ok());
         simulator.set_faults(vec![fault.parse().unwrap()]);
         let before = match fault.starts_with("reset") {
             // The next connection is to be the send's.
             true => None,
-            false => client.payment_state(order.reference_no).await.unwrap(),
+            false => client.payment_state(Purpose::Payment, order.reference_no).await.unwrap(),
         };
         assert_eq!(before.and_then(|state| state.refunded), None, "{fault}");
         let sent = ready.send_once(&order, within(TIMEOUT)).await;
@@ -353,7 +353,7 @@ async fn each_fault_of_a_payment_server_becomes_what_it_is() {
 /// The state, as soon as the port takes connections again.
 async fn until_open(client: &Client, reference_no: &str) -> PaymentState {
     for _ in 0..2_000 {
-        match client.payment_state(reference_no).await {
+        match client.payment_state(Purpose::Payment, reference_no).await {
             Ok(state) => return state.unwrap(),
             Err(error) => {
                 assert!(matches!(error.retry_class(), RetryClass::Retry { .. }), "{error}");
@@ -383,7 +383,7 @@ async fn a_state_is_find_and_the_list_of_the_status_that_it_tells() {
         _ => json(200, &listed("R1", "refund", "\"100.00\"")),
     })
     .await;
-    let state = fake.client().payment_state("R1").await.unwrap().unwrap();
+    let state = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap().unwrap();
     assert_eq!(state.status, VirtualPosStatus::Refunded);
     assert_eq!(state.refunded, Money::parse("100").ok());
     assert_eq!(state.currency.as_deref(), Some("TRY"));
@@ -399,7 +399,7 @@ async fn a_payment_that_changes_between_the_two_calls_is_looked_at_again() {
         _ => json(200, &listed("R1", "refund", "\"100.00\"")),
     })
     .await;
-    let state = fake.client().payment_state("R1").await.unwrap().unwrap();
+    let state = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap().unwrap();
     assert_eq!(state.status, VirtualPosStatus::Refunded);
     assert_eq!(fake.count("/transaction/find"), 2);
 }
@@ -419,12 +419,14 @@ async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
             _ => json(200, &list),
         })
         .await;
-        let error = fake.client().payment_state("R1").await.unwrap_err();
+        let error = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap_err();
         assert_eq!(error.retry_class(), RetryClass::Permanent, "{error}");
         assert!(fake.count("/transaction/find") <= 3);
     }
     for (status, none) in [
         (404, r#"{"success":false}"#),
+        (404, r#"{"success":false,"message":"İşlem bulunamadı"}"#),
+        (404, r#"{"message":"Transaction not found."}"#),
         (200, r#"{"success":true,"data":[]}"#),
         (200, r#"{"success":true,"data":null}"#),
         (200, r#"{"success":false,"message":"İşlem bulunamadı"}"#),
@@ -433,7 +435,22 @@ async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
         (400, r#"{"success":false,"message":"Bu referans ile kayıt bulunamadı."}"#),
     ] {
         let fake = Fake::with_token(move |_, _| json(status, none)).await;
-        assert_eq!(fake.client().payment_state("R1").await, Ok(None), "{none}");
+        assert_eq!(fake.client().payment_state(Purpose::Payment, "R1").await, Ok(None), "{none}");
+    }
+    for foreign in [
+        "<html><title>404 Not Found</title><body>Transaction not found</body></html>",
+        "",
+        "{}",
+        "[]",
+        "404 page not found",
+        r#"{"success":true}"#,
+        r#"{"message":"no Route matched with those values"}"#,
+        r#"{"status":404,"error":"Not Found","path":"/transaction/find"}"#,
+        r#"{"success":false,"message":"Firma bulunamadı"}"#,
+    ] {
+        let fake = Fake::with_token(move |_, _| json(404, foreign)).await;
+        let error = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap_err();
+        assert!(matches!(error, Error::NotFound { is_told: false, .. }), "{foreign}: {error}");
     }
     for refused in [
         r#"{"success":false,"message":"Firma bulunamadı"}"#,
@@ -447,10 +464,10 @@ async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
         r#"{"success":true}"#,
     ] {
         let fake = Fake::with_token(move |_, _| json(200, refused)).await;
-        assert!(fake.client().payment_state("R1").await.is_err(), "{refused}");
+        assert!(fake.client().payment_state(Purpose::Payment, "R1").await.is_err(), "{refused}");
     }
     let fake = Fake::with_token(|_, _| json(503, "{}")).await;
-    let error = fake.client().payment_state("R1").await.unwrap_err();
+    let error = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap_err();
     assert_eq!(error.retry_class(), RetryClass::Retry { after: None }, "{error}");
 }
 
@@ -467,7 +484,7 @@ async fn many_states_share_few_lists() {
     })
     .await;
     let client = fake.client();
-    let states = join_all((0..64).map(|_| client.payment_state("R1"))).await;
+    let states = join_all((0..64).map(|_| client.payment_state(Purpose::Payment, "R1"))).await;
     assert!(states.iter().all(|state| matches!(state, Ok(Some(_)))));
     // Eight calls at a time: those that find together list together.
     let lists = lists.load(Ordering::SeqCst);

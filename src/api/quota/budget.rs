@@ -185,7 +185,7 @@ impl Budget {
         self.leave(ticket);
         self.under_way += 1;
         self.total.take(now);
-        if purpose != Purpose::Payment {
+        if !purpose.is_of_payments() {
             self.polling.take(now);
         }
         Decision::Start
@@ -193,7 +193,7 @@ impl Budget {
 
     fn wait(&self, purpose: Purpose, api: Api, now: Instant) -> Duration {
         let total = self.total.wait(now);
-        if purpose == Purpose::Payment {
+        if purpose.is_of_payments() {
             return total;
         }
         let learned = self.learned.get(&api).map_or(Duration::ZERO, |learned| learned.wait(now));

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Error, the_one};
 use crate::{
-    api::Client,
+    api::{Client, Purpose},
     config::model::Config,
     domain::payment::PaymentState,
     sink::{
@@ -44,7 +44,7 @@ pub async fn reconcile(config: &Config, id: Uuid) -> Result<Compared, Error> {
     let connection = config.connections.iter().find(|connection| connection.id == key.connection);
     let connection = connection.ok_or_else(|| Error::NotConfigured(key.connection.clone()))?;
     let client = Client::new(connection, Arc::new(Metrics::new()))?;
-    let now = client.payment_state(&key.reference_no).await?;
+    let now = client.payment_state(Purpose::Payment, &key.reference_no).await?;
     Ok(compare(&told.entry, now, &journal))
 }
 

@@ -104,6 +104,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     };
     let value = encoded(&config, &command).await?;
     let key = format!("{connection}/{}", args.reference);
+    // Before it is sent: whoever is interrupted now must be able to ask, or to send it again.
+    eprintln!("command {id} is sent");
     words::submit(&config.kafka, &key, &value).await.map_err(|error| {
         super::unavailable(&error, &config.kafka).hint(format!(
             "it may have arrived all the same: `commands show {id}` tells; submitting it again with \

@@ -143,7 +143,9 @@ impl Api {
         is_open
     }
 
-    /// Somebody refunds one lira in the portal, an amount that no command has.
+    /// Somebody refunds one lira in the portal, an amount that no command has. One of a command's own
+    /// amount, made while that is in doubt, is the bound that docs/payments.md names: nothing that the
+    /// API tells is different then, so no machine could pass.
     pub(super) fn refund_by_hand(&mut self, place: usize) {
         if self.refund(place, money("1.00")) {
             self.by_hand[place] = plus(self.by_hand[place], money("1.00"));

@@ -10,14 +10,16 @@ use crate::{
     sink::{
         admission::{Known, recall},
         answer::{Ending, read_ending},
-        brakes::{Brakes, StopSource},
+        brakes::{Brakes, Limits, StopSource},
         command::{Command, CommandKey, Kind},
+        finished::Place,
         journal::{Arrival, Entry, JournalEvent, Status, codec},
         look::{Decision, Look, answer_doubt, intend},
-        plan::{Failures, Policy, Situation, Step, next_step},
+        memory::Journal,
+        plan::{Failures, Policy, Situation, Step, expire, expiry_of, later, next_step},
         queue::Queue,
         rivals::{self, Rival, Rivals},
-        tests::{NO_LIMITS, POLICY},
+        tests::{HOUR, NO_LIMITS, POLICY},
     },
 };
 
@@ -40,6 +42,8 @@ pub(super) enum Mutant {
     NoRivals,
     DoneShowsAtOnce,
     OldLooks,
+    ForgetsOldRivals,
+    ExpiresDoubts,
 }
 
 /// How far a command that is handed out has come.
@@ -76,6 +80,7 @@ pub(super) struct Owner {
     pub(super) entries: BTreeMap<CommandKey, Entry>,
     pub(super) queue: Queue,
     brakes: Brakes,
+    rivals: Rivals,
     failures: BTreeMap<CommandKey, Failures>,
     out: BTreeMap<CommandKey, Phase>,
     next_offset: usize,
@@ -87,23 +92,34 @@ impl Owner {
     /// Fences the former owner and reads the journal to its end.
     pub(super) fn take_over(mutant: Mutant, shared: &mut Shared, from_offset: usize) -> Self {
         shared.epoch += 1;
-        let mut entries = BTreeMap::new();
-        for (key, bytes) in &shared.journal {
-            let codec::Record::Command(entry) = codec::decode(&key.to_string(), bytes).unwrap()
-            else {
+        let now = Timestamp(shared.now);
+        let (mut entries, mut journal) = (BTreeMap::new(), Journal::default());
+        for (offset, key) in (0..).zip(&shared.log) {
+            let (name, bytes) = (key.to_string(), &shared.journal[key]);
+            let place = Place { partition: 0, offset };
+            journal.apply(name.as_bytes(), Some(bytes), place, now).unwrap();
+            let codec::Record::Command(entry) = codec::decode(&name, bytes).unwrap() else {
                 panic!("{key} is a command")
             };
+            if mutant == Mutant::ForgetsOldRivals && later(entry.last_at(), 2 * 24 * HOUR) < now {
+                journal.rivals.forget(key);
+            }
             entries.insert(key.clone(), *entry);
         }
-        let mut brakes = Brakes::new(crate::sink::brakes::Limits { max_in_doubt: 99, ..NO_LIMITS });
-        entries.values().for_each(|entry| brakes.add(entry));
-        let queue = Queue::restored(NonZeroUsize::new(2).unwrap(), entries.values());
+        let limits = Limits { max_in_doubt: 99, ..NO_LIMITS };
+        let (mut brakes, mut rivals) = (journal.finished.under(limits), journal.rivals);
+        for entry in journal.open.values() {
+            brakes.add(entry);
+            rivals.moved(entry);
+        }
+        let queue = Queue::restored(NonZeroUsize::new(3).unwrap(), 1, journal.open.values());
         let mut owner = Self {
             mutant,
             epoch: shared.epoch,
             entries,
             queue,
             brakes,
+            rivals,
             failures: BTreeMap::new(),
             out: BTreeMap::new(),
             next_offset: from_offset,
@@ -133,6 +149,19 @@ impl Owner {
     }
 
     fn fill(&mut self, now: i64) {
+        // Without a turn, and beside the one that the reference's first command may have.
+        while let Some(key) = self.queue.next_due(Timestamp(now)) {
+            let due = match self.mutant {
+                Mutant::ExpiresDoubts => Some(JournalEvent::Expired { at: Timestamp(now) }),
+                _ => expire(&self.entries[&key], Timestamp(now)),
+            };
+            if let Some(event) = due
+                && self.queue.withdraw(&key)
+            {
+                self.failures.remove(&key);
+                self.out.insert(key, Phase::Ended { event, unwritten: None });
+            }
+        }
         self.queue.wake(Timestamp(now));
         while let Some(key) = self.queue.take() {
             self.out.insert(key, Phase::Plan);
@@ -205,7 +234,7 @@ impl Owner {
             return Ok(Alive::Fenced);
         }
         self.brakes.add(&entry);
-        self.queue.push(entry.key().clone());
+        self.queue.push(entry.key().clone(), expiry_of(&entry));
         self.entries.insert(entry.key().clone(), entry);
         Ok(Alive::Yes)
     }
@@ -366,17 +395,17 @@ impl Owner {
         }
     }
 
-    /// The payment's other commands, told in the order in which they ended.
+    /// The payment's other commands.
     fn rivals_of(&self, asked: &Entry) -> Vec<Rival> {
-        let is_told = |entry: &Entry| match self.mutant {
-            Mutant::NoRivals => false,
-            Mutant::DoneShowsAtOnce => !matches!(entry.status(), Status::Done { .. }),
-            _ => true,
-        };
-        let mut told: Vec<_> = self.entries.values().filter(|entry| is_told(entry)).collect();
-        told.sort_by_key(|entry| entry.last_at());
-        let mut rivals = Rivals::default();
-        told.into_iter().for_each(|entry| rivals.moved(entry));
+        let mut rivals = self.rivals.clone();
+        for entry in self.entries.values() {
+            match (self.mutant, entry.status()) {
+                (Mutant::NoRivals, _) | (Mutant::DoneShowsAtOnce, Status::Done { .. }) => {
+                    rivals.forget(entry.key());
+                }
+                _ => {}
+            }
+        }
         rivals.of(asked)
     }
 
@@ -456,6 +485,7 @@ impl Owner {
         }
         shared.check_alone(&after)?;
         self.brakes.moved(before, &after);
+        self.rivals.moved(&after);
         self.entries.insert(key.clone(), after);
         self.to(key, Phase::Plan)
     }

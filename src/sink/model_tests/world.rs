@@ -96,7 +96,10 @@ pub(super) struct Shared {
     pub(super) stopped: bool,
     pub(super) commands: Vec<Command>,
     pub(super) committed: usize,
+    /// The newest bytes of each story.
     pub(super) journal: BTreeMap<CommandKey, Vec<u8>>,
+    /// Every record in the order in which it was written.
+    pub(super) log: Vec<CommandKey>,
     pub(super) statuses: BTreeMap<CommandKey, Status>,
     pub(super) results: BTreeMap<CommandKey, Vec<Seen>>,
     pub(super) api: Api,
@@ -111,6 +114,9 @@ impl Shared {
             return false;
         }
         self.journal.insert(entry.key().clone(), codec::encode_entry(entry));
+        // Compacted at once: what an owner reads is the last record of each story, by its place.
+        self.log.retain(|key| key != entry.key());
+        self.log.push(entry.key().clone());
         self.statuses.insert(entry.key().clone(), entry.status().clone());
         true
     }
@@ -186,6 +192,7 @@ impl World {
             commands: Vec::new(),
             committed: 0,
             journal: BTreeMap::new(),
+            log: Vec::new(),
             statuses: BTreeMap::new(),
             results: BTreeMap::new(),
             api: Api::new(),

@@ -24,6 +24,10 @@ use crate::harness::{
     wait::wait_until,
 };
 
+/// Whom the API names in its own words about a request: nothing tells a name from other words, and
+/// somebody has to read them. docs/privacy.md says so.
+const TOLD_NAME: &str = "Serçe Bülbüloğlu";
+
 /// What the API answers to the requests about each payment; nothing stands for the truth.
 fn answers(canaries: &Canaries) -> Vec<(&'static str, Option<Way>)> {
     let (sentence, pan) = (canaries.sentence(), &canaries.pan);
@@ -37,7 +41,7 @@ fn answers(canaries: &Canaries) -> Vec<(&'static str, Option<Way>)> {
         })
         .to_string()
     };
-    let refused = format!("kart {pan} reddedildi");
+    let refused = format!("kart {pan} reddedildi, {TOLD_NAME}");
     let ok = "200 OK\r\nContent-Type: application/json";
     let unprocessable = "422 Unprocessable Content\r\nContent-Type: application/json";
     let message = json!({"success": false, "message": sentence, "errors": {NAME: [sentence]}});
@@ -153,10 +157,26 @@ fn nothing_planted_shows_in_logs_results_journal_headers_or_metrics() {
     end(&mut connector);
     shown.insert("stderr".to_owned(), connector.stderr());
     shown.insert("stdout".to_owned(), connector.stdout());
+    let told = [&planted[..], &[TOLD_NAME.to_owned()]].concat();
     for (place, text) in &shown {
-        assert_clean(place, text, &planted);
+        assert_clean(place, text, &told);
     }
     sweep(&stage, &planted);
+    name_stands_in_the_message_alone(&stage);
+}
+
+/// The name that the API told stands in the two results that carry its words, and nowhere beside.
+fn name_stands_in_the_message_alone(stage: &Stage) {
+    let decoder = Decoder::new(shared_registry().url());
+    let (planted, mut named) = ([TOLD_NAME.to_owned()], 0);
+    for record in stage.records("payment.results") {
+        let mut result = decoder.decode(record.value.as_ref().unwrap());
+        let message = result["provider_message"].take();
+        named += usize::from(message.to_string().contains(TOLD_NAME));
+        assert_clean("a result beside its message", &result.to_string(), &planted);
+        assert_clean("a result's headers", &format!("{:?}", record.headers), &planted);
+    }
+    assert_eq!(named, 2, "of the declined and of the approved one");
 }
 
 /// What a listener shows.

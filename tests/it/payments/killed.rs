@@ -1,6 +1,6 @@
 //! Killed at every step of a command's way, whatever the API does meanwhile: the test about money.
 
-use std::thread;
+use std::{collections::BTreeSet, thread};
 
 use vomsis_connect::{
     domain::money::Money,
@@ -62,7 +62,7 @@ fn killed_at_every_step_it_asks_once_and_tells_the_truth() {
     let lives = environment(LIVES_VARIABLE).map_or(LIVES, |text| text.parse().unwrap());
     let mut random = Random::seeded("payments killed at every step");
     let mut seeds: Vec<(usize, Random)> = (0..lives).map(|life| (life, random.fork())).collect();
-    let mut met = Met::default();
+    let (mut met, mut pairs) = (Met::default(), BTreeSet::new());
     while !seeds.is_empty() {
         let some = seeds.split_off(seeds.len().saturating_sub(AT_ONCE));
         thread::scope(|scope| {
@@ -71,12 +71,18 @@ fn killed_at_every_step_it_asks_once_and_tells_the_truth() {
                 .map(|(life, random)| scope.spawn(move || Life::new(life, random).live()))
                 .collect();
             for life in running {
-                met.add(&life.join().expect("a life failed, see above"));
+                let (other, more) = life.join().expect("a life failed, see above");
+                met.add(&other);
+                pairs.extend(more);
             }
         });
     }
-    println!("{lives} lives, {} deaths: {met:?}", lives * Point::OF_COMMANDS.len());
+    let deaths = lives * Point::OF_COMMANDS.len();
+    println!("{lives} lives, {deaths} deaths, {} pairs of step and fault: {met:?}", pairs.len());
     met.assert_everything_happened();
+    if lives >= FAULTS.len() {
+        assert_every_pair(&pairs);
+    }
 }
 
 /// What happened in all lives together.
@@ -93,6 +99,32 @@ struct Met {
     not_sent: usize,
     taken_over: usize,
     unanswered: usize,
+}
+
+/// The name of a step, and a fault of the API.
+type Pair = (&'static str, (&'static str, &'static str));
+
+/// Each step meets each fault within as many lives as there are faults, whenever its round is.
+fn fault_of(life: usize, point: Point) -> (&'static str, &'static str) {
+    let place = Point::OF_COMMANDS.iter().position(|other| *other == point).unwrap();
+    FAULTS[(life + place) % FAULTS.len()]
+}
+
+#[track_caller]
+fn assert_every_pair(met: &BTreeSet<Pair>) {
+    for point in Point::OF_COMMANDS.into_iter().filter(|point| *point != Point::DoubtLooked) {
+        for fault in FAULTS {
+            assert!(met.contains(&(point.name(), fault)), "{} never met {fault:?}", point.name());
+        }
+    }
+}
+
+/// Without running a life: the claim that the sweep rests on.
+#[test]
+fn sixteen_lives_bring_each_step_each_fault() {
+    let lives = (0..FAULTS.len())
+        .flat_map(|life| Point::OF_COMMANDS.map(|point| (point.name(), fault_of(life, point))));
+    assert_every_pair(&lives.collect());
 }
 
 impl Met {
@@ -161,15 +193,16 @@ impl Life {
         Self { number, random, stage, home, feed, orders: Vec::new(), references: Vec::new() }
     }
 
-    fn live(mut self) -> Met {
+    fn live(mut self) -> (Met, BTreeSet<Pair>) {
         let points = self.random.shuffled(Point::OF_COMMANDS.to_vec());
-        for (round, point) in points.into_iter().enumerate() {
-            // Each step meets each fault within sixteen lives.
+        let mut pairs = BTreeSet::new();
+        for point in points {
             let fault = match point {
                 Point::DoubtLooked => *self.random.pick(&DOUBTFUL),
-                _ => FAULTS[(self.number + round) % FAULTS.len()],
+                _ => fault_of(self.number, point),
             };
             self.die_at(point, fault);
+            pairs.insert((point.name(), fault));
         }
         self.stage.faults(&[]);
         let mut connector = self.home.run();
@@ -181,7 +214,7 @@ impl Life {
         assert_eq!(decided.count("PARKED"), 0, "each parked command was decided");
         assert_eq!(decided.parked_moved, Money::ZERO);
         assert!(connector.is_running(), "it never gave up: {}", connector.stderr());
-        met
+        (met, pairs)
     }
 
     fn die_at(&mut self, point: Point, (fault, place): (&str, &str)) {

@@ -129,6 +129,7 @@ fn decides(stage: &Stage, home: &Home, lost: &Order, late: &Order, done: &Order)
     let said = resolve(&lost.id, "not-executed", &[&by[..], &["--yes"]].concat());
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.out.contains("DECLINED"), "{said:?}");
+    assert!(said.err.contains("this will publish DECLINED for the REFUND"), "{said:?}");
     let said = resolve(&late.id, "executed", &[&by[..], &["--yes"]].concat());
     assert_eq!(said.code, 0, "{said:?}");
     let said = resolve(&lost.id, "executed", &[&by[..], &["--yes"]].concat());
@@ -213,6 +214,8 @@ fn submit_asks_first_and_prints_the_id_that_show_understands() {
     let said = submit(&["--type", "refund", "--amount", "12.50", "--currency", "TRY", "--yes"]);
     assert!(!said.err.contains("warning"), "{said:?}");
     assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.contains("this will refund 12.50 of payment A of acme, with real money"));
+    assert!(said.err.contains(&format!("command {} is sent", said.out.trim())), "{said:?}");
     let id = said.out.trim().to_owned();
     let order = Order { id: id.clone(), currency: Some("TRY"), ..Order::refund("A", 1_250) };
     let mut connector = home.run();
