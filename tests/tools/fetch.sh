@@ -111,8 +111,8 @@ absent_maker() {
             has apt-get || { echo "apt-get is not installed"; return; }
             offered=$(apt-cache show prometheus 2>/dev/null | sed -n 's/^Version: //p' | head -n 1)
             case $offered in
-                # Lists that were never fetched say nothing.
-                "" | "$PROMETHEUS"[+~-]*) ;;
+                "$PROMETHEUS"[+~-]*) ;;
+                "") [ "$(id -u)" = 0 ] || echo "apt's lists are empty, and only root can fetch them" ;;
                 *) echo "this system has Prometheus $offered, not $PROMETHEUS" ;;
             esac
             ;;
