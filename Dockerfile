@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # The program alone, on a base without a shell. Both bases are arguments, so that a build can pin
-# them by digest (the release does) or use a mirror:
+# them by digest (nobody does so by itself) or use a mirror:
 #   docker build --build-arg RUST_IMAGE=rust:1.95-bookworm@sha256:… --build-arg RUNTIME_IMAGE=… .
 # The dependencies are a layer of their own: a change of src/ compiles only the program.
 ARG RUST_IMAGE=rust:1.95-bookworm

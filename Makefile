@@ -47,7 +47,7 @@ bench: components ## every benchmark, the end-to-end one (a bench without harnes
 clean: ## removes what was built; the components' cache stays
 	$(CARGO) clean
 
-.PHONY: tools test-monitoring pictures test-image test-compose
+.PHONY: tools test-monitoring pictures lint-dockerfile test-image test-compose
 
 tools: ## fetches the programs of the three targets below (monitoring, image, compose) into the cache
 	@tests/tools/fetch.sh monitoring image compose
@@ -60,6 +60,10 @@ test-monitoring: components ## alerts and dashboards: promtool, Grafana's types,
 pictures: components ## draws docs/dashboards from a live run (needs chromium)
 	@tests/tools/fetch.sh monitoring
 	VOMSIS_PICTURES=$(CURDIR)/docs/dashboards $(CARGO) test --locked --features failpoints --test it -- --ignored monitoring::live::alerts
+
+lint-dockerfile: ## hadolint on the Dockerfile
+	@tests/tools/fetch.sh dockerfile
+	@tests/image/lint.sh
 
 test-image: ## builds the image on stand-in bases and runs it as a strict platform would (root, podman)
 	@tests/tools/fetch.sh image

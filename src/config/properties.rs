@@ -1,5 +1,7 @@
 //! Which librdkafka settings are the operator's, and which belong to the protocol.
 
+use serde_json::{Value, json};
+
 /// Above this every transaction would wait for the linger; none of ours flushes early.
 const LINGER_MS_MAX: f64 = 100.0;
 
@@ -84,6 +86,21 @@ pub(crate) fn judge<'a>(name: &'a str, value: &str) -> Verdict<'a> {
         }
     }
     Verdict::Pass
+}
+
+/// The same for the JSON Schema, as its `patternProperties`. Settings of one kind of client name no
+/// files, as those are read for every client.
+pub(crate) fn refused_names(of_one_kind: bool) -> Value {
+    let escaped = |name: &str| name.replace('.', r"\.");
+    let reserved: Vec<_> = RESERVED.iter().map(|(name, _)| escaped(name)).collect();
+    let secret: Vec<_> = SECRET.iter().map(|name| escaped(name)).collect();
+    let mut refused = serde_json::Map::new();
+    refused.insert(format!("^({})(_file)?$", reserved.join("|")), json!(false));
+    refused.insert(format!("^({})$", secret.join("|")), json!(false));
+    if of_one_kind {
+        refused.insert("_file$".to_owned(), json!(false));
+    }
+    Value::Object(refused)
 }
 
 #[cfg(test)]

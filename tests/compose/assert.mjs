@@ -49,6 +49,12 @@ for (const [service, it] of Object.entries(services)) {
   }
 }
 for (const { file } of Object.values(secrets)) check(existsSync(file), `${file} is not there`);
+if (services.kafka) {
+  const { environment, mem_limit } = services.kafka;
+  const heap = Number(/-Xmx(\d+)m/.exec(environment.KAFKA_HEAP_OPTS ?? "")?.[1]) * 2 ** 20;
+  // Beside the heap a broker holds threads, buffers and the classes.
+  check(heap <= 0.6 * Number(mem_limit), `kafka: a heap of ${heap} bytes (KAFKA_HEAP_OPTS) within ${mem_limit}`);
+}
 if (services.connector) {
   const { stop_grace_period, depends_on } = services.connector;
   check(stop_grace_period === "1m0s", `the connector has ${stop_grace_period} to drain`);

@@ -3,6 +3,7 @@
 mod check;
 mod inspect;
 mod manners;
+mod proxy;
 mod readme;
 mod sandbox;
 mod stage;

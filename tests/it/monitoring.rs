@@ -4,14 +4,15 @@
 mod live;
 mod prometheus;
 mod provisioned;
+mod runbooks;
 pub(crate) mod shipped;
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
-use clap::Parser;
-use vomsis_connect::cli::Cli;
-
-use self::shipped::{Alert, alerts, dashboards, in_repository, panels};
+use self::{
+    runbooks::runbooks,
+    shipped::{Alert, alerts, dashboards, in_repository, panels},
+};
 use crate::metrics::documented;
 
 const SECTIONS: [&str; 5] =
@@ -20,19 +21,6 @@ const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
 /// Of other exporters: Prometheus itself and the kubelet.
 const FOREIGN: [&str; 4] =
     ["up", "ALERTS", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"];
-
-fn runbooks() -> Vec<(String, String)> {
-    let folder = in_repository("docs/runbooks");
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    let mut found: Vec<_> = files
-        .map(|file| {
-            let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
-            (name, fs::read_to_string(&file).unwrap())
-        })
-        .collect();
-    found.sort();
-    found
-}
 
 #[test]
 fn every_alert_says_what_it_means_and_every_runbook_has_its_alert() {
@@ -58,47 +46,10 @@ fn every_alert_says_what_it_means_and_every_runbook_has_its_alert() {
     let pages: BTreeSet<_> =
         runbooks.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "README").collect();
     assert_eq!(names, pages);
-    let (_, index) = runbooks.iter().find(|(name, _)| name == "README").expect("an index");
     for (name, text) in runbooks.iter().filter(|(name, _)| name != "README") {
         let places: Vec<_> = SECTIONS.iter().map(|section| text.find(section)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{name}: {places:?}");
-        assert!(index.contains(&format!("[{name}]({name}.md)")), "{name} is not in the index");
     }
-}
-
-#[test]
-fn runbooks_name_codes_commands_and_pages_that_exist() {
-    let codes = fs::read_to_string(in_repository("docs/errors.md")).unwrap();
-    let (mut commands, mut links) = (0, 0);
-    for (name, text) in runbooks() {
-        for (at, _) in text.match_indices("VOM-") {
-            let code: String = text.get(at..).unwrap().chars().take("VOM-SRC-001".len()).collect();
-            assert!(codes.contains(&format!("| {code} |")), "{name}: {code} is not in errors.md");
-        }
-        for command in text.split('`').skip(1).step_by(2) {
-            if let Some(words) = command.strip_prefix("vomsis-connect ") {
-                assert_parses(&name, words);
-                commands += 1;
-            }
-        }
-        for (at, opening) in text.match_indices("](") {
-            let target = text.get(at + opening.len()..).unwrap().split([')', '#']).next().unwrap();
-            assert!(in_repository("docs/runbooks").join(target).exists(), "{name}: {target}");
-            links += 1;
-        }
-    }
-    assert!(commands > 20 && links > 20, "{commands} commands, {links} links");
-}
-
-/// The command line takes it; words in capitals stand for something.
-fn assert_parses(page: &str, words: &str) {
-    let meant = words.split(' ').map(|word| match word {
-        "ID" => "00000000-0000-4000-8000-000000000000",
-        "STREAM" => "bank_transactions",
-        other => other,
-    });
-    let parsed = Cli::try_parse_from(std::iter::once("vomsis-connect").chain(meant));
-    assert!(parsed.is_ok(), "{page}: {words}\n{}", parsed.unwrap_err());
 }
 
 /// Names of metrics in a query: what is no keyword, function, label or variable.

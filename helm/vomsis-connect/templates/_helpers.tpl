@@ -16,11 +16,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: connector
 {{- end }}
 
-{{- define "vomsis-connect.commonLabels" -}}
+{{- define "vomsis-connect.chartLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: vomsis-connect
+{{- end }}
+
+{{- define "vomsis-connect.commonLabels" -}}
+{{ include "vomsis-connect.chartLabels" . }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -91,7 +95,7 @@ admin: {{ .Values.admin.existingSecret }}
 {{- end }}
 
 {{/* What the chart decides, over whatever the configuration says. */}}
-{{- define "vomsis-connect.env" -}}
+{{- define "vomsis-connect.ownEnv" -}}
 - {name: VOMSIS__STATE__DIR, value: /var/lib/vomsis}
 - {name: VOMSIS__HTTP__LISTEN, value: {{ printf "%s:%v" .Values.http.address .Values.http.port | quote }}}
 - {name: VOMSIS__SINK__ENABLED, value: {{ .Values.sink.enabled | quote }}}
@@ -132,6 +136,10 @@ admin: {{ .Values.admin.existingSecret }}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- define "vomsis-connect.env" -}}
+{{ include "vomsis-connect.ownEnv" . }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Streams;
+use super::{Streams, rules};
 use crate::config::duration::Span;
 
 /// One customer's set of credentials, with one quota. Everything of a connection runs in one place.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = rules::one_of_the_sections(&["bank_pos", "virtual_pos", "tos"])))]
 pub struct Connection {
     /// The name of the connection in keys, labels and messages: 1 to 64 characters of
     /// A-Z a-z 0-9 . _ -. Changing it starts a new history.
@@ -44,10 +45,12 @@ pub struct Connection {
 /// A Vomsis API. The keys work only from IP addresses that are registered with Vomsis.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("dependencies" = rules::together("app_key_file", "app_secret_file")))]
 pub struct VomsisApi {
     /// The base URL, with the version: `https://developers.vomsis.com/api/v2` for bank and POS,
     /// `https://uygulama.vomsis.com/api/vpos/v3` for the virtual POS. Those are the defaults.
     #[serde(default)]
+    #[schemars(regex(pattern = rules::URL))]
     pub base_url: Option<String>,
     /// File with the application key. It is read again when it changes.
     #[serde(default)]
@@ -62,8 +65,10 @@ pub struct VomsisApi {
 #[serde(deny_unknown_fields)]
 pub struct TosApi {
     /// All before `/tos/query`.
+    #[schemars(regex(pattern = rules::URL))]
     pub base_url: String,
     /// The OAuth2 token endpoint, whole.
+    #[schemars(regex(pattern = rules::URL))]
     pub token_url: String,
     /// File with the client id.
     pub client_id_file: PathBuf,

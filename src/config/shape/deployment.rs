@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Connection, Decimal};
-use crate::config::duration::Span;
+use super::{Connection, Decimal, rules};
+use crate::config::{duration::Span, properties::refused_names};
 
 /// The configuration of vomsis-connect. Every key can be set by the environment too:
 /// `VOMSIS__KAFKA__SHARDS=16` is `kafka.shards`, `VOMSIS__CONNECTIONS__0__ID` the first id.
@@ -53,6 +53,7 @@ fn production() -> String {
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
     /// `host:port`, several with commas.
+    #[schemars(regex(pattern = rules::SERVERS))]
     pub bootstrap_servers: String,
     /// The consumer group whose members share the shards.
     pub group: String,
@@ -70,12 +71,15 @@ pub struct Kafka {
     pub manage_topics: bool,
     /// librdkafka settings of every client. A name with `_file` behind it is read from that file:
     /// `sasl.password_file: /run/secrets/kafka_password`.
+    #[schemars(extend("patternProperties" = refused_names(false)))]
     #[schemars(extend("additionalProperties" = {"type": ["string", "number", "boolean"]}))]
     pub properties: BTreeMap<String, String>,
     /// librdkafka settings of consumers only.
+    #[schemars(extend("patternProperties" = refused_names(true)))]
     #[schemars(extend("additionalProperties" = {"type": ["string", "number", "boolean"]}))]
     pub consumer_properties: BTreeMap<String, String>,
     /// librdkafka settings of producers only.
+    #[schemars(extend("patternProperties" = refused_names(true)))]
     #[schemars(extend("additionalProperties" = {"type": ["string", "number", "boolean"]}))]
     pub producer_properties: BTreeMap<String, String>,
 }
@@ -101,6 +105,7 @@ impl Default for Kafka {
 #[serde(default, deny_unknown_fields)]
 pub struct SchemaRegistry {
     /// Its base URL; for Apicurio with `/apis/ccompat/v7`.
+    #[schemars(regex(pattern = rules::URL))]
     pub url: String,
     /// `register` adds what is missing, `verify` refuses to start where something is missing.
     pub mode: RegistryMode,

@@ -5,6 +5,7 @@
 
 mod connection;
 mod deployment;
+mod rules;
 mod scalar;
 mod streams;
 

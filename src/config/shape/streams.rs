@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Section, Selection};
+use super::{Section, Selection, rules};
 use crate::config::duration::Span;
 
 /// The streams of a connection.
@@ -36,8 +36,10 @@ pub struct BankTransactions {
     /// Between two live polls of one account. Vomsis documents 5m as the smallest.
     pub poll_interval: Span,
     /// How far back the first backfill reaches, in whole days.
+    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
     pub start: Span,
     /// How far back rows are read again for late ones, edits and deletions, in whole days.
+    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
     pub lookback: Span,
     /// Between two look-backs of one account.
     pub lookback_interval: Span,
@@ -96,8 +98,10 @@ pub struct PosTransactions {
     /// Between two live polls of one terminal.
     pub poll_interval: Span,
     /// How far back the first backfill reaches, in whole days.
+    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
     pub start: Span,
     /// How far back rows are read again for late ones, edits and deletions, in whole days.
+    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
     pub lookback: Span,
     /// Between two look-backs of one terminal.
     pub lookback_interval: Span,
@@ -178,8 +182,10 @@ pub struct TosPayments {
     /// Between two live polls of one institution.
     pub poll_interval: Span,
     /// How far back the first backfill reaches, in whole days of payment.
+    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
     pub start: Span,
     /// How far back payment days are read again, in whole days.
+    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
     pub lookback: Span,
     /// Between two look-backs of one institution.
     pub lookback_interval: Span,

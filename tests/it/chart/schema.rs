@@ -72,7 +72,31 @@ fn the_chart_counts_with_the_configuration_s_default_of_shards() {
 }
 
 #[test]
-fn the_chart_is_of_the_version_of_the_program() {
-    let wanted = format!("appVersion: {}\n", env!("CARGO_PKG_VERSION"));
-    assert!(text("Chart.yaml").contains(&wanted), "Chart.yaml must say: {wanted}");
+fn chart_and_image_are_of_the_version_of_the_program() {
+    let version = env!("CARGO_PKG_VERSION");
+    let image = format!("image: vomsis-connect:{version}\n");
+    for (file, wanted) in [
+        ("Chart.yaml", format!("appVersion: {version}\n")),
+        ("../../Dockerfile", format!("ARG VERSION={version}\n")),
+        ("../../docker-compose.yml", image),
+    ] {
+        assert!(text(file).contains(&wanted), "{file} must say: {wanted}");
+    }
+}
+
+/// A Pod that is killed in the middle of its drain leaves transactions to time out.
+#[test]
+fn the_chart_refuses_less_time_than_a_drain_takes() {
+    let app = text("../../src/app.rs");
+    let seconds = |name: &str| -> u64 {
+        let (_, rest) =
+            app.split_once(&format!("const {name}: Duration = Duration::from_secs(")).unwrap();
+        rest.split(')').next().unwrap().parse().unwrap()
+    };
+    let takes = seconds("DRAIN") + seconds("LEAVE");
+    let least =
+        &json("schema/chart.json")["properties"]["terminationGracePeriodSeconds"]["minimum"];
+    assert_eq!(least.as_u64(), Some(takes));
+    let described = format!("drains within {takes} s");
+    assert!(text("values.yaml").contains(&described), "values.yaml must say: {described}");
 }

@@ -104,6 +104,28 @@ fn keys_of_schema(node: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
+/// Null takes a key away, and a template that looks into a section that is gone ends in the middle of a
+/// sentence about pointers.
+#[test]
+fn no_section_can_be_taken_away() {
+    let mut open = Vec::new();
+    sections(&json("schema/chart.json"), "", &mut open);
+    assert!(open.is_empty(), "schema/chart.json does not require {open:?}");
+}
+
+fn sections(node: &Value, path: &str, open: &mut Vec<String>) {
+    let Some(properties) = node["properties"].as_object() else { return };
+    for (key, below) in properties.iter().filter(|(_, below)| below["properties"].is_object()) {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let required =
+            node["required"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key));
+        sections(below, &path, open);
+        if !required {
+            open.push(path);
+        }
+    }
+}
+
 #[test]
 fn each_value_is_described() {
     let text = text("values.yaml");
