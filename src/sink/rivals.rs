@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(rivals.payments.len(), RECENT_MAX);
         assert_eq!(rivals.recent.len(), RECENT_MAX);
         assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R1", 1)));
-        let old = command("OLD", 0, &[intended(1, 1), inferred()]);
+        let old = command("OLD", 0, &[intended(1, 1), doubted(), inferred()]);
         assert!(old.last_at() > approved().at(), "it is the newest");
         rivals.restore(&old);
         assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R10", 10)));
