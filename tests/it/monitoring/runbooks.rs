@@ -39,14 +39,12 @@ pub(super) fn runbooks() -> Vec<(String, String)> {
 /// What the page must say of when it fires and whom it wakes.
 fn severity(rule: &serde_json::Value) -> String {
     let severity = rule["labels"]["severity"].as_str().unwrap();
-    let after = rule["for"].as_str().map_or_else(
-        || "at once".to_owned(),
-        |time| {
-            let (count, unit) = time.split_at(time.len() - 1);
-            let unit = if unit == "h" { "hours" } else { "minutes" };
-            format!("after {count} {unit}")
-        },
-    );
+    let after = |time: &str| {
+        let (count, unit) = time.split_at(time.len() - 1);
+        let unit = if unit == "h" { "hours" } else { "minutes" };
+        format!("after {count} {unit}")
+    };
+    let after = rule["for"].as_str().map_or_else(|| "at once".to_owned(), after);
     let escalates = rule["labels"]["escalate"].as_str().is_some();
     format!("{severity}, {after}{}", if escalates { ", with `escalate: \"true\"`" } else { "" })
 }
