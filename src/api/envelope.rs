@@ -4,6 +4,8 @@
 //! A missing collection is an error and never "no rows": rows that only seem to be gone would be
 //! taken for deleted ones.
 
+mod usual;
+
 use std::ops::Range;
 
 use serde::{
@@ -138,10 +140,14 @@ enum Root<'a> {
     Other(&'a RawValue),
 }
 
+/// Without a byte order mark and white space around it.
+fn without_margins(body: &str) -> &str {
+    body.trim_start_matches('\u{feff}').trim_matches([' ', '\t', '\n', '\r'])
+}
+
 /// Reads an object's fields at once instead of looking at the whole body first: bodies are large.
 fn read_root(body: &str) -> Result<Root<'_>, Fault> {
-    let json = body.trim_start_matches('\u{feff}').trim_matches([' ', '\t', '\n', '\r']);
-    match parse_fields(json) {
+    match parse_fields(without_margins(body)) {
         Some(fields) => Ok(Root::Object(fields)),
         None => parse_body(body).map(Root::Other),
     }
@@ -241,6 +247,15 @@ pub(crate) fn collection<'a>(body: &'a str, keys: &[&str]) -> Result<&'a RawValu
 }
 
 fn read_list<'a>(body: &'a str, keys: &[&str]) -> Result<Vec<&'a RawValue>, Fault> {
+    if let Some(usual) = usual::read(without_margins(body), keys) {
+        check_success(&usual.fields)?;
+        check_unpaged(&usual.fields)?;
+        return Ok(usual.rows);
+    }
+    read_unusual_list(body, keys)
+}
+
+fn read_unusual_list<'a>(body: &'a str, keys: &[&str]) -> Result<Vec<&'a RawValue>, Fault> {
     let value = collection(body, keys)?;
     let Some(inner) = parse_fields(value.get()) else {
         return list_of(value);

@@ -26,6 +26,33 @@ fn rows_are_the_exact_text_of_the_body() {
 }
 
 #[test]
+fn one_pass_finds_what_two_find() {
+    let keys = ["transactions", "data"];
+    let spelled = |rows: Result<Vec<&RawValue>, Fault>| {
+        rows.map(|rows| rows.iter().map(|row| row.get().to_owned()).collect::<Vec<_>>())
+    };
+    for (body, at_once) in [
+        (r#"{"status":"success","transactions":[{"id":1},{"id":2}]}"#, true),
+        (r#" {"data":[ ] , "x":{"transactions":[1]}} "#, true),
+        (r#"{"data":[{"id":1}],"status":"error","message":"no"}"#, true),
+        (r#"{"data":[{"id":1}],"meta":{"last_page":2}}"#, true),
+        (r#"{"data":[{"id":1}],"transactions":[{"id":2}]}"#, false),
+        (r#"{"data":[{"id":1}],"data":[{"id":2}]}"#, false),
+        (r#"{"transactions":null,"data":[{"id":1}]}"#, false),
+        (r#"{"data":{"data":[{"id":1}]}}"#, false),
+        (r#"{"data":[{"id":1}]"#, false),
+        (r#"{"data":[{"id":1}]}x"#, false),
+        (r#"{"data":[{"id":1,}]}"#, false),
+        (r#"{"other":[]}"#, false),
+        (r#"[{"id":1}]"#, false),
+    ] {
+        assert_eq!(usual::read(without_margins(body), &keys).is_some(), at_once, "{body}");
+        let long = spelled(read_unusual_list(body, &keys));
+        assert_eq!(spelled(read_list(body, &keys)), long, "{body}");
+    }
+}
+
+#[test]
 fn success_is_told_in_many_spellings() {
     for envelope in [
         r#""status":"success""#,
