@@ -8,8 +8,10 @@ CARGO ?= cargo
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
+# Most tests wait for sessions, timeouts and brokers: four at once where there are fewer cores.
 test: components ## fetches the components, then runs every test against a real broker and registry
-	$(CARGO) test --locked --features failpoints
+	cores=$$(nproc); RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((cores > 4 ? cores : 4))} \
+		$(CARGO) test --locked --features failpoints
 
 components: ## fetches broker, registry and Java into the cache, once (VOMSIS_COMPONENTS moves it)
 	@tests/components/fetch.sh
@@ -19,8 +21,8 @@ fmt: ## formats the sources
 
 lint: ## format and clippy, warnings are errors
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) clippy --all-targets --locked --features failpoints -- -D warnings
+	$(CARGO) clippy --locked -- -D warnings
 
 arch: ## who may know whom in src/, and which crate lives where
 	$(CARGO) test --locked --features failpoints --test it arch::

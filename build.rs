@@ -51,15 +51,14 @@ fn revision_of_the_clone() -> Option<String> {
 /// What is not there is not named: cargo would run this at every build.
 fn watch(root: &Path, git: impl Fn(&[&str]) -> Option<String>) {
     let path = |name: &str| git(&["rev-parse", "--git-path", name]).map(|path| root.join(path));
-    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
-    let branch = branch.and_then(|branch| path(&branch));
-    let places = match &branch {
-        Some(file) if file.exists() => vec![path("HEAD"), branch],
-        // Packed; the next commit writes a file of its own into a folder of these.
-        _ => vec![path("HEAD"), path("packed-refs"), path("refs/heads")],
-    };
+    // A detached HEAD names its commit itself. A branch lies in a file of its own, or among the packed
+    // ones: then the next commit writes a file into the folder that is there above it.
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]).and_then(|branch| path(&branch));
+    let branch = branch.as_deref().and_then(|file| file.ancestors().find(|place| place.exists()));
+    let packed = branch.and_then(|_| path("packed-refs"));
+    let heads = [path("HEAD"), branch.map(Path::to_owned), packed, path("reftable/tables.list")];
     let sources = SOURCES.iter().map(|source| root.join(source));
-    for place in places.into_iter().flatten().chain(sources).filter(|place| place.exists()) {
+    for place in heads.into_iter().flatten().chain(sources).filter(|place| place.exists()) {
         println!("cargo::rerun-if-changed={}", place.display());
     }
 }

@@ -15,7 +15,7 @@ use vomsis_connect::{
     publish::encode::{Encoder, local_ids},
     state::{
         changelog::EntityState,
-        seen::{SeenRow, Staging},
+        seen::{Published, SeenRow, Staging},
     },
 };
 
@@ -81,10 +81,10 @@ fn remembered(rows: i64) -> EntityState {
         let row = SeenRow {
             id: SourceId::Number(id),
             version: 1,
-            hash: u128::from(id.unsigned_abs()),
-            hash_rule: HASH_RULE,
+            published: Some(Published { hash: u128::from(id.unsigned_abs()), rule: HASH_RULE }),
             deleted: false,
-            quarantined: false,
+            quarantined: None,
+            partial: false,
             source_key: Some(id.unsigned_abs()),
             key: None,
         };

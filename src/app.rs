@@ -4,12 +4,14 @@
 //! wait for Kafka and the registry ([`prepare`]); then the shards this replica is given. Stop:
 //! pollers, then their writers, then the group, within [`DRAIN`].
 
+pub mod commands;
 mod owning;
 mod pollers;
 mod prepare;
 mod series;
 pub mod sink;
 pub mod standing;
+mod watchdog;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -36,7 +38,7 @@ use crate::{
     },
     sink::tally::{self, Tally},
     state::store::Store,
-    telemetry::{clock::now, events::Event, metrics::Metrics},
+    telemetry::{clock::now, events::Event, metrics::Metrics, pulse::Pulse},
 };
 
 use pollers::Pollers;
@@ -49,6 +51,7 @@ const LEAVE: Duration = Duration::from_secs(5);
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 const EXPORT_INTERVAL: Duration = Duration::from_secs(2);
 const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
+const BEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the running program shows of itself.
 #[derive(Debug, Clone)]
@@ -129,6 +132,8 @@ impl App {
 
     /// Runs until `stop`, then drains.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        watchdog::start(Arc::clone(&self.health)).context("starting the watchdog's thread")?;
+        tokio::spawn(beat(Pulse::new("runtime", None)));
         tokio::spawn(export(Arc::clone(&self.board), self.series.clone(), stop.clone()));
         let store = self.open_store();
         let store = store.await.unwrap_or(None);
@@ -263,6 +268,14 @@ async fn export(board: Arc<Board>, mut series: Series, stop: CancellationToken) 
             () = stop.cancelled() => {}
             () = sleep(EXPORT_INTERVAL) => {}
         }
+    }
+}
+
+/// Lets the watchdog see that tasks are run, to the end of the process.
+async fn beat(pulse: Arc<Pulse>) {
+    loop {
+        pulse.step("running tasks");
+        sleep(BEAT_INTERVAL).await;
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Only a program built with the feature `failpoints` has them: elsewhere [`reach`] is empty. There
 //! `VOMSIS_FAILPOINT=sent:3` ends the process without any clean-up when the step is reached
-//! for the third time, and `sent:3:stop` lets it stand still there until somebody continues it.
+//! for the third time, `sent:3:stop` lets it stand still there until somebody continues it, and with
+//! `sent:3:pause` the thread that reaches it never comes back. `VOMSIS_HURRY=20` has a twentieth of
+//! the usual patience with such a thread.
 
 /// A step that can be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,10 @@ pub enum Point {
     BeforeOffsets,
     /// Offsets are noted with the group.
     OffsetsNoted,
+    /// The thread that hears which shards this replica has is awake.
+    GroupTurn,
+    /// The local cache's thread is about to write.
+    CacheWriting,
 }
 
 impl Point {
@@ -69,6 +75,9 @@ impl Point {
         Self::Cached,
         Self::BeforeMemory,
     ];
+
+    /// Where a thread may hang that no row passes.
+    pub const OF_THREADS: [Self; 2] = [Self::GroupTurn, Self::CacheWriting];
 
     /// The steps of a payment command's way; those of a transaction are the same as a row's.
     pub const OF_COMMANDS: [Self; 17] = [
@@ -117,6 +126,8 @@ impl Point {
             Self::DoubtLooked => "doubt-looked",
             Self::BeforeOffsets => "before-offsets",
             Self::OffsetsNoted => "offsets-noted",
+            Self::GroupTurn => "group-turn",
+            Self::CacheWriting => "cache-writing",
         }
     }
 }
@@ -126,8 +137,15 @@ impl Point {
 #[inline]
 pub const fn reach(_: Point) {}
 
+/// How long a call that should have come back is waited for.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub const fn patience(usual: std::time::Duration) -> std::time::Duration {
+    usual
+}
+
 #[cfg(feature = "failpoints")]
-pub use armed::reach;
+pub use armed::{patience, reach};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -137,11 +155,14 @@ mod armed {
             OnceLock,
             atomic::{AtomicU64, Ordering},
         },
+        thread,
+        time::Duration,
     };
 
     use super::Point;
 
     const VARIABLE: &str = "VOMSIS_FAILPOINT";
+    const HURRY: &str = "VOMSIS_HURRY";
 
     /// The step at which something happens to this process, and how often it must be reached.
     struct Armed {
@@ -154,6 +175,7 @@ mod armed {
     enum What {
         End,
         Stop,
+        Pause,
     }
 
     /// The step is reached: the process may end or stand still here.
@@ -174,7 +196,24 @@ mod armed {
                 stand_still();
                 eprintln!("failpoint {name} left, the process goes on");
             }
+            What::Pause => {
+                eprintln!("failpoint {name} reached, this thread stands still");
+                loop {
+                    thread::park();
+                }
+            }
         }
+    }
+
+    /// How long a call that should have come back is waited for: the usual, or a part of it.
+    pub fn patience(usual: Duration) -> Duration {
+        #[expect(clippy::disallowed_methods, reason = "no setting: only tests know it")]
+        let Ok(text) = std::env::var(HURRY) else { return usual };
+        let Some(shorter) = text.parse().ok().and_then(|times| usual.checked_div(times)) else {
+            eprintln!("{HURRY}={text} is no number of times");
+            abort();
+        };
+        shorter
     }
 
     /// Stops a process and ends when it is seen to stand still. `kill` alone ends before: the kernel
@@ -206,7 +245,7 @@ mod armed {
         let text = std::env::var(VARIABLE).ok()?;
         let armed = read(&text);
         if armed.is_none() {
-            eprintln!("{VARIABLE}={text} is not STEP:HITS or STEP:HITS:stop");
+            eprintln!("{VARIABLE}={text} is not STEP:HITS, STEP:HITS:stop or STEP:HITS:pause");
             abort();
         }
         armed
@@ -217,9 +256,11 @@ mod armed {
         let (hits, what) = match rest.split_once(':') {
             None => (rest, What::End),
             Some((hits, "stop")) => (hits, What::Stop),
+            Some((hits, "pause")) => (hits, What::Pause),
             Some(_) => return None,
         };
-        let mut points = Point::OF_ROWS.into_iter().chain(Point::OF_COMMANDS);
+        let points = Point::OF_ROWS.into_iter().chain(Point::OF_COMMANDS);
+        let mut points = points.chain(Point::OF_THREADS);
         let point = points.find(|point| point.name() == name)?;
         Some(Armed { point, hits_left: AtomicU64::new(hits.parse().ok()?), what })
     }

@@ -122,8 +122,14 @@ fn story(n: u32, at: Timestamp) -> Entry {
     };
     let later = |millis: i64| Timestamp(at.0 + millis);
     let send_not_after = later(10_010);
-    let intent =
-        JournalEvent::Intended { at: later(10), attempt: 1, epoch: 1, before, send_not_after };
+    let intent = JournalEvent::Intended {
+        at: later(10),
+        attempt: 1,
+        epoch: 1,
+        before,
+        send_not_after,
+        over_at: Some(later(40_010)),
+    };
     let provider = Provider {
         transaction_id: Some(format!("26150PWDB{n:08}")),
         operation_id: Some(i64::from(n)),

@@ -46,6 +46,13 @@ pub(crate) enum Operation {
     TosToken,
     Banks,
     Accounts,
+    /// The accounts of one bank.
+    BankAccounts {
+        bank: i64,
+    },
+    Account {
+        account: i64,
+    },
     TransactionTypes,
     AccountTransactions {
         account: i64,
@@ -58,6 +65,9 @@ pub(crate) enum Operation {
     VirtualPosList,
     Installments,
     Customers,
+    Customer {
+        customer: i64,
+    },
     FindPayment,
     /// The only one that writes.
     ChangePayment,
@@ -80,6 +90,8 @@ impl Operation {
             Self::BankToken
             | Self::Banks
             | Self::Accounts
+            | Self::BankAccounts { .. }
+            | Self::Account { .. }
             | Self::TransactionTypes
             | Self::AccountTransactions { .. }
             | Self::ConnectionTransactions
@@ -89,6 +101,7 @@ impl Operation {
             | Self::VirtualPosList
             | Self::Installments
             | Self::Customers
+            | Self::Customer { .. }
             | Self::FindPayment
             | Self::ChangePayment => Api::VirtualPos,
             Self::TosToken | Self::TosQuery => Api::Tos,
@@ -104,6 +117,8 @@ impl Operation {
             | Self::TosToken
             | Self::Banks
             | Self::Accounts
+            | Self::BankAccounts { .. }
+            | Self::Account { .. }
             | Self::TransactionTypes
             | Self::AccountTransactions { .. }
             | Self::ConnectionTransactions
@@ -112,6 +127,7 @@ impl Operation {
             | Self::VirtualPosList
             | Self::Installments
             | Self::Customers
+            | Self::Customer { .. }
             | Self::FindPayment
             | Self::TosQuery => false,
         }
@@ -125,6 +141,8 @@ impl Operation {
             Self::TosToken => "tos_token",
             Self::Banks => "banks",
             Self::Accounts => "accounts",
+            Self::BankAccounts { .. } => "bank_accounts",
+            Self::Account { .. } => "account",
             Self::TransactionTypes => "transaction_types",
             Self::AccountTransactions { .. } => "account_transactions",
             Self::ConnectionTransactions => "connection_transactions",
@@ -133,6 +151,7 @@ impl Operation {
             Self::VirtualPosList => "virtual_pos_transactions",
             Self::Installments => "installments",
             Self::Customers => "customers",
+            Self::Customer { .. } => "customer",
             Self::FindPayment => "find_payment",
             Self::ChangePayment => "change_payment",
             Self::TosQuery => "tos_payments",
@@ -148,6 +167,8 @@ impl Operation {
             Self::TosToken => (Method::POST, fixed("")),
             Self::Banks => (Method::GET, fixed("/banks")),
             Self::Accounts => (Method::GET, fixed("/accounts")),
+            Self::BankAccounts { bank } => (Method::GET, format!("/banks/{bank}/accounts").into()),
+            Self::Account { account } => (Method::GET, format!("/accounts/{account}").into()),
             Self::TransactionTypes => (Method::GET, fixed("/transaction_types")),
             Self::AccountTransactions { account } => {
                 (Method::GET, format!("/accounts/{account}/transactions").into())
@@ -160,6 +181,7 @@ impl Operation {
             Self::VirtualPosList => (Method::GET, fixed("/transactions-list")),
             Self::Installments => (Method::POST, fixed("/installments")),
             Self::Customers => (Method::GET, fixed("/customers")),
+            Self::Customer { customer } => (Method::GET, format!("/customers/{customer}").into()),
             Self::FindPayment => (Method::GET, fixed("/transaction/find")),
             Self::ChangePayment => (Method::POST, fixed("/transaction")),
             Self::TosQuery => (Method::POST, fixed("/tos/query")),
@@ -171,12 +193,14 @@ impl Operation {
 mod tests {
     use super::*;
 
-    const ALL: [Operation; 16] = [
+    const ALL: [Operation; 19] = [
         Operation::BankToken,
         Operation::VirtualPosToken,
         Operation::TosToken,
         Operation::Banks,
         Operation::Accounts,
+        Operation::BankAccounts { bank: 5 },
+        Operation::Account { account: 7 },
         Operation::TransactionTypes,
         Operation::AccountTransactions { account: 7 },
         Operation::ConnectionTransactions,
@@ -185,6 +209,7 @@ mod tests {
         Operation::VirtualPosList,
         Operation::Installments,
         Operation::Customers,
+        Operation::Customer { customer: 3 },
         Operation::FindPayment,
         Operation::ChangePayment,
         Operation::TosQuery,
@@ -208,6 +233,8 @@ mod tests {
                 "tos POST ",
                 "bank_pos GET /banks",
                 "bank_pos GET /accounts",
+                "bank_pos GET /banks/5/accounts",
+                "bank_pos GET /accounts/7",
                 "bank_pos GET /transaction_types",
                 "bank_pos GET /accounts/7/transactions",
                 "bank_pos GET /transactions",
@@ -216,6 +243,7 @@ mod tests {
                 "virtual_pos GET /transactions-list",
                 "virtual_pos POST /installments",
                 "virtual_pos GET /customers",
+                "virtual_pos GET /customers/3",
                 "virtual_pos GET /transaction/find",
                 "virtual_pos POST /transaction WRITES",
                 "tos POST /tos/query",

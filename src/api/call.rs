@@ -176,12 +176,14 @@ impl Caller {
         if request.changed {
             self.note_reload(access.api);
         }
-        let permit = self.permit(purpose, access.api, &at).await?;
-        // Held until the answer is counted: nobody else may ask on the same count.
+        // Held until the answer is counted: nobody else may ask on the same count. Before the place in
+        // the quota: another process may have the turn for minutes, and the calls of the connection's
+        // other APIs, payments among them, must not wait for that.
         let _turn = match access.begin(&at, &request.pair).await {
             Ok(turn) => turn,
             Err(error) => return Err(self.refuse(access, &at, error, false).await),
         };
+        let permit = self.permit(purpose, access.api, &at).await?;
         let answer = self.send(operation, &at, &access.token_url, &request.payload, None).await;
         drop(permit);
         let asked = Asked { at: &at, last_id_alone: false, secrets: &request.pair.expose() };

@@ -20,7 +20,11 @@ use super::{
 };
 use crate::{
     config::model::{Connection, DateType, TosApi, VomsisApi},
-    domain::{ids::Stream, refusals::TosRefusals, time::Day},
+    domain::{
+        ids::{ConnectionId, Stream},
+        refusals::TosRefusals,
+        time::Day,
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -28,6 +32,7 @@ use crate::{
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 const TRANSACTIONS: Shape = Shape::List(&["transactions", "data"]);
+const ACCOUNTS: &[&str] = &["accounts", "banks", "account", "data"];
 
 /// The source systems of one connection; cloning shares its tokens and its quota.
 #[derive(Clone)]
@@ -124,6 +129,19 @@ impl Client {
         Ok(Self { caller: Arc::new(caller), payments: Arc::new(Payments::new(once)) })
     }
 
+    /// The same client with a smaller limit for the body of an answer.
+    #[cfg(test)]
+    pub(crate) fn with_body_limit(self, bytes: usize) -> Self {
+        let mut caller = Arc::into_inner(self.caller).expect("nobody else has it yet");
+        caller.http = caller.http.with_body_limit(bytes);
+        Self { caller: Arc::new(caller), ..self }
+    }
+
+    /// Whose client it is.
+    pub fn connection(&self) -> &ConnectionId {
+        &self.caller.connection.id
+    }
+
     /// Rows of one bank account.
     pub async fn account_transactions(
         &self,
@@ -199,7 +217,7 @@ impl Client {
     pub async fn reference(&self, purpose: Purpose, stream: Stream) -> Result<Rows, Error> {
         let (operation, keys): (_, &[&str]) = match stream {
             Stream::Banks => (Operation::Banks, &["banks", "data"]),
-            Stream::Accounts => (Operation::Accounts, &["accounts", "banks", "account", "data"]),
+            Stream::Accounts => (Operation::Accounts, ACCOUNTS),
             Stream::Terminals => (Operation::Terminals, &["data", "stations", "terminals"]),
             Stream::TransactionTypes => {
                 (Operation::TransactionTypes, &["transaction_types", "types", "data"])
@@ -215,6 +233,42 @@ impl Client {
             }
         };
         self.rows(purpose, &plain_call(operation, Payload::None), Shape::List(keys)).await
+    }
+
+    /// The accounts of one bank. Their rows lack `bank_id`.
+    pub async fn bank_accounts(&self, purpose: Purpose, bank: i64) -> Result<Rows, Error> {
+        let call = plain_call(Operation::BankAccounts { bank }, Payload::None);
+        self.rows(purpose, &call, Shape::List(ACCOUNTS)).await
+    }
+
+    /// One account, as a list of one. Its row lacks `bank_id`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none.
+    pub async fn account(&self, purpose: Purpose, account: i64) -> Result<Rows, Error> {
+        self.one(purpose, Operation::Account { account }, Shape::One(ACCOUNTS)).await
+    }
+
+    /// One customer, as a list of one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none.
+    pub async fn customer(&self, purpose: Purpose, customer: i64) -> Result<Rows, Error> {
+        let shape = Shape::One(&["customer", "customers", "data"]);
+        self.one(purpose, Operation::Customer { customer }, shape).await
+    }
+
+    async fn one(
+        &self,
+        purpose: Purpose,
+        operation: Operation,
+        shape: Shape,
+    ) -> Result<Rows, Error> {
+        let rows = self.rows(purpose, &plain_call(operation, Payload::None), shape).await?;
+        if rows.is_empty() {
+            return Err(Error::NotFound { at: self.caller.at(operation), status: 200 });
+        }
+        Ok(rows)
     }
 
     async fn installments(&self, purpose: Purpose) -> Result<Rows, Error> {

@@ -28,6 +28,9 @@ const TOS_EMPTY: [&str; 1] = ["ACBH000202"];
 pub(crate) enum Shape {
     /// `status`/`success` and rows under one of these keys, or a bare list.
     List(&'static [&'static str]),
+    /// One thing under one of these keys, as an object or as a list of one, or the body itself; an
+    /// empty list is none.
+    One(&'static [&'static str]),
     /// The TOS gateway's header, result flag and rows.
     Tos,
 }
@@ -157,19 +160,51 @@ fn read_root(body: &str) -> Result<Root<'_>, Fault> {
 pub(crate) fn read_rows(body: &str, shape: Shape) -> Result<Found, Fault> {
     match shape {
         Shape::List(keys) => {
-            let spans = spans_in(body, read_list(body, keys)?)?;
+            let rows = match read_collection(body, keys)? {
+                Collection::List(rows) => rows,
+                Collection::Object(row) if may_stand_alone(row, keys) => vec![row],
+                Collection::Object(_) => {
+                    return Err(Fault::Protocol(format!(
+                        "one object where {} should be a list",
+                        keys.join(" or ")
+                    )));
+                }
+            };
+            let spans = spans_in(body, rows)?;
+            Ok(Found { spans, gateway_object_id: None })
+        }
+        Shape::One(keys) => {
+            let row = match bare_thing(body, keys) {
+                Some(thing) => Some(thing),
+                None => read_single_value(body, keys)?,
+            };
+            let spans = spans_in(body, row.into_iter().collect())?;
             Ok(Found { spans, gateway_object_id: None })
         }
         Shape::Tos => read_tos(body),
     }
 }
 
+/// The whole body, where it is a thing with an id and no envelope: `status` is then its own.
+fn bare_thing<'a>(body: &'a str, keys: &[&str]) -> Option<&'a RawValue> {
+    let root = parse_body(body).ok()?;
+    let fields = parse_fields(root.get())?;
+    (fields.first(keys).is_none() && fields.first(&["id"]).is_some()).then_some(root)
+}
+
 /// Finds the one object of an answer that describes one thing; an empty list is none.
 pub(crate) fn read_single<'a>(body: &'a str, keys: &[&str]) -> Result<Option<&'a str>, Fault> {
-    let rows = read_list(body, keys)?;
+    Ok(read_single_value(body, keys)?.map(RawValue::get))
+}
+
+fn read_single_value<'a>(body: &'a str, keys: &[&str]) -> Result<Option<&'a RawValue>, Fault> {
+    let rows = match read_collection(body, keys)? {
+        Collection::Object(row) => return Ok(Some(row)),
+        Collection::List(rows) => rows,
+    };
     match rows.as_slice() {
         [] => Ok(None),
-        [row] => Ok(Some(row.get())),
+        [row] => Ok(Some(row)),
         more => Err(Fault::Protocol(format!("one object expected, {} found", more.len()))),
     }
 }
@@ -246,19 +281,31 @@ pub(crate) fn collection<'a>(body: &'a str, keys: &[&str]) -> Result<&'a RawValu
     fields.first(keys).ok_or_else(|| missing(keys, &fields))
 }
 
-fn read_list<'a>(body: &'a str, keys: &[&str]) -> Result<Vec<&'a RawValue>, Fault> {
-    if let Some(usual) = usual::read(without_margins(body), keys) {
-        check_success(&usual.fields)?;
-        check_unpaged(&usual.fields)?;
-        return Ok(usual.rows);
-    }
-    read_unusual_list(body, keys)
+/// What stands under a collection's key.
+enum Collection<'a> {
+    List(Vec<&'a RawValue>),
+    /// One object that holds no list: the only row, or no row at all.
+    Object(&'a RawValue),
 }
 
-fn read_unusual_list<'a>(body: &'a str, keys: &[&str]) -> Result<Vec<&'a RawValue>, Fault> {
+/// Whether one object in a list's place is the only row: of accounts the documents say so, and an
+/// account has its id. Anywhere else `{"message":"later"}` would be read as a complete list.
+fn may_stand_alone(row: &RawValue, keys: &[&str]) -> bool {
+    keys.contains(&"account") && parse_fields(row.get()).is_some_and(|row| row.get("id").is_some())
+}
+
+fn read_collection<'a>(body: &'a str, keys: &[&str]) -> Result<Collection<'a>, Fault> {
+    match usual::read_rows(without_margins(body), keys) {
+        Some(rows) => Ok(Collection::List(rows)),
+        None => read_any_collection(body, keys),
+    }
+}
+
+/// The same for every answer, with a second reading of the list; alone it says what is wrong.
+fn read_any_collection<'a>(body: &'a str, keys: &[&str]) -> Result<Collection<'a>, Fault> {
     let value = collection(body, keys)?;
     let Some(inner) = parse_fields(value.get()) else {
-        return list_of(value);
+        return list_of(value).map(Collection::List);
     };
     check_unpaged(&inner)?;
     // `data.data`, `data.transactions`: one more layer, known by a list inside.
@@ -267,7 +314,7 @@ fn read_unusual_list<'a>(body: &'a str, keys: &[&str]) -> Result<Vec<&'a RawValu
         .chain(&["data", "transactions"])
         .find_map(|key| inner.get(key).filter(|value| value.get().starts_with('[')));
     if let Some(nested) = nested {
-        return list_of(nested);
+        return list_of(nested).map(Collection::List);
     }
     if inner.0.is_empty() {
         return Err(Fault::Protocol("the collection is an empty object".to_owned()));
@@ -277,9 +324,9 @@ fn read_unusual_list<'a>(body: &'a str, keys: &[&str]) -> Result<Vec<&'a RawValu
         key.bytes().all(|b| b.is_ascii_digit()) && value.get().starts_with('{')
     });
     if positions {
-        return Ok(inner.0.into_iter().map(|(_, value)| value).collect());
+        return Ok(Collection::List(inner.0.into_iter().map(|(_, value)| value).collect()));
     }
-    Ok(vec![value])
+    Ok(Collection::Object(value))
 }
 
 fn list_of(value: &RawValue) -> Result<Vec<&RawValue>, Fault> {
@@ -377,10 +424,16 @@ fn read_tos(body: &str) -> Result<Found, Fault> {
             return Err(Fault::Refused { code, message: flag.text("ErrorExplanation") });
         }
     }
-    let Some(result) = data.first(&["Result"]) else {
+    let Some(result) = data.get("Result") else {
         return Err(missing(&["Data.Result"], &data));
     };
     let rows = match result.get() {
+        // No document says whether that is a day without payments; to take it for one could lose them.
+        "null" => {
+            let flag = data.object("ListQueryResult").and_then(|flag| flag.text("Result"));
+            let said = flag.map_or("nothing says why", |_| "ListQueryResult says true");
+            return Err(Fault::Protocol(format!("Data.Result is null, and {said}")));
+        }
         r#""""# => Vec::new(),
         "{}" => return Err(Fault::Protocol("Data.Result is an empty object".to_owned())),
         object if object.starts_with('{') => vec![result],

@@ -48,6 +48,8 @@ const fn polled(api: Api) -> &'static [Operation] {
             Operation::BankToken,
             Operation::Banks,
             Operation::Accounts,
+            Operation::BankAccounts { bank: 0 },
+            Operation::Account { account: 0 },
             Operation::TransactionTypes,
             Operation::AccountTransactions { account: 0 },
             Operation::ConnectionTransactions,
@@ -59,6 +61,7 @@ const fn polled(api: Api) -> &'static [Operation] {
             Operation::VirtualPosList,
             Operation::Installments,
             Operation::Customers,
+            Operation::Customer { customer: 0 },
         ],
         Api::Tos => &[Operation::TosToken, Operation::TosQuery],
     }
@@ -68,6 +71,10 @@ fn seed_operation(metrics: &Metrics, id: &str, operation: Operation) {
     let name = operation.name();
     for code in CODES {
         metrics.api_requests.with_label_values(&[id, name, code]);
+    }
+    // Asked whether it is there still: that it is not is an answer like any other.
+    if matches!(operation, Operation::Account { .. } | Operation::Customer { .. }) {
+        metrics.api_requests.with_label_values(&[id, name, "404"]);
     }
     for reason in retry::REASONS {
         metrics.api_retries.with_label_values(&[id, name, reason]);

@@ -76,10 +76,13 @@ impl App {
             match ask().await {
                 Ok(()) => {
                     self.health.set_kafka_answers(true);
+                    self.health.set_topics_held_up(None);
                     return Ok(Some(()));
                 }
                 Err(error) if error.is_transient() => {
-                    self.health.set_kafka_answers(false);
+                    let too_few = matches!(error, topics::Error::TooFewBrokers { .. });
+                    self.health.set_kafka_answers(too_few);
+                    self.health.set_topics_held_up(too_few.then(|| error.to_string()));
                     log_event!(error.event(), %error, retry_in_s = pause.as_secs(), "kafka cannot be used yet");
                 }
                 Err(error) => {

@@ -102,9 +102,8 @@ fn verdict(
     if !unready.is_empty() {
         parts.push(format!("not ready: {}", unready.join(", ")));
     }
-    for (count, words) in
-        [(failing, "failing"), (unowned, "shards not running"), (backfilling, "backfilling")]
-    {
+    let shards = if unowned == 1 { "shard not running" } else { "shards not running" };
+    for (count, words) in [(failing, "failing"), (unowned, shards), (backfilling, "backfilling")] {
         if count > 0 {
             parts.push(format!("{count} {words}"));
         }
@@ -114,7 +113,8 @@ fn verdict(
         parts.push(format!("payment sink {state}"));
     }
     if let Some(SinkStatus { in_doubt: count @ 1.., .. }) = sink {
-        parts.push(format!("{count} payment commands in doubt or parked"));
+        let commands = if *count == 1 { "payment command" } else { "payment commands" };
+        parts.push(format!("{count} {commands} in doubt or parked"));
     }
     if parts.is_empty() { "healthy".to_owned() } else { parts.join(", ") }
 }
@@ -144,12 +144,36 @@ fn stream(key: &EntityKey, standing: &Standing) -> StreamStatus {
 fn words(standing: &Standing) -> String {
     match standing.phase {
         Phase::Failed => "failing".to_owned(),
-        Phase::Paused => "paused".to_owned(),
         Phase::Stopped => "stopped".to_owned(),
         Phase::Backfilling => {
             format!("backfilling {:.0} %", (standing.backfill_ratio * 100.0).floor())
         }
         Phase::Running if standing.last_success.is_none() => "never synced".to_owned(),
         Phase::Running => "healthy".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_counts_in_words_that_fit() {
+        let said = |in_doubt: u64, fenced: i32| {
+            let sink = SinkStatus {
+                state: "owned".to_owned(),
+                why: None,
+                in_doubt,
+                oldest_in_doubt: None,
+                waiting: 0,
+            };
+            let shard =
+                |shard| ShardStatus { shard, state: "fenced".to_owned(), connections: Vec::new() };
+            let shards: Vec<_> = (0..fenced).map(shard).collect();
+            verdict(&[], &BTreeMap::new(), &shards, Some(&sink))
+        };
+        assert_eq!(said(0, 0), "healthy");
+        assert_eq!(said(1, 1), "1 shard not running, 1 payment command in doubt or parked");
+        assert_eq!(said(2, 3), "3 shards not running, 2 payment commands in doubt or parked");
     }
 }

@@ -135,10 +135,10 @@ async fn all(args: &Args, config: &Config) -> Vec<Step> {
 }
 
 /// The exit code of the worst failure: refusals before outages before mistakes of the
-/// configuration.
+/// configuration; a limit that passes by itself comes last of those with a code.
 fn verdict(steps: &[Step]) -> Option<Failure> {
     let failed: Vec<&Step> = steps.iter().filter(|step| step.status == Status::Failed).collect();
-    let order = [Exit::Refused, Exit::Unavailable, Exit::Config];
+    let order = [Exit::Refused, Exit::Unavailable, Exit::Config, Exit::TryLater];
     let is = |exit: &Exit| failed.iter().any(|step| step.exit == *exit);
     let exit = order.into_iter().find(is).unwrap_or(Exit::Failed);
     let message = format!("{} of {} steps failed", failed.len(), steps.len());
@@ -192,7 +192,9 @@ mod tests {
     fn refusals_come_before_outages_and_outages_before_settings() {
         let ok = Step::ok(Target::State, "writable", "yes");
         assert!(verdict(std::slice::from_ref(&ok)).is_none());
-        let cases: [(&[Exit], Exit); 4] = [
+        let cases: [(&[Exit], Exit); 6] = [
+            (&[Exit::TryLater, Exit::Unavailable], Exit::Unavailable),
+            (&[Exit::Failed, Exit::TryLater], Exit::TryLater),
             (&[Exit::Failed, Exit::Config], Exit::Config),
             (&[Exit::Config, Exit::Unavailable], Exit::Unavailable),
             (&[Exit::Unavailable, Exit::Refused, Exit::Config], Exit::Refused),

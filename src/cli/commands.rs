@@ -1,5 +1,6 @@
 //! `commands`: payment commands as the journal tells them, and what people say about them.
 
+mod export;
 mod lines;
 mod list;
 mod resolve;
@@ -13,14 +14,7 @@ use clap::Subcommand;
 use uuid::Uuid;
 
 use super::{Context, Exit, Failure};
-use crate::{
-    config::model::Kafka,
-    kafka::topics,
-    sink::{
-        command::CommandKey,
-        inspect::{self, Inspected, Told},
-    },
-};
+use crate::{app::commands, config::model::Kafka, kafka::topics, sink::inspect::Inspected};
 
 /// Arguments of `commands`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +36,9 @@ pub enum Command {
         /// The command's id.
         id: Uuid,
     },
+    /// Every command with its whole story, one a line of JSON, the oldest first; for files and audits.
+    #[command(after_help = lines::STATES)]
+    Export(export::Args),
     /// Ask the API how the payment of a command stands, beside what the journal knows; only reads.
     Reconcile {
         /// The command's id.
@@ -60,8 +57,9 @@ pub enum Command {
 /// Runs one of them.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args.command {
-        Command::List(args) => list::run(&args, context).await,
+        Command::List(args) => list::run(args, context).await,
         Command::Show { id } => show::run(id, context).await,
+        Command::Export(args) => export::run(args, context).await,
         Command::Reconcile { id } => show::reconcile(id, context).await,
         Command::Resolve(args) => resolve::run(args, context).await,
         Command::Submit(args) => submit::run(args, context).await,
@@ -72,28 +70,40 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 
 /// The journal, read whole.
 async fn journal(kafka: &Kafka) -> Result<Inspected, Failure> {
-    let kafka = kafka.clone();
-    let read = tokio::task::spawn_blocking(move || inspect::read(&kafka)).await;
-    read.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?.map_err(|error| {
-        if error.is_missing_topic() {
-            let failure = Failure::new(Exit::Failed, error.to_string());
-            return failure.hint("no sink has run here yet; `topics apply` creates the topics");
-        }
-        error.into()
-    })
+    Ok(commands::journal(kafka).await?)
 }
 
-/// The one command of an id; one id can stand for commands of several references.
-fn the_one(journal: &Inspected, id: Uuid) -> Result<(&CommandKey, &Told), Failure> {
-    let mut found = journal.commands.iter().filter(|(key, _)| key.command_id == id);
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one),
-        (None, _) => Err(Failure::new(Exit::Failed, format!("the journal has no command {id}"))
-            .hint("a command that was read is in the journal within a second; look at the topic with `tail payment.commands`, and at the rejected topic")),
-        (Some(_), Some(_)) => {
-            let message = format!("the id {id} was used for several references");
-            Err(Failure::new(Exit::Failed, message)
-                .hint("`commands list -o json` shows them; ids should be unique"))
+impl From<commands::Error> for Failure {
+    fn from(error: commands::Error) -> Self {
+        let said = Self::new(Exit::Failed, error.to_string());
+        match error {
+            commands::Error::Journal(cause) if cause.is_missing_topic() => {
+                said.hint("no sink has run here yet; `topics apply` creates the topics")
+            }
+            commands::Error::Journal(cause) => cause.into(),
+            commands::Error::Unknown(_) => said.hint(
+                "a command that was read is in the journal within a second; look at the topic with \
+                 `tail payment.commands`, and at the rejected topic",
+            ),
+            commands::Error::Ambiguous(_) => {
+                said.hint("`commands list -o json` shows them; ids should be unique")
+            }
+            commands::Error::NotParked { .. } => {
+                said.hint("only a parked command needs a person; `commands show` tells its story")
+            }
+            commands::Error::Overruled { id, .. } => said.hint(format!(
+                "`commands show {id}` tells who, and how they know; the first decision is the last word"
+            )),
+            commands::Error::NotConfigured(_) => {
+                let hint = "add it, or ask the provider's panel instead";
+                Self { exit: Exit::Config, ..said }.hint(hint)
+            }
+            commands::Error::NotWritten { .. } => {
+                let hint = "check the brokers; `commands show` tells whether it was written all the same";
+                Self { exit: Exit::Unavailable, ..said }.hint(hint)
+            }
+            commands::Error::Api(cause) => Self::from(&cause),
+            commands::Error::Broke(_) => said,
         }
     }
 }

@@ -16,6 +16,8 @@ pub enum Exit {
     Usage = 2,
     /// A system that is needed does not answer.
     Unavailable = 69,
+    /// A system that is needed has a limit of its own: the same command works later.
+    TryLater = 75,
     /// Credentials or address were refused.
     Refused = 77,
     /// The configuration is not valid.

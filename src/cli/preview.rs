@@ -52,8 +52,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let config = context.load()?.config;
     let days = args.since.whole_days().filter(|days| (1..=3650).contains(days));
     let Some(days) = days.and_then(|days| i32::try_from(days).ok()) else {
-        return Err(Failure::new(Exit::Usage, "--since is not 1d to 3650d")
-            .hint("days are the smallest unit here; write 7d"));
+        return Err(Failure::new(Exit::Usage, "--since is not 1d to 3650d, in whole days")
+            .hint("days are the smallest unit here, and 3650d the longest; write 7d"));
     };
     let (stream, limit) = (args.stream, args.limit.get());
     let wanted = Wanted { stream, days, limit, entity: args.entity.clone() };

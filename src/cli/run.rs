@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, Exit, Failure, progress, upstream::ended};
 use crate::{
-    app::{App, Broker, sink::KillSwitch, standing::Source},
+    app::{App, Broker, commands::admin::Desk, sink::KillSwitch, standing::Source},
     config::model::Config,
     http::{self, Health},
     log_event,
@@ -65,7 +65,8 @@ pub(super) async fn serve(
     let admin = match &config.admin {
         Some(admin) => {
             let switch = Arc::new(KillSwitch(Arc::clone(&config)));
-            let served = http::admin::serve(admin, switch).await;
+            let desk = Arc::new(Desk::new(Arc::clone(&config)));
+            let served = http::admin::serve(admin, switch, desk).await;
             Some(served.map_err(|error| failed(error.to_string()))?)
         }
         None => None,

@@ -17,6 +17,7 @@ pub(super) fn exit_of_api(error: &api::Error) -> Exit {
         | api::Error::Setup { .. }
         | api::Error::NotConfigured { .. }
         | api::Error::RefusalsNotKept { .. } => Exit::Config,
+        api::Error::RateLimited { .. } => Exit::TryLater,
         _ => match error.retry_class() {
             RetryClass::Refused | RetryClass::LockedOut => Exit::Refused,
             RetryClass::Retry { .. } => Exit::Unavailable,
@@ -119,10 +120,16 @@ impl From<topics::Error> for Failure {
                 "check kafka.bootstrap_servers, the network, and security.protocol in \
                  kafka.properties",
             ),
+            topics::Error::Tls { .. } => Self::new(Exit::Unavailable, error.to_string()).hint(
+                "name the authority of the brokers' certificate in kafka.properties \
+                 (ssl.ca.location), or let this machine trust it; brokers without TLS want \
+                 security.protocol PLAINTEXT or SASL_PLAINTEXT",
+            ),
             topics::Error::Create { .. } => {
                 let exit = if refused { Exit::Refused } else { Exit::Failed };
                 Self::new(exit, error.to_string())
             }
+            topics::Error::TooFewBrokers { .. } => Self::new(Exit::Unavailable, error.to_string()),
             topics::Error::Missing(_) => Self::new(Exit::Failed, error.to_string()),
             topics::Error::Conflict(_) => Self::new(Exit::Failed, error.to_string())
                 .hint(format!("topics plan shows every topic beside what is wanted; {UNCHANGED}")),
@@ -151,8 +158,10 @@ impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
         let message = error.to_string();
         match error {
-            registry::Error::Unavailable { .. } => Self::new(Exit::Unavailable, message)
-                .hint("check schema_registry.url and the network"),
+            registry::Error::Unavailable { .. } => Self::new(Exit::Unavailable, message).hint(
+                "check schema_registry.url and the network; over https this machine must trust \
+                     the certificate's authority (SSL_CERT_FILE names another file of them)",
+            ),
             registry::Error::WrongPath { .. } => Self::new(Exit::Unavailable, message).hint(
                 "the path in schema_registry.url is wrong: something answers there, and it is not \
                  a registry's API",

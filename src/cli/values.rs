@@ -3,7 +3,7 @@
 use crate::{config::duration::Span, domain::ids::Stream};
 
 pub(crate) fn duration(text: &str) -> Result<Span, String> {
-    Span::parse(text).ok_or_else(|| "not a duration; write 30s, 5m, 1h or 7d".to_owned())
+    Span::parse(text).map_err(|error| error.to_string())
 }
 
 pub(crate) fn stream(text: &str) -> Result<Stream, String> {

@@ -1,7 +1,8 @@
 //! From the tree to a shape, with the place and the key of whatever does not fit.
 //!
 //! A text becomes a number, a boolean or a text because the shape asks for one, never because it
-//! looks like one. Messages never repeat a value: it may be somebody's account or password.
+//! looks like one. Messages never repeat a value: it may be somebody's account or password. A number
+//! that is too short to be either is the one exception.
 //!
 //! serde ends at the first misfit. [`Passed`] holds those that are known, so that another reading
 //! looks past them and finds the next.
@@ -156,6 +157,14 @@ impl de::Error for Misfit {
     }
 }
 
+/// Characters of a number that may be repeated: fewer than an account, a card or a phone has.
+const SHOWN_MAX: usize = 6;
+
+/// Whether a plain scalar is a number to whoever wrote it.
+fn is_number(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok()
+}
+
 const fn kind(found: &Unexpected<'_>) -> &'static str {
     match found {
         Unexpected::Bool(_) => "true or false",
@@ -187,25 +196,37 @@ impl<'a> From<'a> {
         }
     }
 
-    fn unexpected(self) -> Unexpected<'a> {
-        match &self.node.value {
+    /// What stands there, in words.
+    fn found(self) -> String {
+        let found = match &self.node.value {
             _ if self.node.is_null() => Unexpected::Unit,
+            Value::Scalar { text, plain: true } if is_number(text) => {
+                return if text.len() <= SHOWN_MAX {
+                    format!("the number {text}")
+                } else {
+                    "a number".to_owned()
+                };
+            }
             Value::Scalar { text, .. } => Unexpected::Str(text),
             Value::List(_) => Unexpected::Seq,
             Value::Map(_) => Unexpected::Map,
-        }
+        };
+        kind(&found).to_owned()
     }
 
-    fn number<T: std::str::FromStr>(self, expected: &'static str) -> Result<T, Misfit> {
-        self.plain()
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| de::Error::invalid_type(self.unexpected(), &expected))
+    fn unfit(self, expected: &dyn Expected) -> Misfit {
+        Misfit::other(format!("expected {expected}, found {}", self.found()))
+    }
+
+    fn number<T: std::str::FromStr>(self, expected: &str) -> Result<T, Misfit> {
+        let number = self.plain().and_then(|text| text.parse().ok());
+        number.ok_or_else(|| self.unfit(&expected))
     }
 
     fn text(self, expected: &dyn Expected) -> Result<&'a str, Misfit> {
         match &self.node.value {
             Value::Scalar { text, .. } if !self.node.is_null() => Ok(text),
-            _ => Err(de::Error::invalid_type(self.unexpected(), expected)),
+            _ => Err(self.unfit(expected)),
         }
     }
 
@@ -214,7 +235,7 @@ impl<'a> From<'a> {
         match &self.node.value {
             Value::Map(entries) => visitor.visit_map(Entries::of(self, entries)),
             _ if self.node.is_null() => visitor.visit_map(Entries::of(self, &[])),
-            _ => Err(de::Error::invalid_type(self.unexpected(), &"a section with keys")),
+            _ => Err(self.unfit(&"a section with keys")),
         }
     }
 }
@@ -222,7 +243,10 @@ impl<'a> From<'a> {
 macro_rules! integers {
     ($($method:ident $visit:ident $type:ty;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-            visitor.$visit(self.number::<$type>("a whole number in range")?)
+            // Where a type goes below zero, its key says for itself what it allows.
+            let least = if <$type>::MIN == 0 { "from 0 to" } else { "up to" };
+            let wanted = format!("a whole number {least} {}", <$type>::MAX);
+            visitor.$visit(self.number::<$type>(&wanted)?)
         }
     )*};
 }
@@ -243,7 +267,7 @@ impl<'de> Deserializer<'de> for From<'_> {
         match self.plain() {
             Some("true" | "True" | "TRUE") => visitor.visit_bool(true),
             Some("false" | "False" | "FALSE") => visitor.visit_bool(false),
-            _ => Err(de::Error::invalid_type(self.unexpected(), &"true or false")),
+            _ => Err(self.unfit(&"true or false")),
         }
     }
 
@@ -285,7 +309,7 @@ impl<'de> Deserializer<'de> for From<'_> {
         match &self.node.value {
             Value::List(items) => visitor.visit_seq(Items::of(self, items)),
             _ if self.node.is_null() => visitor.visit_seq(Items::of(self, &[])),
-            _ => Err(de::Error::invalid_type(self.unexpected(), &"a list")),
+            _ => Err(self.unfit(&"a list")),
         }
     }
 

@@ -9,6 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
+/// Why a text is no duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// No number with a unit.
+    #[error("not a duration; write 2s, 5m, 1h or 30d")]
+    NoDuration,
+    /// More seconds than a number holds.
+    #[error("too long, no clock counts that far; write 2s, 5m, 1h or 30d")]
+    TooLong,
+}
+
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
@@ -36,16 +47,23 @@ impl Span {
     }
 
     /// Reads `5m`; a bare number says nothing about its unit and is refused.
-    pub fn parse(text: &str) -> Option<Self> {
-        humantime::parse_duration(text.trim()).ok().map(Self)
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, Unread> {
+        humantime::parse_duration(text.trim()).map(Self).map_err(|error| match error {
+            humantime::DurationError::NumberOverflow => Unread::TooLong,
+            _ => Unread::NoDuration,
+        })
     }
 
-    /// The number of whole days, where the duration is nothing else.
-    pub fn whole_days(self) -> Option<u32> {
+    /// The number of whole days, where the duration is nothing else; `u64` holds those of every
+    /// duration.
+    pub fn whole_days(self) -> Option<u64> {
         let day = DAY / SECOND;
         let seconds = self.0.as_secs();
         let whole = self.0.subsec_nanos() == 0 && seconds.is_multiple_of(day);
-        if whole { u32::try_from(seconds / day).ok() } else { None }
+        whole.then_some(seconds / day)
     }
 }
 
@@ -65,8 +83,7 @@ impl fmt::Display for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let refused = || de::Error::custom("not a duration; write 2s, 5m, 1h or 30d");
-        Self::parse(&text).ok_or_else(refused)
+        Self::parse(&text).map_err(de::Error::custom)
     }
 }
 
@@ -105,14 +122,21 @@ mod tests {
             assert_eq!(Span::parse(text).unwrap().to_string(), shown);
         }
         assert_eq!(Span::parse("1500ms").unwrap().to_string(), "1500ms");
-        assert_eq!(Span::parse("1h 30m"), Some(Span::minutes(90)));
+        assert_eq!(Span::parse("1h 30m"), Ok(Span::minutes(90)));
         assert_eq!(Span::seconds(0).to_string(), "0s");
     }
 
     #[test]
     fn a_number_without_a_unit_is_refused() {
         for text in ["60", "", "five minutes", "-5m", "5 parsecs"] {
-            assert_eq!(Span::parse(text), None, "{text:?}");
+            assert_eq!(Span::parse(text), Err(Unread::NoDuration), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn more_than_a_number_holds_is_too_long() {
+        for text in ["999999999999999999999d", "9999999999999999999d"] {
+            assert_eq!(Span::parse(text), Err(Unread::TooLong), "{text:?}");
         }
     }
 
@@ -121,5 +145,6 @@ mod tests {
         assert_eq!(Span::parse("14d").unwrap().whole_days(), Some(14));
         assert_eq!(Span::parse("36h").unwrap().whole_days(), None);
         assert_eq!(Span::seconds(0).whole_days(), Some(0));
+        assert_eq!(Span::parse("99999999999d").unwrap().whole_days(), Some(99_999_999_999));
     }
 }

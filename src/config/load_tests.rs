@@ -45,6 +45,7 @@ fn a_minimal_file_has_every_default_of_the_contract() {
     assert_eq!((bank.following.start_days, bank.following.lookback_days), (30, 14));
     assert_eq!(bank.following.deletions, Deletions::Ignore);
     assert_eq!((bank.date_type, bank.feed), (DateType::SystemDate, Feed::Auto));
+    assert_eq!(bank.check_interval, Duration::from_secs(86_400));
     assert_eq!(bank.accounts, Selection::All);
     assert!(
         connection.streams.pos_transactions.is_some() && connection.streams.reference.is_some()
@@ -103,6 +104,9 @@ fn a_wrong_type_names_line_and_key_but_not_the_value() {
     let text =
         refused(&format!("{MINIMAL}    streams: {{bank_transactions: {{accounts: [1, TR33]}}}}\n"));
     assert!(text.contains("connections[0].streams.bank_transactions.accounts[1]"), "{text}");
+    let text =
+        refused(&format!("{MINIMAL}    streams: {{bank_transactions: {{check_interval: 0s}}}}\n"));
+    assert!(text.contains("streams.bank_transactions.check_interval"), "{text}");
     let text = refused(&format!("{MINIMAL}    streams: {{bank_transactions: {{feed: both}}}}\n"));
     assert!(text.contains("expected one of auto, account, connection"), "{text}");
 }
@@ -125,7 +129,7 @@ fn every_wrong_type_and_every_missing_key_is_named_at_once() {
         "4:53: connections[0].tos.institutions[0]: \"code\" is missing",
         "4:71: connections[0].tos.institutions[0].sender_accounts: expected a list",
         "4:88: connections[0].tos.institutions[2]: expected a section with keys",
-        "5:26: connections[0].quota.concurrency: expected a whole number in range",
+        "5:26: connections[0].quota.concurrency: expected a whole number from 0 to 4294967295, found a text",
         "5:32: connections[0].quota: unknown key \"burst\"",
         "7:41: connections[0].streams.bank_transactions.accounts[1]: expected a whole number",
         "7:47: connections[0].streams.bank_transactions.accounts[3]: expected a whole number",
@@ -139,6 +143,40 @@ fn every_wrong_type_and_every_missing_key_is_named_at_once() {
         assert!(found.starts_with(expected), "{found:?} is not {expected:?} in\n{text}");
     }
     assert_eq!(found.len(), expected.len(), "{text}");
+}
+
+#[test]
+fn a_number_of_another_kind_is_named_with_what_is_wanted() {
+    let told = |text: &str| {
+        let text = refused(&format!("{MINIMAL}    quota: {{concurrency: {text}}}\n"));
+        text.trim_end().to_owned()
+    };
+    let wanted = "quota.concurrency: expected a whole number from 0 to 4294967295, found ";
+    for (written, found) in [
+        ("1.5", "the number 1.5"),
+        ("-1", "the number -1"),
+        ("4294967296", "a number"),
+        ("'8'", "a text"),
+        ("1 2", "a text"),
+        ("inf", "a text"),
+    ] {
+        assert!(told(written).ends_with(&format!("{wanted}{found}")), "{}", told(written));
+    }
+    let text = refused(&format!("{MINIMAL}kafka: {{shards: 1.5}}\n"));
+    assert!(text.contains("a whole number up to 2147483647, found the number 1.5"), "{text}");
+}
+
+#[test]
+fn days_that_are_too_many_are_told_as_that() {
+    let start = |text: &str| {
+        let streams = format!("    streams:\n      bank_transactions: {{start: {text}}}\n");
+        refused(&format!("{MINIMAL}{streams}"))
+    };
+    for text in ["99999999999d", "3661d"] {
+        assert!(start(text).contains("too long, 3660d is the longest"), "{}", start(text));
+    }
+    assert!(start("36h").contains("days are the smallest unit here"));
+    assert!(start("999999999999999999999d").contains("too long"));
 }
 
 #[test]
@@ -192,9 +230,13 @@ fn money_is_exact_quoted_or_not() {
         let amount = parsed(&text).unwrap().config.sink.max_amount.unwrap();
         assert_eq!(amount, Money::parse("100.50").unwrap());
     }
-    let text = format!("{MINIMAL}sink: {{max_amount: 12345678901234567.12345}}\n");
+    let text = format!("{MINIMAL}sink: {{max_amount: 12345678901234567.12}}\n");
     let amount = parsed(&text).unwrap().config.sink.max_amount.unwrap();
-    assert_eq!(amount.to_string(), "12345678901234567.12345");
+    assert_eq!(amount.to_string(), "12345678901234567.12");
+    for key in ["max_amount", "max_daily_amount"] {
+        let text = refused(&format!("{MINIMAL}sink: {{{key}: 1.234}}\n"));
+        assert!(text.contains(key) && text.contains("more than two digits after"), "{text}");
+    }
     for wrong in ["1e3", "0", "-5", "'1,000.00'", "0.000001"] {
         let text = refused(&format!("{MINIMAL}sink: {{max_amount: {wrong}}}\n"));
         assert!(text.contains("sink.max_amount"), "{text}");

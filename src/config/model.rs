@@ -172,6 +172,8 @@ pub struct BankStream {
     pub accounts: Selection,
     /// One call an account, or one for the whole connection.
     pub feed: Feed,
+    /// Between two looks at an account alone where one call serves all.
+    pub check_interval: Duration,
 }
 impl Eq for BankStream {}
 

@@ -56,6 +56,29 @@ warnings! {
     Late = "LATE",
     /// The source's `key` stands under another id in the look-back.
     RepeatedSourceKey = "REPEATED_SOURCE_KEY",
+    // From here on: optional fields for display whose value is of a wrong type; the field is null.
+    // They are named for the record's field, and documented in docs/streams.md.
+    /// `bank_order` of a movement.
+    UnreadableBankOrder = "UNREADABLE:bank_order",
+    /// `display_order` of an account.
+    UnreadableDisplayOrder = "UNREADABLE:display_order",
+    /// `order` of a bank.
+    UnreadableOrder = "UNREADABLE:order",
+    /// `description` of a transaction.
+    UnreadableDescription = "UNREADABLE:description",
+    /// `note` of a movement.
+    UnreadableNote = "UNREADABLE:note",
+    /// `explanation` of a TOS payment.
+    UnreadableExplanation = "UNREADABLE:explanation",
+    /// `statement_text` of a TOS payment.
+    UnreadableStatementText = "UNREADABLE:statement_text",
+}
+
+impl Warning {
+    /// Whether it names a field that could not be read.
+    pub const fn is_of_unreadable_field(self) -> bool {
+        self as u8 >= Self::UnreadableBankOrder as u8
+    }
 }
 
 /// A set of warnings; copied freely.
@@ -74,6 +97,12 @@ impl Warnings {
     /// Whether it is in the set.
     pub const fn contains(self, warning: Warning) -> bool {
         self.0 & (1 << warning as u8) != 0
+    }
+
+    /// The first one that names a field which could not be read.
+    pub fn unreadable_field(self) -> Option<&'static str> {
+        let mut named = Warning::ALL.iter().filter(|w| w.is_of_unreadable_field());
+        named.find(|w| self.contains(**w)).map(|w| w.as_str())
     }
 
     /// Whether there is none.
@@ -136,5 +165,9 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), ["SIGN_MISMATCH", "REPEATED_SOURCE_KEY"]);
         assert_eq!(set.len(), 2);
         assert!(set.contains(Warning::SignMismatch) && !set.contains(Warning::Late));
+        assert_eq!(set.unreadable_field(), None);
+        set.insert(Warning::UnreadableNote);
+        assert_eq!(set.unreadable_field(), Some("UNREADABLE:note"));
+        assert!(!Warning::RepeatedSourceKey.is_of_unreadable_field());
     }
 }

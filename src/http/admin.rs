@@ -19,6 +19,10 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
 
+mod commands;
+
+pub use commands::{Commands, Decision, Filter, Outcome, Refused, State as CommandState};
+
 use super::server::{Error, Server, listen_on};
 use crate::{config::model::Admin, log_event, telemetry::events::Event};
 
@@ -51,12 +55,17 @@ pub trait Switch: Send + Sync {
 ///
 /// # Errors
 /// Where the address cannot be had.
-pub async fn serve(admin: &Admin, switch: Arc<dyn Switch>) -> Result<Server, Error> {
+pub async fn serve(
+    admin: &Admin,
+    switch: Arc<dyn Switch>,
+    commands: Arc<dyn Commands>,
+) -> Result<Server, Error> {
     let guard = Guard { token_file: admin.token_file.clone(), listen: admin.listen };
     let routes = Router::new()
         .route("/api/v1/commands/halt", put(halt))
         .route("/api/v1/commands/resume", put(resume))
         .with_state(switch)
+        .merge(commands::routes(commands))
         .layer(middleware::from_fn_with_state(Arc::new(guard), guarded));
     let server = listen_on(admin.listen, "admin.listen", routes, CancellationToken::new()).await?;
     log_event!(Event::AdminStarted, address = %server.local_addr(), "listening for operators");
@@ -158,110 +167,5 @@ fn problem(status: StatusCode, detail: &str) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpStream,
-    };
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Kept(Mutex<Vec<(bool, Word)>>);
-
-    impl Switch for Kept {
-        fn set(&self, halted: bool, word: Word) -> BoxFuture<'_, Result<(), Unmoved>> {
-            Box::pin(async move {
-                match word.reason.as_str() {
-                    "no sink" => Err(Unmoved::NoSink),
-                    "no kafka" => Err(Unmoved::Unavailable("timed out".to_owned())),
-                    _ => {
-                        self.0.lock().unwrap().push((halted, word));
-                        Ok(())
-                    }
-                }
-            })
-        }
-    }
-
-    async fn put(server: &Server, path: &str, headers: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
-        let request = format!(
-            "PUT {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    }
-
-    async fn started(token_file: Option<PathBuf>) -> (Server, Arc<Kept>) {
-        let kept = Arc::new(Kept::default());
-        let admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file };
-        (serve(&admin, kept.clone()).await.unwrap(), kept)
-    }
-
-    const JSON: &str = "content-type: application/json\r\n";
-    const WORD: &str = r#"{"actor":"ayse","reason":"audit"}"#;
-
-    #[tokio::test]
-    async fn the_switch_moves_both_ways_and_says_who_and_why() {
-        let (server, kept) = started(None).await;
-        let answer = put(&server, "/api/v1/commands/halt", JSON, WORD).await;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(r#"{"halted":true}"#));
-        let answer = put(&server, "/api/v1/commands/resume", JSON, WORD).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        let word = Word { actor: "ayse".into(), reason: "audit".into() };
-        assert_eq!(*kept.0.lock().unwrap(), [(true, word.clone()), (false, word)]);
-        server.stop().await;
-    }
-
-    #[tokio::test]
-    async fn a_token_is_asked_for_and_read_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("token");
-        std::fs::write(&file, "first\n").unwrap();
-        let (server, kept) = started(Some(file.clone())).await;
-        let with = |token: &str| format!("{JSON}authorization: Bearer {token}\r\n");
-        for headers in [JSON.to_owned(), with("second"), with(""), with("firs")] {
-            let answer = put(&server, "/api/v1/commands/halt", &headers, WORD).await;
-            assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("www-authenticate"));
-        }
-        assert!(kept.0.lock().unwrap().is_empty());
-        let answer = put(&server, "/api/v1/commands/halt", &with("first"), WORD).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        std::fs::write(&file, "second").unwrap();
-        let answer = put(&server, "/api/v1/commands/halt", &with("first"), WORD).await;
-        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
-        std::fs::write(&file, "").unwrap();
-        let answer = put(&server, "/api/v1/commands/halt", &with(""), WORD).await;
-        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
-        std::fs::remove_file(&file).unwrap();
-        let answer = put(&server, "/api/v1/commands/halt", &with("second"), WORD).await;
-        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-        server.stop().await;
-    }
-
-    #[tokio::test]
-    async fn what_is_wrong_is_told_as_a_problem() {
-        let (server, kept) = started(None).await;
-        let word = |reason: &str| format!(r#"{{"actor":"ayse","reason":"{reason}"}}"#);
-        for (headers, body, code) in [
-            ("", WORD.to_owned(), 415),
-            (JSON, "{".to_owned(), 400),
-            (JSON, r#"{"actor":"ayse"}"#.to_owned(), 422),
-            (JSON, word(" "), 422),
-            (JSON, word("no sink"), 409),
-            (JSON, word("no kafka"), 503),
-        ] {
-            let answer = put(&server, "/api/v1/commands/halt", headers, &body).await;
-            assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{body}: {answer}");
-            assert!(answer.contains("application/problem+json"), "{answer}");
-        }
-        assert!(kept.0.lock().unwrap().is_empty());
-        server.stop().await;
-    }
-}
+#[path = "admin/tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Whether the process lives, has started, and may be given work.
 //!
-//! Alive means that the runtime still runs tasks, nothing else: a restart mends nothing that lies
-//! outside the process. A Vomsis outage is no reason to be unready either.
+//! Alive means that the runtime still runs tasks and that no thread hangs, nothing else: a restart mends
+//! nothing that lies outside the process. A Vomsis outage is no reason to be unready either.
 
 use std::{
     collections::BTreeMap,
@@ -25,11 +25,15 @@ pub struct Health {
     kafka_answers: AtomicBool,
     schemas_known: AtomicBool,
     topics_awaited: AtomicBool,
+    /// Why missing topics cannot be created yet, where that is known.
+    topics_held_up: Mutex<Option<String>>,
     sink_awaited: AtomicBool,
     /// Assigned shards, and whether each is restored.
     shards: Mutex<BTreeMap<i32, bool>>,
     /// Why the payment sink has stopped, where it has.
     sink_stopped: Mutex<Option<String>>,
+    /// Which thread hangs, where one does; it is the end of the process.
+    hung: Mutex<Option<String>>,
 }
 
 /// One condition of readiness.
@@ -76,9 +80,11 @@ impl Health {
             kafka_answers: AtomicBool::new(false),
             schemas_known: AtomicBool::new(false),
             topics_awaited: AtomicBool::new(false),
+            topics_held_up: Mutex::default(),
             sink_awaited: AtomicBool::new(false),
             shards: Mutex::default(),
             sink_stopped: Mutex::default(),
+            hung: Mutex::default(),
         }
     }
 
@@ -113,6 +119,11 @@ impl Health {
         self.topics_awaited.store(awaited, Ordering::Release);
     }
 
+    /// Missing topics cannot be created yet, and why, or nothing holds them up any more (`None`).
+    pub fn set_topics_held_up(&self, why: Option<String>) {
+        *self.topics_held_up.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
     /// The payment sink is on, and has not been started (`true`), or has.
     pub fn set_sink_awaited(&self, awaited: bool) {
         self.sink_awaited.store(awaited, Ordering::Release);
@@ -140,10 +151,18 @@ impl Health {
         *self.sink_stopped.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    /// Whether the runtime still runs tasks.
-    pub fn is_live(&self, now: Instant) -> bool {
+    /// A thread hangs, in words; nothing takes that back.
+    pub fn set_hung(&self, words: String) {
+        *self.hung.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    }
+
+    /// What hangs, where something does: the runtime that runs no task any more, or a thread.
+    pub fn why_not_live(&self, now: Instant) -> Option<String> {
         let beat = self.born + Duration::from_millis(self.beat_ms.load(Ordering::Relaxed));
-        now.saturating_duration_since(beat) <= HEARTBEAT_AGE_MAX
+        if now.saturating_duration_since(beat) > HEARTBEAT_AGE_MAX {
+            return Some("the runtime hangs".to_owned());
+        }
+        self.hung.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether everything that happens once at start has happened.
@@ -181,8 +200,9 @@ impl Health {
         if !schemas.ok {
             schemas = schemas.after(&kafka);
         }
-        let topics =
-            Check::new("topics", !is_set(&self.topics_awaited), "missing topics are being created");
+        let held_up = self.topics_held_up.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let detail = held_up.unwrap_or_else(|| "missing topics are being created".to_owned());
+        let topics = Check::new("topics", !is_set(&self.topics_awaited), detail);
         let topics = topics.after(&schemas);
         [config, state, kafka, schemas, topics]
     }
@@ -299,11 +319,26 @@ mod tests {
     }
 
     #[test]
+    fn what_holds_the_topics_up_is_named_until_it_is_gone() {
+        let health = ready();
+        health.set_topics_awaited(true);
+        let topics = |health: &Health| health.start_checks().into_iter().next_back().unwrap();
+        health.set_topics_held_up(Some("two brokers of three".to_owned()));
+        let check = topics(&health);
+        assert!(!check.ok && !check.pending && check.detail == "two brokers of three", "{check:?}");
+        health.set_topics_held_up(None);
+        assert_eq!(topics(&health).detail, "missing topics are being created");
+    }
+
+    #[test]
     fn a_runtime_that_runs_no_task_is_dead() {
         let health = Health::new();
         let later = health.born + HEARTBEAT_AGE_MAX + Duration::from_secs(1);
-        assert!(health.is_live(health.born) && !health.is_live(later));
+        assert_eq!(health.why_not_live(health.born), None);
+        assert_eq!(health.why_not_live(later).as_deref(), Some("the runtime hangs"));
         health.beat(later);
-        assert!(health.is_live(later));
+        assert_eq!(health.why_not_live(later), None);
+        health.set_hung("the thread x hangs".to_owned());
+        assert_eq!(health.why_not_live(later).as_deref(), Some("the thread x hangs"));
     }
 }

@@ -147,8 +147,8 @@ fn probe(ok: bool, body: impl Into<String>) -> Response {
 }
 
 async fn livez(State(shared): State<Shared>) -> Response {
-    let live = shared.health.is_live(Instant::now());
-    probe(live, if live { "ok\n" } else { "the runtime hangs\n" })
+    let hangs = shared.health.why_not_live(Instant::now());
+    probe(hangs.is_none(), hangs.map_or_else(|| "ok\n".to_owned(), |what| what + "\n"))
 }
 
 async fn startupz(State(shared): State<Shared>) -> Response {

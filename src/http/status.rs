@@ -31,9 +31,9 @@ pub struct Status {
 /// The payment sink on this replica.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkStatus {
-    /// `standby`, `restoring`, `owned`, `halted`, `retrying` or `stopped`.
+    /// `standby`, `restoring`, `owned`, `waiting`, `halted`, `retrying` or `stopped`.
     pub state: String,
-    /// Why, where it is one of the last three.
+    /// Why, where it is one of the last four.
     pub why: Option<String>,
     /// Commands in doubt or parked; of the replica that executes them, like the two below.
     #[serde(default)]
@@ -66,7 +66,7 @@ pub struct StreamStatus {
     pub stream: String,
     /// Which account, terminal or institution; `all` for lists.
     pub entity: String,
-    /// `healthy`, `failing`, `backfilling 40 %`, `paused`, `stopped`, `never synced`.
+    /// `healthy`, `failing`, `backfilling 40 %`, `stopped`, `never synced`.
     pub state: String,
     /// Last successful poll.
     pub last_success: Option<String>,

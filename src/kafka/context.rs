@@ -39,6 +39,36 @@ impl ClientContext for Logging {
 
 impl ConsumerContext for Logging {}
 
+/// As [`Logging`]; remembers besides why TLS with a broker did not stand. The call that waits for
+/// a broker only says that none can be used.
+#[derive(Debug, Default)]
+pub(super) struct Handshakes {
+    failed: Mutex<Option<String>>,
+}
+
+impl Handshakes {
+    /// The newest failure: the broker, and what is wrong.
+    pub(super) fn failed(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for Handshakes {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Logging.error(error.clone(), reason);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::SSL) {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            *failed = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Handshakes {}
+
 fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     // librdkafka retries by itself; what matters is reported again by the call that fails.
     match level {

@@ -15,7 +15,7 @@ use rdkafka::{
 };
 use tokio::sync::watch;
 
-use crate::config::model::Kafka;
+use crate::{config::model::Kafka, telemetry::pulse};
 
 use super::{
     context::Logging,
@@ -25,13 +25,16 @@ use super::{
 
 const POLL: Duration = Duration::from_millis(200);
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// How long a member without places waits for the end of a rebalance before it leaves.
+const SETTLE: Duration = Duration::from_secs(3);
+const SETTLE_CALL: Duration = Duration::from_secs(1);
 /// A login that is refused for so long is not a broker's restart: its password has changed.
 const REFUSED_MAX: Duration = Duration::from_secs(20);
 /// Refusals further apart than this are two stories. librdkafka tells the same one every 30 s.
 const REFUSED_APART: Duration = Duration::from_secs(70);
 
 /// What a member does with what the group gives it. Every call may block for a moment, but not
-/// longer than a session lasts.
+/// longer than a session lasts; the watchdog sees one that does, where the thread is followed.
 pub trait Member {
     /// After every poll: these places are this replica's now.
     ///
@@ -50,6 +53,7 @@ pub struct Group {
     pub consumer: BaseConsumer<Logging>,
     /// The assignment topic.
     pub topic: String,
+    name: String,
 }
 
 impl std::fmt::Debug for Group {
@@ -62,8 +66,10 @@ impl std::fmt::Debug for Group {
 pub fn stay(kafka: &Kafka, name: &str, stop: &watch::Receiver<bool>, member: &mut impl Member) {
     while !*stop.borrow() {
         // Made anew each time: the client reads its password only once.
+        pulse::step("joining the group");
         let ended = Group::join(kafka, name).and_then(|group| group.run(stop, member));
         if let Err(error) = ended {
+            pulse::step("waiting to join the group again");
             member.lost(&error);
             thread::sleep(RETRY_PAUSE);
         }
@@ -77,13 +83,14 @@ impl Group {
             client_config(kafka, &role)?.create_with_context(Logging)?;
         let topic = kafka.topic(topics::ASSIGNMENT);
         consumer.subscribe(&[&topic])?;
-        Ok(Self { consumer, topic })
+        Ok(Self { consumer, topic, name: name.to_owned() })
     }
 
     fn run(self, stop: &watch::Receiver<bool>, member: &mut impl Member) -> Result<(), KafkaError> {
         let mut refusals = Refusals::default();
         while !*stop.borrow() {
             // Rebalances happen inside poll(); what they left is read off the assignment.
+            pulse::step("polling the group");
             if let Some(Err(error)) = self.consumer.poll(POLL) {
                 tracing::debug!(%error, group = ?self, "group poll");
                 let refused = error.rdkafka_error_code().is_some_and(is_refusal);
@@ -93,12 +100,41 @@ impl Group {
             }
             member.turn(&self, &self.places()?)?;
         }
+        pulse::step("leaving the group");
         member.leave(&self);
-        // A dynamic member that unsubscribes leaves at once: the next owner need not wait for the
-        // session to time out.
-        self.consumer.unsubscribe();
-        self.consumer.poll(POLL);
+        self.part();
         Ok(())
+    }
+
+    /// Leaves, so that the next owner need not wait for the session to time out. Bounded by
+    /// [`SETTLE`], and by the 5 s that the client waits for the broker's word.
+    ///
+    /// A member with places leaves when it is closed: the drop gives them back first. Unsubscribing
+    /// before would lose that, for librdkafka 2.12 forgets to leave where it is closed while the
+    /// unassignment of an unsubscribe is under way. It also forgets where a member without places is
+    /// closed in the middle of a rebalance, so such a one waits for the end of it and unsubscribes.
+    fn part(self) {
+        let has_none = || self.places().is_ok_and(|places| places.is_empty());
+        let since = Instant::now();
+        while has_none() {
+            self.consumer.poll(POLL);
+            if self.is_settled() || since.elapsed() >= SETTLE {
+                break;
+            }
+        }
+        if has_none() {
+            self.consumer.unsubscribe();
+        }
+        drop(self);
+    }
+
+    /// Whether no rebalance is under way; nor is there one to wait for where nobody can tell.
+    fn is_settled(&self) -> bool {
+        let Ok(found) = self.consumer.fetch_group_list(Some(&self.name), SETTLE_CALL) else {
+            return true;
+        };
+        let is_moving = |state: &str| matches!(state, "PreparingRebalance" | "CompletingRebalance");
+        !found.groups().iter().any(|group| is_moving(group.state()))
     }
 
     fn places(&self) -> Result<BTreeSet<i32>, KafkaError> {

@@ -13,7 +13,7 @@ use rdkafka::{
     metadata::MetadataPartition,
 };
 
-use crate::config::model::Kafka;
+use crate::{config::model::Kafka, telemetry::pulse};
 
 use super::{
     context::Logging,
@@ -85,6 +85,7 @@ pub fn stretches(kafka: &Kafka, topic: &str) -> Result<Vec<Stretch>, Error> {
     let mut config = client_config(kafka, &Role::StateReader).map_err(|e| failed(0, e))?;
     // A read-committed client is told the end that an open transaction holds back.
     config.set("isolation.level", "read_uncommitted");
+    pulse::step("looking for the partitions of a topic");
     let consumer: BaseConsumer<Logging> =
         config.create_with_context(Logging).map_err(|e| failed(0, e))?;
     let metadata =
@@ -113,6 +114,7 @@ fn watermarks(
 ) -> Result<(i64, i64), KafkaError> {
     let started = Instant::now();
     loop {
+        pulse::step("reading the ends of a partition");
         match consumer.fetch_watermarks(topic, partition, METADATA_TIMEOUT) {
             Err(error) if is_without_leader(&error) && started.elapsed() < METADATA_TIMEOUT => {
                 thread::sleep(LEADER_PAUSE);
@@ -177,6 +179,7 @@ pub fn read_committed_while(
     let consumer: BaseConsumer<Logging> = client_config(kafka, &Role::StateReader)
         .and_then(|config| config.create_with_context(Logging))
         .map_err(failed)?;
+    pulse::step("reading the ends of a partition");
     // Connects and finds the leader: without it assign() costs 500 ms more.
     consumer.fetch_watermarks(&stretch.topic, stretch.partition, deadline).map_err(failed)?;
     let mut assignment = TopicPartitionList::new();
@@ -187,6 +190,7 @@ pub fn read_committed_while(
     let started = Instant::now();
     let mut reached = stretch.from;
     while is_wanted() {
+        pulse::step("reading a partition");
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 reached = message.offset() + 1;

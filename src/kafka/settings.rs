@@ -74,6 +74,7 @@ pub fn client_config(kafka: &Kafka, role: &Role) -> Result<ClientConfig, KafkaEr
         put_all(&mut config, &kafka.consumer_properties);
     }
     put(&mut config, protocol(role));
+    trust_the_system(&mut config);
     match role {
         Role::Writer { transactional_id } => {
             config.set("transactional.id", transactional_id);
@@ -88,6 +89,22 @@ pub fn client_config(kafka: &Kafka, role: &Role) -> Result<ClientConfig, KafkaEr
         Role::Speaker | Role::Admin => {}
     }
     Ok(config)
+}
+
+/// The authorities that this machine trusts, where the operator names none. The OpenSSL in this
+/// binary was built elsewhere and knows no folder of certificates, and librdkafka does not look for
+/// one: without this every broker with a public certificate is refused. `SSL_CERT_FILE` counts
+/// here as it does for the APIs.
+fn trust_the_system(config: &mut ClientConfig) {
+    let is_named = ["ssl.ca.location", "ssl.ca.pem"].iter().any(|key| config.get(key).is_some());
+    let protocol = config.get("security.protocol").unwrap_or_default();
+    if is_named || !protocol.to_ascii_lowercase().ends_with("ssl") {
+        return;
+    }
+    let found = openssl_probe::probe();
+    if let Some(place) = found.cert_file.or_else(|| found.cert_dir.into_iter().next()) {
+        config.set("ssl.ca.location", place.to_string_lossy());
+    }
 }
 
 /// What a client says of itself goes to `tracing` when it is polled; what then still waits is written
@@ -246,6 +263,25 @@ mod tests {
         let reader = client_config(&kafka(), &Role::StateReader).unwrap();
         assert_eq!(reader.get("fetch.wait.max.ms"), Some("7"));
         assert_eq!(reader.get("isolation.level"), Some("read_committed"));
+    }
+
+    #[test]
+    fn over_tls_the_machine_s_authorities_are_trusted_unless_others_are_named() {
+        let place = |properties: &[(&str, &str)]| {
+            let properties = properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+            let kafka = Kafka { properties, ..kafka() };
+            let config = client_config(&kafka, &Role::Admin).unwrap();
+            config.get("ssl.ca.location").map(str::to_owned)
+        };
+        assert_eq!(place(&[]), None);
+        assert_eq!(place(&[("security.protocol", "SASL_PLAINTEXT")]), None);
+        let found = openssl_probe::probe();
+        let known = found.cert_file.or_else(|| found.cert_dir.into_iter().next()).unwrap();
+        for protocol in ["SSL", "sasl_ssl"] {
+            assert_eq!(place(&[("security.protocol", protocol)]).unwrap(), known.to_string_lossy());
+        }
+        let named = [("security.protocol", "SSL"), ("ssl.ca.location", "/ca.pem")];
+        assert_eq!(place(&named).as_deref(), Some("/ca.pem"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use rdkafka::{
 use crate::{config::model::Kafka, log_event, telemetry::events::Event};
 
 use super::{
-    context::Logging,
+    context::{Handshakes, Logging},
     settings::{Role, client_config},
 };
 
@@ -61,6 +61,14 @@ pub enum Error {
         /// What it says.
         source: KafkaError,
     },
+    /// A connection stands, and TLS does not.
+    #[error("kafka at {bootstrap_servers}: {reason}")]
+    Tls {
+        /// Where.
+        bootstrap_servers: String,
+        /// What the client says: which broker, and what is wrong with its certificate.
+        reason: String,
+    },
     /// Creating a topic failed.
     #[error("creating topic {topic}: {code}; create it yourself or check the rights of the client")]
     Create {
@@ -68,6 +76,17 @@ pub enum Error {
         topic: String,
         /// The broker's answer.
         code: RDKafkaErrorCode,
+    },
+    /// A topic is to have more replicas than there are brokers at present.
+    #[error(
+        "creating topic {topic}: kafka.replication_factor wants {replicas} replicas, and fewer \
+         brokers are registered; start the missing ones, or lower kafka.replication_factor"
+    )]
+    TooFewBrokers {
+        /// Which.
+        topic: String,
+        /// Replicas that it is to have.
+        replicas: i32,
     },
     /// Topics are missing and must not be created.
     #[error("missing topics: {0}; run `topics apply`, or set kafka.manage_topics: true")]
@@ -79,12 +98,15 @@ pub enum Error {
 
 impl Error {
     /// Whether waiting may help: brokers that have just started know neither their controller nor
-    /// each other yet.
+    /// each other yet, and some may be starting still.
     pub fn is_transient(&self) -> bool {
         use RDKafkaErrorCode as Code;
         match self {
             // Rights and files are mended while the connector waits.
-            Self::Kafka { .. } | Self::Refused { .. } => true,
+            Self::Kafka { .. }
+            | Self::Refused { .. }
+            | Self::Tls { .. }
+            | Self::TooFewBrokers { .. } => true,
             Self::Create { code, .. } => matches!(
                 code,
                 Code::RequestTimedOut
@@ -105,7 +127,11 @@ impl Error {
         match self {
             Self::Refused { .. } => true,
             Self::Create { code, .. } => is_refusal(*code),
-            Self::Kafka { .. } | Self::Missing(_) | Self::Conflict(_) => false,
+            Self::Kafka { .. }
+            | Self::Tls { .. }
+            | Self::TooFewBrokers { .. }
+            | Self::Missing(_)
+            | Self::Conflict(_) => false,
         }
     }
 
@@ -113,6 +139,7 @@ impl Error {
     pub fn event(&self) -> Event {
         match self {
             _ if self.is_refused() => Event::KafkaRefused,
+            Self::TooFewBrokers { .. } => Event::TooFewBrokers,
             _ if self.is_transient() => Event::KafkaUnavailable,
             _ => Event::TopicMismatch,
         }
@@ -170,18 +197,24 @@ pub async fn actual(kafka: &Kafka, desired: &[Desired]) -> Result<BTreeMap<Strin
 /// Partitions and replicas of every topic there is. Blocks.
 fn sizes(kafka: &Kafka) -> Result<BTreeMap<String, (i32, i32)>, Error> {
     let failed = |error| failed(kafka, error);
-    let consumer: BaseConsumer<Logging> = client_config(kafka, &Role::Viewer)
-        .and_then(|config| config.create_with_context(Logging))
+    let consumer: BaseConsumer<Handshakes> = client_config(kafka, &Role::Viewer)
+        .and_then(|config| config.create_with_context(Handshakes::default()))
         .map_err(failed)?;
-    let metadata = consumer
-        .fetch_metadata(None, METADATA_TIMEOUT)
-        .map_err(|error| failed(refusal(&consumer).unwrap_or(error)))?;
+    let metadata = consumer.fetch_metadata(None, METADATA_TIMEOUT).map_err(|error| {
+        let refused = refusal(&consumer);
+        match consumer.context().failed() {
+            Some(reason) if refused.is_none() => {
+                Error::Tls { bootstrap_servers: kafka.bootstrap_servers.clone(), reason }
+            }
+            _ => failed(refused.unwrap_or(error)),
+        }
+    })?;
     Ok(metadata.topics().iter().map(|t| (t.name().to_owned(), size_of(t))).collect())
 }
 
 /// What a client was told of a refused login. The call that waits for a broker only sees that none
 /// can be used; why stands in an event, which an admin client does not hand out.
-fn refusal(consumer: &BaseConsumer<Logging>) -> Option<KafkaError> {
+fn refusal(consumer: &BaseConsumer<Handshakes>) -> Option<KafkaError> {
     let events = (0..EVENTS_MAX).map_while(|_| consumer.poll(Duration::from_millis(10)));
     let mut errors = events.filter_map(Result::err);
     errors.find(|error| error.rdkafka_error_code().is_some_and(is_refusal))
@@ -237,10 +270,18 @@ pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
         match result {
             Ok(topic) => log_event!(Event::TopicCreated, topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, code)) => return Err(Error::Create { topic, code }),
+            Err((topic, code)) => return Err(not_created(topic, code, kafka.replication_factor)),
         }
     }
     Ok(())
+}
+
+/// What the broker's answer to a creation means.
+fn not_created(topic: String, code: RDKafkaErrorCode, replicas: i32) -> Error {
+    match code {
+        RDKafkaErrorCode::InvalidReplicationFactor => Error::TooFewBrokers { topic, replicas },
+        code => Error::Create { topic, code },
+    }
 }
 
 /// What there should be beside what there is.

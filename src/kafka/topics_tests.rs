@@ -139,6 +139,19 @@ fn a_truth_that_one_broker_alone_may_hold_is_worth_a_warning_and_no_more() {
     assert!(weak(3, 2).is_empty() && weak(2, 1).is_empty() && weak(1, 1).is_empty());
 }
 
+#[test]
+fn brokers_that_are_still_starting_are_waited_for_and_other_refusals_are_not() {
+    use RDKafkaErrorCode as Code;
+    let error = not_created("vomsis.x".to_owned(), Code::InvalidReplicationFactor, 3);
+    assert!(error.is_transient() && !error.is_refused(), "{error:?}");
+    assert_eq!(error.event(), Event::TooFewBrokers);
+    let said = error.to_string();
+    assert!(said.contains("vomsis.x") && said.contains("wants 3 replicas"), "{said}");
+    let error = not_created("vomsis.x".to_owned(), Code::PolicyViolation, 3);
+    assert!(!error.is_transient(), "{error:?}");
+    assert_eq!(error.event(), Event::TopicMismatch);
+}
+
 /// A broker that answers every SASL handshake with "no such mechanism".
 fn broker_that_refuses() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

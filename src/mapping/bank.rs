@@ -139,9 +139,9 @@ pub(super) fn map<'a>(
         counterparty_tax_no: reader.tax_no(BankKey::OpponentTaxNo)?,
         voucher_no: reader.text(BankKey::VoucherNo)?,
         document_no: reader.text(BankKey::ResourceCode)?,
-        description: reader.text(BankKey::Description)?,
-        note: reader.text(BankKey::Note)?,
-        bank_order: reader.integer(BankKey::Order)?,
+        description: reader.shown_text(BankKey::Description, Warning::UnreadableDescription),
+        note: reader.shown_text(BankKey::Note, Warning::UnreadableNote),
+        bank_order: reader.shown_order(BankKey::Order, Warning::UnreadableBankOrder),
         tags: tags(reader)?,
         source_key,
     };

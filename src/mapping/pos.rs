@@ -208,7 +208,7 @@ fn record<'a>(
         net_chip: reader.text(PosKey::NetChip)?,
         vrcom_chip: reader.text(PosKey::VrcomChip)?,
         product_class: reader.text(PosKey::ProductClass)?,
-        description: reader.text(PosKey::Description)?,
+        description: reader.shown_text(PosKey::Description, Warning::UnreadableDescription),
     })
 }
 

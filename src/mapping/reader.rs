@@ -124,6 +124,31 @@ impl<'r, 'a> Reader<'r, 'a> {
         }
     }
 
+    /// A text that is only shown: an array or object in its place is nothing, with the warning that
+    /// names the field. A movement must not be missing for the sake of its description.
+    pub(super) fn shown_text<K: Key>(&mut self, key: K, warning: Warning) -> Option<Cow<'a, str>> {
+        self.text(key).unwrap_or_else(|_| self.unreadable(warning))
+    }
+
+    /// A place in an order that is only shown, `1.0` for 1 included; anything else is nothing, with
+    /// the warning that names the field.
+    pub(super) fn shown_order<K: Key, T: std::str::FromStr>(
+        &mut self,
+        key: K,
+        warning: Warning,
+    ) -> Option<T> {
+        let text = match self.text(key) {
+            Ok(text) => text?,
+            Err(_) => return self.unreadable(warning),
+        };
+        whole_number(text.trim()).parse().ok().or_else(|| self.unreadable(warning))
+    }
+
+    fn unreadable<T>(&mut self, warning: Warning) -> Option<T> {
+        self.warnings.insert(warning);
+        None
+    }
+
     /// An id: an integer, whose failure is INVALID_ID.
     pub(super) fn id<K: Key>(&mut self, key: K) -> Read<i64> {
         self.integer(key).map_err(|problem| problem.because(RejectionReason::InvalidId))
@@ -241,6 +266,12 @@ impl<'r, 'a> Reader<'r, 'a> {
         }
         Ok(text)
     }
+}
+
+/// `1.0` is exactly 1; any other digit behind the point stays there and is no integer.
+fn whole_number(text: &str) -> &str {
+    let zeros = |fraction: &str| !fraction.is_empty() && fraction.bytes().all(|byte| byte == b'0');
+    text.split_once('.').filter(|(_, fraction)| zeros(fraction)).map_or(text, |(whole, _)| whole)
 }
 
 /// An instant, and the source's own text of it.

@@ -8,6 +8,7 @@ use crate::{
         ids::SourceId,
         meta::EventMeta,
         reference::{Account, BankEntity, Customer, InstallmentOption, Terminal, TransactionType},
+        warnings::Warning,
     },
     mapping::{
         json::{Key, Mask::*, keys},
@@ -132,7 +133,7 @@ pub(super) fn map_bank<'a>(
         bank_slug: reader.required_text(BankEntityKey::Slug)?,
         title: reader.text(BankEntityKey::Title)?,
         bank_code: reader.text(BankEntityKey::Code)?,
-        order: reader.integer(BankEntityKey::Order)?,
+        order: reader.shown_order(BankEntityKey::Order, Warning::UnreadableOrder),
         created_at: reader.time(BankEntityKey::CreatedAt)?.at,
     };
     Ok(Body::plain(id_text(bank_id), Content::BankEntity(record)))
@@ -161,7 +162,7 @@ pub(super) fn map_account<'a>(
         available_balance: reader.money(AccountKey::AvailableBalance)?,
         include_in_total: reader.flag(AccountKey::AddToBalance)?,
         active: reader.flag(AccountKey::Status)?,
-        display_order: reader.integer(AccountKey::Order)?,
+        display_order: reader.shown_order(AccountKey::Order, Warning::UnreadableDisplayOrder),
         product_code: reader.text(AccountKey::ProductCode)?,
         created_at: reader.time(AccountKey::CreatedAt)?.at,
     };

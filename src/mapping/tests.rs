@@ -424,12 +424,6 @@ fn unknown_fields_are_counted_and_carried_only_on_request() {
 }
 
 #[test]
-fn an_array_where_a_text_belongs_rejects_the_row() {
-    let rejection = reject(Stream::BankTransactions, &bank_json(&json!({"note": ["a"]})));
-    assert_eq!((rejection.reason, rejection.field), (RejectionReason::InvalidType, Some("note")));
-}
-
-#[test]
 fn a_row_that_is_no_object_is_rejected_and_masked() {
     for (json, raw) in [
         ("[\"Ayşe Örnek\", 12]", r#"["***","***"]"#),
@@ -488,3 +482,4 @@ pub(super) fn luhn_valid(front: &str) -> String {
 }
 
 mod lists_and_hashes;
+mod wrong_types;

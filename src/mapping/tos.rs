@@ -132,8 +132,8 @@ pub(super) fn map<'a>(
         credit_use: reader.flag(TosKey::CreditUse)?,
         return_query_no: reader.text(TosKey::ReturnQueryNo)?,
         return_transaction_object_id: reader.text(TosKey::ReturnObjectId)?,
-        explanation: reader.text(TosKey::Explanation)?,
-        statement_text: reader.text(TosKey::StatementText)?,
+        explanation: reader.shown_text(TosKey::Explanation, Warning::UnreadableExplanation),
+        statement_text: reader.shown_text(TosKey::StatementText, Warning::UnreadableStatementText),
         gateway_object_id: ctx.gateway_object_id.map(|id| Cow::Owned(id.to_owned())),
     };
     Ok(Body::plain(key, Content::Tos(record)))

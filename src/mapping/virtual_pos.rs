@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     domain::{
         content::Content, ids::SourceId, meta::EventMeta, transactions::VirtualPosTransaction,
-        vocabulary::VirtualPosStatus,
+        vocabulary::VirtualPosStatus, warnings::Warning,
     },
     mapping::{
         bank::nested,
@@ -149,7 +149,7 @@ fn record<'a>(
         card_type_raw: reader.text(VirtualPosKey::CardType)?,
         pos_name: reader.text(VirtualPosKey::PosName)?,
         client_ip: reader.text(VirtualPosKey::ClientIp)?,
-        description: reader.text(VirtualPosKey::Description)?,
+        description: reader.shown_text(VirtualPosKey::Description, Warning::UnreadableDescription),
         invoice_type: reader.text(VirtualPosKey::InvoiceType)?,
         invoice_title: reader.text(VirtualPosKey::InvoiceTitle)?,
         invoice_tax_office: reader.text(VirtualPosKey::InvoiceTaxOffice)?,

@@ -27,6 +27,11 @@ use super::{
     working::{event_type, source_of},
 };
 
+/// Rows of live polls that are remembered between two complete reads. While look-backs fail there is
+/// no second one: of a row that is pushed out nobody says when it was last seen, and the next
+/// complete read that shows it remembers it again.
+const FRESH_MAX: usize = 4096;
+
 /// When a row was last there and first was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
@@ -78,9 +83,16 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Notes the rows of a live poll.
+    /// Notes the rows of a live poll; the oldest make room, those of one poll together.
     pub(super) fn note(&mut self, ids: &[SourceId], at: Timestamp) {
         self.fresh.extend(ids.iter().map(|id| (id.clone(), at)));
+        let surplus = self.fresh.len().saturating_sub(FRESH_MAX);
+        if surplus > 0 {
+            let mut times: Vec<Timestamp> = self.fresh.values().copied().collect();
+            let (_, newest_of_surplus, _) = times.select_nth_unstable(surplus - 1);
+            let out = *newest_of_surplus;
+            self.fresh.retain(|_, shown| *shown > out || *shown == at);
+        }
     }
 
     /// Compares a complete read with the published rows of its days: those that it lacks, and the
@@ -159,9 +171,10 @@ pub(super) fn deletion(
     let Some((row, day)) = seen.get(id) else { return Ok(None) };
     let (key, stream) = (&target.key, target.key.stream);
     let version = row.version.saturating_add(1);
-    let hash = row.hash;
+    let hash = row.published.map(|published| published.hash).or(row.quarantined);
     let row_key = row.key.clone().unwrap_or_else(|| (&*key.entity).into());
-    staging.put(seen, day, SeenRow { deleted: true, version, ..row });
+    // What was unreadable and is back as it was is another coming.
+    staging.put(seen, day, SeenRow { deleted: true, version, quarantined: None, ..row });
     if stream.is_reference() {
         let record = crate::domain::schemas::RecordSchema::of(stream).name;
         let topic = target.encoder.topic(record)?;
@@ -169,7 +182,7 @@ pub(super) fn deletion(
         return Ok(Some(EventRecord { topic, key, value: None, headers: None }));
     }
     let version = i32::try_from(version).unwrap_or(i32::MAX);
-    let event = event_id(&key.connection, stream.name(), id, version, hash);
+    let event = event_id(&key.connection, stream.name(), id, version, hash.unwrap_or_default());
     let source_id = id.to_string();
     let deletion = RowDeletion {
         meta: EventMeta {
@@ -206,7 +219,7 @@ pub(super) fn deletion(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Day;
+    use crate::{domain::time::Day, state::seen::Published};
 
     const DAYS: Window = Window { from: Day(10), to: Day(20) };
 
@@ -217,10 +230,10 @@ mod tests {
             let row = SeenRow {
                 id: SourceId::Number(*id),
                 version: 1,
-                hash: 0,
-                hash_rule: 1,
+                published: Some(Published { hash: 0, rule: 1 }),
                 deleted: false,
-                quarantined: false,
+                quarantined: None,
+                partial: false,
                 source_key: None,
                 key: None,
             };
@@ -296,6 +309,31 @@ mod tests {
         assert_eq!(gone(&mut watch, &seen, &[], 400), None);
         assert_eq!(gone(&mut watch, &seen, &[], 500), times(Some(350), 400, 500));
     }
+
+    #[test]
+    fn rows_of_live_polls_do_not_pile_up_while_no_read_is_complete() {
+        let mut watch = Watch::default();
+        let rows = i64::try_from(FRESH_MAX).unwrap() / 8;
+        for poll in 0..100 {
+            let ids: Vec<SourceId> = (0..rows).map(|n| SourceId::Number(poll * rows + n)).collect();
+            watch.note(&ids, Timestamp(poll));
+            assert!(watch.fresh.len() <= FRESH_MAX, "{} rows", watch.fresh.len());
+        }
+        // The newest are kept, so what came during a read is not counted as missing from it.
+        assert!(
+            watch.fresh.values().all(|shown| shown.0 >= 92),
+            "{:?}",
+            watch.fresh.values().min()
+        );
+        let seen = seen(&[99 * rows]);
+        assert_eq!(watch.compare(&seen, &ids(&[]), DAYS, Span::at(Timestamp(99))), []);
+        assert!(watch.absent.is_empty());
+        // One answer is remembered whole, however large it is.
+        let ids: Vec<SourceId> = (0..rows * 9).map(SourceId::Number).collect();
+        watch.note(&ids, Timestamp(200));
+        assert_eq!(watch.fresh.len(), ids.len());
+    }
+
     #[test]
     fn a_read_of_several_answers_is_counted_against_itself() {
         let (mut watch, seen) = (Watch::default(), seen(&[7, 8]));

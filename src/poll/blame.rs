@@ -39,20 +39,26 @@ pub(super) fn explain(key: &EntityKey, asker: Asker, failure: &Failure) -> Strin
     };
     let whose = match call {
         Some("bank_token" | "virtual_pos_token" | "tos_token") => LOGIN,
-        Some(call) if call != own_call(key.stream, by_feed) => HELD,
+        Some(call) if !own_calls(key.stream, by_feed).contains(&call) => HELD,
         Some(_) | None => "",
     };
     format!("{feed}{whose}{failure}")
 }
 
-/// The call that has the rows of a stream.
-const fn own_call(stream: Stream, by_feed: bool) -> &'static str {
+/// The calls that have the rows of a stream.
+const fn own_calls(stream: Stream, by_feed: bool) -> &'static [&'static str] {
     match (stream, by_feed) {
-        (Stream::BankTransactions, true) => "connection_transactions",
-        (Stream::BankTransactions, false) => "account_transactions",
-        (Stream::PosTransactions, _) => "station_transactions",
-        // The others are called as their streams.
-        (other, _) => other.name(),
+        (Stream::BankTransactions, true) => &["connection_transactions", "account_transactions"],
+        (Stream::BankTransactions, false) => &["account_transactions"],
+        (Stream::PosTransactions, _) => &["station_transactions"],
+        (Stream::VirtualPosTransactions, _) => &["virtual_pos_transactions"],
+        (Stream::TosPayments, _) => &["tos_payments"],
+        (Stream::Banks, _) => &["banks"],
+        (Stream::Accounts, _) => &["accounts", "bank_accounts", "account"],
+        (Stream::Terminals, _) => &["terminals"],
+        (Stream::TransactionTypes, _) => &["transaction_types"],
+        (Stream::Installments, _) => &["installments"],
+        (Stream::Customers, _) => &["customers", "customer"],
     }
 }
 

@@ -23,8 +23,6 @@ pub enum Phase {
     Running,
     /// Reading history.
     Backfilling,
-    /// Told to wait by an operator.
-    Paused,
     /// Closed at the source, or stopped.
     Stopped,
     /// Cannot go on for now.
@@ -33,15 +31,13 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 5] =
-        [Self::Running, Self::Backfilling, Self::Paused, Self::Stopped, Self::Failed];
+    pub const ALL: [Self; 4] = [Self::Running, Self::Backfilling, Self::Stopped, Self::Failed];
 
     /// The label of metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Backfilling => "backfilling",
-            Self::Paused => "paused",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
         }

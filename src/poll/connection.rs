@@ -1,5 +1,7 @@
 //! One connection: starts its lists, and a poller for each account, terminal and institution.
 
+mod lists;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, PoisonError},
@@ -17,17 +19,17 @@ use crate::{
     mapping::PrivacyRules,
     publish::encode::Encoder,
     state::changelog::{ConnectionState, EntityState},
-    telemetry::events::Event,
+    telemetry::{clock::now, events::Event},
 };
 
 use super::{
     digest::Target,
     discovery::Discovered,
     entity::{Entity, Shared},
-    feed::{Accounts, Feed, Served},
+    feed::{Accounts, Feed},
     fetch::{Fetcher, Origin},
     plan::Schedule,
-    snapshot::{Mentioned, Mentions, Snapshot, max_bad_ratio_of_list},
+    served::Served,
     task::Follow,
     tos_refusals::keep_refusals,
 };
@@ -59,11 +61,13 @@ pub async fn run(parts: Parts, state: ConnectionState, stop: CancellationToken) 
     if let Some(kept) = &refusals {
         parts.api.recall_tos_refusals(kept);
     }
+    let bank = parts.config.streams.bank_transactions.as_ref();
+    let check_interval = bank.map(|stream| stream.check_interval).unwrap_or_default();
     tasks.spawn(keep_refusals(parts.clone(), refusals, stop.clone()));
     let mut running = Running {
         tasks,
         accounts: Accounts::default(),
-        served: Served::default(),
+        served: Served::new(check_interval),
         followed: HashMap::new(),
         missing: HashSet::new(),
         parts,
@@ -103,75 +107,6 @@ impl Followed {
 }
 
 impl Running {
-    fn start_lists(&mut self) -> (Option<Watched>, Option<Watched>) {
-        let config = Arc::clone(&self.parts.config);
-        let streams = &config.streams;
-        let reference = streams.reference.as_ref().map(|r| r.poll_interval);
-        let interval = reference.unwrap_or(DISCOVERY_INTERVAL);
-        let publish = reference.is_some();
-        let awaited = config.virtual_pos.is_some() && streams.virtual_pos_transactions.is_some();
-        let mentioned = Mentioned::new(Mentions::new(awaited).into());
-        let (mut accounts, mut terminals) = (None, None);
-        if config.bank_pos.is_some() {
-            for stream in [Stream::Banks, Stream::TransactionTypes] {
-                if publish {
-                    self.start_list(stream, interval, (true, Deletions::Emit), None, &mentioned);
-                }
-            }
-            let discovering = [
-                (Stream::Accounts, streams.bank_transactions.is_some(), &mut accounts),
-                (Stream::Terminals, streams.pos_transactions.is_some(), &mut terminals),
-            ];
-            for (stream, wanted, watched) in discovering {
-                if publish || wanted {
-                    let (found, receiver) = watch::channel(None);
-                    let how = (publish, Deletions::Emit);
-                    self.start_list(stream, interval, how, Some(found), &mentioned);
-                    *watched = wanted.then_some(receiver);
-                }
-            }
-        }
-        if config.virtual_pos.is_some() {
-            for stream in [Stream::Installments, Stream::Customers] {
-                if publish {
-                    self.start_list(stream, interval, (true, Deletions::Emit), None, &mentioned);
-                }
-            }
-            if let Some(list) = &streams.virtual_pos_transactions {
-                let how = (true, list.deletions);
-                let stream = Stream::VirtualPosTransactions;
-                self.start_list(stream, list.poll_interval, how, None, &mentioned);
-            }
-        }
-        (accounts, terminals)
-    }
-
-    fn start_list(
-        &mut self,
-        stream: Stream,
-        poll_interval: Duration,
-        (publish, deletions): (bool, Deletions),
-        discovered: Option<watch::Sender<Option<Arc<Vec<Discovered>>>>>,
-        mentioned: &Mentioned,
-    ) {
-        let entity = self.entity(
-            stream,
-            EntityKey::WHOLE,
-            deletions,
-            max_bad_ratio_of_list(&self.parts.config, stream),
-        );
-        let snapshot = Snapshot {
-            entity,
-            api: self.parts.api.clone(),
-            poll_interval,
-            publish,
-            discovered,
-            mentioned: Arc::clone(mentioned),
-            stop: self.stop.clone(),
-        };
-        self.tasks.spawn(snapshot.run());
-    }
-
     fn start_institutions(&mut self) {
         let config = Arc::clone(&self.parts.config);
         let (Some(tos), Some(stream)) = (&config.tos, &config.streams.tos_payments) else { return };
@@ -226,7 +161,8 @@ impl Running {
         let wanted: Vec<&Discovered> =
             found.iter().filter(|account| stream.accounts.contains(account.id)).collect();
         self.warn_about_missing(Stream::BankTransactions, &stream.accounts, found);
-        let start_feed = serves_by_feed(stream, &config.quota, wanted.len()) && !self.served.live();
+        let start_feed =
+            serves_by_feed(stream, &config.quota, wanted.len()) && !self.served.has_feed();
         if start_feed {
             self.served.start(self.followed_accounts() == 0);
         }
@@ -306,6 +242,7 @@ impl Running {
         if !found.active && done {
             return;
         }
+        self.open_gap(&key, &schedule(stream, following));
         let name = found.id.to_string();
         let entity = self.entity(stream, &name, following.deletions, following.max_bad_ratio);
         entity.know_currency(found.currency.as_ref());
@@ -317,6 +254,16 @@ impl Running {
         let (open, opened) = watch::channel(found.active);
         self.start_follow(Arc::clone(&entity), following, origin, opened);
         self.followed.insert((stream, found.id), Followed { entity, open });
+    }
+
+    /// Makes the days that nobody read since the process was last there a part of the history. Before
+    /// anybody can hand the entity rows of today: those say that it is read up to now.
+    fn open_gap(&mut self, key: &EntityKey, schedule: &Schedule) {
+        let state = self.states.get_mut(key).and_then(|state| state.checkpoint.as_mut());
+        let Some(checkpoint) = state else { return };
+        let read_through = checkpoint.covered_at.local_day();
+        let gap = schedule.history_from(checkpoint, read_through, now().local_day());
+        checkpoint.backfill_next = gap;
     }
 
     fn start_follow(
@@ -436,63 +383,4 @@ pub(super) fn schedule(stream: Stream, following: Following) -> Schedule {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::poll::tests::Stage;
-
-    fn running(stage: &Stage, stop: &CancellationToken) -> Running {
-        Running {
-            parts: stage.parts.clone(),
-            states: HashMap::new(),
-            accounts: Accounts::default(),
-            served: Served::default(),
-            followed: HashMap::new(),
-            missing: HashSet::new(),
-            tasks: JoinSet::new(),
-            stop: stop.clone(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_poller_that_breaks_off_ends_all_of_the_connections_so_that_the_shard_starts_anew() {
-        let stage = Stage::new().await;
-        let stop = stage.stop.child_token();
-        let mut running = running(&stage, &stop);
-        let other = stop.clone();
-        running.tasks.spawn(async move { other.cancelled().await });
-        running.tasks.spawn(async { panic!("a mistake of this program") });
-        let ended = running.supervise(None, None);
-        tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it ends by itself");
-        assert!(stop.is_cancelled() && running.tasks.is_empty());
-        assert!(!stage.stop.is_cancelled(), "the shard itself goes on");
-    }
-
-    #[tokio::test]
-    async fn what_one_list_lacks_is_closed_by_the_next_and_open_again_when_it_is_listed() {
-        let stage = Stage::new().await;
-        let mut running = running(&stage, &stage.stop.child_token());
-        let listed = |ids: &[i64]| -> Vec<Discovered> {
-            ids.iter().map(|id| Discovered { id: *id, active: true, currency: None }).collect()
-        };
-        let open = |running: &Running| {
-            let followed = running.followed.iter().filter(|(_, followed)| *followed.open.borrow());
-            let mut ids: Vec<i64> = followed.map(|((_, id), _)| *id).collect();
-            ids.sort_unstable();
-            ids
-        };
-        for (list, expected) in [
-            (&[7, 8][..], &[7, 8][..]),
-            (&[], &[7, 8]),
-            (&[8], &[8]),
-            (&[8], &[8]),
-            (&[7, 8], &[7, 8]),
-            (&[8], &[7, 8]),
-            (&[7, 8], &[7, 8]),
-            (&[8], &[7, 8]),
-        ] {
-            running.follow_accounts(&listed(list));
-            assert_eq!(open(&running), expected, "after {list:?}");
-        }
-        running.stop.cancel();
-    }
-}
+mod tests;

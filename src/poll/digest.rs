@@ -1,10 +1,7 @@
 //! An answer's rows against what has been seen: which are new, which changed, and the batches
 //! that say so. Pure: no clock, no network; the same rows and the same memory give the same bytes.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use crate::{
     api::Rows,
@@ -21,8 +18,10 @@ use crate::{
 
 pub use super::refusal::Refusal;
 use super::{
+    fields,
     plan::Window,
     refusal::{is_inside, judge_rejections, judge_window},
+    repeats::{has_repeats, one_of_each},
     working::Working,
 };
 
@@ -143,7 +142,7 @@ pub struct Counts {
     pub deleted: u64,
     /// Fields that the model does not know.
     pub unknown_fields: u64,
-    /// Ids that stood in the answer with several contents; the last one counts.
+    /// Ids that stood in the answer with several contents, of which one counts.
     pub contradictions: u64,
 }
 
@@ -169,7 +168,7 @@ pub struct Digest {
 /// Tells the rows of an answer apart and makes batches of what is new, without the checkpoint.
 ///
 /// An id that stands in the answer twice is one row: were both its contents taken, each poll would
-/// find both changed again. The last of them in decision order speaks for it (see [`put_in_order`]).
+/// find both changed again. Which of them speaks for it: see [`super::repeats`].
 pub fn digest(
     target: &Target,
     state: &EntityState,
@@ -188,7 +187,7 @@ pub fn digest(
         Ok(_) | Err(Refusal::TooManyBad { .. }) => {}
         Err(refusal) => return Err(refusal),
     }
-    let (once, contradictions) = last_of_each(target.key.stream, &answer.rows, &context);
+    let (once, contradictions) = one_of_each(target.key.stream, state, &answer.rows, &context);
     let mut digest = digest_rows(target, state, answer, &once, &context)?;
     digest.counts.contradictions = contradictions;
     Ok(digest)
@@ -202,12 +201,13 @@ fn digest_rows<'a>(
     context: &RowContext<'_>,
 ) -> Result<Digest, Refusal> {
     let mut work = Working::new(target, state, answer);
-    let mut rejections = Vec::new();
+    let (mut rejections, mut lessened) = (Vec::new(), Vec::new());
     let mut outside = 0;
     for json in rows {
         match map_any(target.key.stream, json, context) {
             Ok(mapped) => {
                 outside += usize::from(!is_inside(answer.window, &mapped.window_days));
+                lessened.extend(mapped.warnings.unreadable_field());
                 work.take_row(mapped)?;
             }
             Err(rejection) => {
@@ -217,51 +217,17 @@ fn digest_rows<'a>(
         }
     }
     judge_window(target, answer.window, outside, rows.len())?;
-    judge_rejections(target, rows.len(), &rejections)?;
+    judge_rejections(target, rows.len(), &rejections, &lessened)?;
     for (json, rejection) in rejections {
         work.take_rejection(json, rejection)?;
     }
     Ok(work.finish())
 }
 
-/// Whether an id stands there twice; ids in order, the usual case, cost one look each.
-fn has_repeats(ids: &[SourceId]) -> bool {
-    let mut ids: Vec<&SourceId> = ids.iter().collect();
-    ids.sort_unstable();
-    ids.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
-}
-
-/// Each id's last row, in the order of the answer, and how many ids had rows that differ.
-fn last_of_each<'a>(
-    stream: Stream,
-    rows: &[&'a str],
-    context: &RowContext<'_>,
-) -> (Vec<&'a str>, u64) {
-    let mut last: HashMap<SourceId, usize> = HashMap::new();
-    let mut contradicted = HashSet::new();
-    let mut kept = vec![true; rows.len()];
-    for (place, json) in rows.iter().enumerate() {
-        let id = match map_any(stream, json, context) {
-            Ok(mapped) => Some(mapped.source_id),
-            Err(rejection) => rejection.source_id,
-        };
-        // A row without a readable id is nobody's repeat.
-        let Some(id) = id else { continue };
-        if let Some(before) = last.insert(id.clone(), place) {
-            kept[before] = false;
-            if rows[before] != *json {
-                contradicted.insert(id);
-            }
-        }
-    }
-    let rows = rows.iter().zip(kept).filter(|(_, kept)| *kept).map(|(row, _)| *row).collect();
-    (rows, contradicted.len() as u64)
-}
-
 /// Maps a row of the stream, or a customer mentioned inside a virtual-POS row. One that cannot be
 /// read goes to quarantine as a customer does, and leaves the payment alone.
 #[expect(clippy::result_large_err, reason = "the record beside it is several times as large")]
-fn map_any<'a>(
+pub(super) fn map_any<'a>(
     stream: Stream,
     json: &'a str,
     context: &RowContext<'_>,
@@ -319,13 +285,7 @@ pub fn put_in_order(rows: &mut [&str]) {
 
 /// The id of a row whose id is a number, written as one or as a text.
 pub(super) fn id_of(row: &str) -> Option<i64> {
-    #[derive(serde::Deserialize)]
-    struct Id<'a> {
-        #[serde(borrow)]
-        id: &'a serde_json::value::RawValue,
-    }
-    let row: Id<'_> = serde_json::from_str(row).ok()?;
-    row.id.get().trim_matches('"').parse().ok()
+    fields::number(row, "id")
 }
 
 #[cfg(test)]

@@ -286,3 +286,163 @@ fn a_row_that_comes_back_repeats_no_key_and_another_id_with_its_key_does() {
     assert_eq!((back.counts.new, repeats(&back)), (1, 0));
     assert_eq!(repeats(&take(&mut state, &keyed(2), Reason::LookBack)), 1);
 }
+
+#[test]
+fn a_published_row_that_was_unreadable_for_a_while_is_no_change_when_it_is_as_before() {
+    let mut state = EntityState::default();
+    let (plain, other) = ([row(1, &json!({}))], [row(1, &json!({"note": "kira"}))]);
+    let bad = [row(1, &json!({"amount": "1.234,56"}))];
+    let created = "io.vomsis.v1.BankTransaction.created";
+    let updated = "io.vomsis.v1.BankTransaction.updated";
+    let quarantined = "io.vomsis.v1.QuarantinedRow.created";
+    for (step, (rows, expected)) in [
+        (&plain, vec![created]),
+        (&bad, vec![quarantined]),
+        (&bad, vec![]),
+        (&plain, vec![]),
+        (&plain, vec![]),
+        (&bad, vec![]),
+        (&other, vec![updated]),
+        (&bad, vec![quarantined]),
+        (&plain, vec![updated]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let digest = take(&mut state, rows, Reason::LookBack);
+        assert_eq!(kinds(&digest), expected, "step {step}");
+    }
+    let (seen, _) = state.seen.get(&SourceId::Number(1)).unwrap();
+    assert_eq!(seen.version, 3, "what is quarantined does not count");
+}
+
+#[test]
+fn a_row_that_comes_back_unreadable_after_its_deletion_is_created_when_it_is_mended() {
+    let mut state = EntityState::default();
+    take(&mut state, &[row(1, &json!({}))], Reason::LookBack);
+    let mut staging = Staging::default();
+    let (seen, day) = state.seen.get(&SourceId::Number(1)).unwrap();
+    staging.put(&state.seen, day, SeenRow { deleted: true, version: 2, ..seen });
+    state.seen.apply(staging);
+    let bad = [row(1, &json!({"amount": "1.234,56"}))];
+    assert_eq!(take(&mut state, &bad, Reason::LookBack).quarantined.len(), 1);
+    let back = take(&mut state, &[row(1, &json!({}))], Reason::LookBack);
+    assert_eq!(kinds(&back), ["io.vomsis.v1.BankTransaction.created"]);
+}
+
+/// Chunks of version 1 kept no hash of what was published before.
+#[test]
+fn a_row_that_an_older_program_quarantined_is_updated_when_it_is_mended() {
+    let mut state = EntityState::default();
+    take(&mut state, &[row(1, &json!({}))], Reason::LookBack);
+    let mut staging = Staging::default();
+    let (seen, day) = state.seen.get(&SourceId::Number(1)).unwrap();
+    let quarantined = SeenRow { published: None, quarantined: Some(7), ..seen };
+    staging.put(&state.seen, day, quarantined);
+    state.seen.apply(staging);
+    let mended = take(&mut state, &[row(1, &json!({}))], Reason::LookBack);
+    assert_eq!(kinds(&mended), ["io.vomsis.v1.BankTransaction.updated"]);
+    assert!(take(&mut state, &[row(1, &json!({}))], Reason::LookBack).parts.is_empty());
+}
+
+#[test]
+fn contents_that_stand_in_an_answer_in_changing_order_change_nothing() {
+    let [a, b, c] = ["a", "b", "c"].map(|note| row(1, &json!({"note": note})));
+    let [bad, worse] = ["NaN", "1,5"].map(|amount| row(1, &json!({"amount": amount})));
+    let mut state = EntityState::default();
+    let mut kinds_of = |rows: &[&String]| {
+        let rows: Vec<String> = rows.iter().map(|row| (*row).clone()).collect();
+        let digest = take(&mut state, &rows, Reason::LookBack);
+        (kinds(&digest).len(), digest.counts.changed, digest.counts.contradictions)
+    };
+    assert_eq!(kinds_of(&[&a, &b]), (1, 0, 1), "nothing was published: the last counts");
+    for order in [[&a, &b], [&b, &a], [&b, &a], [&a, &b], [&bad, &b], [&b, &bad]] {
+        assert_eq!(kinds_of(&order), (0, 0, 1), "{order:?}");
+    }
+    assert_eq!(kinds_of(&[&b, &c, &a]), (0, 0, 1), "among three");
+    assert_eq!(kinds_of(&[&c, &a]), (1, 1, 1), "the published one is gone: the last counts");
+    // None can be mapped: the one that is in quarantine stays there.
+    assert_eq!(kinds_of(&[&bad, &worse]), (1, 0, 1));
+    assert_eq!(kinds_of(&[&worse, &bad]), (0, 0, 1));
+    assert_eq!(kinds_of(&[&worse, &bad, &c]), (1, 1, 1), "one that can be mapped comes first");
+}
+
+#[test]
+fn a_customer_as_the_list_has_it_is_not_overwritten_by_what_a_payment_mentions() {
+    let mut target = target();
+    target.key.stream = Stream::Customers;
+    target.key.entity = EntityKey::WHOLE.into();
+    let mut state = EntityState::default();
+    let mut read = |row: &Value, mentioned: bool| {
+        let text = if mentioned { format!("{MENTION_START}{row}}}") } else { row.to_string() };
+        let rows = [text];
+        let mut digest = digest(&target, &state, &answer(&rows, Reason::List, None)).unwrap();
+        state.seen.apply(std::mem::take(&mut digest.staging));
+        assert_eq!(digest.present, [SourceId::Number(5)], "whoever is mentioned is not gone");
+        let kinds = kinds(&digest);
+        kinds.iter().map(|kind| kind.rsplit('.').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let none: Vec<String> = Vec::new();
+    let (less, more) =
+        (json!({"id": 5, "unvan": "Örnek"}), json!({"id": 5, "unvan": "Örnek", "gsm": "5"}));
+    // A mention is all there is: it is published, and follows the payments.
+    assert_eq!(read(&less, true), ["created"]);
+    assert_eq!(read(&less, true), none);
+    assert_eq!(read(&json!({"id": 5, "unvan": "Yeni"}), true), ["updated"]);
+    // The list knows more; then it leaves the customer out for once.
+    assert_eq!(read(&more, false), ["updated"]);
+    assert_eq!(read(&less, true), none);
+    assert_eq!(read(&more, false), none);
+    // A customer who is gone from both is a mention again.
+    let mut staging = Staging::default();
+    let (seen, day) = state.seen.get(&SourceId::Number(5)).unwrap();
+    assert!(!seen.partial);
+    staging.put(&state.seen, day, SeenRow { deleted: true, ..seen });
+    state.seen.apply(staging);
+    let rows = [format!("{MENTION_START}{less}}}")];
+    let digest = digest(&target, &state, &answer(&rows, Reason::List, None)).unwrap();
+    assert_eq!(kinds(&digest), ["io.vomsis.v1.Customer.created"]);
+}
+
+/// What the first release published of a mention, it did not mark.
+#[test]
+fn a_mention_that_an_older_program_published_still_follows_the_payments() {
+    let mut target = target();
+    target.key.stream = Stream::Customers;
+    let mut state = EntityState::default();
+    let mut changes = |name: &str, forget: bool| {
+        let rows = [format!(r#"{MENTION_START}{{"id":5,"unvan":"{name}"}}}}"#)];
+        let mut digest = digest(&target, &state, &answer(&rows, Reason::List, None)).unwrap();
+        state.seen.apply(std::mem::take(&mut digest.staging));
+        if forget {
+            let mut staging = Staging::default();
+            let (seen, day) = state.seen.get(&SourceId::Number(5)).unwrap();
+            staging.put(&state.seen, day, SeenRow { partial: false, ..seen });
+            state.seen.apply(staging);
+        }
+        kinds(&digest).len()
+    };
+    assert_eq!(changes("a", true), 1);
+    assert_eq!(changes("a", false), 0, "the same again: now it is known to be a mention");
+    assert_eq!(changes("b", false), 1);
+}
+
+#[test]
+fn fields_that_many_rows_lose_are_as_bad_as_rows_that_cannot_be_mapped() {
+    let rows: Vec<String> = (0..20)
+        .map(|id| row(id, &if id < 5 { json!({"description": {}}) } else { json!({}) }))
+        .collect();
+    let state = EntityState::default();
+    let refused = digest(&target(), &state, &answer(&rows, Reason::LookBack, None));
+    let Err(refusal @ Refusal::TooManyBad { bad: 5, rows: 20, .. }) = refused else { panic!() };
+    assert!(refusal.to_string().contains("UNREADABLE:description"), "{refusal}");
+    let few = digest(&target(), &state, &answer(&rows[1..], Reason::LookBack, None)).unwrap();
+    assert_eq!(
+        (few.counts.new, few.quarantined.len()),
+        (19, 0),
+        "published, and not in quarantine"
+    );
+}
+
+#[path = "digest_model_tests.rs"]
+mod model;

@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::{
     api::Rows,
     domain::{
@@ -13,6 +10,8 @@ use crate::{
     },
     mapping::{RowContext, map_row},
 };
+
+use super::fields;
 
 /// One account or terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,13 +64,7 @@ fn described(record: &Content<'_>) -> Option<Discovered> {
 
 /// The account of a bank row, before anything else of it is looked at.
 pub fn account_of(row: &str) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Row<'a> {
-        #[serde(borrow)]
-        bank_account_id: &'a RawValue,
-    }
-    let row: Row<'_> = serde_json::from_str(row).ok()?;
-    row.bank_account_id.get().trim_matches('"').parse().ok()
+    fields::number(row, "bank_account_id")
 }
 
 #[cfg(test)]

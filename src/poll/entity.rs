@@ -176,6 +176,14 @@ impl Entity {
         self.memory.lock().await.state.checkpoint.is_none()
     }
 
+    /// Ids of the rows that are published and not gone, of a list whose ids are numbers.
+    pub(super) async fn published_ids(&self) -> HashSet<i64> {
+        let memory = self.memory.lock().await;
+        let rows = memory.state.seen.rows_between(Day(i32::MIN), Day(i32::MAX));
+        let there = rows.filter(|(row, _)| !row.deleted && row.version > 0);
+        there.filter_map(|(row, _)| row.id.number()).collect()
+    }
+
     /// Waits for room for a window of its history.
     pub async fn room(&self) -> Room {
         self.shared.rooms.take().await
@@ -219,7 +227,8 @@ impl Entity {
         if old.as_ref() == Some(&checkpoint) || checkpoint.cursor.is_none() {
             return Ok(false);
         }
-        checkpoint.covered_at = now();
+        // A clock that was set back must not take the checkpoint with it.
+        checkpoint.covered_at = checkpoint.covered_at.max(now());
         let record = StateRecord {
             key: codec::checkpoint_key(&self.target.key),
             value: Some(codec::encode_checkpoint(&checkpoint)),

@@ -4,19 +4,17 @@
 //! | work | asks for | each account |
 //! |---|---|---|
 //! | history | the oldest window that many accounts have still to read | moves its backfill on |
-//! | live | rows above the feed's own cursor | raises its cursor |
+//! | live | rows above the feed's own cursor as it stood a while ago | raises its cursor |
 //! | look-back | every window of the look-back | finds late rows, edits and deletions |
 //!
 //! Each row goes to its account's memory and batch, so an account knows its rows whichever way
 //! they came, and its own poller still checks it alone now and then. The feed's own cursor moves
-//! last: rows of accounts that were committed before a crash are found known.
+//! last: rows of accounts that were committed before a crash are found known. Rows that come behind
+//! that cursor: see `feed_trail`.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -25,23 +23,26 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Client, Purpose, RetryClass, Rows},
+    api::{Client, Error, Purpose, RetryClass, Rows},
     domain::time::Day,
-    telemetry::clock::now,
+    log_event,
+    telemetry::{clock::now, events::Event},
 };
 
 use super::{
     backoff::{Backoff, wait_or_change},
-    digest::{self, Digest, Reason, id_of, put_in_order},
+    digest::{self, Digest, Reason, Refusal, id_of, put_in_order},
     discovery::account_of,
     entity::{Advance, Entity, Failure, Reading},
-    fetch::Fetcher,
-    plan::{Agenda, Schedule, Window, is_suspicious_count},
+    feed_trail::Trail,
+    fetch::{Fetcher, Read},
+    plan::{Agenda, Schedule, Turn, Window, is_suspicious_count},
+    served::Served,
     task::published,
 };
 
 /// Accounts whose batches are under way at once: enough to fill a transaction.
-const DELIVERIES: usize = 64;
+pub(super) const DELIVERIES: usize = 64;
 /// Fewer accounts than one in so many are asked alone: most of an answer for all would be known.
 const HISTORY_SHARE: usize = 10;
 /// Days of a live poll that has no cursor yet; the history reaches up to today.
@@ -49,35 +50,6 @@ const RECENT_DAYS: i32 = 2;
 
 /// The accounts that are followed, by id; the connection adds them.
 pub type Accounts = Arc<RwLock<HashMap<i64, Arc<Entity>>>>;
-
-/// What the accounts' own pollers know of the feed.
-#[derive(Debug, Clone, Default)]
-pub struct Served {
-    live: Arc<AtomicBool>,
-    history_read: CancellationToken,
-}
-
-impl Served {
-    /// Whether the feed asks for new rows, so that an account need not.
-    pub fn live(&self) -> bool {
-        self.live.load(Ordering::Relaxed)
-    }
-
-    /// Completes once the feed has read what history it can; at once where there is no feed.
-    pub async fn history_read(&self) {
-        if self.live() {
-            self.history_read.cancelled().await;
-        }
-    }
-
-    /// The feed starts: with the accounts, or later, when each of them reads its own history.
-    pub fn start(&self, with_history: bool) {
-        self.live.store(true, Ordering::Relaxed);
-        if !with_history {
-            self.history_read.cancel();
-        }
-    }
-}
 
 /// The feed of one connection.
 #[derive(Debug)]
@@ -99,15 +71,19 @@ pub struct Feed {
 }
 
 /// The loop's own memory.
-struct Pace {
-    agenda: Agenda,
+pub(super) struct Pace {
+    pub(super) agenda: Agenda,
     backoff: Backoff,
     /// Accounts whose history their own pollers read: the feed could not.
     alone: HashSet<i64>,
+    /// Since when nothing but failures came.
+    pub(super) failing_since: Option<Instant>,
+    /// Where its cursor has been.
+    trail: Trail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
+pub(super) enum Work {
     History,
     Live,
     LookBack,
@@ -131,8 +107,14 @@ impl Feed {
     /// Runs until it is stopped or the shard is gone.
     pub async fn run(mut self) {
         let start = Instant::now();
-        let agenda = Agenda { live_at: start, lookback_at: start };
-        let mut pace = Pace { agenda, backoff: Backoff::new(), alone: HashSet::new() };
+        let agenda = Agenda::new(start, start);
+        let mut pace = Pace {
+            agenda,
+            backoff: Backoff::new(),
+            alone: HashSet::new(),
+            failing_since: None,
+            trail: Trail::default(),
+        };
         while !self.stop.is_cancelled() {
             let work = self.next(&pace);
             if let Work::Wait(wait) = work {
@@ -148,6 +130,8 @@ impl Feed {
             match outcome {
                 Ok(rows) => {
                     pace.backoff.reset();
+                    pace.failing_since = None;
+                    pace.agenda.end_turn(work == Work::Live, false);
                     self.report(rows).await;
                 }
                 Err(Failure::Gone(_)) => return,
@@ -157,18 +141,15 @@ impl Feed {
     }
 
     fn next(&self, pace: &Pace) -> Work {
-        let now_at = Instant::now();
-        let Agenda { live_at, lookback_at } = pace.agenda;
-        if !self.served.history_read.is_cancelled() {
+        if !self.served.has_read_history() {
             return Work::History;
         }
-        if live_at <= now_at {
-            return Work::Live;
+        let now_at = Instant::now();
+        match pace.agenda.turn(now_at) {
+            Turn::Live => Work::Live,
+            Turn::LookBack => Work::LookBack,
+            Turn::WaitUntil(at) => Work::Wait(at.saturating_duration_since(now_at)),
         }
-        if lookback_at <= now_at {
-            return Work::LookBack;
-        }
-        Work::Wait(live_at.min(lookback_at).saturating_duration_since(now_at))
     }
 
     async fn step(&mut self, work: Work, pace: &mut Pace) -> Result<u64, Failure> {
@@ -178,6 +159,7 @@ impl Feed {
             Work::LookBack | Work::Wait(_) => {
                 let rows = self.look_back().await?;
                 pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
+                pace.trail.reach_far();
                 Ok(rows)
             }
         }
@@ -188,11 +170,13 @@ impl Feed {
         let today = now().local_day();
         let start = today.plus(-self.schedule.start_days);
         let Some((from, group)) = self.furthest_behind(&pace.alone, start, today).await else {
-            self.served.history_read.cancel();
+            self.served.end_history();
             return Ok(0);
         };
         let window = self.schedule.window_at(from, today);
-        let Some(answers) = self.window(Purpose::Backfill, window).await? else { return Ok(0) };
+        let Some(Read { answers, .. }) = self.window(Purpose::Backfill, window).await? else {
+            return Ok(0);
+        };
         let next = self.schedule.after(window, today);
         let round = Round {
             reason: Reason::Backfill,
@@ -249,9 +233,16 @@ impl Feed {
         let recent = Window { from: today.plus(1 - RECENT_DAYS), to: today };
         let fetched = tokio::select! {
             () = self.stop.cancelled() => return Ok(0),
-            fetched = self.fetcher.above(cursor, recent) => fetched,
+            fetched = pace.trail.fetch(&mut self.fetcher, cursor, recent) => fetched,
         };
-        let (answers, window) = fetched?;
+        let (answers, window) = match fetched {
+            Err(Error::TooLarge { .. }) => {
+                let Some(rows) = self.read_backlog(cursor, recent).await? else { return Ok(0) };
+                self.take_over(pace);
+                return Ok(rows);
+            }
+            fetched => fetched?,
+        };
         self.check(&answers, window)?;
         let highest = answers.iter().flat_map(Rows::iter).filter_map(id_of).max();
         let round = Round {
@@ -276,37 +267,42 @@ impl Feed {
         }
         self.take_unnamed(&answers, round).await?;
         self.entity.raise_cursor(highest, self.schedule.first_kept(None, today)).await?;
+        pace.trail.note(cursor.max(highest));
+        self.take_over(pace);
+        let now_at = Instant::now();
+        let count: usize = answers.iter().map(Rows::len).sum();
+        if is_suspicious_count(count) && rows > 0 {
+            // A row limit may have cut the answer at either end: ask on, and look back.
+            (pace.agenda.live_at, pace.agenda.lookback_at) = (now_at, now_at);
+        }
+        Ok(rows)
+    }
+
+    /// Every account's rows are read up to now.
+    fn take_over(&self, pace: &mut Pace) {
+        self.served.take_over();
         for (_, account) in self.accounts() {
             account.report_served();
         }
-        let now_at = Instant::now();
-        let count: usize = answers.iter().map(Rows::len).sum();
-        pace.agenda.live_at = if is_suspicious_count(count) && rows > 0 {
-            // A row limit may have cut the answer at either end: ask on, and look back.
-            pace.agenda.lookback_at = now_at;
-            now_at
-        } else {
-            now_at + self.schedule.poll_interval
-        };
-        Ok(rows)
+        pace.agenda.live_at = Instant::now() + self.schedule.poll_interval;
     }
 
     pub(super) async fn window(
         &mut self,
         purpose: Purpose,
         window: Window,
-    ) -> Result<Option<Vec<Rows>>, Failure> {
-        let answers = tokio::select! {
+    ) -> Result<Option<Read>, Failure> {
+        let read = tokio::select! {
             () = self.stop.cancelled() => return Ok(None),
             fetched = self.fetcher.window(purpose, window) => fetched?,
         };
-        self.check(&answers, Some(window))?;
-        Ok(Some(answers))
+        self.check(&read.answers, Some(window))?;
+        Ok(Some(read))
     }
 
     /// Dates that the API ignored must fail the whole answer: an account without a row in it would
     /// otherwise count as read.
-    fn check(&self, answers: &[Rows], window: Option<Window>) -> Result<(), Failure> {
+    pub(super) fn check(&self, answers: &[Rows], window: Option<Window>) -> Result<(), Failure> {
         Ok(digest::check_window(&self.entity.target, answers, window)?)
     }
 
@@ -364,21 +360,24 @@ impl Feed {
 
     async fn recover(&mut self, work: Work, failure: &Failure, pace: &mut Pace) {
         let class = failure.retry_class();
+        pace.agenda.end_turn(work == Work::Live, true);
         if class == RetryClass::DatesRequired {
+            log_event!(
+                Event::DatesRequired,
+                entity = %self.entity.target.key,
+                "the api wants dates beside lastId, sending both from now on"
+            );
             self.fetcher.require_dates();
             return;
         }
-        if class == RetryClass::Permanent {
-            // What cannot be had for all is asked for one by one.
-            match work {
-                Work::History => self.served.history_read.cancel(),
-                Work::Live => {
-                    self.accounts().iter().for_each(|(_, account)| account.ask_alone.notify_one());
-                }
-                Work::LookBack | Work::Wait(_) => {
-                    pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
-                }
-            }
+        if class == RetryClass::Permanent && work == Work::LookBack {
+            pace.agenda.lookback_at = Instant::now() + self.schedule.lookback_interval;
+        }
+        // Where dates are ignored nobody reads the history alone: an account that has no row in such
+        // an answer would take it for days without rows.
+        let by_all_or_none = work == Work::History && is_outside_window(failure);
+        if work != Work::LookBack && !by_all_or_none {
+            self.let_accounts_go_alone(failure, pace).await;
         }
         let wait = pace.backoff.wait(class, self.schedule.poll_interval);
         self.entity.report_failure(failure, wait);
@@ -396,6 +395,10 @@ impl Feed {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
         accounts.iter().map(|(id, entity)| (*id, Arc::clone(entity))).collect()
     }
+}
+
+const fn is_outside_window(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused(Refusal::OutsideWindow { .. }))
 }
 
 async fn take_in(id: i64, entity: Arc<Entity>, rows: Rows, round: Round) -> Delivered {

@@ -31,6 +31,8 @@ struct Shown {
     unproven: HashSet<i64>,
     /// When the answers came.
     read: Option<Span>,
+    /// No answer may have been cut.
+    whole: bool,
 }
 
 impl Feed {
@@ -40,12 +42,13 @@ impl Feed {
         let windows = self.schedule.lookback_windows(Day(i32::MIN), today);
         let (accounts, read) = (self.accounts(), None);
         let (present, unproven) = (HashMap::new(), HashSet::new());
-        let mut shown = Shown { accounts, present, unproven, read };
+        let mut shown = Shown { accounts, present, unproven, read, whole: true };
         let mut rows = 0;
         for (i, window) in windows.iter().enumerate() {
-            let Some(answers) = self.window(Purpose::Repair, *window).await? else {
+            let Some(read) = self.window(Purpose::Repair, *window).await? else {
                 return Ok(rows);
             };
+            shown.whole &= read.whole;
             let last = i + 1 == windows.len();
             let round = Round {
                 reason: Reason::LookBack,
@@ -54,8 +57,8 @@ impl Feed {
                 first_kept: last.then(|| self.schedule.first_kept(None, today)),
                 start: today,
             };
-            self.take_unnamed(&answers, round).await?;
-            rows += self.look_at(&answers, round, &mut shown).await?;
+            self.take_unnamed(&read.answers, round).await?;
+            rows += self.look_at(&read.answers, round, &mut shown).await?;
         }
         if let (Some(first), Some(last)) = (windows.first(), windows.last()) {
             rows += take_absences(&shown, Window { from: first.from, to: last.to }).await?;
@@ -96,7 +99,7 @@ impl Feed {
 /// Rows that every window of a look-back lacked, of the accounts that took part in each.
 async fn take_absences(shown: &Shown, days: Window) -> Result<u64, Failure> {
     let mut rows = 0;
-    let Some(read) = shown.read else { return Ok(0) };
+    let Some(read) = shown.read.filter(|_| shown.whole) else { return Ok(0) };
     for (id, entity) in &shown.accounts {
         if let Some(present) = shown.present.get(id).filter(|_| !shown.unproven.contains(id)) {
             rows += entity.take_absences(present, days, read).await?;

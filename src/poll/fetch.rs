@@ -1,4 +1,14 @@
 //! One window of one entity from the API, and a second look where the count is suspicious.
+//!
+//! A row limit is documented nowhere, and would show as a round count:
+//!
+//! | window | second look | believed |
+//! |---|---|---|
+//! | several days | its halves | the halves where they hold more, else the whole |
+//! | one day | the day above its highest id, page by page | all pages |
+//! | one day that shows no more | none is possible | the rows, and nothing that they lack |
+
+use std::fmt;
 
 use crate::{
     api::{BankQuery, Client, Error, Purpose, Rows},
@@ -7,7 +17,10 @@ use crate::{
     telemetry::events::Event,
 };
 
-use super::plan::{Window, is_suspicious_count};
+use super::{
+    digest::id_of,
+    plan::{Window, is_suspicious_count},
+};
 
 /// What to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +51,27 @@ pub enum Origin {
     },
 }
 
+/// As log lines name it; the accounts of an institution are nobody's business there.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account { id, .. } => write!(f, "account {id}"),
+            Self::Connection { .. } => f.write_str("all accounts"),
+            Self::Station { id } => write!(f, "terminal {id}"),
+            Self::Institution { code, .. } => write!(f, "institution {code}"),
+        }
+    }
+}
+
+/// The answers for a window.
+#[derive(Debug)]
+pub struct Read {
+    /// One a call.
+    pub answers: Vec<Rows>,
+    /// Whether nothing hints at rows that the API held back: what else the answers lack is not there.
+    pub whole: bool,
+}
+
 /// Asks for windows of one origin, and remembers which counts were proven to be whole.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -45,6 +79,10 @@ pub struct Fetcher {
     origin: Origin,
     /// Counts up to this one were compared with their halves and found whole.
     proven_rows: usize,
+    /// Rows of the largest answer: there is no limit below it.
+    largest: usize,
+    /// It was told that an answer may be cut.
+    told: bool,
     /// The API refused `lastId` alone.
     dates_required: bool,
 }
@@ -52,49 +90,107 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher that has proven nothing yet.
     pub const fn new(api: Client, origin: Origin) -> Self {
-        Self { api, origin, proven_rows: 0, dates_required: false }
+        Self { api, origin, proven_rows: 0, largest: 0, told: false, dates_required: false }
     }
 
-    /// The rows of a window. An undocumented row limit shows as a round count: such a window is
-    /// read again in halves, and the halves are believed where they hold more. A window whose
-    /// answer is too large is read in halves too.
-    pub async fn window(&mut self, purpose: Purpose, window: Window) -> Result<Vec<Rows>, Error> {
-        let whole = match self.ask(purpose, window, None).await {
+    /// The rows of a window, read again where their count is suspicious, as the table at the top
+    /// says. A window whose answer is too large is read in halves too.
+    pub async fn window(&mut self, purpose: Purpose, window: Window) -> Result<Read, Error> {
+        let answers = match self.ask(purpose, window, None).await {
             Err(error @ Error::TooLarge { .. }) => {
                 let halves = window.halves().ok_or(error)?;
                 return self.halves(purpose, halves).await;
             }
             answered => answered?,
         };
-        let count: usize = whole.iter().map(Rows::len).sum();
-        let suspicious = is_suspicious_count(count) && count > self.proven_rows;
-        let Some(halves) = window.halves().filter(|_| suspicious) else {
-            return Ok(whole);
+        self.largest = answers.iter().map(Rows::len).fold(self.largest, usize::max);
+        let suspicious = |rows: &Rows| is_suspicious_count(rows.len());
+        if !answers.iter().any(|rows| suspicious(rows) && rows.len() > self.proven_rows) {
+            return Ok(Read { answers, whole: true });
+        }
+        let Some(halves) = window.halves() else {
+            return self.rest_of_day(purpose, window, answers).await;
         };
         let halves = self.halves(purpose, halves).await?;
-        let count_of_halves: usize = halves.iter().map(Rows::len).sum();
-        if count_of_halves > count {
+        let count = |answers: &[Rows]| answers.iter().map(Rows::len).sum::<usize>();
+        let (rows, rows_of_halves) = (count(&answers), count(&halves.answers));
+        if rows_of_halves > rows {
             log_event!(
                 Event::RowsLimited,
-                origin = ?self.origin,
-                rows = count,
-                rows_of_halves = count_of_halves,
+                connection = %self.api.connection(),
+                origin = %self.origin,
+                rows,
+                rows_of_halves,
                 "the api limits the rows of an answer, reading smaller windows"
             );
             return Ok(halves);
         }
-        self.proven_rows = self.proven_rows.max(count);
-        Ok(whole)
+        if halves.whole {
+            self.proven_rows = self.proven_rows.max(rows);
+        }
+        Ok(Read { answers, whole: halves.whole })
     }
 
     async fn halves(
         &mut self,
         purpose: Purpose,
         (first, second): (Window, Window),
-    ) -> Result<Vec<Rows>, Error> {
-        let mut rows = Box::pin(self.window(purpose, first)).await?;
-        rows.extend(Box::pin(self.window(purpose, second)).await?);
-        Ok(rows)
+    ) -> Result<Read, Error> {
+        let mut read = Box::pin(self.window(purpose, first)).await?;
+        let second = Box::pin(self.window(purpose, second)).await?;
+        read.answers.extend(second.answers);
+        read.whole &= second.whole;
+        Ok(read)
+    }
+
+    /// A day cannot be halved, but asked for above the highest id of its answer, where the API has
+    /// a cursor. Nothing tells whether it holds back lower ids instead.
+    async fn rest_of_day(
+        &mut self,
+        purpose: Purpose,
+        day: Window,
+        mut answers: Vec<Rows>,
+    ) -> Result<Read, Error> {
+        let rows = answers.iter().map(Rows::len).filter(|rows| is_suspicious_count(*rows)).max();
+        let rows = rows.unwrap_or_default();
+        let has_cursor = !matches!(self.origin, Origin::Institution { .. });
+        let mut limited = false;
+        while let (true, Some(highest)) = (has_cursor, highest_id(&answers)) {
+            let page = self.ask(purpose, day, Some(highest)).await?;
+            if highest_id(&page) <= Some(highest) {
+                break;
+            }
+            limited = true;
+            let last = !page.iter().any(|rows| is_suspicious_count(rows.len()));
+            answers.extend(page);
+            if last {
+                break;
+            }
+        }
+        if limited {
+            log_event!(
+                Event::RowsLimited,
+                connection = %self.api.connection(),
+                origin = %self.origin,
+                rows,
+                rows_of_pages = answers.iter().map(Rows::len).sum::<usize>(),
+                "the api limits the rows of an answer, reading the day on by lastId"
+            );
+            // Pages in another order may have left ids out between them.
+            return Ok(Read { whole: answers.iter().all(ids_ascend), answers });
+        }
+        let whole = self.largest > rows;
+        if !whole && !std::mem::replace(&mut self.told, true) {
+            log_event!(
+                Event::PerhapsCut,
+                connection = %self.api.connection(),
+                origin = %self.origin,
+                day = %day.from.to_date(),
+                rows,
+                "the answer for a single day may be cut: it has as many rows as a page may have, and no larger one was seen; nothing that it lacks is taken for deleted"
+            );
+        }
+        Ok(Read { answers, whole })
     }
 
     /// Rows above the cursor. `recent` are the days to send where dates are needed: always for
@@ -132,7 +228,8 @@ impl Fetcher {
         self.dates_required = true;
     }
 
-    async fn ask(
+    /// One window, as the API answers it.
+    pub(super) async fn ask(
         &self,
         purpose: Purpose,
         window: Window,
@@ -168,4 +265,12 @@ impl Fetcher {
             }
         }
     }
+}
+
+fn highest_id(answers: &[Rows]) -> Option<i64> {
+    answers.iter().flat_map(Rows::iter).filter_map(id_of).max()
+}
+
+fn ids_ascend(rows: &Rows) -> bool {
+    rows.iter().map(id_of).is_sorted()
 }

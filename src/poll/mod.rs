@@ -3,35 +3,49 @@
 //! In the order of the data; the first line of each pair decides, the second acts:
 //!
 //! - `plan`, `history`, `backoff`: what is due, window by window, and when again after a failure
-//! - `fetch`: asks the API, and looks twice where a count is suspicious
-//! - `digest`, `working`, `refusal`, `absence`: new, changed, late and known rows; what goes to
-//!   quarantine; when nothing of an answer is believed; rows that are gone
+//! - `fetch`, `backlog`: asks the API, and looks twice where a count is suspicious; by days where a
+//!   live answer is too large
+//! - `digest`, `working`, `repeats`, `refusal`, `absence`: new, changed, late and known rows; what
+//!   goes to quarantine; which of several contents counts; when nothing of an answer is believed; rows
+//!   that are gone
 //! - `entity`: publishes with the checkpoint last (`seal`), and only then remembers
-//! - `task`, `feed` and `feed_look_back`, `snapshot`: one account, terminal or institution; all
-//!   accounts at once; lists that are read whole
+//! - `task`, `feed` with `feed_trail`, `feed_look_back`, `feed_backlog` and `feed_out`, `snapshot`:
+//!   one account, terminal or institution; all accounts at once; lists that are read whole
+//! - `completion`, `lookups`: what lists lack, asked for by id or bank by bank
+//! - `served`: what an account knows of the feed that may read for it
 //! - `connection`, `discovery`, `tos_refusals`: starts and stops them as the lists say; refused tokens
+//! - `fields`: single fields of a row before it is mapped
 //! - `board`, `report`, `blame`, `series`, `rooms`: what is shown, whose call failed, how many
 //!   windows may wait for their commit
 //! - `preview`: what would be published
 
 mod absence;
+mod backlog;
 mod backoff;
 mod blame;
 pub mod board;
+mod completion;
 pub mod connection;
 pub mod digest;
 pub mod discovery;
 pub mod entity;
 pub mod feed;
+mod feed_backlog;
 mod feed_look_back;
+mod feed_out;
+mod feed_trail;
 pub mod fetch;
+mod fields;
 pub mod history;
+mod lookups;
 pub mod plan;
 pub mod preview;
 mod refusal;
+mod repeats;
 mod report;
 pub mod rooms;
 pub mod series;
+pub mod served;
 pub mod snapshot;
 pub mod task;
 mod tos_refusals;

@@ -3,8 +3,9 @@
 //! | state | next work | because |
 //! |---|---|---|
 //! | backfill not done | the oldest window not read | rows come oldest first, resumable in the middle |
-//! | look-back due | every window of the look-back | late ids, edits and deletions are found there |
 //! | live poll due | rows above the cursor | new rows come by `lastId` |
+//! | look-back due | every window of the look-back | late ids, edits and deletions are found there |
+//! | both due, the last live poll failed | the look-back, then the live poll again | a live poll that keeps failing must not keep late rows waiting |
 //! | nothing due | wait | |
 
 use std::time::Duration;
@@ -127,6 +128,43 @@ pub struct Agenda {
     pub live_at: Instant,
     /// Next look-back.
     pub lookback_at: Instant,
+    /// The last turn was a live poll's, and it failed.
+    pub live_failed: bool,
+}
+
+/// Whose turn it is, of the two that come again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The live poll's.
+    Live,
+    /// The look-back's.
+    LookBack,
+    /// Nobody's before this instant.
+    WaitUntil(Instant),
+}
+
+impl Agenda {
+    /// Both at their times; no live poll has failed yet.
+    pub const fn new(live_at: Instant, lookback_at: Instant) -> Self {
+        Self { live_at, lookback_at, live_failed: false }
+    }
+
+    /// The live poll goes first, unless it has just failed: what keeps failing is due all the time,
+    /// and takes turns.
+    pub fn turn(&self, now: Instant) -> Turn {
+        let (live, look_back) = (self.live_at <= now, self.lookback_at <= now);
+        match (live, look_back) {
+            (true, true) if self.live_failed => Turn::LookBack,
+            (true, _) => Turn::Live,
+            (false, true) => Turn::LookBack,
+            (false, false) => Turn::WaitUntil(self.live_at.min(self.lookback_at)),
+        }
+    }
+
+    /// Notes that a turn is over.
+    pub const fn end_turn(&mut self, was_live: bool, failed: bool) {
+        self.live_failed = was_live && failed;
+    }
 }
 
 /// The next thing to do.
@@ -153,13 +191,11 @@ pub fn next_work(
     if let Some(next) = checkpoint.backfill_next {
         return Work::Backfill(schedule.window_at(next, today));
     }
-    if agenda.live_at <= now {
-        return Work::Live;
+    match agenda.turn(now) {
+        Turn::Live => Work::Live,
+        Turn::LookBack => Work::LookBack(schedule.lookback_windows(checkpoint.seen_from, today)),
+        Turn::WaitUntil(at) => Work::WaitUntil(at),
     }
-    if agenda.lookback_at <= now {
-        return Work::LookBack(schedule.lookback_windows(checkpoint.seen_from, today));
-    }
-    Work::WaitUntil(agenda.live_at.min(agenda.lookback_at))
 }
 
 /// Counts that an undocumented row limit would give.
@@ -237,16 +273,39 @@ mod tests {
     async fn backfill_comes_before_live_and_live_before_lookback() {
         let now = Instant::now();
         let mut checkpoint = Checkpoint::initial(Day(19_970), Timestamp(0));
-        let agenda = Agenda { live_at: now, lookback_at: now };
+        let agenda = Agenda::new(now, now);
         let next = |c: &Checkpoint, a: &Agenda| next_work(c, &schedule(7, 1), a, now, Day(20_000));
         let first = Window { from: Day(19_970), to: Day(19_976) };
         assert_eq!(next(&checkpoint, &agenda), Work::Backfill(first));
         checkpoint.backfill_next = None;
         assert_eq!(next(&checkpoint, &agenda), Work::Live);
         let later = now + Duration::from_secs(5);
-        let agenda = Agenda { live_at: later, lookback_at: now };
+        let agenda = Agenda::new(later, now);
         assert!(matches!(next(&checkpoint, &agenda), Work::LookBack(_)));
-        let agenda = Agenda { live_at: later, lookback_at: later };
+        let agenda = Agenda::new(later, later);
         assert_eq!(next(&checkpoint, &agenda), Work::WaitUntil(later));
+    }
+
+    #[tokio::test]
+    async fn a_live_poll_that_keeps_failing_takes_turns_with_a_due_look_back() {
+        let now = Instant::now();
+        let mut agenda = Agenda::new(now, now);
+        let mut turns = Vec::new();
+        // Both fail all the time, so both stay due.
+        for _ in 0..4 {
+            let turn = agenda.turn(now);
+            turns.push(turn);
+            agenda.end_turn(turn == Turn::Live, true);
+        }
+        assert_eq!(turns, [Turn::Live, Turn::LookBack, Turn::Live, Turn::LookBack]);
+        // A look-back that is not due is not made for it.
+        let mut agenda = Agenda::new(now, now + Duration::from_secs(5));
+        agenda.end_turn(true, true);
+        assert_eq!(agenda.turn(now), Turn::Live);
+        // A live poll that works goes first again.
+        let mut agenda = Agenda::new(now, now);
+        agenda.end_turn(true, true);
+        agenda.end_turn(true, false);
+        assert_eq!(agenda.turn(now), Turn::Live);
     }
 }

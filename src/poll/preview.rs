@@ -207,7 +207,7 @@ impl Preview {
         while let (Some(from), false) = (next, shown.cut) {
             let window = schedule.window_at(from, today);
             next = schedule.after(window, today);
-            let answers = fetcher.window(Purpose::Live, window).await?;
+            let answers = fetcher.window(Purpose::Live, window).await?.answers;
             let currency = subject.currency.as_deref();
             let answer = Answer::of(&answers, Reason::Backfill, Some(window), currency, now());
             self.take(&target, &mut state, &answer, wanted.limit, shown)?;

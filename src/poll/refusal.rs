@@ -28,7 +28,7 @@ pub enum Refusal {
     },
     /// Too many rows cannot be mapped.
     #[error(
-        "{bad} of {rows} rows of {entity} cannot be mapped ({first}): the api has probably changed, so nothing is published and the cursor stays; see max_bad_ratio"
+        "{bad} of {rows} rows of {entity} cannot be mapped, or not whole ({first}): the api has probably changed, so nothing is published and the cursor stays; see max_bad_ratio"
     )]
     TooManyBad {
         /// Whose rows.
@@ -73,17 +73,20 @@ pub(super) fn judge_window(
 }
 
 /// # Errors
-/// [`Refusal::TooManyBad`] where more than the entity's share of an answer cannot be mapped.
+/// [`Refusal::TooManyBad`] where more than the entity's share of an answer cannot be mapped, or would
+/// lose a field: `lessened` are the fields, one a row.
 pub(super) fn judge_rejections(
     target: &Target,
     rows: usize,
     rejections: &[(&str, Rejection)],
+    lessened: &[&'static str],
 ) -> Result<(), Refusal> {
-    let bad = rejections.len();
+    let bad = rejections.len() + lessened.len();
     #[expect(clippy::cast_precision_loss, reason = "a ratio of row counts")]
     let ratio = bad as f64 / rows.max(1) as f64;
     if rows >= BAD_RATIO_ROWS_MIN && ratio > target.max_bad_ratio {
-        let first = rejections.first().map(|(_, r)| r.detail.to_string()).unwrap_or_default();
+        let rejected = rejections.first().map(|(_, rejection)| rejection.detail.as_str());
+        let first = rejected.or_else(|| lessened.first().copied()).unwrap_or_default().to_owned();
         return Err(Refusal::TooManyBad { entity: target.key.to_string(), bad, rows, first });
     }
     Ok(())

@@ -72,7 +72,7 @@ impl Entity {
                 stream = %key.stream,
                 entity = %key.entity,
                 ids = counts.contradictions,
-                "ids stood in one answer with several contents, the last one counts"
+                "ids stood in one answer with several contents, the published one stays, else the last one counts"
             );
         }
         if counts.unknown_fields > 0 {
@@ -170,6 +170,18 @@ impl Entity {
             standing.last_error = Some(LastError { at, code, message });
         });
         self.count_poll("error");
+    }
+
+    /// Tells that a live answer was too large.
+    pub(super) fn tell_backlog(&self) {
+        let key = &self.target.key;
+        log_event!(
+            Event::LiveTooLarge,
+            connection = %key.connection,
+            stream = %key.stream,
+            entity = %key.entity,
+            "more new rows than one answer may hold, reading them by days"
+        );
     }
 
     /// Notes that the entity's poller ended for good.

@@ -24,7 +24,7 @@ use super::{
 
 /// Between two lines about the same backfill.
 const PROGRESS_INTERVAL_MS: i64 = 10_000;
-const OUTCOMES: [&str; 4] = ["success", "empty", "error", "skipped"];
+const OUTCOMES: [&str; 3] = ["success", "empty", "error"];
 const KINDS: [&str; 4] = ["new", "changed", "unchanged", "deleted"];
 
 /// A stream that is polled for a connection.
@@ -227,7 +227,7 @@ fn summarize(
 /// A failing entity must not hide behind running ones, nor a backfill behind live polls. `None`:
 /// nothing is known yet.
 fn phase_of(all: &[&Standing]) -> Option<Phase> {
-    [Phase::Failed, Phase::Backfilling, Phase::Paused, Phase::Running, Phase::Stopped]
+    [Phase::Failed, Phase::Backfilling, Phase::Running, Phase::Stopped]
         .into_iter()
         .find(|phase| all.iter().any(|standing| standing.phase == *phase))
 }

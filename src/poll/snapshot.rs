@@ -13,16 +13,21 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{Client, Error, ListStatus, Purpose, Rows},
     config::model::{Connection, Deletions},
-    domain::{ids::Stream, time::Day},
+    domain::{
+        ids::{SourceId, Stream},
+        time::Day,
+    },
     telemetry::clock::now,
 };
 
 use super::{
     absence::Span,
     backoff::{Backoff, wait_or_change},
+    completion::Completion,
     digest::{MENTION_START, Reason, id_of},
     discovery::{Discovered, discover},
     entity::{Advance, Entity, Failure, Reading},
+    fields,
     plan::Window,
     task::published,
 };
@@ -30,8 +35,8 @@ use super::{
 /// Customers that stand inside virtual-POS rows.
 #[derive(Debug, Default)]
 pub struct Mentions {
-    /// By id, as the JSON of `musteri`.
-    by_id: BTreeMap<i64, String>,
+    /// By id, as the JSON of `musteri`, and the id of the payment that says so.
+    by_id: BTreeMap<i64, (Option<i64>, String)>,
     /// The payments were not read yet: whom they mention is not known, and nobody is gone.
     pub(super) awaited: bool,
 }
@@ -40,6 +45,19 @@ impl Mentions {
     /// Nobody yet; `awaited` where the list of payments is read.
     pub const fn new(awaited: bool) -> Self {
         Self { by_id: BTreeMap::new(), awaited }
+    }
+
+    /// Takes over whom the payments mention. Each holds the customer as it was known then: of several
+    /// the newest payment speaks, whichever list it stands in and however often it is read.
+    pub(super) fn take_over(&mut self, answers: &[Rows]) {
+        for row in answers.iter().flat_map(Rows::iter) {
+            let Some((id, mention)) = mention_in(row) else { continue };
+            let payment = id_of(row);
+            match self.by_id.get(&id) {
+                Some((newest, _)) if *newest > payment => {}
+                _ => drop(self.by_id.insert(id, (payment, mention))),
+            }
+        }
     }
 }
 
@@ -69,9 +87,10 @@ impl Snapshot {
     /// Runs until it is stopped or the shard is gone.
     pub async fn run(self) {
         let mut backoff = Backoff::new();
+        let mut completion = Completion::default();
         while !self.stop.is_cancelled() {
             let started = Instant::now();
-            let outcome = Box::pin(self.read()).await;
+            let outcome = Box::pin(self.read(&mut completion)).await;
             self.entity.observe_poll(started.elapsed());
             let wait = match outcome {
                 Ok(rows) => {
@@ -98,15 +117,16 @@ impl Snapshot {
     }
 
     /// One complete read: all lists, the diff, and what is missing.
-    async fn read(&self) -> Result<u64, Failure> {
+    async fn read(&self, completion: &mut Completion) -> Result<u64, Failure> {
         let stream = self.entity.target.key.stream;
         let awaited = self.mentioned.lock().unwrap_or_else(PoisonError::into_inner).awaited;
         let answers = tokio::select! {
             () = self.stop.cancelled() => return Ok(0),
-            answers = fetch_list(&self.api, stream, &self.mentioned) => answers?,
+            answers = self.fetch(completion) => answers?,
         };
         if let Some(discovered) = &self.discovered {
-            let found = discover(stream, &answers);
+            let mut found = discover(stream, &answers);
+            found.extend(completion.unlisted().cloned());
             discovered.send_replace(Some(Arc::new(found)));
         }
         if !self.publish {
@@ -124,7 +144,7 @@ impl Snapshot {
         let rows = published(&digest);
         if stream == Stream::VirtualPosTransactions {
             let mut mentioned = self.mentioned.lock().unwrap_or_else(PoisonError::into_inner);
-            mentioned.by_id.extend(answers.iter().flat_map(Rows::iter).filter_map(mention_in));
+            mentioned.take_over(&answers);
             mentioned.awaited = false;
         }
         if stream == Stream::Customers && awaited {
@@ -132,10 +152,22 @@ impl Snapshot {
         }
         if let (Deletions::Emit, Some(read)) = (self.entity.deletions, Span::of(&answers)) {
             let all = Window { from: Day(i32::MIN), to: Day(i32::MAX) };
-            let present = digest.present.into_iter().collect();
+            let unlisted = completion.unlisted().map(|found| SourceId::Number(found.id));
+            let present = digest.present.into_iter().chain(unlisted).collect();
             return Ok(rows + self.entity.take_absences(&present, all, read).await?);
         }
         Ok(rows)
+    }
+
+    /// The rows of the list, and what it lacks.
+    async fn fetch(&self, completion: &mut Completion) -> Result<Vec<Rows>, Error> {
+        let stream = self.entity.target.key.stream;
+        let listed = fetch_list(&self.api, stream, &self.mentioned).await;
+        match stream {
+            Stream::Accounts => completion.of_accounts(&self.api, &self.entity, listed).await,
+            Stream::Customers => completion.of_customers(&self.api, listed?).await,
+            _ => listed,
+        }
     }
 }
 
@@ -175,7 +207,7 @@ fn partial_customers(listed: &Rows, mentioned: &Mentioned) -> Rows {
     let known: std::collections::HashSet<i64> = listed.iter().filter_map(id_of).collect();
     let mentioned = mentioned.lock().unwrap_or_else(PoisonError::into_inner);
     let partial = mentioned.by_id.iter().filter(|(id, _)| !known.contains(id));
-    Rows::from_texts(partial.map(|(_, json)| json.as_str()), listed.fetched_at)
+    Rows::from_texts(partial.map(|(_, (_, json))| json.as_str()), listed.fetched_at)
 }
 
 /// A payment moves from list to list while the lists are read one after the other, and may stand
@@ -206,28 +238,38 @@ fn newest_of_each(lists: &[Rows]) -> Vec<Rows> {
         .collect()
 }
 
-#[derive(serde::Deserialize)]
-struct Keys<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a serde_json::value::RawValue>,
-    #[serde(borrow, default)]
-    referans_kodu: Option<&'a serde_json::value::RawValue>,
-}
-
 fn row_key(row: &str) -> Option<&str> {
-    let keys: Keys<'_> = serde_json::from_str(row).ok()?;
-    let text = keys.id.filter(|id| id.get() != "null").or(keys.referans_kodu)?;
-    Some(text.get().trim_matches('"'))
+    fields::text(row, "id").or_else(|| fields::text(row, "referans_kodu"))
 }
 
 /// The customer that a virtual-POS row mentions, as a row of its own for the customers' list.
 fn mention_in(row: &str) -> Option<(i64, String)> {
-    #[derive(serde::Deserialize)]
-    struct Row<'a> {
-        #[serde(borrow)]
-        musteri: &'a serde_json::value::RawValue,
+    let customer = fields::raw(row, "musteri")?;
+    Some((id_of(customer)?, format!("{MENTION_START}{customer}}}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn of_several_mentions_of_a_customer_the_newest_payments_counts() {
+        let payment =
+            |id: i64, name: &str| format!(r#"{{"id":{id},"musteri":{{"id":5,"unvan":"{name}"}}}}"#);
+        let listed = Rows::from_texts(Vec::<String>::new(), Timestamp(0));
+        let mentioned = Mentioned::new(Mentions::new(true).into());
+        let shown = |rows: &[String]| {
+            let answers = [Rows::from_texts(rows, Timestamp(0))];
+            mentioned.lock().unwrap().take_over(&answers);
+            let partial = partial_customers(&listed, &mentioned);
+            partial.iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let newest = format!(r#"{MENTION_START}{{"id":5,"unvan":"new"}}}}"#);
+        // as the API lists them, the newest first, and in lists of another status
+        assert_eq!(shown(&[payment(9, "new"), payment(1, "old")]), [&*newest]);
+        assert_eq!(shown(&[payment(2, "older")]), [&*newest]);
+        let edited = format!(r#"{MENTION_START}{{"id":5,"unvan":"edited"}}}}"#);
+        assert_eq!(shown(&[payment(9, "edited"), payment(1, "old")]), [&*edited]);
     }
-    let row: Row<'_> = serde_json::from_str(row).ok()?;
-    let id = id_of(row.musteri.get())?;
-    Some((id, format!("{MENTION_START}{}}}", row.musteri.get())))
 }

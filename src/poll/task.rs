@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    api::{Client, Purpose, RetryClass, Rows},
+    api::{Client, Error, Purpose, RetryClass, Rows},
     config::model::Deletions,
     domain::time::Day,
     log_event,
@@ -19,19 +19,15 @@ use crate::{
 
 use super::{
     absence::Span,
+    backlog::Backlog,
     backoff::{Backoff, wait_or_change},
     digest::Reason,
     entity::{Advance, Entity, Failure, Reading},
-    feed::Served,
-    fetch::Fetcher,
+    fetch::{Fetcher, Read},
     plan::{Agenda, Schedule, Window, Work, is_suspicious_count, next_work},
     rooms::Room,
+    served::Served,
 };
-
-/// Far enough to never come due: entities that the feed serves have no live polls of their own.
-const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// How often an account that the feed serves is looked at alone.
-const CHECK_INTERVAL: Duration = Duration::from_secs(86_400);
 
 /// How an entity is followed.
 #[derive(Debug)]
@@ -74,12 +70,9 @@ impl Follow {
         let today = now().local_day();
         let first_day = today.plus(-self.schedule.start_days);
         let checkpoint = self.entity.checkpoint(first_day).await;
-        let start = Instant::now();
+        let first_look = Instant::now() + self.wait_for_first_look();
         let mut pace = Pace {
-            agenda: Agenda {
-                live_at: start + self.wait_for_live(Duration::ZERO),
-                lookback_at: start + self.wait_for_lookback(),
-            },
+            agenda: Agenda::new(first_look, first_look),
             backoff: Backoff::new(),
             first_day,
             read_through: checkpoint.covered_at.local_day(),
@@ -121,7 +114,15 @@ impl Follow {
                 pace.closed = true;
                 pace.agenda.lookback_at = Instant::now();
             }
-            () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
+            () = self.entity.ask_alone.notified() => {
+                let now_at = Instant::now();
+                pace.agenda.live_at = now_at;
+                // Where the feed is out, nobody else looks back for it.
+                if self.served.is_out() {
+                    let soon = now_at + self.schedule.lookback_interval;
+                    pace.agenda.lookback_at = pace.agenda.lookback_at.min(soon);
+                }
+            }
             () = sleep_until(at) => {}
         }
     }
@@ -133,9 +134,11 @@ impl Follow {
             () = becomes(&mut self.open, true) => {
                 pace.closed = false;
                 let now_at = Instant::now();
-                let live_at = now_at + self.wait_for_live(Duration::ZERO);
-                pace.agenda = Agenda { live_at, lookback_at: now_at };
+                pace.agenda = Agenda::new(now_at, now_at);
             }
+            // The feed goes on showing its rows, and could not take some: it stays failing until
+            // its own poll was good.
+            () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
         }
     }
 
@@ -152,6 +155,7 @@ impl Follow {
 
     async fn step(&mut self, work: Work, room: Room, pace: &mut Pace) -> std::ops::ControlFlow<()> {
         let started = Instant::now();
+        let was_live = matches!(work, Work::Live);
         let outcome = match work {
             Work::Backfill(window) => self.backfill(window, pace).await,
             Work::LookBack(windows) => self.look_back(&windows, pace).await,
@@ -160,6 +164,7 @@ impl Follow {
         // Whoever waits after a failure must not keep others from their history.
         drop(room);
         self.entity.observe_poll(started.elapsed());
+        pace.agenda.end_turn(was_live, outcome.is_err());
         match outcome {
             Ok(published) => {
                 pace.backoff.reset();
@@ -176,7 +181,9 @@ impl Follow {
     }
 
     async fn backfill(&mut self, window: Window, pace: &mut Pace) -> Result<u64, Failure> {
-        let Some(answers) = self.fetch(Purpose::Backfill, window).await? else { return Ok(0) };
+        let Some(Read { answers, .. }) = self.fetch(Purpose::Backfill, window).await? else {
+            return Ok(0);
+        };
         let today = now().local_day();
         let next = self.schedule.after(window, today);
         let reading = Reading {
@@ -192,7 +199,8 @@ impl Follow {
         if next.is_none() {
             // What the last window showed need not be asked for again at once.
             let now_at = Instant::now();
-            pace.agenda.live_at = now_at + self.wait_for_live(self.schedule.poll_interval);
+            pace.agenda.live_at =
+                now_at + self.served.looks().unwrap_or(self.schedule.poll_interval);
             pace.agenda.lookback_at = now_at + self.schedule.lookback_interval;
         }
         Ok(published(&digest))
@@ -200,12 +208,14 @@ impl Follow {
 
     async fn look_back(&mut self, windows: &[Window], pace: &mut Pace) -> Result<u64, Failure> {
         let mut present = std::collections::HashSet::new();
-        let (mut rows, mut read) = (0, Vec::new());
+        let (mut rows, mut read, mut whole) = (0, Vec::new(), true);
         let today = now().local_day();
         for (i, window) in windows.iter().enumerate() {
-            let Some(answers) = self.fetch(Purpose::Repair, *window).await? else {
+            let Some(fetched) = self.fetch(Purpose::Repair, *window).await? else {
                 return Ok(rows);
             };
+            let answers = fetched.answers;
+            whole &= fetched.whole;
             let last = i + 1 == windows.len();
             let reading = Reading {
                 answers: &answers,
@@ -224,14 +234,14 @@ impl Follow {
         }
         if let (Some(first), Some(last), Some(read)) =
             (windows.first(), windows.last(), read.into_iter().reduce(Span::and))
+            && whole
         {
             let days = Window { from: first.from.plus(self.schedule.settled_days), to: last.to };
             rows += self.entity.take_absences(&present, days, read).await?;
         }
         pace.read_through = today;
         let interval = self.schedule.lookback_interval;
-        let interval = if self.served.live() { interval.max(CHECK_INTERVAL) } else { interval };
-        pace.agenda.lookback_at = Instant::now() + interval;
+        pace.agenda.lookback_at = Instant::now() + self.served.looks().unwrap_or(interval);
         Ok(rows)
     }
 
@@ -243,7 +253,17 @@ impl Follow {
             () = self.stop.cancelled() => return Ok(0),
             fetched = self.fetcher.above(cursor, recent) => fetched,
         };
-        let (answers, window) = fetched?;
+        let (answers, window) = match fetched {
+            // TOS asks for a single day, which is no smaller by any other way.
+            Err(Error::TooLarge { .. }) if recent.from < recent.to => {
+                let backlog = Backlog::new(&self.schedule, cursor, recent, today);
+                let rows = Box::pin(self.read_backlog(backlog, pace.first_day)).await?;
+                let wait = self.served.looks().unwrap_or(self.schedule.poll_interval);
+                pace.agenda.live_at = Instant::now() + wait;
+                return Ok(rows);
+            }
+            fetched => fetched?,
+        };
         let reading = Reading {
             answers: &answers,
             reason: Reason::Live,
@@ -257,33 +277,26 @@ impl Follow {
         let count: usize = answers.iter().map(Rows::len).sum();
         if is_suspicious_count(count) && digest.counts.new > 0 {
             // A row limit may have cut the answer at either end: ask on, and look back.
-            pace.agenda = Agenda { live_at: now_at, lookback_at: now_at };
+            pace.agenda = Agenda::new(now_at, now_at);
         } else {
-            pace.agenda.live_at = now_at + self.wait_for_live(self.schedule.poll_interval);
+            pace.agenda.live_at =
+                now_at + self.served.looks().unwrap_or(self.schedule.poll_interval);
         }
         Ok(published(&digest))
     }
 
-    /// Until the next live poll of its own.
-    fn wait_for_live(&self, otherwise: Duration) -> Duration {
-        if self.served.live() { NEVER } else { otherwise }
+    /// Until the first poll above the cursor and the first look-back: at once, or, where the feed
+    /// asks for everybody, some time within the interval of the single looks, so that ten thousand
+    /// accounts do not ask together.
+    fn wait_for_first_look(&self) -> Duration {
+        let Some(interval) = self.served.looks() else { return Duration::ZERO };
+        // As many parts of 2^32 as the name says.
+        let share = u128::from(xxh3_64(self.entity.target.key.entity.as_bytes()) >> 32);
+        let millis = (interval.as_millis() * share) >> 32;
+        Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
-    /// Until the first look-back: at once, or, where the feed looks back for everybody, some time
-    /// within the day, so that ten thousand accounts do not ask together.
-    fn wait_for_lookback(&self) -> Duration {
-        if !self.served.live() {
-            return Duration::ZERO;
-        }
-        let spread = xxh3_64(self.entity.target.key.entity.as_bytes()) % CHECK_INTERVAL.as_secs();
-        Duration::from_secs(spread)
-    }
-
-    async fn fetch(
-        &mut self,
-        purpose: Purpose,
-        window: Window,
-    ) -> Result<Option<Vec<Rows>>, Failure> {
+    async fn fetch(&mut self, purpose: Purpose, window: Window) -> Result<Option<Read>, Failure> {
         tokio::select! {
             () = self.stop.cancelled() => Ok(None),
             fetched = self.fetcher.window(purpose, window) => Ok(Some(fetched?)),

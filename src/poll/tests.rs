@@ -1,8 +1,14 @@
 //! Pollers against the simulated source and a shard that writes nowhere.
 
+mod bad_ratio;
+mod completion;
 mod connection;
 mod entity;
 mod feed;
+mod feed_backlog;
+mod feed_out;
+mod fetch;
+mod ignored_dates;
 mod snapshot;
 mod task;
 
@@ -33,7 +39,10 @@ use crate::{
         plan::Schedule,
     },
     publish::{batch::Batch, encode::Encoder, group},
-    sandbox::{Simulator, SimulatorOptions, simulator::SeenRequest},
+    sandbox::{
+        Simulator, SimulatorOptions,
+        simulator::{RowOrder, SeenRequest},
+    },
     state::changelog::EntityState,
     telemetry::metrics::Metrics,
 };
@@ -54,7 +63,13 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) async fn new() -> Self {
+        Self::in_order(RowOrder::default()).await
+    }
+
+    /// Whose source sends its rows so.
+    async fn in_order(order: RowOrder) -> Self {
         let options = SimulatorOptions {
+            order,
             accounts: 0,
             terminals: 0,
             customers: 2,
@@ -92,6 +107,15 @@ impl Stage {
         Self { simulator, parts, committed, confirms, stop, _folder: folder }
     }
 
+    /// The same with a client that takes no larger bodies than this.
+    async fn with_body_limit(bytes: usize) -> Self {
+        let mut stage = Self::new().await;
+        let Parts { config, shared, .. } = &stage.parts;
+        let client = Client::new(config, Arc::clone(&shared.metrics)).unwrap();
+        stage.parts.api = client.with_body_limit(bytes);
+        stage
+    }
+
     fn entity(&self, stream: Stream, name: &str, state: EntityState) -> Arc<Entity> {
         let Parts { config, encoder, privacy, shared, .. } = &self.parts;
         let key = EntityKey { connection: config.id.clone(), stream, entity: name.into() };
@@ -107,6 +131,42 @@ impl Stage {
     fn asked(&self, operation: &str) -> Vec<SeenRequest> {
         let last = self.simulator.requests().last;
         last.into_iter().filter(|request| request.operation == operation).collect()
+    }
+
+    /// Adds a movement of an account with these fields.
+    fn add_row(&self, account: &str, row: Value) -> i64 {
+        let rows = vec![fields(row)];
+        let mut ledger = self.simulator.ledger();
+        ledger.add_rows(Stream::BankTransactions, account, rows).unwrap()[0]
+    }
+
+    /// Waits until a poller of bank rows, the only one, has polled more often and waits again.
+    async fn until_it_waits(&self, entity: &Entity, polls: u64) {
+        let waits = || self.parts.shared.board.snapshot()[&entity.target.key].next_poll.is_some();
+        until("it has polled and waits", || self.polls() > polls && waits()).await;
+    }
+
+    /// Good polls of bank rows so far.
+    fn polls(&self) -> u64 {
+        let of = |outcome| {
+            let labels = ["acme", Stream::BankTransactions.name(), outcome];
+            self.parts.shared.metrics.source_polls.with_label_values(&labels).get()
+        };
+        of("success") + of("empty")
+    }
+
+    /// Lets so much time go by for a poller that waits, and waits until it does so again.
+    async fn pass(&self, entity: &Entity, time: Duration) {
+        let polls = self.polls();
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
+        self.until_it_waits(entity, polls).await;
+    }
+
+    /// How many rows were published as new.
+    fn created(&self) -> usize {
+        self.kinds().iter().filter(|kind| *kind == "io.vomsis.v1.BankTransaction.created").count()
     }
 
     fn commits(&self) -> usize {
@@ -132,6 +192,11 @@ fn config(url: &str, folder: &std::path::Path) -> model::Connection {
     );
     let loaded = crate::config::parse("c", &text, std::iter::empty()).unwrap();
     model::Connection::clone(&loaded.config.connections[0])
+}
+
+/// A time of so many days ago, as the source writes it.
+fn days_ago(days: i32) -> String {
+    format!("{} 10:00:00", crate::telemetry::clock::now().local_day().plus(-days).to_date())
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {

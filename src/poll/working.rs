@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     domain::{
+        content::Content,
         ids::{SourceId, Stream},
         meta::EventMeta,
         quarantine::QuarantinedRow,
@@ -21,7 +22,7 @@ use crate::{
     state::{
         changelog::EntityState,
         codec,
-        seen::{SeenRow, Staging},
+        seen::{Published, SeenRow, Staging},
     },
 };
 
@@ -104,31 +105,29 @@ impl<'a> Working<'a> {
 
     /// | memory | becomes |
     /// |---|---|
-    /// | same content | nothing |
+    /// | same content as was published, whatever went to quarantine since | nothing |
     /// | another content | UPDATED, next version |
+    /// | a customer as the list has it, who is mentioned with less | nothing |
     /// | deleted, or only ever quarantined | CREATED, next version |
     /// | nothing, and older than memory reaches, at or below the cursor | nothing: known territory |
     /// | nothing | CREATED, version 1; LATE at or below the cursor unless backfilling |
     fn decide(&mut self, mapped: &Mapped<'_>, hash: u128, day: Day) -> Decision {
         let seen = &self.state.seen;
         match self.digest.staging.get(seen, &mapped.source_id) {
-            Some((row, _)) => {
-                let same_rule = row.hash_rule == HASH_RULE;
-                let (old, rule) = (row.hash, row.hash_rule);
-                let (version, fresh) = (row.version, row.deleted || row.version == 0);
-                let comparable = !row.deleted && !row.quarantined;
-                if comparable && same_rule && old == hash {
+            Some((row, day)) => {
+                let mentioned = is_mention(&mapped.record);
+                let same = is_published(&row, &mapped.record, hash, &mut self.scratch);
+                let fresh = row.deleted || row.version == 0;
+                if same && mentioned && !row.partial {
+                    // Written by a program that did not note it.
+                    self.remember(day, SeenRow { partial: true, ..row });
                     return Decision::Known;
                 }
-                // An upgrade that maps one more field must re-emit nothing.
-                if comparable
-                    && !same_rule
-                    && old == content_hash(&mapped.record, rule, &mut self.scratch)
-                {
+                if same || (mentioned && !row.partial && !fresh) {
                     return Decision::Known;
                 }
                 let op = if fresh { Op::Created } else { Op::Updated };
-                let version = version.saturating_add(1);
+                let version = row.version.saturating_add(1);
                 Decision::Publish { op, version, late: false, unseen: false }
             }
             None if self.is_known_territory(&mapped.source_id, day) => Decision::Known,
@@ -187,10 +186,10 @@ impl<'a> Working<'a> {
         let row = SeenRow {
             id: mapped.source_id,
             version,
-            hash,
-            hash_rule: HASH_RULE,
+            published: Some(Published { hash, rule: HASH_RULE }),
             deleted: false,
-            quarantined: false,
+            quarantined: None,
+            partial: is_mention(&mapped.record),
             source_key: mapped.source_key,
             key: (target.key.stream == Stream::VirtualPosTransactions)
                 .then(|| mapped.key.as_ref().into()),
@@ -213,9 +212,8 @@ impl<'a> Working<'a> {
         let seen = self.digest.staging.get(&self.state.seen, &id);
         let is_new = seen.is_none();
         let seen = seen.map(|(row, _)| row);
-        let (published, known) = seen
-            .as_ref()
-            .map_or((0, false), |row| (row.version, row.quarantined && row.hash == hash));
+        let (published, known) =
+            seen.as_ref().map_or((0, false), |row| (row.version, row.quarantined == Some(hash)));
         if known || (is_new && self.is_known_territory(&id, day)) {
             self.digest.counts.unchanged += 1;
             return Ok(());
@@ -244,10 +242,12 @@ impl<'a> Working<'a> {
         let row = SeenRow {
             id,
             version: published,
-            hash,
-            hash_rule: HASH_RULE,
-            deleted: false,
-            quarantined: true,
+            // Kept, so that the row's return as it was is no change, and its return after a deletion
+            // is one.
+            published: seen.as_ref().and_then(|row| row.published),
+            deleted: seen.as_ref().is_some_and(|row| row.deleted),
+            quarantined: Some(hash),
+            partial: seen.as_ref().is_some_and(|row| row.partial),
             // Its deletion is told under the key of its events.
             source_key: seen.as_ref().and_then(|row| row.source_key),
             key: seen.and_then(|row| row.key),
@@ -345,6 +345,26 @@ pub(super) fn chunk_records(target: &Target, staging: &mut Staging) -> Vec<State
             value: chunk.map(codec::encode_chunk),
         })
         .collect()
+}
+
+/// Whether this content of a row is the one that was last published and stands in its topic.
+pub(super) fn is_published(
+    row: &SeenRow,
+    record: &Content<'_>,
+    hash: u128,
+    scratch: &mut Vec<u8>,
+) -> bool {
+    let Some(published) = row.published.filter(|_| !row.deleted) else { return false };
+    if published.rule == HASH_RULE {
+        return published.hash == hash;
+    }
+    // An upgrade that maps one more field must re-emit nothing.
+    published.hash == content_hash(record, published.rule, scratch)
+}
+
+/// A customer as a payment knows it.
+fn is_mention(record: &Content<'_>) -> bool {
+    matches!(record, Content::Customer(customer) if customer.partial)
 }
 
 /// The CloudEvents type of a record and what happened to it.

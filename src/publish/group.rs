@@ -13,13 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     failpoints::{self, Point},
-    log_event,
-    state::store::ShardStore,
-    telemetry::{clock::now, events::Event, metrics::Metrics},
+    state::keeper::Keeper,
+    telemetry::{metrics::Metrics, pulse},
 };
 
 use super::{
     batch::Batch,
+    cache::Cache,
     writer::{Lost, Writer},
 };
 
@@ -29,8 +29,6 @@ pub const ROWS_MAX: usize = 5_000;
 pub const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Batches that may wait; pollers beyond that wait themselves, so memory stays flat.
 const QUEUE_BATCHES: usize = 32;
-/// How often the local cache is asked to reach the disk.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The shard's writer is gone: what was handed to it may or may not be committed, and only a
 /// restore tells. Pollers end with it.
@@ -113,7 +111,12 @@ impl<B: Grouped> Inbox<B> {
     /// Waits for a batch and takes what else is there already; nothing once every publisher is
     /// dropped. Blocks.
     pub fn gather(&mut self) -> Option<Vec<Request<B>>> {
-        let first = self.requests.blocking_recv()?;
+        pulse::idle();
+        let Some(first) = self.requests.blocking_recv() else {
+            pulse::step("ending");
+            return None;
+        };
+        pulse::step("gathering batches");
         let (mut records, mut bytes) = (first.batch.records(), first.batch.bytes());
         let mut requests = vec![first];
         while records < ROWS_MAX && bytes < BYTES_MAX {
@@ -137,12 +140,12 @@ pub trait CommitObserver: Send {
 /// The local cache is written after the commit only, and its failure costs the cache, not rows.
 pub fn run(
     mut writer: Writer,
-    mut cache: Option<ShardStore>,
+    cache: Option<Keeper>,
     mut inbox: Inbox,
     observer: &impl CommitObserver,
     metrics: &Arc<Metrics>,
 ) -> Result<(), Lost> {
-    let mut flushed = Instant::now();
+    let mut cache = Cache::new(cache, writer.shard(), metrics);
     while let Some(requests) = inbox.gather() {
         let batches: Vec<&Batch> = requests.iter().map(|request| &request.batch).collect();
         let started = Instant::now();
@@ -153,49 +156,16 @@ pub fn run(
         let failure = outcome.as_ref().err();
         count(metrics, writer.state_topic(), &batches, started.elapsed(), failure);
         let state_end = outcome?;
-        cache = cache.and_then(|cache| write_cache(cache, &batches, state_end, metrics));
+        cache.write(&batches, state_end);
         failpoints::reach(Point::Cached);
         observer.committed(state_end);
         for request in requests {
             request.confirm();
         }
-        if flushed.elapsed() >= FLUSH_INTERVAL {
-            flushed = Instant::now();
-            flush(cache.as_ref(), metrics);
-        }
+        cache.flush_at_times();
     }
-    flush(cache.as_ref(), metrics);
+    cache.flush();
     Ok(())
-}
-
-fn write_cache(
-    mut cache: ShardStore,
-    batches: &[&Batch],
-    state_end: i64,
-    metrics: &Metrics,
-) -> Option<ShardStore> {
-    let started = Instant::now();
-    let records = batches
-        .iter()
-        .flat_map(|batch| batch.state.iter())
-        .map(|record| (record.key.as_str(), record.value.as_deref()));
-    let written = cache.write(records, state_end, now());
-    metrics.state_flush_duration.observe(started.elapsed().as_secs_f64());
-    match written {
-        Ok(()) => Some(cache),
-        Err(error) => {
-            metrics.state_flush_errors.inc();
-            log_event!(Event::CacheWriteFailed, %error, "the local cache cannot be written, going on without it until the next restore: check the disk");
-            None
-        }
-    }
-}
-
-fn flush(cache: Option<&ShardStore>, metrics: &Metrics) {
-    if let Some(Err(error)) = cache.map(ShardStore::flush) {
-        metrics.state_flush_errors.inc();
-        log_event!(Event::CacheWriteFailed, %error, "the local cache cannot be flushed");
-    }
 }
 
 fn count(

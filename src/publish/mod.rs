@@ -3,10 +3,12 @@
 //! A [`batch::Batch`] is one value: the events and the state that proves them. `encode` knows the
 //! schemas and turns records into bytes (`avro`), `registry` asks for their ids once at start, `writer`
 //! owns a transactional producer, `transaction` is one transaction of it with all that its calls may end in, and
-//! `group` puts batches of several pollers into one, on the shard's thread; `decode` is the way back.
+//! `group` puts batches of several pollers into one, on the shard's thread, and has the local `cache` follow;
+//! `decode` is the way back.
 
 mod avro;
 pub mod batch;
+mod cache;
 pub mod decode;
 pub mod differences;
 pub mod encode;

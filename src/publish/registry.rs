@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    error::Error as StdError,
     fmt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -265,10 +266,14 @@ impl Registry {
             let said = |code| error.error.contains(&format!("status {code}"));
             !error.retriable && codes.iter().any(said)
         };
-        let reason = match &error.cause {
+        let mut reason = match &error.cause {
             Some(cause) => format!("{} ({cause})", error.error),
             None => error.error.clone(),
         };
+        // What the client says of a call that failed names the call, not why.
+        if let Some(root) = root_cause(&error).filter(|root| !reason.contains(root.as_str())) {
+            reason = format!("{reason}: {root}");
+        }
         let url = self.url.clone();
         // A registry explains its 404 in JSON; anything else at this address is no registry.
         let explained = error.cause.as_ref().is_none_or(|cause| !cause.contains(NOT_EXPLAINED));
@@ -283,6 +288,15 @@ impl Registry {
             Error::Unavailable { url, reason }
         }
     }
+}
+
+/// The last of an error's causes.
+fn root_cause(error: &dyn StdError) -> Option<String> {
+    let mut cause = error.source()?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(cause.to_string())
 }
 
 /// The subject of a topic's values.

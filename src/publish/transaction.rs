@@ -25,6 +25,7 @@ use crate::{
         settings::{Role, client_config},
         verdict::Verdict,
     },
+    telemetry::pulse,
 };
 
 use super::batch::{EventHeaders, EventRecord};
@@ -103,6 +104,7 @@ impl Transactions {
             verdict: Verdict::of(&error),
             reason: error.to_string(),
         };
+        pulse::step("taking the lock of its transactional id");
         let producer: BaseProducer<Deliveries> = client_config(kafka, &role)
             .and_then(|config| config.create_with_context(Deliveries::default()))
             .map_err(|e| lost("creating the producer", e))?;
@@ -117,6 +119,7 @@ impl Transactions {
         partition: i32,
         timeout: Duration,
     ) -> Result<(i64, i64), Lost> {
+        pulse::step("reading the watermarks");
         self.producer
             .client()
             .fetch_watermarks(topic, partition, timeout)
@@ -125,16 +128,19 @@ impl Transactions {
 
     /// The id of the cluster, where the broker tells it.
     pub fn cluster_id(&self, timeout: Duration) -> Option<String> {
+        pulse::step("asking for the id of the cluster");
         self.producer.client().fetch_cluster_id(timeout)
     }
 
     /// Commits what `fill` sends as one transaction. Blocks; after an error this must be dropped.
     pub fn commit(&mut self, fill: impl FnOnce(&Self) -> Result<(), Lost>) -> Result<(), Lost> {
+        pulse::step("filling a transaction");
         self.producer.context().begin();
         self.producer.begin_transaction().map_err(|e| self.lost("begin_transaction", &e))?;
         failpoints::reach(Point::Begun);
         fill(self)?;
         self.drain()?;
+        pulse::step("committing a transaction");
         failpoints::reach(Point::BeforeCommit);
         self.producer
             .commit_transaction(COMMIT_TIMEOUT)
@@ -173,6 +179,7 @@ impl Transactions {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if full_since.get_or_insert_with(Instant::now).elapsed() < DRAIN_TIMEOUT =>
                 {
+                    pulse::step("filling a transaction");
                     message = back;
                     self.producer.poll(Duration::ZERO);
                     thread::sleep(SHORTEST_PAUSE);
@@ -197,6 +204,7 @@ impl Transactions {
 
     /// Waits until every record is acknowledged: commit's own flush would poll in steps of 100 ms.
     fn drain(&self) -> Result<(), Lost> {
+        pulse::step("delivering the records of a transaction");
         let started = Instant::now();
         while self.producer.in_flight_count() > 0 {
             self.producer.poll(Duration::ZERO);

@@ -68,6 +68,11 @@ impl Writer {
         Ok(self.transactions.state_next_offset())
     }
 
+    /// Which shard.
+    pub const fn shard(&self) -> i32 {
+        self.shard
+    }
+
     /// The state topic, whole.
     pub fn state_topic(&self) -> &str {
         &self.state_topic

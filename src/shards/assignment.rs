@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     config::model::Kafka,
+    failpoints::{self, Point},
     kafka::{
         context::Logging,
         group::{self, Group},
@@ -27,7 +28,7 @@ use crate::{
     },
     log_event,
     state::note::Note,
-    telemetry::events::Event,
+    telemetry::{events::Event, pulse},
 };
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,6 +86,7 @@ pub fn join(
     let (changes, changed) = mpsc::unbounded_channel();
     let (notes, noted) = mpsc::unbounded_channel();
     let handle = thread::Builder::new().name("assignment".into()).spawn(move || {
+        let _followed = pulse::follow("assignment", None);
         let name = kafka.group.clone();
         let mut membership = Membership {
             shards: kafka.shards,
@@ -139,8 +141,11 @@ struct Membership {
 
 impl group::Member for Membership {
     fn turn(&mut self, group: &Group, assigned: &BTreeSet<i32>) -> Result<(), KafkaError> {
-        self.give_back(assigned);
-        self.take(group, assigned)?;
+        failpoints::reach(Point::GroupTurn);
+        // Places that were added under way hold no connection; `check` tells of them.
+        let assigned = assigned.range(..self.shards).copied().collect();
+        self.give_back(&assigned);
+        self.take(group, &assigned)?;
         if self.noted_at.elapsed() >= NOTE_INTERVAL {
             self.commit_notes(group);
         }
@@ -166,6 +171,7 @@ impl Membership {
     /// are shards: more would move connections between shards under their owners' feet.
     fn check(&mut self, group: &Group) {
         let topic = group.topic.as_str();
+        pulse::step("asking whether kafka answers");
         let metadata = match group.consumer.fetch_metadata(Some(topic), CHECK_TIMEOUT) {
             Ok(metadata) => metadata,
             Err(error) => {
@@ -214,6 +220,7 @@ impl Membership {
         for shard in &new {
             asked.add_partition(&group.topic, *shard);
         }
+        pulse::step("reading the notes of new shards");
         let committed = group.consumer.committed_offsets(asked, CALL_TIMEOUT)?;
         for shard in new {
             let note = committed
@@ -242,6 +249,7 @@ impl Membership {
                 tracing::debug!(%error, shard, "noting the end of the state");
             }
         }
+        pulse::step("noting the end of the state");
         match group.consumer.commit(&offsets, CommitMode::Sync) {
             Ok(()) => self.pending.clear(),
             // In the middle of a rebalance; a shard that moves is noted by its next owner.

@@ -22,7 +22,7 @@ use crate::{
         writer::Lost,
     },
     state::{changelog::ShardState, note::Note, store::Store},
-    telemetry::{events::Event, metrics::Metrics},
+    telemetry::{events::Event, metrics::Metrics, pulse},
 };
 
 use super::{
@@ -168,8 +168,10 @@ impl<W: Work> Context<W> {
             store: self.store.clone(),
             progress: Arc::clone(&progress),
         };
-        let mut restoring =
-            tokio::task::spawn_blocking(move || restore::lock_and_restore(&request));
+        let mut restoring = tokio::task::spawn_blocking(move || {
+            let _followed = pulse::follow("restore", Some(shard));
+            restore::lock_and_restore(&request)
+        });
         let locked = loop {
             tokio::select! {
                 joined = &mut restoring => break outcome(shard, joined)?,
@@ -208,6 +210,7 @@ impl<W: Work> Context<W> {
         let metrics = Arc::clone(&self.metrics);
         let (writer, cache) = (locked.writer, locked.cache);
         let thread = thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
+            let _followed = pulse::follow("shard", Some(shard));
             let outcome = group::run(writer, cache, inbox, &observer, &metrics);
             // Nobody waits any more once the grace period is over.
             drop(ended.send(outcome));

@@ -33,10 +33,11 @@ use crate::{
     state::{
         changelog::ShardState,
         codec,
+        keeper::{Entry, Keeper},
         note::{Found, Note, Regression, check_regression},
-        store::{self, ShardStore, Store},
+        store::{self, Store},
     },
-    telemetry::{clock::now, events::Event},
+    telemetry::{clock::now, events::Event, pulse},
 };
 
 /// Longer than the longest transaction that can hold the end back, plus the broker's sweep.
@@ -131,7 +132,7 @@ pub struct Locked {
     /// Everything committed.
     pub state: ShardState,
     /// The local cache, where it is usable.
-    pub cache: Option<ShardStore>,
+    pub cache: Option<Keeper>,
     /// What to note with the group.
     pub note: Note,
     /// How long it took.
@@ -168,6 +169,7 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     let (start, end) = writer.state_watermarks(METADATA_TIMEOUT)?;
     let cluster = writer.cluster_id(METADATA_TIMEOUT).unwrap_or_default();
     let now = now();
+    pulse::step("reading the local cache");
     let mut cached = load_cache(request, &cluster, now, start, end)?;
     let mut restored = match read_state(request, (start, end), cached.as_ref()) {
         // What the cache and Kafka say together cannot be understood: Kafka alone decides.
@@ -312,22 +314,24 @@ fn open_cache(
     (cluster, identity): (&str, &str),
     end: i64,
     now: Timestamp,
-) -> Option<ShardStore> {
+) -> Option<Keeper> {
     let store = request.store.as_ref()?;
-    let fill = || -> Result<ShardStore, store::Error> {
-        let mut shard = store.shard(request.shard)?;
+    let fill = || -> Result<Keeper, store::Error> {
+        pulse::step("opening the local cache");
+        let shard = Keeper::open(store, request.shard)?;
         match cached {
-            Some(cached) => shard.resume(cached.tag.clone()),
+            Some(cached) => shard.resume(cached.tag.clone())?,
             None => {
                 shard.reset(cluster.to_owned(), identity.to_owned(), now)?;
-                write_all(&mut shard, &restored.state, now)?;
+                write_all(&shard, &restored.state, now)?;
             }
         }
-        let news = restored.news.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
-        shard.write(news, store::INCOMPLETE, now)?;
+        pulse::step("filling the local cache");
+        let news = restored.news.iter().map(|(key, value)| (key.clone(), value.clone()));
+        shard.write(news.collect(), store::INCOMPLETE, now)?;
         failpoints::reach(Point::CacheFilling);
         // Only now may the tree say how far it goes: a crash before this line leaves it unread.
-        shard.write(std::iter::empty(), end, now)?;
+        shard.write(Vec::new(), end, now)?;
         Ok(shard)
     };
     match fill() {
@@ -340,18 +344,15 @@ fn open_cache(
 }
 
 /// Writes a whole state to an empty tree, part by part: it may hold millions of rows.
-fn write_all(
-    shard: &mut ShardStore,
-    state: &ShardState,
-    now: Timestamp,
-) -> Result<(), store::Error> {
+fn write_all(shard: &Keeper, state: &ShardState, now: Timestamp) -> Result<(), store::Error> {
     let mut records = state.records();
     loop {
-        let part: Vec<_> = records.by_ref().take(CACHE_FILL_RECORDS).collect();
+        pulse::step("filling the local cache");
+        let records = records.by_ref().take(CACHE_FILL_RECORDS);
+        let part: Vec<Entry> = records.map(|(key, value)| (key, Some(value))).collect();
         if part.is_empty() {
             return Ok(());
         }
-        let part = part.iter().map(|(key, value)| (key.as_str(), Some(value.as_slice())));
         shard.write(part, store::INCOMPLETE, now)?;
     }
 }

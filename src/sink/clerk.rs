@@ -3,18 +3,25 @@
 //! A batch of records is one transaction: new commands, results of invalid ones, results of known
 //! ones again, records that are no commands. Only after it is committed do the commands get their
 //! turn, and only then may the group remember the offsets: what is not in the journal is read again.
+//!
+//! A partition whose next record needs a schema that the registry does not tell stands still there,
+//! by itself: nothing behind that record is taken, so its commands stay in order, and once the
+//! registry answers it is read again from that record on.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
-use apache_avro::Schema;
-use tokio::time::sleep;
+use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     domain::{ids::ConnectionId, vocabulary::CommandType},
     failpoints::{self, Point},
     kafka::topics,
     log_event,
-    publish::{decode::split, registry::Registry},
+    publish::decode::split,
     telemetry::events::Event,
 };
 
@@ -23,13 +30,14 @@ use super::{
     archive::Archive,
     command::CommandKey,
     desk::{Desk, Failure, announce, now},
-    intake::{Batches, Raw},
+    intake::{Again, Batches, Raw, Source},
     journal::{Arrival, Entry},
     lag::Lag,
     ledger::{JournalRecord, Refused, Write},
     payload,
     reporter::Reporter,
     result::{STREAM, duplicate_answer},
+    schemas::{Schemas, Told},
 };
 
 /// Open commands at which no more are read: the topic keeps them as well.
@@ -37,23 +45,35 @@ const OPEN_MAX: usize = 20_000;
 /// Key, value and headers of a record that is passed on to the rejected ones; a broker takes 1,048,588
 /// with its own overhead, and one record that it does not take would hold up all payments.
 const REFUSED_BYTES_MAX: usize = 1_040_000;
-const RETRY_MIN: Duration = Duration::from_millis(500);
-const RETRY_MAX: Duration = Duration::from_secs(30);
 const CROWDED_PAUSE: Duration = Duration::from_millis(200);
 
 /// Takes commands in.
 #[derive(Debug)]
 pub struct Clerk {
     desk: Arc<Desk>,
-    registry: Registry,
+    schemas: Schemas,
     archive: Arc<Archive>,
     reporter: Arc<Reporter>,
     lag: Lag,
+    batches: Batches,
+    again: mpsc::UnboundedSender<Again>,
+    /// Partitions that stand still, and before which record.
+    standing: BTreeMap<i32, Still>,
+    /// How often each partition was gone back in; what was read before the last time is old.
+    rounds: HashMap<i32, u32>,
+    /// What must be the next record of a partition that was gone back in.
+    awaited: HashMap<i32, i64>,
     commands_topic: String,
     rejected_topic: String,
-    schemas: HashMap<u32, Schema>,
-    /// Ids that the registry does not know, or that are no Avro, of the batch that is taken in.
-    refused: HashMap<u32, String>,
+}
+
+/// Where a partition stands still.
+#[derive(Debug, Clone, Copy)]
+struct Still {
+    /// Of the record that cannot be read yet.
+    offset: i64,
+    /// The schema that it needs.
+    schema: u32,
 }
 
 /// What one batch comes to.
@@ -66,25 +86,29 @@ struct Take {
 }
 
 impl Clerk {
-    /// Knows no schema yet.
+    /// Of the records that this source hands over.
     pub fn new(
         desk: Arc<Desk>,
-        registry: Registry,
+        schemas: Schemas,
         archive: Archive,
         reporter: Arc<Reporter>,
-        lag: Lag,
+        source: Source,
         topic: impl Fn(&str) -> String,
     ) -> Self {
+        let Source { batches, lag, again } = source;
         Self {
             desk,
-            registry,
+            schemas,
             archive: Arc::new(archive),
             reporter,
             lag,
+            batches,
+            again,
+            standing: BTreeMap::new(),
+            rounds: HashMap::new(),
+            awaited: HashMap::new(),
             commands_topic: topic(topics::COMMANDS),
             rejected_topic: topic(topics::REJECTED_COMMANDS),
-            schemas: HashMap::new(),
-            refused: HashMap::new(),
         }
     }
 
@@ -92,67 +116,67 @@ impl Clerk {
     ///
     /// # Errors
     /// Where the journal is lost, or the topic cannot be read on.
-    pub async fn run(mut self, mut batches: Batches) -> Result<(), Failure> {
+    pub async fn run(mut self) -> Result<(), Failure> {
         let stop = self.desk.fixed.stop.clone();
         while !stop.is_cancelled() {
-            if self.desk.open_count() >= OPEN_MAX {
-                sleep(CROWDED_PAUSE).await;
-                continue;
-            }
-            let batch = tokio::select! {
-                () = stop.cancelled() => break,
-                batch = batches.recv() => batch.ok_or(Failure::IntakeEnded)?,
-            };
-            if !self.take_all(&batch).await? {
-                break;
+            let is_crowded = self.desk.open_count() >= OPEN_MAX;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                schema = self.schemas.answered() => {
+                    self.go_on(schema.map_err(|_| Failure::Broke)?);
+                }
+                batch = self.batches.recv(), if !is_crowded => {
+                    self.take_all(&batch.ok_or(Failure::IntakeEnded)?).await?;
+                }
+                () = sleep(CROWDED_PAUSE), if is_crowded => {}
             }
         }
         Ok(())
     }
 
-    /// Takes a batch in; what stands before a schema that the registry has yet to tell does not wait
-    /// for it. Says whether the ownership goes on.
-    async fn take_all(&mut self, batch: &[Raw]) -> Result<bool, Failure> {
-        self.refused.clear();
-        let mut taken = 0;
-        let mut intakes = Vec::with_capacity(batch.len());
-        for (at, raw) in batch.iter().enumerate() {
-            if !self.knows_schema_of(raw) && at > taken {
-                let before = batch.get(taken..at).unwrap_or_default();
-                self.take_in(before, std::mem::take(&mut intakes)).await?;
-                taken = at;
+    /// Takes a batch in; what stands before a schema that was not seen before does not wait for it,
+    /// and what stands behind it in another partition waits for a moment at most.
+    async fn take_all(&mut self, batch: &[Raw]) -> Result<(), Failure> {
+        self.schemas.forget_refusals();
+        let mut read = Vec::with_capacity(batch.len());
+        for raw in batch {
+            if !self.is_next(raw) {
+                continue;
+            }
+            // Whatever else comes would leave a command unread for good.
+            if self.awaited.remove(&raw.partition).is_some_and(|offset| offset != raw.offset) {
+                return Err(Failure::IntakeEnded);
+            }
+            if schema_of(raw).is_some_and(|id| !self.schemas.is_settled(id)) {
+                self.take_in(std::mem::take(&mut read)).await?;
             }
             match self.decode_one(raw).await {
-                Some(intake) => intakes.push(intake),
-                None => return Ok(false),
+                Ok(intake) => read.push((raw, intake)),
+                Err(schema) => self.stand_still(raw, schema),
             }
         }
         failpoints::reach(Point::CommandRead);
-        self.take_in(batch.get(taken..).unwrap_or_default(), intakes).await?;
-        Ok(true)
+        self.take_in(read).await
     }
 
-    fn knows_schema_of(&self, raw: &Raw) -> bool {
-        let id = raw.value.as_deref().and_then(split).map(|(id, _)| id);
-        id.is_none_or(|id| self.schemas.contains_key(&id) || self.refused.contains_key(&id))
+    /// Whether a record comes after those that were taken: its partition does not stand still, nor
+    /// was it read before its partition was gone back in.
+    fn is_next(&self, raw: &Raw) -> bool {
+        let round = self.rounds.get(&raw.partition).copied().unwrap_or_default();
+        raw.round == round && !self.standing.contains_key(&raw.partition)
     }
 
-    async fn decode_one(&mut self, raw: &Raw) -> Option<Intake> {
+    /// What a record is; the schema that it needs, where the registry does not tell that one.
+    async fn decode_one(&mut self, raw: &Raw) -> Result<Intake, u32> {
         let undecodable =
             |detail: &str| Intake::Rejected(Rejection::new(RejectedBecause::Undecodable, detail));
         let Some((id, datum)) = raw.value.as_deref().and_then(split) else {
-            return Some(undecodable("the value is not avro in the confluent wire format"));
+            return Ok(undecodable("the value is not avro in the confluent wire format"));
         };
-        if !self.refused.contains_key(&id)
-            && let Some(refusal) = self.learn_schema(id).await?
-        {
-            self.refused.insert(id, refusal);
-        }
-        if let Some(refusal) = self.refused.get(&id) {
-            return Some(undecodable(refusal));
-        }
-        let Some(schema) = self.schemas.get(&id) else {
-            return Some(undecodable("its schema is not known"));
+        let schema = match self.schemas.learn(id).await {
+            Told::Schema(schema) => schema,
+            Told::None(refusal) => return Ok(undecodable(refusal)),
+            Told::NotYet => return Err(id),
         };
         let connections = &self.desk.fixed.connections;
         let access = |connection: &ConnectionId| match connections.get(connection) {
@@ -160,38 +184,43 @@ impl Clerk {
             Some(false) => Access::NoVirtualPos,
             Some(true) => Access::Ready,
         };
-        Some(match payload::decode(schema, datum) {
+        Ok(match payload::decode(schema, datum) {
             Ok(payload) => admission::read(&payload, raw.key.as_deref(), access),
             Err(rejection) => Intake::Rejected(rejection),
         })
     }
 
-    /// Asks the registry for a schema until it answers: a registry that is away is no reason to
-    /// call a command undecodable. Outer nothing: the ownership ended; inner text: there is none.
-    async fn learn_schema(&mut self, id: u32) -> Option<Option<String>> {
-        let mut pause = RETRY_MIN;
-        while !self.schemas.contains_key(&id) {
-            match self.registry.schema(id).await {
-                Ok(text) => match Schema::parse_str(&text) {
-                    Ok(schema) => drop(self.schemas.insert(id, schema)),
-                    Err(error) => return Some(Some(format!("schema {id} is no avro: {error}"))),
-                },
-                Err(error) if !error.is_retriable() => {
-                    return Some(Some(format!("the registry does not know schema {id}: {error}")));
-                }
-                Err(error) => {
-                    log_event!(error.event(), %error, retry_in_s = pause.as_secs_f64(), "payment commands wait for the schema registry");
-                    tokio::select! {
-                        () = self.desk.fixed.stop.cancelled() => return None,
-                        () = sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
-                    }
-                }
-            }
-        }
-        Some(None)
+    /// Nothing more of this partition is taken until the registry tells the schema.
+    fn stand_still(&mut self, raw: &Raw, schema: u32) {
+        self.standing.insert(raw.partition, Still { offset: raw.offset, schema });
+        self.show_standing();
     }
 
-    async fn take_in(&self, batch: &[Raw], intakes: Vec<Intake>) -> Result<(), Failure> {
+    /// The registry answers about a schema: partitions that waited for it are read again.
+    fn go_on(&mut self, schema: u32) {
+        for (&partition, still) in self.standing.iter().filter(|(_, still)| still.schema == schema)
+        {
+            let round = self.rounds.entry(partition).or_default();
+            *round += 1;
+            // The reader is gone only when the ownership is ending, or when it has to.
+            let again = Again { partition, offset: still.offset, round: *round };
+            self.again.send(again).unwrap_or_default();
+            self.awaited.insert(partition, still.offset);
+        }
+        self.standing.retain(|_, still| still.schema != schema);
+        self.show_standing();
+    }
+
+    fn show_standing(&self) {
+        let waits = self.standing.iter().map(|(partition, still)| (*partition, still.schema));
+        self.desk.fixed.tally.waits_for_registry(waits.collect());
+    }
+
+    async fn take_in(&self, read: Vec<(&Raw, Intake)>) -> Result<(), Failure> {
+        if read.is_empty() {
+            return Ok(());
+        }
+        let (batch, intakes): (Vec<_>, Vec<_>) = read.into_iter().unzip();
         let mut known = self.recall_all(&intakes).await?;
         let mut take = Take::default();
         for (raw, intake) in batch.iter().zip(intakes) {
@@ -202,7 +231,7 @@ impl Clerk {
         self.count(&take.refusals, &take.duplicates);
         take.fresh.iter().for_each(|(entry, _)| announce(entry));
         self.desk.take_over(take.fresh);
-        self.tell_progress(batch);
+        self.tell_progress(&batch);
         batch.iter().for_each(|raw| self.lag.hold(raw.partition, -1));
         Ok(())
     }
@@ -324,7 +353,7 @@ impl Clerk {
     }
 
     /// Lets the group remember how far the batch went.
-    fn tell_progress(&self, batch: &[Raw]) {
+    fn tell_progress(&self, batch: &[&Raw]) {
         let mut next: HashMap<i32, i64> = HashMap::new();
         for raw in batch {
             let next = next.entry(raw.partition).or_default();
@@ -334,6 +363,11 @@ impl Clerk {
             self.reporter.taken(partition, next);
         }
     }
+}
+
+/// The schema that a record names.
+fn schema_of(raw: &Raw) -> Option<u32> {
+    raw.value.as_deref().and_then(split).map(|(id, _)| id)
 }
 
 /// The record as it came, or without what no broker would take together with the headers.

@@ -13,9 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Client,
-    domain::{
-        commands::PaymentResult, ids::ConnectionId, time::Timestamp, vocabulary::CommandType,
-    },
+    domain::{commands::PaymentResult, ids::ConnectionId, time::Timestamp},
     log_event,
     mapping::PrivacyRules,
     publish::{
@@ -33,11 +31,11 @@ use super::{
     command::CommandKey,
     journal::{Entry, IllegalTransition, JournalEvent, Status, codec},
     ledger::{Index, JournalRecord, Write},
+    open::{Open, State},
     plan::{Failures, Policy, Situation, Step, next_step},
     result::{Publication, latest_result},
     rivals::{Rival, Rivals},
     tally::Tally,
-    waiting::Waiting,
 };
 
 /// Why a task of the sink ends before its work is done.
@@ -86,64 +84,6 @@ pub enum Failure {
     /// The command topic cannot be read on.
     #[error("the command topic cannot be read on")]
     IntakeEnded,
-}
-
-/// An open command and the partition that its story lies in.
-#[derive(Debug, Clone)]
-struct Open {
-    entry: Entry,
-    partition: i32,
-}
-
-/// What changes with every command.
-#[derive(Debug)]
-struct State {
-    open: HashMap<CommandKey, Open>,
-    /// Those of the open ones that are in doubt or parked, each with since when: thousands may be
-    /// open, and every step of each of them is counted.
-    doubts: HashMap<CommandKey, (CommandType, Timestamp)>,
-    waiting: Waiting,
-    brakes: Brakes,
-    rivals: Rivals,
-}
-
-impl State {
-    fn new(open: HashMap<CommandKey, Open>, brakes: Brakes, mut rivals: Rivals) -> Self {
-        open.values().for_each(|open| rivals.moved(&open.entry));
-        let entries = open.values().map(|open| &open.entry);
-        let doubts = entries.filter_map(|entry| Some((entry.key().clone(), doubt(entry)?)));
-        let doubts = doubts.collect();
-        let waiting = Waiting::of(open.values().map(|open| &open.entry));
-        Self { doubts, waiting, open, brakes, rivals }
-    }
-
-    /// Takes a command's new standing over.
-    fn put(&mut self, entry: &Entry, partition: i32) {
-        let key = entry.key().clone();
-        self.rivals.moved(entry);
-        self.waiting.moved(self.open.get(&key).map(|open| &open.entry), entry);
-        match doubt(entry) {
-            Some(doubt) => {
-                self.doubts.insert(key.clone(), doubt);
-            }
-            None => {
-                self.doubts.remove(&key);
-            }
-        }
-        if entry.status().is_finished() {
-            self.open.remove(&key);
-        } else {
-            self.open.insert(key, Open { entry: entry.clone(), partition });
-        }
-    }
-
-    /// What is counted of the commands as they are now; whoever shows it holds the lock, so that the
-    /// newest is shown last.
-    fn show(&self, tally: &Tally) {
-        let doubts: Vec<_> = self.doubts.values().copied().collect();
-        tally.doubts(&doubts);
-        tally.waiting(&self.waiting);
-    }
 }
 
 /// What never changes during an ownership.
@@ -361,30 +301,6 @@ impl Desk {
             value: Some(value),
             headers: Some(publication.headers),
         })
-    }
-}
-
-/// What is counted of a command in doubt or parked; nothing of the others.
-fn doubt(entry: &Entry) -> Option<(CommandType, Timestamp)> {
-    doubted_since(entry).map(|since| (entry.outline().kind, since))
-}
-
-/// Since when nobody knows; nothing where somebody does.
-fn doubted_since(entry: &Entry) -> Option<Timestamp> {
-    match entry.status() {
-        Status::InDoubt { since, .. } => Some(*since),
-        Status::Parked => entry.events().iter().rev().find_map(|event| match event {
-            JournalEvent::Doubted { at, .. } => Some(*at),
-            _ => None,
-        }),
-        Status::Received
-        | Status::Intended(_)
-        | Status::NotSent { .. }
-        | Status::Done { .. }
-        | Status::Declined
-        | Status::Rejected
-        | Status::Expired
-        | Status::Resolved { .. } => None,
     }
 }
 

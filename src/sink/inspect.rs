@@ -39,7 +39,7 @@ pub struct Inspected {
     pub owner: Option<Owner>,
     /// The kill switch.
     pub stop: Option<Stop>,
-    /// What people decided.
+    /// What people decided and no owner has acted on; of two decisions the first.
     pub decisions: BTreeMap<CommandKey, Resolve>,
 }
 
@@ -76,13 +76,14 @@ impl Inspected {
         match record {
             Record::Command(entry) => {
                 let key = entry.key().clone();
+                self.decisions.remove(&key);
                 self.commands.insert(key, Told { entry: *entry, partition });
             }
             Record::Identity(_) => {}
             Record::Owner(owner) => self.owner = Some(owner),
             Record::Stop(stop) => self.stop = Some(stop),
             Record::Resolve(key, decision) => {
-                self.decisions.insert(key, decision);
+                self.decisions.entry(key).or_insert(decision);
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Reading the command topic: from where the journal ends, in order, committing nothing.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{collections::HashMap, sync::Arc, thread, time::Duration};
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -18,7 +18,7 @@ use crate::{
         topics,
     },
     log_event,
-    telemetry::{events::Event, metrics::Metrics},
+    telemetry::{events::Event, metrics::Metrics, pulse},
 };
 
 use super::{lag::Lag, ownership::Taken};
@@ -37,6 +37,8 @@ pub struct Raw {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
+    /// How often its partition had been gone back in when it was read.
+    pub round: u32,
     /// Its key.
     pub key: Option<Vec<u8>>,
     /// Its value.
@@ -85,8 +87,29 @@ impl Error {
 /// Where batches come out, and the thread's end.
 pub type Batches = mpsc::Receiver<Vec<Raw>>;
 
-/// Reads on a thread of its own until `stop`; who takes batches out tells the lag what of them is
-/// in the journal. Blocks while it finds the partitions' ends.
+/// Goes back in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// Which.
+    pub partition: i32,
+    /// To this record.
+    pub offset: i64,
+    /// That of the records that are read from then on.
+    pub round: u32,
+}
+
+/// What whoever takes commands in has of the topic.
+#[derive(Debug)]
+pub struct Source {
+    /// The records, in order.
+    pub batches: Batches,
+    /// Told what of them is in the journal.
+    pub lag: Lag,
+    /// Takes the wish for records that were read already.
+    pub again: mpsc::UnboundedSender<Again>,
+}
+
+/// Reads on a thread of its own until `stop`. Blocks while it finds the partitions' ends.
 ///
 /// # Errors
 /// Where the partitions cannot be read from where the group left off.
@@ -95,7 +118,7 @@ pub fn start(
     taken: &[Taken],
     metrics: Arc<Metrics>,
     stop: CancellationToken,
-) -> Result<(Batches, Lag), Error> {
+) -> Result<Source, Error> {
     let topic = kafka.topic(topics::COMMANDS);
     let failed = |source| Error::Kafka { topic: topic.clone(), source };
     let lag = Lag::new(topic.clone(), metrics);
@@ -106,6 +129,7 @@ pub fn start(
     let mut unread = Vec::with_capacity(taken.len());
     for taken in taken {
         let partition = taken.partition;
+        pulse::step("reading the ends of the command topic");
         let (low, high) =
             consumer.fetch_watermarks(&topic, partition, CALL_TIMEOUT).map_err(failed)?;
         let next = taken.next.unwrap_or(low);
@@ -119,10 +143,15 @@ pub fn start(
     let (batches, received) = mpsc::channel(QUEUE_BATCHES);
     // Only now that nothing else can fail: it is forgotten with the reader.
     unread.into_iter().for_each(|(partition, records)| lag.begin(partition, records));
-    let reader = Reader { topic: topic.clone(), consumer, batches, stop };
-    let thread = thread::Builder::new().name("sink-intake".into()).spawn(move || reader.run());
+    let (again, wished) = mpsc::unbounded_channel();
+    let rounds = HashMap::new();
+    let reader = Reader { topic: topic.clone(), consumer, batches, wished, rounds, stop };
+    let thread = thread::Builder::new().name("sink-intake".into()).spawn(move || {
+        let _followed = pulse::follow("sink-intake", None);
+        reader.run();
+    });
     match thread {
-        Ok(_) => Ok((received, lag)),
+        Ok(_) => Ok(Source { batches: received, lag, again }),
         Err(error) => {
             lag.forget();
             Err(failed(KafkaError::ClientCreation(error.to_string())))
@@ -134,23 +163,27 @@ struct Reader {
     topic: String,
     consumer: BaseConsumer<Lag>,
     batches: mpsc::Sender<Vec<Raw>>,
+    wished: mpsc::UnboundedReceiver<Again>,
+    rounds: HashMap<i32, u32>,
     stop: CancellationToken,
 }
 
 impl Reader {
-    fn run(self) {
+    fn run(mut self) {
         self.hand_over();
+        pulse::step("closing the reader of commands");
         self.consumer.context().forget();
     }
 
-    fn hand_over(&self) {
+    fn hand_over(&mut self) {
         while !self.stop.is_cancelled() {
-            match self.gather() {
+            match self.go_back().and_then(|()| self.gather()) {
                 Ok(batch) if batch.is_empty() => {}
                 // Full while the journal is busy, gone when the owner is.
                 Ok(batch) => {
                     let lag = self.consumer.context();
                     batch.iter().for_each(|raw| lag.hold(raw.partition, 1));
+                    pulse::idle();
                     if self.batches.blocking_send(batch).is_err() {
                         return;
                     }
@@ -164,14 +197,26 @@ impl Reader {
         }
     }
 
+    /// Reads partitions again from where somebody wants them. One that cannot be gone back in ends
+    /// the reader: the owner starts again from the group's offsets, which are not past it.
+    fn go_back(&mut self) -> Result<(), KafkaError> {
+        while let Ok(Again { partition, offset, round }) = self.wished.try_recv() {
+            self.consumer.seek(&self.topic, partition, Offset::Offset(offset), CALL_TIMEOUT)?;
+            self.rounds.insert(partition, round);
+            self.consumer.context().go_back(partition);
+        }
+        Ok(())
+    }
+
     /// Waits for a record and takes what else has arrived.
     fn gather(&self) -> Result<Vec<Raw>, KafkaError> {
         let mut batch = Vec::new();
         let mut wait = POLL;
         while batch.len() < BATCH_RECORDS {
+            pulse::step("reading commands");
             match self.consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => batch.push(raw(&message)),
+                Some(Ok(message)) => batch.push(self.raw(&message)),
                 Some(Err(error)) if is_lasting(&error) => return Err(error),
                 // Brokers that go away come back; librdkafka goes on where it was.
                 Some(Err(error)) => tracing::debug!(%error, "command topic"),
@@ -180,14 +225,16 @@ impl Reader {
         }
         Ok(batch)
     }
-}
 
-fn raw(message: &BorrowedMessage<'_>) -> Raw {
-    Raw {
-        partition: message.partition(),
-        offset: message.offset(),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(<[u8]>::to_vec),
+    fn raw(&self, message: &BorrowedMessage<'_>) -> Raw {
+        let partition = message.partition();
+        Raw {
+            partition,
+            offset: message.offset(),
+            round: self.rounds.get(&partition).copied().unwrap_or_default(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+        }
     }
 }
 

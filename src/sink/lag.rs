@@ -1,7 +1,7 @@
 //! How many commands wait in their topic, from what the client counts by itself.
 //!
-//! What was handed over and is not in the journal yet waits too: while the registry is away, or the
-//! journal is slow, nothing else shows it.
+//! What was handed over and is not in the journal yet waits too: while a partition waits for the
+//! registry, or the journal is slow, nothing else shows it.
 //!
 //! To ask the broker for the end of a partition would wait behind the fetch that is on its way, for
 //! half a second a partition, and the commands that arrive meanwhile with it.
@@ -52,6 +52,14 @@ impl Lag {
     /// So many more records were handed over; fewer, where they are in the journal.
     pub fn hold(&self, partition: i32, records: i64) {
         self.change(partition, |waiting| waiting.held += records);
+    }
+
+    /// A partition is gone back in, to the first of those that were handed over and are not in the
+    /// journal: they will be handed over once more.
+    pub fn go_back(&self, partition: i32) {
+        self.change(partition, |waiting| {
+            *waiting = Waiting { unread: waiting.unread + waiting.held.max(0), held: 0 };
+        });
     }
 
     fn show(&self, topic: &Topic) {
@@ -164,6 +172,12 @@ mod tests {
         assert_eq!(gauge().get(), 5, "what was handed over waits until it is in the journal");
         lag.hold(1, -1);
         assert_eq!(gauge().get(), 4);
+        lag.hold(1, 3);
+        lag.go_back(1);
+        assert_eq!(gauge().get(), 7, "what was handed over and comes again waits still");
+        lag.hold(1, 1);
+        lag.hold(1, -1);
+        assert_eq!(gauge().get(), 7, "until the client tells where it reads");
         lag.begin(0, 9);
         let first = || metrics.command_consumer_lag.with_label_values(&["v.payment.commands", "0"]);
         assert_eq!(first().get(), 9, "before the client has told anything");

@@ -300,7 +300,7 @@ fn forget(
     topics: &Topics,
     journal: &mut Journal,
 ) -> Result<(), Error> {
-    let forgettable: Vec<_> = journal.forgettable.drain().collect();
+    let forgettable = journal.take_forgettable();
     for part in forgettable.chunks(FORGET_AT_ONCE) {
         request.go_on()?;
         let mut write = Write::default();

@@ -19,6 +19,10 @@ pub enum Look {
     NotFound,
 }
 
+/// How old a look may be when a request is allowed by it. The way between them waits for the quota
+/// and a token, or for a process that was stopped; what happened meanwhile the look does not tell.
+pub(super) const LOOK_AGE_MAX_MS: i64 = 5 * 60 * 1000;
+
 /// What to do after a look at the payment, before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -34,11 +38,12 @@ pub enum Decision {
 }
 
 /// Decides whether to send, from a look at the payment; expiry and brakes are asked again, because
-/// the look took its time.
+/// the look, which began at `looked_at`, took its time.
 ///
 /// | what is found                                           | decision            |
 /// |---------------------------------------------------------|---------------------|
 /// | the command expired or a brake took hold meanwhile      | as [`next_step`]    |
+/// | the look is old by now                                  | as [`next_step`]: look again |
 /// | no such reference                                       | Record(Rejected)    |
 /// | another currency than expected, or none is told         | Record(Rejected)    |
 /// | a state in which this cannot be done                    | Record(Rejected)    |
@@ -48,7 +53,7 @@ pub enum Decision {
 pub fn intend(
     entry: &Entry,
     now: Timestamp,
-    look: &Look,
+    (look, looked_at): (&Look, Timestamp),
     situation: &Situation<'_>,
     policy: &Policy,
 ) -> Decision {
@@ -72,6 +77,9 @@ pub fn intend(
     let (Step::Execute, Some(order)) = (&step, entry.order()) else {
         return Decision::Instead(step);
     };
+    if now > later(looked_at, LOOK_AGE_MAX_MS) {
+        return Decision::Instead(step);
+    }
     let before = match check_payment(order, look) {
         Ok(before) => before.clone(),
         Err(why) => {
@@ -83,7 +91,9 @@ pub fn intend(
     let send_not_after = order.expires_at.map_or(window_end, |at| at.min(window_end));
     let attempt = attempts.saturating_add(1);
     let epoch = situation.epoch;
-    let intent = JournalEvent::Intended { at: now, attempt, epoch, before, send_not_after };
+    let over_at = Some(later(send_not_after, policy.post_timeout_ms));
+    let intent =
+        JournalEvent::Intended { at: now, attempt, epoch, before, send_not_after, over_at };
     Decision::Send { intent, send_not_after }
 }
 

@@ -11,11 +11,11 @@ use crate::sink::{
 };
 
 fn decide(entry: &Entry, now: Timestamp, look: &Look) -> Decision {
-    intend(entry, now, look, &situation(&brakes(NO_LIMITS)), &POLICY)
+    intend(entry, now, (look, now), &situation(&brakes(NO_LIMITS)), &POLICY)
 }
 
 fn decide_with(entry: &Entry, now: Timestamp, brakes: &Brakes) -> Decision {
-    intend(entry, now, &Look::Found(paid()), &situation(brakes), &POLICY)
+    intend(entry, now, (&Look::Found(paid()), now), &situation(brakes), &POLICY)
 }
 
 /// Why a command is rejected after a look.
@@ -35,8 +35,21 @@ fn an_intent_holds_the_state_the_attempt_the_epoch_and_the_deadline() {
         epoch: 2,
         before: paid(),
         send_not_after: after(10 * SECOND),
+        over_at: Some(after(40 * SECOND)),
     };
     assert_eq!(decision, Decision::Send { intent, send_not_after: after(10 * SECOND) });
+}
+
+#[test]
+fn nothing_is_sent_by_a_look_that_is_old_by_now() {
+    let brakes = brakes(NO_LIMITS);
+    let look = Look::Found(paid());
+    let decided_after = |ms| {
+        let now = after(ms);
+        intend(&story([]), now, (&look, NOON), &situation(&brakes), &POLICY)
+    };
+    assert!(matches!(decided_after(LOOK_AGE_MAX_MS), Decision::Send { .. }));
+    assert_eq!(decided_after(LOOK_AGE_MAX_MS + 1), Decision::Instead(Step::Execute));
 }
 
 #[test]
@@ -86,7 +99,7 @@ fn failures_before_a_look_that_succeeded_hold_nothing_back() {
     let brakes = brakes(NO_LIMITS);
     let failures = Failures::NONE.and_at(NOON);
     let situation = Situation { failures, ..situation(&brakes) };
-    let decision = intend(&story([]), NOON, &Look::Found(paid()), &situation, &POLICY);
+    let decision = intend(&story([]), NOON, (&Look::Found(paid()), NOON), &situation, &POLICY);
     assert!(matches!(decision, Decision::Send { .. }), "{decision:?}");
 }
 

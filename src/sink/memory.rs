@@ -7,14 +7,15 @@ use crate::domain::time::Timestamp;
 use super::{
     brakes::Brakes,
     command::CommandKey,
+    decisions::Decisions,
     finished::Place,
     journal::{
         Entry,
         codec::{self, Line, Record},
-        records::{Identity, Owner, Resolve, Stop},
+        records::{Identity, Owner, Stop},
     },
     ledger::Stories,
-    retention::is_forgettable,
+    retention::{Days, forget_at},
     rivals::Rivals,
 };
 
@@ -33,14 +34,17 @@ pub struct Journal {
     pub owner: Option<Owner>,
     /// The kill switch.
     pub stop: Option<Stop>,
-    /// What people decided about parked commands.
-    pub decisions: BTreeMap<CommandKey, Resolve>,
+    /// What people decided about parked commands, and nobody has acted on.
+    pub decisions: Decisions,
     /// Records read.
     pub records: u64,
     /// Whose journal each partition is.
     pub identities: BTreeMap<i32, Identity>,
-    /// Those that nobody can execute any more, and the partitions that their stories lie in.
-    pub forgettable: HashMap<CommandKey, i32>,
+    /// Those that nobody can execute any more: the partitions that their stories lie in, and since when
+    /// they may be forgotten.
+    forgettable: HashMap<CommandKey, (i32, Timestamp)>,
+    /// When it was written.
+    days: Days,
 }
 
 impl Journal {
@@ -68,11 +72,16 @@ impl Journal {
             }
             Record::Owner(owner) => self.owner = Some(owner),
             Record::Stop(stop) => self.stop = Some(stop),
-            Record::Resolve(key, decision) => {
-                self.decisions.insert(key, decision);
-            }
+            Record::Resolve(key, decision) => self.decisions.said(key, decision),
         }
         Ok(())
+    }
+
+    /// Takes out those that may be forgotten by the clock and by the journal's own days, each with the
+    /// partition that its story lies in.
+    pub fn take_forgettable(&mut self) -> Vec<(CommandKey, i32)> {
+        let outlived = self.forgettable.drain().filter(|(_, (_, at))| self.days.show_passed(*at));
+        outlived.map(|(key, (partition, _))| (key, partition)).collect()
     }
 
     fn forget(&mut self, key: &CommandKey) {
@@ -84,6 +93,8 @@ impl Journal {
 
     fn take_over(&mut self, entry: Entry, place: Place, now: Timestamp) {
         let key = entry.key().clone();
+        self.decisions.moved(&entry);
+        self.days.saw(entry.last_at());
         if !entry.status().is_finished() {
             self.forget(&key);
             self.open.insert(key, entry);
@@ -97,8 +108,8 @@ impl Journal {
         if is_new && entry.intended_at().is_some_and(|at| at.local_day() >= yesterday) {
             self.finished.add(&entry);
         }
-        if is_forgettable(&entry, now) {
-            self.forgettable.insert(key, place.partition);
+        if let Some(at) = forget_at(&entry).filter(|at| now >= *at) {
+            self.forgettable.insert(key, (place.partition, at));
         }
     }
 }

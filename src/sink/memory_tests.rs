@@ -1,9 +1,15 @@
 use super::*;
+use crate::sink::journal::records::Resolve;
 use crate::{
     domain::{ids::ConnectionId, money::Money},
     sink::{
         brakes::Limits,
-        tests::{NO_LIMITS, NOON, after, approved, intended, key_of, received_as, refund},
+        command::Order,
+        journal::{JournalEvent, records::Finding},
+        tests::{
+            HOUR, NO_LIMITS, NOON, after, approved, doubted, intended, key_of, parked, payment,
+            received_as, refund, resolved, story_of,
+        },
     },
 };
 
@@ -70,4 +76,101 @@ fn a_tombstone_forgets_a_story() {
     let place = Place { partition: 0, offset: 1 };
     journal.apply(entry.key().to_string().as_bytes(), None, place, NOON).unwrap();
     assert!(journal.stories.is_empty());
+}
+
+/// A refund of REF-1 and its story.
+fn told(n: u128, events: &[JournalEvent]) -> Entry {
+    story_of(received_as(key_of("REF-1", n), refund("10.00")), events.iter().cloned())
+}
+
+#[test]
+fn what_the_journal_tells_of_a_payments_other_commands_may_explain_its_change() {
+    let mut journal = Journal::default();
+    let doubt = [intended(1, 1), doubted()];
+    let found = told(2, &[&doubt[..], &[parked(), resolved(true)]].concat());
+    let open = told(3, &[&doubt[..], &[parked()]].concat());
+    // The second command's own look was before any of the others showed.
+    let asked = told(9, &doubt);
+    let done = finished(1);
+    for (offset, entry) in [&done, &found, &open, &asked].into_iter().enumerate() {
+        apply(&mut journal, entry, offset as i64, after(HOUR));
+    }
+    let rivals = |journal: &Journal| {
+        let rivals = journal.rivals.of(&asked);
+        rivals.iter().map(|rival| rival.command_id).collect::<Vec<_>>()
+    };
+    // Parked ones are open, and the desk counts those itself.
+    assert_eq!(rivals(&journal), [done.key().command_id, found.key().command_id]);
+    let place = Place { partition: 0, offset: 9 };
+    let key = found.key().to_string();
+    journal.apply(key.as_bytes(), None, place, after(HOUR)).unwrap();
+    assert_eq!(rivals(&journal), [done.key().command_id], "a forgotten story explains nothing");
+    // One that the look showed already.
+    let mut journal = Journal::default();
+    let seen = JournalEvent::Intended {
+        at: after(HOUR / 60),
+        attempt: 1,
+        epoch: 1,
+        before: payment(crate::domain::vocabulary::VirtualPosStatus::Refunded, Some("10.00")),
+        send_not_after: after(HOUR / 30),
+        over_at: None,
+    };
+    let later = told(8, &[seen, doubted()]);
+    apply(&mut journal, &done, 0, after(HOUR));
+    apply(&mut journal, &later, 1, after(HOUR));
+    assert!(journal.rivals.of(&later).is_empty());
+}
+
+fn say(journal: &mut Journal, entry: &Entry, outcome: Finding, offset: i64) {
+    let decision = Resolve { outcome, evidence: "e".into(), actor: "a".into(), at: NOON };
+    let (key, value) = (codec::resolve_key(entry.key()), codec::encode_resolve(&decision));
+    journal.apply(key.as_bytes(), Some(&value), Place { partition: 0, offset }, NOON).unwrap();
+}
+
+#[test]
+fn of_two_decisions_that_nobody_heard_the_first_stands() {
+    let mut journal = Journal::default();
+    let (one, two) = (told(1, &[intended(1, 1), doubted(), parked()]), finished(2));
+    // About a command that was not parked yet: about nothing.
+    say(&mut journal, &one, Finding::NotExecuted, 0);
+    apply(&mut journal, &one, 1, NOON);
+    say(&mut journal, &one, Finding::Executed, 2);
+    say(&mut journal, &one, Finding::NotExecuted, 3);
+    say(&mut journal, &two, Finding::NotExecuted, 4);
+    apply(&mut journal, &two, 5, NOON);
+    let decisions: Vec<_> = journal.decisions.into_each().collect();
+    let [(key, said)] = &decisions[..] else { panic!("{decisions:?}") };
+    let outcomes: Vec<_> = said.iter().map(|decision| decision.outcome).collect();
+    assert_eq!((key, &outcomes[..]), (one.key(), &[Finding::Executed, Finding::NotExecuted][..]));
+}
+
+/// A finished command that was wanted until an hour after it came.
+fn ended(n: u128, at: Timestamp) -> Entry {
+    let order = Order { expires_at: Some(Timestamp(at.0 + HOUR)), ..refund("10.00") };
+    let entry = received_as(key_of(&format!("REF-{n}"), n), order);
+    story_of(entry, [JournalEvent::Expired { at: Timestamp(at.0 + 2 * HOUR) }])
+}
+
+#[test]
+fn a_clock_that_is_months_ahead_forgets_nothing_that_the_journals_days_do_not_show() {
+    let of_days = |days: std::ops::Range<i64>, now: i64| {
+        let mut journal = Journal::default();
+        for day in days {
+            let entry = ended(u128::try_from(day).unwrap(), after(day * DAY));
+            apply(&mut journal, &entry, day, after(now * DAY));
+        }
+        let mut keys: Vec<_> = journal.take_forgettable().into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        keys
+    };
+    assert!(of_days(0..2, 400).is_empty(), "the clock alone");
+    assert!(of_days(0..90, 90).is_empty(), "kept for 90 days");
+    // The last one was written by the owner whose clock is wrong.
+    let mut journal = Journal::default();
+    (0..2).for_each(|day| {
+        let entry = ended(u128::try_from(day).unwrap(), after(400 * day * DAY));
+        apply(&mut journal, &entry, day, after(800 * DAY));
+    });
+    assert!(journal.take_forgettable().is_empty());
+    assert_eq!(of_days(0..91, 91), [key_of("REF-0", 0)], "91 days later by both");
 }

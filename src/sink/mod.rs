@@ -15,10 +15,11 @@
 //! - `ownership`, `owner`, `term`: which replica runs the sink, its life, one term of it
 //! - `lock`, `memory`: the lock, and what the journal tells whoever takes it
 //! - `reporter`: how far commands are taken and the journal is written, for the group
-//! - `intake`, `lag`, `clerk`: records from the topic, how many wait there, commands into the journal
+//! - `intake`, `lag`, `schemas`, `clerk`: records from the topic, how many wait there, what they were
+//!   written with, commands into the journal
 //! - `dispatch`, `turn`: whose turn it is, and one turn from look to result
-//! - `desk`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
-//! - `operator`, `stop_file`, `words`, `inspect`: what people say, and what they are told; `tally`: what is counted
+//! - `desk`, `open`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
+//! - `operator`, `decisions`, `stop_file`, `words`, `inspect`: what people say, and what they are told; `tally`: what is counted
 
 pub mod admission;
 pub mod answer;
@@ -26,6 +27,7 @@ pub mod archive;
 pub mod brakes;
 pub mod clerk;
 pub mod command;
+pub mod decisions;
 pub mod desk;
 pub mod dispatch;
 pub mod doubt;
@@ -38,6 +40,7 @@ pub mod ledger;
 pub mod lock;
 pub mod look;
 pub mod memory;
+mod open;
 pub mod operator;
 pub mod owner;
 pub mod ownership;
@@ -48,6 +51,7 @@ pub mod reporter;
 pub mod result;
 pub mod retention;
 pub mod rivals;
+pub mod schemas;
 pub mod stop_file;
 pub mod tally;
 pub mod term;

@@ -6,7 +6,6 @@
 //! owner or another deployment writes the journal.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -28,12 +27,13 @@ use crate::{
         topics,
     },
     log_event,
-    telemetry::events::Event,
+    telemetry::{events::Event, pulse},
 };
 
 use super::{
     brakes::StopSource,
     command::CommandKey,
+    decisions::Decisions,
     desk::{Desk, Failure, announce, now},
     intake::is_lasting,
     journal::{
@@ -72,7 +72,9 @@ pub fn follow(
     consumer.assign(&assignment)?;
     let (records, received) = mpsc::unbounded_channel();
     let reader = thread::Builder::new().name("sink-operator".into()).spawn(move || {
+        let _followed = pulse::follow("sink-operator", None);
         while !stop.is_cancelled() {
+            pulse::step("following the journal");
             let heard = match consumer.poll(POLL) {
                 Some(Ok(message)) => read(message.key().unwrap_or_default(), message.payload()),
                 Some(Err(error)) => missed(&error),
@@ -133,13 +135,14 @@ impl Operator {
     /// Where somebody else writes the journal, it is lost, or what is written cannot be heard.
     pub async fn run(
         self: Arc<Self>,
-        decisions: BTreeMap<CommandKey, Resolve>,
+        decisions: Decisions,
         mut records: mpsc::UnboundedReceiver<Heard>,
     ) -> Result<(), Failure> {
         let stop = self.desk.fixed.stop.clone();
-        // Written while nobody was the owner; what was done already counts for nothing again.
-        for (key, decision) in decisions {
-            if self.is_parked(&key) {
+        // Written while nobody was the owner. The first about a command counts, as it would have if
+        // somebody had heard it; the others are told.
+        for (key, said) in decisions.into_each().filter(|(key, _)| self.is_parked(key)) {
+            for decision in said {
                 self.resolve(&key, decision).await?;
             }
         }
@@ -200,7 +203,9 @@ impl Operator {
                 connection = %key.connection,
                 reference = %key.reference_no,
                 command = %key.command_id,
-                "a decision about a command that is not parked has no effect"
+                executed = decision.outcome == Finding::Executed,
+                "a decision about a command that is not parked has no effect: what was decided before \
+                 it, or has come to its end by itself, stands"
             );
             return Ok(());
         };

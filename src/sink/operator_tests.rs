@@ -79,7 +79,7 @@ async fn the_file_says_why_and_is_let_go_of_alone() {
     operator.stop(None);
     assert_eq!(tally.standing(), Standing { phase: Phase::Owned, why: None });
     let gauge = |phase: Phase| office.metrics.sink_state.with_label_values(&[phase.as_str()]).get();
-    assert_eq!(Phase::ALL.map(gauge), [0, 0, 1, 0, 0, 0]);
+    assert_eq!(Phase::ALL.map(gauge), [0, 0, 1, 0, 0, 0, 0]);
     office.desk.fixed.stop.cancel();
     watching.await.unwrap();
 }
@@ -111,7 +111,7 @@ async fn an_owner_that_does_not_understand_the_journal_ends() {
         let (records, received) = mpsc::unbounded_channel();
         records.send(heard.map(Option::unwrap)).unwrap();
         let office = Office::with(&[]);
-        let ended = Arc::new(operator(&office)).run(BTreeMap::new(), received).await;
+        let ended = Arc::new(operator(&office)).run(Decisions::default(), received).await;
         assert!(matches!(ended, Err(Failure::NotUnderstood(_))), "{ended:?}");
     }
 }

@@ -96,10 +96,13 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> std::io::Result<()> {
     let (leave, leaving) = watch::channel(false);
     let (mut member, thread) = ownership::join(parts.kafka.clone(), leaving)?;
     let spreading = stop.child_token();
-    let kafka = parts.kafka.clone();
-    let say = async move |word: Stop| words::say_stop(&kafka, &word).await;
-    let spread = stop_file::spread(parts.state_dir.clone(), say, spreading.clone());
-    let spread = tokio::spawn(spread);
+    let (kafka, folder, until) = (parts.kafka.clone(), parts.state_dir.clone(), spreading.clone());
+    let begin = move || {
+        let kafka = kafka.clone();
+        let say = async move |word: Stop| words::say_stop(&kafka, &word).await;
+        stop_file::spread(folder.clone(), say, until.clone())
+    };
+    let spread = tokio::spawn(stop_file::keep(begin, spreading.clone()));
     let outcome = serve(&parts, &mut member, &stop).await;
     spreading.cancel();
     // A record that is on its way when the program ends is said again at the next start.

@@ -29,7 +29,7 @@ use crate::{
     },
     log_event,
     state::note::Note,
-    telemetry::events::Event,
+    telemetry::{events::Event, pulse},
 };
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,6 +94,7 @@ pub fn join(
     let (progress, progressed) = mpsc::unbounded_channel();
     let (renew, renewals) = mpsc::unbounded_channel();
     let handle = thread::Builder::new().name("sink-group".into()).spawn(move || {
+        let _followed = pulse::follow("sink-group", None);
         let name = sink_group(&kafka);
         let mut membership = Membership {
             kafka: kafka.clone(),
@@ -164,6 +165,7 @@ impl Membership {
 
     fn take(&mut self, consumer: &BaseConsumer<Logging>) -> Result<(), KafkaError> {
         self.commit(consumer);
+        pulse::step("reading how far commands are taken");
         let taken = taken(consumer, &self.kafka)?;
         self.owner = true;
         drop(self.changes.send(Change::Gained(taken)));
@@ -190,6 +192,7 @@ impl Membership {
                 tracing::debug!(%error, "noting how far commands are taken");
             }
         }
+        pulse::step("noting how far commands are taken");
         failpoints::reach(Point::BeforeOffsets);
         match consumer.commit(&offsets, CommitMode::Sync) {
             Ok(()) => {

@@ -12,8 +12,12 @@ use super::{
 
 /// How long an owner may take from the intent to the first byte of the request.
 const SEND_WINDOW_MS: i64 = 10_000;
-/// How long the API is asked about a doubt before a person is.
-const ASK_FOR_MS: i64 = 24 * 60 * 60 * 1000;
+/// Looks of this owner that must fail in a row before a doubt is given up.
+const LOOKS_MIN: u32 = 5;
+/// How old a command without an expiry must be to be given up because its payment cannot be looked
+/// at, and for how long that must have been so.
+const UNREADABLE_AGE_MS: i64 = 24 * 60 * 60 * 1000;
+const UNREADABLE_FOR_MS: i64 = 60 * 60 * 1000;
 /// Requests that may provably not leave before the command is given up.
 const ATTEMPTS_MAX: u32 = 20;
 const BACKOFF_FIRST_MS: i64 = 1000;
@@ -31,7 +35,7 @@ pub struct Policy {
     pub quiescence_ms: i64,
     /// From the intent to the first byte of the request.
     pub send_window_ms: i64,
-    /// How long a doubt is looked up before it is parked.
+    /// How long a doubt may fail to be looked up before it is parked.
     pub ask_for_ms: i64,
     /// Requests that may provably not leave before the command is given up.
     pub attempts_max: u32,
@@ -44,7 +48,9 @@ impl From<&model::Sink> for Policy {
             post_timeout_ms: millis(sink.post_timeout),
             quiescence_ms: millis(sink.quiescence),
             send_window_ms: SEND_WINDOW_MS,
-            ask_for_ms: ASK_FOR_MS,
+            // What is enough for the API to finish is enough for it to come back, too: at most
+            // `max_in_doubt` of a connection can be parked by this, and a person may decide them.
+            ask_for_ms: millis(sink.quiescence),
             attempts_max: ATTEMPTS_MAX,
         }
     }
@@ -55,18 +61,21 @@ impl From<&model::Sink> for Policy {
 pub struct Failures {
     /// How many.
     pub count: u32,
+    /// When the first one did.
+    pub first_at: Timestamp,
     /// When the last one did.
     pub last_at: Timestamp,
 }
 
 impl Failures {
     /// None so far.
-    pub const NONE: Self = Self { count: 0, last_at: Timestamp(0) };
+    pub const NONE: Self = Self { count: 0, first_at: Timestamp(0), last_at: Timestamp(0) };
 
     /// One more.
     #[must_use]
     pub const fn and_at(self, now: Timestamp) -> Self {
-        Self { count: self.count.saturating_add(1), last_at: now }
+        let first_at = if self.count == 0 { now } else { self.first_at };
+        Self { count: self.count.saturating_add(1), first_at, last_at: now }
     }
 }
 
@@ -122,12 +131,13 @@ pub enum Step {
 /// | NotSent                       | it did not leave too often     | Record(Rejected)         |
 /// | Received, NotSent             | over a cap                     | Record(Rejected)         |
 /// | Received, NotSent             | a brake holds                  | Wait until it expires    |
+/// | Received, NotSent             | nobody can look at the payment | Record(Rejected)         |
 /// | Received, NotSent             | the last try was just now      | Wait until the next      |
 /// | Received, NotSent             | else                           | Execute                  |
 /// | Intended of this owner        |                                | Sending                  |
 /// | Intended of an earlier owner  |                                | Record(Doubted)          |
 /// | InDoubt                       | somebody may still be sending  | Wait until nobody can    |
-/// | InDoubt                       | could not be asked for a day   | Record(Parked)           |
+/// | InDoubt                       | nobody can look at the payment | Record(Parked)           |
 /// | InDoubt                       | the last look just failed      | Wait until the next      |
 /// | InDoubt                       | else                           | Ask                      |
 /// | Parked and all finished ones  |                                | Nothing                  |
@@ -186,6 +196,9 @@ fn prepare(
     if let Some(stop) = held_back(entry, order, now, situation.brakes) {
         return stop;
     }
+    if let Some(why) = unreadable(entry, order, now, situation.failures) {
+        return Step::Record(JournalEvent::Rejected { at: now, why });
+    }
     let retry_at = retry_at.max(after_failures(situation.failures));
     match retry_at {
         Some(retry_at) if now < retry_at => {
@@ -193,6 +206,20 @@ fn prepare(
         }
         Some(_) | None => Step::Execute,
     }
+}
+
+/// Why a command is given up whose payment nobody can look at. Nothing was sent, so waiting costs
+/// nothing but time, and an expiry says how much of that there is; without one it must end as well.
+fn unreadable(entry: &Entry, order: &Order, now: Timestamp, failures: Failures) -> Option<String> {
+    let is_old = now >= later(entry.first_at(), UNREADABLE_AGE_MS);
+    let is_lasting = failures.count > 0 && now >= later(failures.first_at, UNREADABLE_FOR_MS);
+    (order.expires_at.is_none() && is_old && is_lasting).then(|| {
+        format!(
+            "the payment could not be looked at since {}, {} times in a row; nothing was sent",
+            failures.first_at.to_rfc3339(),
+            failures.count
+        )
+    })
 }
 
 /// Expiry first, so that a command that waits behind a brake still expires.
@@ -230,8 +257,8 @@ fn clear_doubt(
         return Step::Wait { until: Some(ask_at), why: Pause::Quiescence };
     }
     let give_up_at = later(ask_at, policy.ask_for_ms);
-    // At least one look, even where this owner begins after the time is over.
-    if now >= give_up_at && failures.count > 0 {
+    // Some looks at least, even where this owner begins after the time is over.
+    if now >= give_up_at && failures.count >= LOOKS_MIN {
         let detail = format!(
             "the payment could not be looked up since {}, {} times in a row",
             ask_at.to_rfc3339(),
@@ -250,7 +277,9 @@ fn clear_doubt(
 /// From when a look at the payment can tell what became of a request: nobody can be sending any
 /// more, and the API had time to finish.
 pub fn ask_not_before(since: Timestamp, intent: &Intent, policy: &Policy) -> Timestamp {
-    let last_sent = later(intent.send_not_after, policy.post_timeout_ms);
+    let by_ours = later(intent.send_not_after, policy.post_timeout_ms);
+    // Who was allowed to send may have had more patience than this owner has.
+    let last_sent = intent.over_at.map_or(by_ours, |by_its_own| by_its_own.max(by_ours));
     later(last_sent.max(since), policy.quiescence_ms)
 }
 

@@ -123,7 +123,7 @@ fn a_failed_look_is_repeated_with_growing_pauses() {
         Step::Wait { until: Some(after(2 * SECOND)), why: Pause::Backoff }
     );
     assert_eq!(step_after_failures(&entry, after(2 * SECOND), failures), Step::Execute);
-    let many = Failures { count: u32::MAX, last_at: NOON };
+    let many = Failures { count: u32::MAX, first_at: NOON, last_at: NOON };
     let Step::Wait { until, .. } = step_after_failures(&entry, NOON, many) else { panic!() };
     assert_eq!(until, Some(after(60 * SECOND)));
 }
@@ -175,10 +175,11 @@ fn a_doubt_found_late_waits_from_then_on() {
 }
 
 #[test]
-fn a_doubt_that_cannot_be_looked_up_for_a_day_is_parked() {
+fn a_doubt_that_cannot_be_looked_up_for_another_quiescence_is_parked() {
     let entry = story([intended(1, 1), doubted()]);
-    let give_up = after(ASK_AT + 24 * HOUR);
-    let failures = Failures { count: 9, last_at: Timestamp(give_up.0 - 2 * HOUR) };
+    let give_up = after(ASK_AT + 900 * SECOND);
+    let last_at = Timestamp(give_up.0 - 100 * SECOND);
+    let failures = Failures { count: 9, first_at: after(ASK_AT), last_at };
     let just_before = Timestamp(give_up.0 - 1);
     assert_eq!(step_after_failures(&entry, just_before, failures), Step::Ask);
     let step = step_after_failures(&entry, give_up, failures);
@@ -187,8 +188,52 @@ fn a_doubt_that_cannot_be_looked_up_for_a_day_is_parked() {
     };
     assert!(detail.contains("could not be looked up since"), "{detail}");
     assert!(detail.contains("9 times in a row"), "{detail}");
-    // A sink that was off for a week still looks once.
+    // A sink that was off for a week still looks, and more than once.
     assert_eq!(step_after_failures(&entry, give_up, Failures::NONE), Step::Ask);
+    let few = Failures { count: LOOKS_MIN - 1, ..failures };
+    assert_eq!(step_after_failures(&entry, after(100 * HOUR), few), Step::Ask);
+}
+
+#[test]
+fn a_request_may_have_had_more_time_than_the_next_owner_gives() {
+    let JournalEvent::Intended { at, attempt, epoch, before, send_not_after, .. } = intended(1, 1)
+    else {
+        panic!("an intent")
+    };
+    let asked_at = |over_at| {
+        let before = before.clone();
+        let intent = JournalEvent::Intended { at, attempt, epoch, before, send_not_after, over_at };
+        let Step::Wait { until, .. } = step(&story([intent, doubted()]), NOON) else {
+            panic!("it must wait")
+        };
+        until
+    };
+    let minutes = |n: i64| after((10 + 60 * n + 900) * SECOND);
+    assert_eq!(asked_at(Some(after(310 * SECOND))), Some(minutes(5)), "its own post_timeout");
+    assert_eq!(asked_at(Some(after(11 * SECOND))), Some(after(ASK_AT)), "this owner's is longer");
+    assert_eq!(asked_at(None), Some(after(ASK_AT)), "an older program's");
+}
+
+#[test]
+fn a_command_that_never_expires_ends_where_its_payment_cannot_be_looked_at() {
+    let day = 24 * HOUR;
+    let failing = |since: i64| Failures { count: 60, first_at: after(since), last_at: NOON };
+    let unexpiring = entry(never_expires());
+    for (now, failures) in [
+        (after(day - 1), failing(0)),
+        (after(2 * day), failing(2 * day - HOUR + 1)),
+        (after(2 * day), Failures::NONE),
+    ] {
+        assert_eq!(step_after_failures(&unexpiring, now, failures), Step::Execute, "{failures:?}");
+    }
+    for (now, since) in [(after(day), 0), (after(2 * day), 2 * day - HOUR)] {
+        let step = step_after_failures(&unexpiring, now, failing(since));
+        let Step::Record(JournalEvent::Rejected { why, .. }) = step else { panic!("{step:?}") };
+        assert!(why.contains("60 times in a row; nothing was sent"), "{why}");
+    }
+    // An expiry is the sender's patience.
+    let patient = Order { expires_at: Some(after(9 * day)), ..refund("10.00") };
+    assert_eq!(step_after_failures(&entry(patient), after(2 * day), failing(0)), Step::Execute);
 }
 
 #[test]
@@ -262,5 +307,5 @@ fn the_configuration_gives_the_times() {
     };
     let policy = Policy::from(&sink);
     assert_eq!((policy.post_timeout_ms, policy.quiescence_ms), (30_000, 900_000));
-    assert_eq!((policy.ask_for_ms, policy.attempts_max), (24 * HOUR, ATTEMPTS_MAX));
+    assert_eq!((policy.ask_for_ms, policy.attempts_max), (900_000, ATTEMPTS_MAX));
 }

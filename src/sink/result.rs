@@ -22,9 +22,11 @@ use crate::{
 };
 
 use super::{
-    command::{CommandKey, Outline},
+    command::{CommandKey, Kind, Outline},
+    doubt::refunded,
     journal::{Entry, JournalEvent},
     retention::may_have_been_forgotten,
+    rivals::look_of,
 };
 
 /// The stream in the ids and headers of results.
@@ -121,8 +123,8 @@ impl Told<'_> {
 /// |-------------------|-----------------------|-------|--------------------------------------------|
 /// | Refused, Rejected | REJECTED              | yes   | why                                        |
 /// | Expired           | EXPIRED               | yes   | until when it was wanted                   |
-/// | Approved          | SUCCEEDED             | yes   | the API's words, when                      |
-/// | Declined          | DECLINED              | yes   | the API's words, when                      |
+/// | Approved          | SUCCEEDED             | yes   | the API's words, when; its sum if it can be |
+/// | Declined          | DECLINED              | yes   | the API's words, when; its sum if it can be |
 /// | Doubted           | IN_DOUBT              | no    | why                                        |
 /// | Inferred          | SUCCEEDED, inferred   | yes   | what is refunded now                       |
 /// | Parked            | PARKED                | yes   | why, what is refunded now                  |
@@ -144,8 +146,12 @@ fn tell<'e>(entry: &'e Entry, event: &'e JournalEvent) -> Option<Told<'e>> {
             let detail = until.map(|at| format!("it was wanted until {}", at.to_rfc3339()).into());
             Told { detail, ..Told::new(Outcome::Expired, true) }
         }
-        JournalEvent::Approved { at, provider } => answered(Outcome::Succeeded, *at, provider),
-        JournalEvent::Declined { at, provider } => answered(Outcome::Declined, *at, provider),
+        JournalEvent::Approved { at, provider } => {
+            answered(entry, Outcome::Succeeded, *at, provider)
+        }
+        JournalEvent::Declined { at, provider } => {
+            answered(entry, Outcome::Declined, *at, provider)
+        }
         JournalEvent::Doubted { detail, .. } => {
             in_words(Told::new(Outcome::InDoubt, false), detail)
         }
@@ -165,12 +171,39 @@ fn tell<'e>(entry: &'e Entry, event: &'e JournalEvent) -> Option<Told<'e>> {
     })
 }
 
-fn answered(outcome: Outcome, at: Timestamp, provider: &Provider) -> Told<'_> {
-    Told {
+fn answered<'e>(
+    entry: &Entry,
+    outcome: Outcome,
+    at: Timestamp,
+    provider: &'e Provider,
+) -> Told<'e> {
+    let told = Told {
         provider: Some(provider),
         refunded_total: provider.refunded_total,
         executed_at: Some(at),
         ..Told::new(outcome, true)
+    };
+    match (provider.refunded_total, least_refunded(entry, outcome)) {
+        (Some(total), Some(least)) if total < least => {
+            let detail = format!(
+                "the API's answer tells {total} as refunded in all, which is less than the {least} \
+                 that must be by now: left out"
+            );
+            Told { refunded_total: None, detail: Some(detail.into()), ..told }
+        }
+        _ => told,
+    }
+}
+
+/// What must be refunded after an answer, from the look before it; nothing where that did not tell.
+fn least_refunded(entry: &Entry, outcome: Outcome) -> Option<Money> {
+    let before = refunded(look_of(entry)?.1)?;
+    match (outcome, entry.order()?.kind) {
+        (Outcome::Succeeded, Kind::Refund { amount }) => {
+            let sum = before.unscaled().checked_add(amount.unscaled());
+            sum.map(Money::from_unscaled)
+        }
+        _ => Some(before),
     }
 }
 

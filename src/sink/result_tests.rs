@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::{
-    domain::{ids::ConnectionId, time::Timestamp, vocabulary::CommandType},
+    domain::{
+        ids::ConnectionId,
+        time::Timestamp,
+        vocabulary::{CommandType, VirtualPosStatus},
+    },
     publish::encode::{Encoder, local_ids},
     sink::{
         command::Order,
@@ -10,7 +14,7 @@ use crate::{
         payload::Digest,
         tests::{
             HOUR, NOON, approved, cancel, card, declined, doubted, entry, inferred, intended, key,
-            money, not_sent, outline, parked, refund, rejected, resolved, story, story_of,
+            money, not_sent, outline, parked, payment, refund, rejected, resolved, story, story_of,
         },
     },
 };
@@ -106,6 +110,37 @@ fn what_the_api_said_stands_in_the_result() {
     assert_eq!(record.command_id, key().command_id.to_string());
     assert_eq!((record.r#type, record.amount), (CommandType::Refund, Some(money("10.00"))));
     assert_eq!(record.reference_no, "REF-1");
+}
+
+#[test]
+fn a_sum_of_refunds_that_cannot_be_is_not_told() {
+    let before = |sum: Option<&str>| {
+        let JournalEvent::Intended { at, attempt, epoch, send_not_after, over_at, .. } =
+            intended(1, 1)
+        else {
+            panic!("an intent")
+        };
+        let status = sum.map_or(VirtualPosStatus::Successful, |_| VirtualPosStatus::Refunded);
+        let before = payment(status, sum.filter(|sum| !sum.is_empty()));
+        JournalEvent::Intended { at, attempt, epoch, before, send_not_after, over_at }
+    };
+    // The answers tell 10.00, which is also this refund's own amount.
+    for (sum, event, told) in [
+        (None, approved(), Some("10.00")),
+        (Some("0.01"), approved(), None),
+        (Some("25.00"), approved(), None),
+        // It was not known what was refunded before.
+        (Some(""), approved(), Some("10.00")),
+        (Some("10.00"), declined(), Some("10.00")),
+        (Some("10.01"), declined(), None),
+    ] {
+        let entry = story([before(sum), event]);
+        let publication = latest_result(&entry, None).unwrap();
+        let record = record(&publication);
+        assert_eq!(record.refunded_total, told.map(money), "{sum:?}");
+        let detail = record.detail.as_deref().unwrap_or_default();
+        assert_eq!(detail.contains("tells 10.00 as refunded in all"), told.is_none(), "{detail}");
+    }
 }
 
 #[test]

@@ -4,13 +4,19 @@
 //! executed any more is forgotten: one with an `expires_at`, long after it. The others stay. And a
 //! command that comes so late that it may have been forgotten is answered so that nobody takes the
 //! answer for the end of its story.
+//!
+//! A clock that is wrong by months would forget stories of yesterday. So the clock is not believed
+//! alone: the journal itself must show the days that have passed.
+
+use std::collections::BTreeSet;
 
 use crate::domain::time::Timestamp;
 
 use super::journal::Entry;
 
 /// How long after the last thing that counts.
-const KEEP_MS: i64 = 90 * DAY_MS;
+const KEEP_MS: i64 = KEEP_DAYS * DAY_MS;
+const KEEP_DAYS: i64 = 90;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The first instant at which an entry may be replaced by a tombstone; nothing where it never may.
@@ -30,9 +36,31 @@ pub fn forget_at(entry: &Entry) -> Option<Timestamp> {
     last.0.checked_add(KEEP_MS).map(Timestamp)
 }
 
-/// Whether an entry may be replaced by a tombstone now.
-pub fn is_forgettable(entry: &Entry, now: Timestamp) -> bool {
-    forget_at(entry).is_some_and(|at| now >= at)
+/// The days, in UTC, on which anything happened to a command that the journal knows.
+///
+/// Whatever clock wrote them, a day is counted once: an owner whose clock is wrong adds the few days
+/// that it ran, and not the months that its clock is off. A journal that is seldom written forgets
+/// later.
+#[derive(Debug, Clone, Default)]
+pub struct Days(BTreeSet<i64>);
+
+impl Days {
+    /// Something happened then.
+    pub fn saw(&mut self, at: Timestamp) {
+        self.0.insert(day_of(at));
+    }
+
+    /// Whether as many days are seen as a story is kept, behind the last thing that counts of an entry
+    /// that may be forgotten at `forget_at`.
+    pub fn show_passed(&self, forget_at: Timestamp) -> bool {
+        let last = day_of(Timestamp(forget_at.0.saturating_sub(KEEP_MS)));
+        let kept = usize::try_from(KEEP_DAYS).unwrap_or(usize::MAX);
+        self.0.range(last.saturating_add(1)..).take(kept).count() == kept
+    }
+}
+
+const fn day_of(at: Timestamp) -> i64 {
+    at.0.div_euclid(DAY_MS)
 }
 
 /// Whether this command was so late when it came that an earlier story of it may have been

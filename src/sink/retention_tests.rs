@@ -20,8 +20,6 @@ fn a_finished_command_is_kept_90_days_after_its_expiry() {
     ] {
         let due = after(HOUR + DAYS_90);
         assert_eq!(forget_at(&entry), Some(due), "{}", entry.status().name());
-        assert!(!is_forgettable(&entry, Timestamp(due.0 - 1)));
-        assert!(is_forgettable(&entry, due));
     }
 }
 
@@ -40,7 +38,6 @@ fn a_command_that_never_expires_is_never_forgotten() {
     let end_of_time = Order { expires_at: Some(Timestamp(i64::MAX)), ..refund("10.00") };
     let done = story_of(entry(end_of_time), [intended(1, 1), approved()]);
     assert_eq!(forget_at(&done), None);
-    assert!(!is_forgettable(&done, Timestamp(i64::MAX)));
     assert_eq!(forget_at(&Entry::refused(key(), outline(), "type".into(), NOON)), None);
 }
 
@@ -53,7 +50,7 @@ fn what_is_not_finished_is_never_forgotten() {
         story([intended(1, 1), doubted()]),
         story([intended(1, 1), doubted(), parked()]),
     ] {
-        assert!(!is_forgettable(&entry, Timestamp(i64::MAX)), "{}", entry.status().name());
+        assert_eq!(forget_at(&entry), None, "{}", entry.status().name());
     }
 }
 
@@ -90,4 +87,23 @@ fn what_is_forgotten_could_not_be_executed_again() {
     let entry = story([intended(1, 1), approved()]);
     let due = forget_at(&entry).unwrap();
     assert!(entry.order().unwrap().is_expired(due));
+}
+
+#[test]
+fn only_days_that_the_journal_saw_have_passed() {
+    const DAY: i64 = 24 * HOUR;
+    let due = after(DAYS_90);
+    let mut days = Days::default();
+    assert!(!days.show_passed(due), "nothing is seen");
+    (-500..=0).for_each(|day| days.saw(after(day * DAY)));
+    assert!(!days.show_passed(due), "all of it is before, or of the same day");
+    for day in 1..90 {
+        // However often, and whatever gaps are between.
+        days.saw(after(3 * day * DAY));
+        days.saw(after(3 * day * DAY + HOUR));
+        assert!(!days.show_passed(due), "{day} days");
+    }
+    days.saw(Timestamp(i64::MAX));
+    assert!(days.show_passed(due));
+    assert!(!days.show_passed(after(DAYS_90 + 3 * DAY)), "one that is younger");
 }

@@ -18,15 +18,19 @@ use super::{
     command::{CommandKey, Kind},
     doubt::refunded,
     journal::{Entry, JournalEvent, Status},
+    look::LOOK_AGE_MAX_MS,
     plan::later,
 };
 
 /// For how long an executed command may not show in its payment; no API is known to take longer.
-const HIDDEN_MS: i64 = 30 * 60 * 1000;
+pub(super) const HIDDEN_MS: i64 = 30 * 60 * 1000;
+/// For how long it is a rival of commands that are allowed after it: their look may be older.
+const RIVAL_MS: i64 = HIDDEN_MS + LOOK_AGE_MAX_MS;
 /// Executed commands that are remembered for that: some megabytes.
 const RECENT_MAX: usize = 10_000;
 /// How long before a restore a command may have been executed that counts for one that is still in
-/// doubt: a doubt is looked up for a day.
+/// doubt: a doubt is not looked up for so long where the sink runs, and where it was off the looks
+/// before it are as old.
 const RESTORED_MS: i64 = 48 * 60 * 60 * 1000;
 
 /// A command that may explain what another one is asked about.
@@ -45,7 +49,8 @@ enum Of {
     All,
     /// Of those up to this instant: a person found it executed, and it may show later.
     Before(Timestamp),
-    /// Of those up to this instant that do not show it: a cancelled payment, or this sum refunded.
+    /// Of those up to this instant that do not show all of these: a cancelled payment, or this sum
+    /// refunded. Which of several a look does not show cannot be told: a later one may show first.
     NotShowing { until: Timestamp, sum: Option<Money> },
 }
 
@@ -65,9 +70,9 @@ impl Rivals {
     pub fn moved(&mut self, entry: &Entry) {
         let of = match entry.status() {
             Status::Parked => Of::All,
-            Status::Resolved { executed: true } => Of::Before(later(entry.last_at(), HIDDEN_MS)),
+            Status::Resolved { executed: true } => Of::Before(later(entry.last_at(), RIVAL_MS)),
             Status::Done { .. } => {
-                let until = later(entry.last_at(), HIDDEN_MS);
+                let until = later(entry.last_at(), RIVAL_MS);
                 Of::NotShowing { until, sum: self.sum_after(entry) }
             }
             Status::Received
@@ -134,24 +139,33 @@ impl Rivals {
     }
 
     fn counting(&self, entry: &Entry) -> impl Iterator<Item = (Uuid, Kind, Of)> {
-        let own = entry.key().command_id;
         let look = look_of(entry);
+        let is_hidden = |of: Of| match (of, look) {
+            (Of::NotShowing { until, sum }, Some((since, before))) => {
+                until >= since && !shows(before, sum)
+            }
+            _ => false,
+        };
+        let hides_some = self.others(entry).any(|(_, _, of)| is_hidden(of));
         let counts = move |of: Of| {
-            look.is_some_and(|(since, before)| match of {
+            look.is_some_and(|(since, _)| match of {
                 Of::All => true,
                 Of::Before(until) => until >= since,
-                Of::NotShowing { until, sum } => until >= since && !shows(before, sum),
+                Of::NotShowing { until, .. } => until >= since && hides_some,
             })
         };
+        self.others(entry).filter(move |(_, _, of)| counts(*of))
+    }
+
+    fn others(&self, entry: &Entry) -> impl Iterator<Item = (Uuid, Kind, Of)> {
+        let own = entry.key().command_id;
         let rivals = self.payments.get(&payment_of(entry.key())).into_iter().flatten();
-        rivals
-            .map(|(id, (kind, of))| (*id, *kind, *of))
-            .filter(move |(id, _, of)| *id != own && counts(*of))
+        rivals.map(|(id, (kind, of))| (*id, *kind, *of)).filter(move |(id, ..)| *id != own)
     }
 }
 
 /// How the payment stood for the newest intent, and when that was.
-fn look_of(entry: &Entry) -> Option<(Timestamp, &PaymentState)> {
+pub(super) fn look_of(entry: &Entry) -> Option<(Timestamp, &PaymentState)> {
     entry.events().iter().rev().find_map(|event| match event {
         JournalEvent::Intended { at, before, .. } => Some((*at, before)),
         _ => None,
@@ -185,7 +199,9 @@ mod tests {
     fn asked(n: u128, at: Timestamp, sum: Option<&str>) -> Entry {
         let before = payment(VirtualPosStatus::Successful, sum);
         let send_not_after = later(at, SECOND);
-        let intent = JournalEvent::Intended { at, attempt: 1, epoch: 1, before, send_not_after };
+        let over_at = None;
+        let intent =
+            JournalEvent::Intended { at, attempt: 1, epoch: 1, before, send_not_after, over_at };
         command("REF-1", n, &[intent])
     }
 
@@ -222,7 +238,7 @@ mod tests {
         let found = command("REF-1", 1, &story);
         let mut rivals = Rivals::default();
         rivals.restore(&found, after(100 * HOUR));
-        let until = later(found.last_at(), HIDDEN_MS);
+        let until = later(found.last_at(), RIVAL_MS);
         assert_eq!(ids(&rivals, &asked(2, until, Some("10.00"))).len(), 1, "it may show later");
         assert!(ids(&rivals, &asked(2, later(until, 1), None)).is_empty());
     }
@@ -249,8 +265,29 @@ mod tests {
         // The second one, whose look did not show the first, shows where both do.
         let second = asked(2, ended, None).with(approved()).unwrap();
         rivals.moved(&second);
-        assert_eq!(ids(&rivals, &asked(3, second.last_at(), Some("10.00"))).len(), 1);
+        // Which of the two it shows is not known.
+        assert_eq!(ids(&rivals, &asked(3, second.last_at(), Some("10.00"))).len(), 2);
         assert!(ids(&rivals, &asked(3, second.last_at(), Some("20.00"))).is_empty());
+    }
+
+    #[test]
+    fn a_younger_one_that_shows_first_hides_no_older_one() {
+        let mut rivals = Rivals::default();
+        let done = command("REF-1", 1, &[intended(1, 1), approved()]);
+        rivals.moved(&done);
+        let ended = done.last_at();
+        let double = received_as(key_of("REF-1", 2), refund("20.00"));
+        let JournalEvent::Intended { send_not_after, .. } = intended(1, 1) else { panic!() };
+        let before = payment(VirtualPosStatus::Successful, None);
+        let (at, over_at) = (ended, None);
+        let intent =
+            JournalEvent::Intended { at, attempt: 1, epoch: 1, before, send_not_after, over_at };
+        let double = story_of(double, [intent, approved()]);
+        rivals.moved(&double);
+        // 20.00 is what the second one gave back, and covers the first one's sum of 10.00.
+        let third = asked(3, double.last_at(), Some("20.00"));
+        assert_eq!(ids(&rivals, &third), [done.key().command_id, double.key().command_id]);
+        assert!(ids(&rivals, &asked(3, double.last_at(), Some("30.00"))).is_empty(), "all shows");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rdkafka::error::KafkaError;
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{log_event, telemetry::events::Event};
@@ -66,6 +66,28 @@ pub(super) async fn spread(
             // Not known: the owner that cannot look holds still by itself.
             Err(_) => {}
         }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(INTERVAL) => {}
+        }
+    }
+}
+
+/// Keeps the watch going until `stop`: one that breaks off is told, and begun again. Dropped, it ends
+/// the watch.
+pub(super) async fn keep<W>(begin: impl Fn() -> W, stop: CancellationToken)
+where
+    W: Future<Output = ()> + Send + 'static,
+{
+    while !stop.is_cancelled() {
+        let mut watch = JoinSet::new();
+        watch.spawn(begin());
+        let Some(Err(error)) = watch.join_next().await else { return };
+        log_event!(
+            Event::SinkBroke,
+            %error,
+            "watching the kill switch's file broke off, it is begun again"
+        );
         tokio::select! {
             () = stop.cancelled() => {}
             () = sleep(INTERVAL) => {}
@@ -161,6 +183,29 @@ mod tests {
         assert!(said.iter().all(|stop| stop.stopped && stop.actor == "the file payments.stop"));
         let reasons: Vec<_> = said.iter().map(|stop| stop.reason.as_str()).collect();
         assert_eq!(reasons, ["drill", "drill", "\u{fffd}"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_breaks_off_is_begun_again_until_the_end() {
+        use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+        let (begun, stop) = (std::sync::Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+        let begin = || {
+            let (begun, until) = (std::sync::Arc::clone(&begun), stop.clone());
+            async move {
+                assert!(begun.fetch_add(1, SeqCst) > 1, "the first two break off");
+                until.cancelled().await;
+            }
+        };
+        let ending = async {
+            while begun.load(SeqCst) < 3 {
+                sleep(Duration::from_millis(50)).await;
+            }
+            stop.cancel();
+        };
+        let kept = async { tokio::join!(keep(begin, stop.clone()), ending) };
+        tokio::time::timeout(Duration::from_secs(60), kept).await.unwrap();
+        assert_eq!(begun.load(SeqCst), 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -35,6 +35,8 @@ pub enum Phase {
     Restoring,
     /// It executes commands.
     Owned,
+    /// It executes commands, but those of some partitions cannot be read yet.
+    Waiting,
     /// It would, and the kill switch is on.
     Halted,
     /// It has lost its lock, or something broke: it begins anew by itself.
@@ -45,8 +47,15 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 6] =
-        [Self::Standby, Self::Restoring, Self::Owned, Self::Halted, Self::Retrying, Self::Stopped];
+    pub const ALL: [Self; 7] = [
+        Self::Standby,
+        Self::Restoring,
+        Self::Owned,
+        Self::Waiting,
+        Self::Halted,
+        Self::Retrying,
+        Self::Stopped,
+    ];
 
     /// As metrics and `status` name it.
     pub const fn as_str(self) -> &'static str {
@@ -54,6 +63,7 @@ impl Phase {
             Self::Standby => "standby",
             Self::Restoring => "restoring",
             Self::Owned => "owned",
+            Self::Waiting => "waiting",
             Self::Halted => "halted",
             Self::Retrying => "retrying",
             Self::Stopped => "stopped",
@@ -68,6 +78,44 @@ pub struct Standing {
     pub phase: Phase,
     /// Why, in words for people.
     pub why: Option<String>,
+}
+
+/// How the sink stands, from both sides that tell it.
+#[derive(Debug)]
+struct Shown {
+    phase: Phase,
+    why: Option<String>,
+    /// Partitions whose next command cannot be read before the registry tells this schema.
+    unread: BTreeMap<i32, u32>,
+}
+
+impl Shown {
+    /// As one phase, with the reason for it.
+    fn standing(&self) -> Standing {
+        let waits = || {
+            let each = |(partition, schema): (&i32, &u32)| {
+                format!("schema id {schema}, partition {partition}")
+            };
+            let each: Vec<_> = self.unread.iter().map(each).collect();
+            format!("waits for the registry ({})", each.join("; "))
+        };
+        let why = self.why.clone();
+        match self.phase {
+            Phase::Owned if !self.unread.is_empty() => {
+                Standing { phase: Phase::Waiting, why: Some(waits()) }
+            }
+            Phase::Halted if !self.unread.is_empty() => {
+                let why = why.map_or_else(waits, |why| format!("{why}; {}", waits()));
+                Standing { phase: Phase::Halted, why: Some(why) }
+            }
+            phase => Standing { phase, why },
+        }
+    }
+
+    /// Whether a phase counts as the one the sink is in: one that waits goes on with what it has.
+    fn is_in(&self, phase: Phase) -> bool {
+        phase == self.phase || (phase == Phase::Waiting && !self.unread.is_empty())
+    }
 }
 
 /// How many commands are not over; of the replica that executes them.
@@ -85,7 +133,7 @@ pub struct Commands {
 #[derive(Debug, Clone)]
 pub struct Tally {
     metrics: Arc<Metrics>,
-    standing: Arc<Mutex<Standing>>,
+    shown: Arc<Mutex<Shown>>,
     commands: Arc<Mutex<Commands>>,
 }
 
@@ -114,8 +162,8 @@ impl Tally {
             let labels = ["", STREAM, rejected.as_str(), reason.as_str()];
             metrics.dlq_records.with_label_values(&labels);
         }
-        let standing = Standing { phase: Phase::Standby, why: None };
-        Self { metrics, standing: Arc::new(Mutex::new(standing)), commands: Arc::default() }
+        let shown = Shown { phase: Phase::Standby, why: None, unread: BTreeMap::new() };
+        Self { metrics, shown: Arc::new(Mutex::new(shown)), commands: Arc::default() }
     }
 
     /// The metrics themselves.
@@ -125,16 +173,33 @@ impl Tally {
 
     /// The sink stands like this from now on.
     pub fn enter(&self, phase: Phase, why: Option<String>) {
-        for other in Phase::ALL {
-            let gauge = self.metrics.sink_state.with_label_values(&[other.as_str()]);
-            gauge.set(i64::from(other == phase));
+        self.change(|shown| {
+            // Who is not the owner reads no commands.
+            if !matches!(phase, Phase::Owned | Phase::Halted) {
+                shown.unread.clear();
+            }
+            (shown.phase, shown.why) = (phase, why);
+        });
+    }
+
+    /// Partitions of the command topic whose next command cannot be read before the registry tells
+    /// this schema; the others go on.
+    pub fn waits_for_registry(&self, unread: BTreeMap<i32, u32>) {
+        self.change(|shown| shown.unread = unread);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Shown)) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut shown);
+        for phase in Phase::ALL {
+            let gauge = self.metrics.sink_state.with_label_values(&[phase.as_str()]);
+            gauge.set(i64::from(shown.is_in(phase)));
         }
-        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Standing { phase, why };
     }
 
     /// How the sink stands.
     pub fn standing(&self) -> Standing {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).standing()
     }
 
     /// How many commands are not over.
@@ -221,5 +286,36 @@ const fn outcome_of(event: &JournalEvent) -> Option<Outcome> {
         JournalEvent::Resolved { executed, .. } => {
             Some(if *executed { Outcome::Succeeded } else { Outcome::Declined })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::desk::tests::kafka;
+
+    #[test]
+    fn a_partition_that_waits_for_the_registry_is_told_and_the_owner_stays_one() {
+        let metrics = Arc::new(Metrics::new());
+        let tally = Tally::new(Arc::clone(&metrics), &kafka());
+        let gauge = |phase: &str| metrics.sink_state.with_label_values(&[phase]).get();
+        let gauges = || [gauge("owned"), gauge("waiting"), gauge("halted")];
+        let standing = |phase, why: Option<&str>| Standing { phase, why: why.map(str::to_owned) };
+        tally.enter(Phase::Owned, None);
+        assert_eq!(gauges(), [1, 0, 0]);
+        tally.waits_for_registry([(0, 7), (3, 9)].into());
+        let waits = "waits for the registry (schema id 7, partition 0; schema id 9, partition 3)";
+        assert_eq!(tally.standing(), standing(Phase::Waiting, Some(waits)));
+        assert_eq!(gauges(), [1, 1, 0], "it still executes what it has");
+        tally.enter(Phase::Halted, Some("drill".into()));
+        let both = format!("drill; {waits}");
+        assert_eq!(tally.standing(), standing(Phase::Halted, Some(&both)));
+        assert_eq!(gauges(), [0, 1, 1]);
+        tally.enter(Phase::Owned, None);
+        tally.waits_for_registry(BTreeMap::new());
+        assert_eq!((tally.standing(), gauges()), (standing(Phase::Owned, None), [1, 0, 0]));
+        tally.waits_for_registry([(0, 7)].into());
+        tally.enter(Phase::Standby, None);
+        assert_eq!((tally.standing(), gauges()), (standing(Phase::Standby, None), [0, 0, 0]));
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         registry::Registry,
         transaction::{Lost, Transactions},
     },
-    telemetry::{events::Event, metrics::Metrics},
+    telemetry::{events::Event, metrics::Metrics, pulse},
 };
 
 use super::{
@@ -35,6 +35,7 @@ use super::{
     ownership::{Change, Member, Taken},
     plan::Policy,
     reporter::Reporter,
+    schemas::Schemas,
 };
 
 /// How long requests that have left may take to be answered and recorded; with the two below it
@@ -71,7 +72,10 @@ pub async fn term(
         now: now(),
         stop: given_back.clone(),
     };
-    let mut restoring = tokio::task::spawn_blocking(move || lock_and_restore(&request));
+    let mut restoring = tokio::task::spawn_blocking(move || {
+        let _followed = pulse::follow("sink-restore", None);
+        lock_and_restore(&request)
+    });
     let locked = tokio::select! {
         joined = &mut restoring => joined,
         () = lost(member, stop) => {
@@ -94,7 +98,10 @@ pub async fn term(
     failpoints::reach(Point::SinkRestored);
     let ended = stop.child_token();
     // It asks for the ends of the command topic, which may take seconds for each partition.
-    let start = || Work::start(parts, &taken, locked, member, &ended);
+    let start = || {
+        let _followed = pulse::follow("sink-start", None);
+        Work::start(parts, &taken, locked, member, &ended)
+    };
     match tokio::task::block_in_place(start) {
         Ok(work) => work.run(member, stop, &ended).await,
         Err(Refusal { reason, needs_operator }) => {
@@ -159,6 +166,7 @@ fn start_writer(
     let (told, ended) = oneshot::channel();
     let (index, metrics) = (Arc::clone(index), Arc::clone(metrics));
     let run = move || {
+        let _followed = pulse::follow("sink-journal", None);
         let outcome = ledger::run(transactions, inbox, &topics, &index, &metrics);
         // Nobody waits any more once the grace period is over.
         drop(told.send(outcome));
@@ -209,16 +217,16 @@ impl Work {
         let seen = operator.look_at_switch(journal.stop.as_ref(), &parts.state_dir);
         let records = operator::follow(&parts.kafka, read_to, ended.clone())
             .map_err(|error| Refusal::passing(&error))?;
-        let (batches, lag) = intake::start(&parts.kafka, taken, Arc::clone(metrics), ended.clone())
+        let source = intake::start(&parts.kafka, taken, Arc::clone(metrics), ended.clone())
             .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;
         let archive = Archive::open(&parts.kafka).map_err(|error| Refusal::passing(&error))?;
         let reporter = Arc::new(Reporter::new(index, member.progress.clone(), taken));
         let clerk = Clerk::new(
             Arc::clone(&desk),
-            Registry::new(&parts.schema_registry),
+            Schemas::new(Registry::new(&parts.schema_registry)),
             archive,
             Arc::clone(&reporter),
-            lag,
+            source,
             |suffix| parts.kafka.topic(suffix),
         );
         let dispatcher = Dispatcher::new(desk, &open, &seen);
@@ -231,7 +239,7 @@ impl Work {
         });
         tasks.spawn(async move { operator.run(decisions, records).await });
         tasks.spawn(dispatcher.run(arrived));
-        tasks.spawn(clerk.run(batches));
+        tasks.spawn(clerk.run());
         Ok(Self::new(tasks, writer_ended, reporter, ended))
     }
 

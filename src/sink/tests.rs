@@ -27,7 +27,7 @@ pub(super) const POLICY: Policy = Policy {
     post_timeout_ms: 30 * SECOND,
     quiescence_ms: 900 * SECOND,
     send_window_ms: 10 * SECOND,
-    ask_for_ms: 24 * HOUR,
+    ask_for_ms: 900 * SECOND,
     attempts_max: 3,
 };
 
@@ -117,6 +117,7 @@ pub(super) fn intended(attempt: u32, epoch: u64) -> JournalEvent {
         epoch,
         before: paid(),
         send_not_after: after(10 * SECOND),
+        over_at: None,
     }
 }
 

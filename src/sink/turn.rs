@@ -90,6 +90,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
     let (Some(order), Some(client)) = (entry.order(), client(desk, key)) else {
         return Ok(Some(record(desk, entry, unconfigured(key)).await?));
     };
+    let looked_at = now();
     let look = match look_at(client, key).await {
         Ok(look) => look,
         Err(error) => return look_failed(desk, entry, &error).await,
@@ -107,7 +108,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
     let decision = desk.with_brakes(|brakes| {
         let epoch = desk.fixed.epoch;
         let situation = Situation { epoch, brakes, failures: Failures::NONE };
-        intend(entry, now, &look, &situation, &desk.fixed.policy)
+        intend(entry, now, (&look, looked_at), &situation, &desk.fixed.policy)
     });
     match decision {
         // The brakes or the clock had the last word; the next round of the turn hears it again.

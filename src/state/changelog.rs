@@ -139,7 +139,7 @@ mod tests {
             ids::{SourceId, Stream},
             time::{Day, Timestamp},
         },
-        state::seen::{Chunk, ChunkId, SeenRow},
+        state::seen::{Chunk, ChunkId, Published, SeenRow},
     };
 
     fn entity() -> EntityKey {
@@ -157,10 +157,10 @@ mod tests {
         let row = SeenRow {
             id: SourceId::Number(1),
             version: 1,
-            hash: 1,
-            hash_rule: 1,
+            published: Some(Published { hash: 1, rule: 1 }),
             deleted: false,
-            quarantined: false,
+            quarantined: None,
+            partial: false,
             source_key: None,
             key: None,
         };
@@ -184,10 +184,10 @@ mod tests {
         let row = |id| SeenRow {
             id: SourceId::Number(id),
             version: 2,
-            hash: 3,
-            hash_rule: 1,
+            published: Some(Published { hash: 3, rule: 1 }),
             deleted: false,
-            quarantined: false,
+            quarantined: None,
+            partial: false,
             source_key: Some(4),
             key: Some("5".into()),
         };

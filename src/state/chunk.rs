@@ -3,20 +3,37 @@
 use crate::domain::ids::SourceId;
 
 use super::{
-    codec::{Error, KIND_CHUNK, VERSION},
-    seen::{Chunk, SeenRow},
+    codec::{Error, KIND_CHUNK},
+    seen::{Chunk, Published, SeenRow},
 };
+
+/// The first format. Programs that know no other read every chunk but those of [`BOTH_HASHES`].
+const FIRST: u8 = 1;
+/// A row may have the hash of its published content and, behind it, that of its raw text in
+/// quarantine. A chunk is written so only where it has such a row: an older program, in a rollout or
+/// after it, goes on reading all others.
+const BOTH_HASHES: u8 = 2;
+/// What this program reads.
+pub(super) const NEWEST: u8 = BOTH_HASHES;
 
 const FLAG_TEXT_ID: u8 = 1;
 const FLAG_DELETED: u8 = 2;
 const FLAG_SOURCE_KEY: u8 = 4;
 const FLAG_QUARANTINED: u8 = 8;
 const FLAG_KEY: u8 = 16;
+/// Where no published content is known. Rules count from 1.
+const NO_RULE: u8 = 0;
+/// Since version 2, beside `FLAG_QUARANTINED`: the first hash is of the published content.
+const FLAG_BOTH: u8 = 32;
+/// Older programs pass over it: such a row then counts as whole.
+const FLAG_PARTIAL: u8 = 64;
 
-/// A chunk as bytes: a count, then per row flags, hash rule, version, id, hash and source key.
+/// A chunk as bytes: a count, then per row flags, hash rule, version, id, hash or hashes, source key.
 pub fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
     let mut out = Vec::with_capacity(8 + chunk.rows.len() * 32);
-    out.extend([KIND_CHUNK, VERSION]);
+    let both = |row: &SeenRow| row.published.is_some() && row.quarantined.is_some();
+    let version = if chunk.rows.iter().any(both) { BOTH_HASHES } else { FIRST };
+    out.extend([KIND_CHUNK, version]);
     put_varint(&mut out, chunk.rows.len() as u64);
     for row in &chunk.rows {
         let mut flags = 0;
@@ -29,19 +46,31 @@ pub fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
         if row.source_key.is_some() {
             flags |= FLAG_SOURCE_KEY;
         }
-        if row.quarantined {
+        if row.quarantined.is_some() {
             flags |= FLAG_QUARANTINED;
+        }
+        if both(row) {
+            flags |= FLAG_BOTH;
+        }
+        if row.partial {
+            flags |= FLAG_PARTIAL;
         }
         if row.key.is_some() {
             flags |= FLAG_KEY;
         }
-        out.extend([flags, row.hash_rule]);
+        let rule = row.published.map_or(NO_RULE, |published| published.rule);
+        out.extend([flags, rule]);
         put_varint(&mut out, u64::from(row.version));
         match &row.id {
             SourceId::Number(id) => put_varint(&mut out, zigzag(*id)),
             SourceId::Text(text) => put_text(&mut out, text),
         }
-        out.extend_from_slice(&row.hash.to_be_bytes());
+        let published = row.published.map(|published| published.hash);
+        let first = published.or(row.quarantined).unwrap_or_default();
+        out.extend_from_slice(&first.to_be_bytes());
+        if let (true, Some(raw)) = (both(row), row.quarantined) {
+            out.extend_from_slice(&raw.to_be_bytes());
+        }
         if let Some(key) = row.source_key {
             out.extend_from_slice(&key.to_be_bytes());
         }
@@ -71,10 +100,10 @@ pub(super) fn decode_chunk(bytes: &[u8]) -> Result<Chunk, Error> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SeenRowRef<'a> {
     flags: u8,
-    hash_rule: u8,
     version: u32,
     id: IdRef<'a>,
-    hash: u128,
+    published: Option<Published>,
+    quarantined: Option<u128>,
     source_key: Option<u64>,
     key: Option<&'a str>,
 }
@@ -103,10 +132,10 @@ impl SeenRowRef<'_> {
                 IdRef::Text(id) => SourceId::Text(id.into()),
             },
             version: self.version,
-            hash: self.hash,
-            hash_rule: self.hash_rule,
+            published: self.published,
             deleted: self.flags & FLAG_DELETED != 0,
-            quarantined: self.flags & FLAG_QUARANTINED != 0,
+            quarantined: self.quarantined,
+            partial: self.flags & FLAG_PARTIAL != 0,
             source_key: self.source_key,
             key: self.key.map(Into::into),
         }
@@ -175,7 +204,7 @@ impl<'a> Reader<'a> {
 
     fn row(&mut self) -> Result<SeenRowRef<'a>, Error> {
         let flags = self.byte()?;
-        let hash_rule = self.byte()?;
+        let rule = self.byte()?;
         let version = u32::try_from(self.varint()?).map_err(|_| Error::Damaged("version"))?;
         let id = if flags & FLAG_TEXT_ID == 0 {
             IdRef::Number(unzigzag(self.varint()?))
@@ -183,13 +212,19 @@ impl<'a> Reader<'a> {
             IdRef::Text(self.text()?)
         };
         let hash = u128::from_be_bytes(self.array()?);
+        let (published, quarantined) = match flags & (FLAG_QUARANTINED | FLAG_BOTH) {
+            0 if rule == NO_RULE => (None, None),
+            0 => (Some(Published { hash, rule }), None),
+            FLAG_QUARANTINED => (None, Some(hash)),
+            _ => (Some(Published { hash, rule }), Some(u128::from_be_bytes(self.array()?))),
+        };
         let source_key = if flags & FLAG_SOURCE_KEY == 0 {
             None
         } else {
             Some(u64::from_be_bytes(self.array()?))
         };
         let key = if flags & FLAG_KEY == 0 { None } else { Some(self.text()?) };
-        Ok(SeenRowRef { flags, hash_rule, version, id, hash, source_key, key })
+        Ok(SeenRowRef { flags, version, id, published, quarantined, source_key, key })
     }
 
     fn varint(&mut self) -> Result<u64, Error> {
@@ -239,12 +274,62 @@ mod tests {
             "[a-z0-9/ğü-]{0,40}".prop_map(|t| SourceId::Text(t.into())),
         ];
         let key = prop::option::of("[a-z0-9]{0,20}".prop_map(Into::into));
-        let numbers = (any::<u32>(), any::<u128>(), any::<u8>(), any::<Option<u64>>());
-        (id, numbers, any::<(bool, bool)>(), key).prop_map(|(id, numbers, flags, key)| {
-            let (version, hash, hash_rule, source_key) = numbers;
-            let (deleted, quarantined) = flags;
-            SeenRow { id, version, hash, hash_rule, deleted, quarantined, source_key, key }
+        let numbers = (any::<u32>(), any::<Option<u64>>(), any::<Option<u128>>());
+        let published = prop::option::of((any::<u128>(), 1_u8..));
+        let flags = any::<(bool, bool)>();
+        (id, numbers, published, flags, key).prop_map(|(id, numbers, published, flags, key)| {
+            let (version, source_key, quarantined) = numbers;
+            let published = published.map(|(hash, rule)| Published { hash, rule });
+            let (deleted, partial) = flags;
+            SeenRow { id, version, published, deleted, quarantined, partial, source_key, key }
         })
+    }
+
+    /// Written by the first release: row 7 as it was published, row 9 never mapped, row 10 published
+    /// and then unreadable, whose published hash nobody kept.
+    #[test]
+    fn chunks_of_version_1_still_load() {
+        let mut bytes = vec![KIND_CHUNK, 1, 3];
+        for (flags, version, id, hash) in [(0, 2, 14, 0xaa), (8, 0, 18, 0xbb), (8, 3, 20, 0xcc)] {
+            bytes.extend([flags, 1, version, id]);
+            bytes.extend_from_slice(&u128::to_be_bytes(hash));
+        }
+        let row = |id, version, published: Option<u128>, quarantined| SeenRow {
+            id: SourceId::Number(id),
+            version,
+            published: published.map(|hash| Published { hash, rule: 1 }),
+            deleted: false,
+            quarantined,
+            partial: false,
+            source_key: None,
+            key: None,
+        };
+        let rows = vec![
+            row(7, 2, Some(0xaa), None),
+            row(9, 0, None, Some(0xbb)),
+            row(10, 3, None, Some(0xcc)),
+        ];
+        assert_eq!(decode(&bytes), Ok(StateValue::Chunk(Chunk { rows })));
+    }
+
+    #[test]
+    fn chunks_of_version_2_are_these_bytes() {
+        let row = SeenRow {
+            id: SourceId::Number(10),
+            version: 3,
+            published: Some(Published { hash: 0xcc, rule: 1 }),
+            deleted: false,
+            quarantined: Some(0xdd),
+            partial: false,
+            source_key: None,
+            key: None,
+        };
+        let mut bytes = vec![KIND_CHUNK, 2, 1, 8 | 32, 1, 3, 20];
+        bytes.extend_from_slice(&u128::to_be_bytes(0xcc));
+        bytes.extend_from_slice(&u128::to_be_bytes(0xdd));
+        let chunk = Chunk { rows: vec![row] };
+        assert_eq!(encode_chunk(&chunk), bytes);
+        assert_eq!(decode(&bytes), Ok(StateValue::Chunk(chunk)));
     }
 
     proptest! {
@@ -252,6 +337,13 @@ mod tests {
         fn chunks_round_trip(rows in prop::collection::vec(seen_row(), 0..65)) {
             let chunk = Chunk { rows };
             prop_assert_eq!(decode(&encode_chunk(&chunk)), Ok(StateValue::Chunk(chunk)));
+        }
+
+        /// An older program must not take the second hash for something else.
+        #[test]
+        fn a_chunk_is_of_version_2_only_where_a_row_has_both_hashes(rows in prop::collection::vec(seen_row(), 0..5)) {
+            let both = rows.iter().any(|row| row.published.is_some() && row.quarantined.is_some());
+            prop_assert_eq!(encode_chunk(&Chunk { rows })[1], if both { 2 } else { 1 });
         }
 
         #[test]

@@ -18,7 +18,7 @@ use crate::domain::{
 };
 
 use super::{
-    chunk::decode_chunk,
+    chunk::{self, decode_chunk},
     position::Checkpoint,
     reset::Reset,
     seen::{Chunk, ChunkId},
@@ -31,7 +31,8 @@ pub(super) const KIND_CHUNK: u8 = 2;
 const KIND_IDENTITY: u8 = 3;
 const KIND_RESET: u8 = 4;
 const KIND_REFUSALS: u8 = 5;
-pub(super) const VERSION: u8 = 1;
+/// The version of every format that never changed.
+const VERSION: u8 = 1;
 
 /// The key under which a partition's identity lies.
 pub const IDENTITY_KEY: &str = "_identity";
@@ -78,7 +79,8 @@ pub enum Error {
     Key(String),
     /// The value was written by a newer program.
     #[error(
-        "state record of kind {kind} has format version {version}, this program reads up to {VERSION}: run the newer program"
+        "state record of kind {kind} has format version {version}, this program reads up to {}: run the newer program",
+        newest(.kind)
     )]
     Newer {
         /// Kind byte.
@@ -172,12 +174,20 @@ pub fn encode_identity(uuid: &str) -> Vec<u8> {
     [&[KIND_IDENTITY, VERSION], uuid.as_bytes()].concat()
 }
 
+/// The newest version of a kind's format that this program reads.
+const fn newest(kind: &u8) -> u8 {
+    match *kind {
+        KIND_CHUNK => chunk::NEWEST,
+        _ => VERSION,
+    }
+}
+
 /// Reads any value of the state topic.
 pub fn decode(bytes: &[u8]) -> Result<StateValue, Error> {
     let [kind, version, rest @ ..] = bytes else {
         return Err(Error::Damaged("shorter than its header"));
     };
-    if *version > VERSION {
+    if *version > newest(kind) {
         return Err(Error::Newer { kind: *kind, version: *version });
     }
     match *kind {
@@ -268,6 +278,8 @@ mod tests {
     #[test]
     fn newer_formats_are_refused_by_name() {
         assert_eq!(decode(&[1, 2, b'{']), Err(Error::Newer { kind: 1, version: 2 }));
+        let chunk = decode(&[2, 3, 0]).unwrap_err();
+        assert!(chunk.to_string().contains("reads up to 2"), "{chunk}");
     }
 
     proptest! {

@@ -33,19 +33,30 @@ pub struct SeenRow {
     pub id: SourceId,
     /// How many contents were published so far.
     pub version: u32,
-    /// Hash of the last published content.
-    pub hash: u128,
-    /// The rule by which `hash` was made.
-    pub hash_rule: u8,
+    /// The last published content. `None` where none ever was, and for a row whose content went to
+    /// quarantine after one was published and before chunks of version 2 kept both.
+    pub published: Option<Published>,
     /// Whether a deletion was the last thing published.
     pub deleted: bool,
-    /// Whether its last content went to quarantine; `hash` is then of the raw row, and `version`
-    /// still counts published contents only.
-    pub quarantined: bool,
+    /// Hash of the raw text that last went to quarantine since something was published of the row;
+    /// `version` counts published contents only.
+    pub quarantined: Option<u128>,
+    /// Whether its published content is a customer's as a payment mentions it, of which the list of
+    /// customers may know more.
+    pub partial: bool,
     /// Hash of the source's own `key` field, where it has one.
     pub source_key: Option<u64>,
     /// The row's part of the Kafka key, where it is not the entity itself.
     pub key: Option<Box<str>>,
+}
+
+/// A content that was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Its hash.
+    pub hash: u128,
+    /// The rule by which the hash was made, from 1.
+    pub rule: u8,
 }
 
 /// One chunk: rows of one day.

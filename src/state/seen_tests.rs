@@ -8,10 +8,10 @@ fn row(id: i64, version: u32) -> SeenRow {
     SeenRow {
         id: SourceId::Number(id),
         version,
-        hash: u128::from(version) << 64 | 7,
-        hash_rule: 1,
+        published: Some(Published { hash: u128::from(version) << 64 | 7, rule: 1 }),
         deleted: false,
-        quarantined: false,
+        quarantined: None,
+        partial: false,
         source_key: None,
         key: None,
     }

@@ -5,12 +5,17 @@
 //! its entries. What does not fit is dropped and restored from Kafka. It is written only after a
 //! confirmed commit, so it never holds an uncommitted value.
 //!
-//! sled 0.34 can loop on damaged files, so opening and verifying happen on threads of their own
-//! under a deadline; a thread that does not come back is left behind and the cache goes unused.
+//! sled 0.34 can loop on damaged files, and no disk has a deadline, so every call into it happens on a
+//! thread of its own under one (writes: `keeper`); a thread that does not come back is left behind and
+//! the cache goes unused.
 
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -28,6 +33,8 @@ const AGE_MAX_MS: i64 = 12 * 3600 * 1000;
 
 /// How long opening or verifying may take before the cache is given up.
 pub const OPEN_DEADLINE: Duration = Duration::from_secs(20);
+/// How long the last flush may take; a Pod has other things to end in its grace period.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
 
 /// Why the cache cannot be used; the connector goes on without it.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +49,17 @@ pub enum Error {
         path: PathBuf,
         /// How long it was waited for.
         seconds: u64,
+    },
+    /// Its filesystem gives no lock: nobody would notice a second process, so nobody may use it.
+    #[error(
+        "state folder {path}: its filesystem gives no locks ({reason}); put state.dir on a local disk, \
+         or on a share that is mounted with locks"
+    )]
+    Unlockable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
     },
     /// The folder is unreadable, damaged or full.
     #[error("state folder {path}: {source}")]
@@ -62,6 +80,26 @@ pub enum Error {
     /// A write failed.
     #[error("state folder: {0}")]
     Write(#[from] sled::Error),
+    /// A write did not come back, or broke off; from then on the cache is left alone.
+    #[error(
+        "state folder: a write did not come back within {seconds} s; the cache is left alone until \
+         the process starts again: check the disk"
+    )]
+    Hangs {
+        /// The deadline.
+        seconds: u64,
+    },
+    /// A mistake of sled or of this program; its last words stand in the log.
+    #[error(
+        "state folder: the cache's thread broke off; the cache is left alone until the next start"
+    )]
+    Broke,
+    /// A write of this process did not come back before.
+    #[error("state folder: left alone since a write did not come back: restart the process")]
+    GivenUp,
+    /// There is no thread for it.
+    #[error("state folder: no thread for the cache: {0}")]
+    Thread(std::io::Error),
 }
 
 /// What a shard's tree says of itself.
@@ -89,8 +127,26 @@ pub const INCOMPLETE: i64 = 0;
 
 /// The open store of one process.
 #[derive(Debug, Clone)]
-pub struct Store {
-    db: sled::Db,
+pub struct Store(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    /// There until it is dropped.
+    db: Option<sled::Db>,
+    /// A call has not come back, and others might not either.
+    given_up: AtomicBool,
+}
+
+impl Drop for Opened {
+    /// sled flushes when it is dropped, and waits for its own thread.
+    fn drop(&mut self) {
+        let db = self.db.take();
+        if *self.given_up.get_mut() {
+            std::mem::forget(db);
+        } else {
+            with_deadline(CLOSE_DEADLINE, move || drop(db)).unwrap_or_default();
+        }
+    }
 }
 
 /// The cached entries of one shard, verified.
@@ -118,11 +174,14 @@ impl Store {
             move || open_retrying(&path, lock_wait, waiting)
         });
         match opened {
-            Some(Ok(db)) => Ok(Self { db }),
-            Some(Err(sled::Error::Io(error))) if is_lock_error(&error) => {
-                Err(Error::Held { path, seconds: lock_wait.as_secs() })
+            Some(Ok(db)) => {
+                Ok(Self(Arc::new(Opened { db: Some(db), given_up: AtomicBool::new(false) })))
             }
-            Some(Err(source)) => Err(Error::Open { path, source }),
+            Some(Err(source)) => Err(match refused_lock(&source) {
+                Some(NoLock::Held) => Error::Held { path, seconds: lock_wait.as_secs() },
+                Some(NoLock::Impossible(reason)) => Error::Unlockable { path, reason },
+                None => Error::Open { path, source },
+            }),
             None => Err(Error::Stuck { path, seconds: (lock_wait + OPEN_DEADLINE).as_secs() }),
         }
     }
@@ -131,38 +190,49 @@ impl Store {
     ///
     /// Blocks up to [`OPEN_DEADLINE`].
     pub fn load(&self, shard: i32, cluster: &str, now: Timestamp) -> Option<Cached> {
-        let db = self.db.clone();
+        let db = self.db().ok()?;
         let cached = with_deadline(OPEN_DEADLINE, move || read_tree(&db, shard)).flatten()?;
         let age = now.0 - cached.tag.written_at.0;
         (cached.tag.cluster == cluster && (0..AGE_MAX_MS).contains(&age)).then_some(cached)
     }
 
-    /// The tree of a shard, open for writing after commits.
-    pub fn shard(&self, shard: i32) -> Result<ShardStore, Error> {
-        Ok(ShardStore { tree: self.db.open_tree(tree_name(shard))?, tag: None })
+    /// The tree of a shard, open for writing after commits. Blocks for as long as the disk likes:
+    /// `keeper` has the deadline.
+    pub(super) fn shard(&self, shard: i32) -> Result<ShardStore, Error> {
+        Ok(ShardStore { tree: self.db()?.open_tree(tree_name(shard))?, tag: None })
     }
 
     /// Bytes on disk.
     pub fn size_bytes(&self) -> u64 {
-        self.db.size_on_disk().unwrap_or(0)
+        self.db().ok().and_then(|db| db.size_on_disk().ok()).unwrap_or(0)
+    }
+
+    /// A call into it has not come back: nobody makes another one.
+    pub(super) fn give_up(&self) {
+        self.0.given_up.store(true, Ordering::Relaxed);
+    }
+
+    fn db(&self) -> Result<sled::Db, Error> {
+        let usable = !self.0.given_up.load(Ordering::Relaxed);
+        self.0.db.clone().filter(|_| usable).ok_or(Error::GivenUp)
     }
 }
 
 /// One shard's tree.
 #[derive(Debug)]
-pub struct ShardStore {
+pub(super) struct ShardStore {
     tree: sled::Tree,
     tag: Option<Tag>,
 }
 
 impl ShardStore {
     /// Takes the tree as it is, as the base of the writes that follow.
-    pub fn resume(&mut self, tag: Tag) {
+    pub(super) fn resume(&mut self, tag: Tag) {
         self.tag = Some(tag);
     }
 
     /// Starts the tree anew from a restored state; the entries follow by [`ShardStore::write`].
-    pub fn reset(
+    pub(super) fn reset(
         &mut self,
         cluster: String,
         identity: String,
@@ -181,7 +251,7 @@ impl ShardStore {
     }
 
     /// Writes committed records; all of them and the tag, or none.
-    pub fn write<'a>(
+    pub(super) fn write<'a>(
         &mut self,
         records: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
         next_offset: i64,
@@ -213,7 +283,7 @@ impl ShardStore {
     }
 
     /// Asks the disk to keep what was written.
-    pub fn flush(&self) -> Result<(), Error> {
+    pub(super) fn flush(&self) -> Result<(), Error> {
         self.tree.flush().map(drop).map_err(Error::Write)
     }
 }
@@ -234,7 +304,7 @@ fn open_retrying(
     loop {
         match config.open() {
             // Another process still holds the lock: in a rollout it goes away soon.
-            Err(sled::Error::Io(e)) if waited < lock_wait && is_lock_error(&e) => {
+            Err(e) if waited < lock_wait && refused_lock(&e) == Some(NoLock::Held) => {
                 if let Some(waiting) = waiting.take() {
                     waiting();
                 }
@@ -246,8 +316,27 @@ fn open_retrying(
     }
 }
 
-fn is_lock_error(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::WouldBlock || error.to_string().contains("lock")
+/// Why the folder's lock is not to be had.
+#[derive(Debug, PartialEq, Eq)]
+enum NoLock {
+    /// Somebody has it.
+    Held,
+    /// Nobody can have it; what the system says.
+    Impossible(String),
+}
+
+/// sled hands the system's error on as a text: `could not acquire lock on "…": Os { code: 11, kind:
+/// WouldBlock, … }`.
+fn refused_lock(error: &sled::Error) -> Option<NoLock> {
+    let sled::Error::Io(error) = error else { return None };
+    let text = error.to_string();
+    let reason = text.strip_prefix("could not acquire lock on ")?;
+    if reason.contains("kind: WouldBlock") {
+        return Some(NoLock::Held);
+    }
+    let reason =
+        reason.split_once("message: \"").and_then(|(_, message)| message.split('"').next());
+    Some(NoLock::Impossible(reason.map_or_else(|| text.clone(), str::to_owned)))
 }
 
 fn tree_name(shard: i32) -> String {

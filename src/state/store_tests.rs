@@ -101,3 +101,20 @@ fn a_locked_folder_is_told_at_once_and_is_an_error_that_names_it() {
     drop(held);
     second.join().expect("ends").expect("opens");
 }
+
+#[test]
+fn a_filesystem_without_locks_is_not_told_as_another_process() {
+    // As sled words it; the number is that of Linux: EWOULDBLOCK, ENOLCK, EOPNOTSUPP.
+    let said = |code: i32| {
+        let cause = std::io::Error::from_raw_os_error(code);
+        let text = format!("could not acquire lock on {:?}: {cause:?}", "/s/sled/db");
+        refused_lock(&sled::Error::Io(std::io::Error::other(text)))
+    };
+    assert_eq!(said(11), Some(NoLock::Held));
+    assert_eq!(said(37), Some(NoLock::Impossible("No locks available".into())));
+    assert_eq!(said(95), Some(NoLock::Impossible("Operation not supported".into())));
+    let full = std::io::Error::from_raw_os_error(28);
+    assert_eq!(refused_lock(&sled::Error::Io(full)), None);
+    let error = Error::Unlockable { path: "/s".into(), reason: "No locks available".into() };
+    assert!(error.to_string().contains("no locks") && !error.to_string().contains("process"));
+}

@@ -107,6 +107,8 @@ metrics! {
         "Writing a committed batch to the local cache.";
     state_flush_errors: IntCounter = "vomsis_state_flush_errors_total" []
         "Writes to the local cache that failed.";
+    state_shards_without_cache: IntGauge = "vomsis_state_shards_without_cache" []
+        "Shards that this replica polls without the local cache: it could not be opened, or a write to it failed.";
     shard_state: IntGaugeVec = "vomsis_shard_state" ["shard", "state"]
         "1 for the state the shard is in on this replica.";
     shard_fenced: IntCounterVec = "vomsis_shard_fenced_total" ["shard"]

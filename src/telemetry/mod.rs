@@ -1,5 +1,5 @@
 //! Metrics and log events as types: the only room that names a metric or a log code. The clock that
-//! dates them stands here too.
+//! dates them stands here too, and the pulse that says what a thread is doing.
 
 pub mod build;
 pub mod clock;
@@ -10,6 +10,7 @@ pub mod logs;
 pub mod metrics;
 #[cfg(test)]
 mod metrics_doc;
+pub mod pulse;
 
 /// Fails where a generated file differs from the committed one; `UPDATE=1` writes it.
 #[cfg(test)]

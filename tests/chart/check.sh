@@ -92,6 +92,19 @@ understood() {
     env "${environment[@]}" "$program" config validate "$work/config.yaml"
 }
 
+# What is shown outside by default is there: a path that the connector does not serve is a page of 404.
+shown() {
+    local routes=$root/src/http/server.rs path found=0
+    render -f "$chart/ci/default-values.yaml" -s templates/outside.yaml \
+        --set ingress.enabled=true,ingress.hosts={status.example.org} \
+        --set httpRoute.enabled=true,httpRoute.parentRefs[0].name=gateway >"$work/outside.yaml" || return 1
+    while read -r path; do
+        found=$((found + 1))
+        grep -qF ".route(\"$path\", get(" "$routes" || { echo "$path is not served by $routes"; return 1; }
+    done < <(sed -n -E 's#.*(path|value): (/[^} ]*).*#\2#p' "$work/outside.yaml")
+    [ "$found" = 4 ] || { echo "$found paths instead of two in each object"; return 1; }
+}
+
 packaged() {
     local files
     helm package "$chart" --destination "$work/package" >/dev/null || return 1
@@ -109,6 +122,7 @@ for values in "$chart"/ci/*-values.yaml; do
 done
 check "unit tests" helm-unittest --strict -f 'tests/*_test.yaml' "$chart"
 for name in default prod sink netpol umbrella; do check "the program understands $name" understood "$name"; done
+check "what is shown outside is served" shown
 check "golden default" golden default
 check "golden prod" golden prod
 check "README" readme

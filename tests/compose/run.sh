@@ -4,7 +4,8 @@
 # same names: Kafka's jars and the registry from the components' cache, the connector from the
 # Dockerfile, Prometheus and Alertmanager of Debian. Grafana and Kafka UI are in no package: of them
 # only the configuration is checked (what Grafana is given: tests/it/monitoring). `run.sh config`
-# checks only, `run.sh obs` brings Prometheus and Alertmanager up and nothing else.
+# checks only, `run.sh obs` brings Prometheus and Alertmanager up and nothing else, `run.sh alert` waits
+# for the first alert as docs/deploy/compose.md promises it (five minutes more).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=../image/lib.sh
@@ -170,6 +171,22 @@ ok "metrics and health answer on 127.0.0.1"
 connector check >"$work/check.log" 2>&1 || { cat "$work/check.log" >&2; fail "check"; }
 ok "check finds everything in order"
 watch prometheus vomsis-connect
+# The alert that the page makes fire, by its own command, and what mends it.
+trouble() {
+    local line
+    line=$(grep -o "curl -d '{\"$1\"[^']*' http://127.0.0.1:9700/_ctl/faults" docs/deploy/compose.md) || fail "the page has no command with $1"
+    bash -c "${line/:9700/:$MOCK_PORT} -sf" >/dev/null || fail "$line"
+}
+if [ "${1:-}" = alert ]; then
+    begun=$SECONDS
+    trouble set
+    node "$here/alert.mjs" "http://127.0.0.1:$ALERTMANAGER_PORT" fires 300 || fail "the first alert"
+    ok "the first alert shows after $((SECONDS - begun)) s"
+    begun=$SECONDS
+    trouble clear
+    node "$here/alert.mjs" "http://127.0.0.1:$ALERTMANAGER_PORT" over 420 || fail "the alert's end"
+    ok "it is over after $((SECONDS - begun)) s"
+fi
 
 # Another group and environment: a second deployment beside the first one, without a cache.
 beside=(--network vomsis-test_default --no-healthcheck --read-only --cap-drop ALL --user 65532:65532)

@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // list to ask for the second.
     ("api", &["domain", "config", "telemetry", "mapping"]),
     ("kafka", &["domain", "config", "telemetry"]),
-    ("state", &["domain"]),
+    ("state", &["domain", "failpoints"]),
     ("publish", &["domain", "failpoints", "config", "telemetry", "state", "kafka"]),
     (
         "poll",
@@ -46,6 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "app",
         &[
             "domain",
+            "failpoints",
             "config",
             "telemetry",
             "mapping",

@@ -30,6 +30,8 @@ mod pages;
 #[cfg(test)]
 mod payments;
 #[cfg(test)]
+mod revision;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod stream;

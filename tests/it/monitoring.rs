@@ -82,7 +82,7 @@ fn runbooks_name_codes_commands_and_pages_that_exist() {
             }
         }
         for (at, opening) in text.match_indices("](") {
-            let target = text.get(at + opening.len()..).unwrap().split(')').next().unwrap();
+            let target = text.get(at + opening.len()..).unwrap().split([')', '#']).next().unwrap();
             assert!(in_repository("docs/runbooks").join(target).exists(), "{name}: {target}");
             links += 1;
         }

@@ -2,7 +2,9 @@
 //! committed.
 
 mod configuration;
+mod event_id;
 mod links;
+mod promises;
 mod streams;
 
 use std::{fs, path::Path};

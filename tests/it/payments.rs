@@ -13,9 +13,11 @@ mod brakes;
 mod canary;
 mod checker;
 mod crowd;
+mod desk;
 mod examples;
 mod feed;
 mod given_back;
+mod hangs;
 mod heard;
 mod invalid;
 mod killed;
@@ -27,6 +29,8 @@ mod people;
 mod refused;
 mod stage;
 mod story;
+mod unknown;
+mod untold;
 
 use std::time::Duration;
 

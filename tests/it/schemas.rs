@@ -162,7 +162,8 @@ fn the_doc_of_warnings_names_every_warning() {
     let schema = parsed("BankTransaction");
     let all = all_fields(&schema);
     let (_, field) = all.iter().find(|(path, _)| path == "EventMeta.warnings").unwrap();
-    for warning in Warning::ALL {
+    // Those that name a field are listed in docs/streams.md: the next one needs no new schema.
+    for warning in Warning::ALL.iter().filter(|warning| !warning.is_of_unreadable_field()) {
         assert!(field["doc"].as_str().unwrap().contains(warning.as_str()), "{warning:?}");
     }
 }

@@ -4,10 +4,13 @@
 //! The connector runs as child processes; `checker` compares the topics and the state with the
 //! ledger of the simulated source, by the tables in `truth`.
 
+mod brokers;
 pub(crate) mod checker;
 mod churn;
 mod deletions;
+mod hangs;
 mod killed;
+mod left;
 mod lost_reply;
 mod once;
 mod steps;
@@ -21,9 +24,10 @@ use std::time::Duration;
 
 use vomsis_connect::{domain::ids::Stream, sandbox::simulator::Operation};
 
+pub(crate) use self::{checker::STREAMS, churn::SMALL};
 use self::{
-    checker::{Late, STREAMS, Topics},
-    churn::{Churn, SMALL},
+    checker::{Late, Topics},
+    churn::Churn,
     tail::Tail,
 };
 use crate::harness::{

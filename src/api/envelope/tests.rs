@@ -26,33 +26,6 @@ fn rows_are_the_exact_text_of_the_body() {
 }
 
 #[test]
-fn one_pass_finds_what_two_find() {
-    let keys = ["transactions", "data"];
-    let spelled = |rows: Result<Vec<&RawValue>, Fault>| {
-        rows.map(|rows| rows.iter().map(|row| row.get().to_owned()).collect::<Vec<_>>())
-    };
-    for (body, at_once) in [
-        (r#"{"status":"success","transactions":[{"id":1},{"id":2}]}"#, true),
-        (r#" {"data":[ ] , "x":{"transactions":[1]}} "#, true),
-        (r#"{"data":[{"id":1}],"status":"error","message":"no"}"#, true),
-        (r#"{"data":[{"id":1}],"meta":{"last_page":2}}"#, true),
-        (r#"{"data":[{"id":1}],"transactions":[{"id":2}]}"#, false),
-        (r#"{"data":[{"id":1}],"data":[{"id":2}]}"#, false),
-        (r#"{"transactions":null,"data":[{"id":1}]}"#, false),
-        (r#"{"data":{"data":[{"id":1}]}}"#, false),
-        (r#"{"data":[{"id":1}]"#, false),
-        (r#"{"data":[{"id":1}]}x"#, false),
-        (r#"{"data":[{"id":1,}]}"#, false),
-        (r#"{"other":[]}"#, false),
-        (r#"[{"id":1}]"#, false),
-    ] {
-        assert_eq!(usual::read(without_margins(body), &keys).is_some(), at_once, "{body}");
-        let long = spelled(read_unusual_list(body, &keys));
-        assert_eq!(spelled(read_list(body, &keys)), long, "{body}");
-    }
-}
-
-#[test]
 fn success_is_told_in_many_spellings() {
     for envelope in [
         r#""status":"success""#,
@@ -102,12 +75,46 @@ fn accounts_come_under_several_keys_as_list_or_object() {
 }
 
 #[test]
+fn an_object_without_an_id_is_no_account() {
+    for body in [
+        r#"{"status":"success","accounts":{"message":"later"}}"#,
+        r#"{"success":true,"data":{"accounts":null}}"#,
+    ] {
+        assert!(is_protocol(body, ACCOUNTS), "{body}");
+    }
+}
+
+#[test]
 fn one_thing_is_an_object_or_a_list_of_one_and_an_empty_list_is_none() {
     let single = |body| read_single(body, &["account"]);
     assert_eq!(single(r#"{"account":[{"id":7}]}"#), Ok(Some(r#"{"id":7}"#)));
     assert_eq!(single(r#"{"account":{"id":7}}"#), Ok(Some(r#"{"id":7}"#)));
     assert_eq!(single(r#"{"account":[]}"#), Ok(None));
     assert!(matches!(single(r#"{"account":[{},{}]}"#), Err(Fault::Protocol(_))));
+    let one = |body| rows(body, Shape::One(&["account", "data"]));
+    for body in [
+        r#"{"status":"success","account":[{"id":7}]}"#,
+        r#"{"status":"success","account":{"id":7}}"#,
+        r#"{"success":true,"data":{"id":7}}"#,
+        r#"[{"id":7}]"#,
+        r#"{"id":7}"#,
+    ] {
+        assert_eq!(one(body).unwrap(), [r#"{"id":7}"#], "{body}");
+    }
+    // Without an envelope `status` is the thing's own.
+    assert_eq!(one(r#"{"id":7,"status":0}"#).unwrap(), [r#"{"id":7,"status":0}"#]);
+    assert_eq!(one(r#"{"status":"success","account":[]}"#).unwrap(), Vec::<&str>::new());
+    for refused in [r#"{"success":false,"message":"x"}"#, r#"{"status":"error","account":[]}"#] {
+        assert!(matches!(one(refused), Err(Fault::Refused { .. })), "{refused}");
+    }
+    for wrong in [
+        r#"{"status":"success"}"#,
+        r#"{"status":"success","account":null}"#,
+        r#"{"account":{}}"#,
+        r#"{"account":[{"id":1},{"id":2}]}"#,
+    ] {
+        assert!(matches!(one(wrong), Err(Fault::Protocol(_))), "{wrong}");
+    }
 }
 
 #[test]
@@ -131,6 +138,9 @@ fn a_missing_collection_is_never_no_rows() {
         r#"{"status":"success","transactions":null}"#,
         r#"{"status":"success","transactions":""}"#,
         r#"{"status":"success","transactions":{}}"#,
+        r#"{"status":"success","transactions":{"message":"later"}}"#,
+        r#"{"status":"success","transactions":{"id":7}}"#,
+        r#"{"status":"success","data":{"transactions":null}}"#,
         r#"{"status":"success","rows":[]}"#,
         r#""""#,
         "null",
@@ -207,6 +217,16 @@ fn tos_without_a_result_is_an_error() {
     }
     assert!(is_protocol(r#"{"Header":{"StatusCode":"APIGW000000"}}"#, Shape::Tos));
     assert!(is_protocol("[]", Shape::Tos));
+}
+
+#[test]
+fn tos_with_a_null_result_is_an_error_that_says_so() {
+    let flagged = tos(r#""true""#, r#","Result":null"#);
+    let bare = r#"{"Header":{"StatusCode":"APIGW000000"},"Data":{"Result":null}}"#;
+    for (body, said) in [(&*flagged, "ListQueryResult says true"), (bare, "nothing says why")] {
+        let expected = format!("Data.Result is null, and {said}");
+        assert_eq!(read_rows(body, Shape::Tos), Err(Fault::Protocol(expected)));
+    }
 }
 
 #[test]

@@ -1,31 +1,36 @@
 //! The usual envelope, an object with one list under a known key, in one pass: bodies are large, and
 //! cutting the object first and its list then would read every row twice.
+//!
+//! It may only find what the two passes find: what is not usual beyond doubt is theirs to read or to
+//! refuse, and so is every answer that a check objects to.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Fields;
+use super::{Fields, check_success, check_unpaged};
 
 /// An object whose list is cut already.
-pub(super) struct Usual<'a> {
+struct Usual<'a> {
     /// The fields beside the list.
-    pub(super) fields: Fields<'a>,
+    fields: Fields<'a>,
     /// The elements of the list.
-    pub(super) rows: Vec<&'a RawValue>,
+    rows: Vec<&'a RawValue>,
 }
 
-/// Reads an object in which exactly one field has one of these names, and is a list; whatever else it
-/// is, or where it is damaged, is for the caller to find out.
-pub(super) fn read<'a>(json: &'a str, keys: &[&str]) -> Option<Usual<'a>> {
+/// The rows of an object that says no failure and no further page, and in which exactly one field
+/// has one of these names, and is a list. None of the names may be one that the checks read.
+pub(super) fn read_rows<'a>(json: &'a str, keys: &[&str]) -> Option<Vec<&'a RawValue>> {
     if !json.starts_with('{') {
         return None;
     }
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let usual = Reader { keys }.deserialize(&mut deserializer).ok()?;
     deserializer.end().ok()?;
-    Some(usual)
+    check_success(&usual.fields).ok()?;
+    check_unpaged(&usual.fields).ok()?;
+    Some(usual.rows)
 }
 
 struct Reader<'k> {
@@ -60,3 +65,6 @@ impl<'de> Visitor<'de> for Reader<'_> {
         Ok(Usual { fields: Fields(fields), rows })
     }
 }
+
+#[cfg(test)]
+mod tests;

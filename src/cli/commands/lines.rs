@@ -148,6 +148,7 @@ mod tests {
             epoch: 3,
             before: paid(),
             send_not_after: Timestamp(NOON.0 + 10_000),
+            over_at: None,
         };
         for (event, expected) in [
             (

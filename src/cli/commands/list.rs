@@ -1,16 +1,12 @@
 //! `commands list`: who needs somebody, who waits, who is done.
 
 use clap::ValueEnum;
-use serde::Serialize;
 
 use super::lines;
 use crate::{
+    app::commands::list::{Filter, Row, Wanted},
     cli::{Context, Failure, output},
-    domain::time::Timestamp,
-    sink::{
-        inspect::Inspected,
-        journal::{Entry, Status},
-    },
+    sink::journal::Entry,
 };
 
 /// Arguments of `commands list`.
@@ -18,7 +14,14 @@ use crate::{
 pub struct Args {
     /// Only those that stand like this; by default those that are not finished.
     #[arg(long, value_enum, default_value_t)]
-    state: Wanted,
+    state: State,
+    #[command(flatten)]
+    of: Of,
+}
+
+/// Whose commands are meant.
+#[derive(Debug, clap::Args)]
+pub(super) struct Of {
     /// Only this connection.
     #[arg(long, value_name = "ID")]
     connection: Option<String>,
@@ -28,7 +31,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Wanted {
+pub(super) enum State {
     /// Not finished: waiting, on their way, in doubt or parked.
     #[default]
     Open,
@@ -42,53 +45,25 @@ enum Wanted {
     All,
 }
 
-impl Wanted {
-    const fn fits(self, status: &Status) -> bool {
-        match self {
-            Self::All => true,
-            Self::Open => !status.is_finished(),
-            Self::Finished => status.is_finished(),
-            Self::Parked => matches!(status, Status::Parked),
-            Self::InDoubt => matches!(status, Status::Parked | Status::InDoubt { .. }),
-        }
-    }
-}
-
-/// One command in a line.
-#[derive(Debug, Serialize)]
-struct Row {
-    command_id: String,
-    connection: String,
-    reference_no: String,
-    r#type: String,
-    amount: Option<String>,
-    status: &'static str,
-    attempts: i32,
-    /// Results published so far.
-    sequence: i32,
-    received_at: String,
-    last_at: String,
-    /// What to type where somebody must decide.
-    next: Option<String>,
-    #[serde(skip)]
-    rank: (u8, Timestamp),
-    #[serde(skip)]
-    shown: Shown,
-}
-
-/// For people.
-#[derive(Debug)]
-struct Shown {
-    amount: Option<String>,
-    since: String,
+/// What both arguments mean together.
+pub(super) fn filter(state: State, of: Of) -> Filter {
+    let state = match state {
+        State::Open => Wanted::Open,
+        State::InDoubt => Wanted::InDoubt,
+        State::Parked => Wanted::Parked,
+        State::Finished => Wanted::Finished,
+        State::All => Wanted::All,
+    };
+    Filter { state, connection: of.connection, reference: of.reference }
 }
 
 /// Prints them.
-pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let kafka = context.load()?.config.kafka;
     let journal = super::journal(&kafka).await?;
-    let rows = rows(&journal, args);
-    output::print(context, &rows, || table(&rows))?;
+    let chosen = filter(args.state, args.of).chosen(&journal);
+    let rows: Vec<Row> = chosen.iter().map(|entry| Row::of(entry)).collect();
+    output::print(context, &rows, || table(&chosen))?;
     if let Some(stop) = journal.stop.as_ref().filter(|stop| stop.stopped) {
         eprintln!(
             "the kill switch is on since {}, by {}: {}",
@@ -103,71 +78,20 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn rows(journal: &Inspected, args: &Args) -> Vec<Row> {
-    let mut rows: Vec<Row> = journal
-        .commands
-        .iter()
-        .filter(|(key, told)| {
-            args.state.fits(told.entry.status())
-                && args.connection.as_ref().is_none_or(|c| *c == key.connection.as_str())
-                && args.reference.as_ref().is_none_or(|r| **r == *key.reference_no)
-        })
-        .map(|(_, told)| row(&told.entry))
-        .collect();
-    rows.sort_by_key(|row| row.rank);
-    rows
-}
-
-fn row(entry: &Entry) -> Row {
-    let (key, outline, status) = (entry.key(), entry.outline(), entry.status());
-    let urgency = match status {
-        Status::Parked => 0,
-        Status::InDoubt { .. } => 1,
-        Status::Intended(_) | Status::NotSent { .. } | Status::Received => 2,
-        Status::Done { .. }
-        | Status::Declined
-        | Status::Rejected
-        | Status::Expired
-        | Status::Resolved { .. } => 3,
-    };
-    let next = (*status == Status::Parked).then(|| {
-        format!(
-            "commands resolve {} --outcome executed|not-executed --evidence TEXT --actor NAME",
-            key.command_id
-        )
-    });
-    Row {
-        command_id: key.command_id.to_string(),
-        connection: key.connection.to_string(),
-        reference_no: key.reference_no.to_string(),
-        r#type: outline.kind.to_string(),
-        amount: outline.amount.map(|amount| amount.to_string()),
-        status: status.word(),
-        attempts: entry.attempts(),
-        sequence: entry.sequence(),
-        received_at: entry.first_at().to_rfc3339(),
-        last_at: entry.last_at().to_rfc3339(),
-        next,
-        rank: (urgency, entry.first_at()),
-        shown: Shown {
-            amount: outline.amount.map(|amount| lines::money(amount, lines::currency(entry))),
-            since: lines::local(entry.last_at()),
-        },
-    }
-}
-
-fn table(rows: &[Row]) -> String {
+fn table(chosen: &[&Entry]) -> String {
     let columns = ["command", "connection", "reference", "type", "amount", "status", "since"];
     let mut table = output::table(&columns);
-    for row in rows {
+    for entry in chosen {
+        let (key, outline) = (entry.key(), entry.outline());
+        let amount = outline.amount.map(|amount| lines::money(amount, lines::currency(entry)));
         table.add_row([
-            row.command_id.clone(),
-            row.connection.clone(),
-            row.reference_no.clone(),
-            row.r#type.clone(),
-            row.shown.amount.clone().unwrap_or_else(|| "–".to_owned()),
-            row.status.to_owned(),
-            row.shown.since.clone(),
+            key.command_id.to_string(),
+            key.connection.to_string(),
+            key.reference_no.to_string(),
+            outline.kind.to_string(),
+            amount.unwrap_or_else(|| "–".to_owned()),
+            entry.status().word().to_owned(),
+            lines::local(entry.last_at()),
         ]);
     }
     table.to_string()

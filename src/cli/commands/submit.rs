@@ -61,8 +61,13 @@ enum Kind {
 
 /// Puts it into the topic and prints its id.
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let config = context.load()?.config;
     let usage = |message: String| Failure::new(Exit::Usage, message);
+    for (name, text) in [("--reference", &args.reference), ("--requested-by", &args.requested_by)] {
+        if text.trim().is_empty() {
+            return Err(usage(format!("{name} is empty")));
+        }
+    }
+    let config = context.load()?.config;
     let connection = ConnectionId::try_new(&args.connection).map_err(|e| usage(e.to_string()))?;
     let known = config.connections.iter().find(|known| known.id == connection);
     if known.is_none_or(|known| known.virtual_pos.is_none()) {
@@ -146,6 +151,20 @@ mod tests {
         }
         for text in ["0", "0.00", "-1", "12.505", "0.001", "x", ""] {
             assert!(amount(text).unwrap_err().contains("--amount"), "{text}");
+        }
+    }
+    #[tokio::test]
+    async fn blanks_are_refused_before_anything_is_read_or_asked() {
+        use clap::Parser;
+        for (reference, who, named) in
+            [("", "ayse", "--reference is empty"), ("R", " \t", "--requested-by is empty")]
+        {
+            let line = ["x", "commands", "submit", "--type", "cancel", "--connection", "acme"];
+            let more = ["--reference", reference, "--requested-by", who];
+            let cli = crate::cli::Cli::try_parse_from(line.into_iter().chain(more)).unwrap();
+            let crate::cli::Command::Commands(args) = cli.command else { panic!("not commands") };
+            let failed = super::super::run(args, &Context::for_tests()).await.unwrap_err();
+            assert_eq!((failed.exit, failed.message.as_str()), (Exit::Usage, named));
         }
     }
 }

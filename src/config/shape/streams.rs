@@ -48,6 +48,9 @@ pub struct BankTransactions {
     /// How live rows are asked for: `account` (a call an account), `connection` (one call for
     /// all) or `auto` (by account while the quota serves that).
     pub feed: Feed,
+    /// Where one call serves all accounts: between two looks at each account alone, above its own
+    /// cursor and over the look-back. Each costs four calls with the default `lookback`.
+    pub check_interval: Span,
     /// What becomes of rows that disappear: `ignore`, or `emit` a RowDeletion after two complete
     /// reads without the row.
     pub deletions: Deletions,
@@ -73,6 +76,7 @@ impl Default for BankTransactions {
             date_type: DateType::SystemDate,
             accounts: Selection::All,
             feed: Feed::Auto,
+            check_interval: Span::days(1),
             deletions: Deletions::Ignore,
             max_bad_ratio: MAX_BAD_RATIO,
             freshness_slo: None,

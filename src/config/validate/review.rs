@@ -11,6 +11,9 @@ use crate::{
     domain::money::Money,
 };
 
+/// The smallest unit of a cap, as [`Money::unscaled`] counts: a hundredth.
+const CENT: i128 = 10_i128.pow(Money::SCALE - 2);
+
 /// What was found so far.
 #[derive(Debug)]
 pub(crate) struct Review<'a> {
@@ -84,10 +87,17 @@ impl<'a> Review<'a> {
     }
 
     pub(crate) fn days(&mut self, path: &[Step<'_>], span: Span, min: u32, max: u32) -> u32 {
-        match span.whole_days() {
-            Some(days) if (min..=max).contains(&days) => days,
+        match span.whole_days().map(u32::try_from) {
+            Some(Ok(days)) if (min..=max).contains(&days) => days,
+            Some(Ok(days)) if days < min => {
+                self.refuse(path, format!("too short; write {min}d to {max}d"));
+                min
+            }
             Some(_) => {
-                self.refuse(path, format!("write {min}d to {max}d"));
+                self.refuse(
+                    path,
+                    format!("too long, {max}d is the longest; write {min}d to {max}d"),
+                );
                 min
             }
             None => {
@@ -106,6 +116,10 @@ impl<'a> Review<'a> {
 
     pub(crate) fn amount(&mut self, path: &[Step<'_>], text: &str) -> Option<Money> {
         match Money::parse(text.trim()) {
+            // No refund has such an amount, so a cap that has is a slip of the pen.
+            Ok(amount) if amount.unscaled() % CENT != 0 => {
+                self.refuse(path, "more than two digits after the point; write \"1000.00\"");
+            }
             Ok(amount) if amount > Money::ZERO => return Some(amount),
             Ok(_) => self.refuse(path, "must be above zero; null is no cap"),
             Err(error) => self.refuse(path, format!("{error}; write \"1000.00\"")),

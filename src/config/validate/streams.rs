@@ -72,6 +72,10 @@ pub(crate) fn streams(
                     shape::Feed::Account => model::Feed::Account,
                     shape::Feed::Connection => model::Feed::Connection,
                 },
+                check_interval: review.above_zero(
+                    &[&*path, &[Step::Key("check_interval")]].concat(),
+                    section.check_interval,
+                ),
             }
         }),
         pos_transactions: on(&shape.pos_transactions).map(|section| {

@@ -17,7 +17,7 @@ use crate::{
         entity::{Advance, Failure, Reading},
         plan::Window,
     },
-    state::{codec, codec::StateKey},
+    state::{codec, codec::StateKey, position::Checkpoint},
     telemetry::clock::now,
 };
 
@@ -148,6 +148,26 @@ async fn a_row_is_gone_after_two_complete_reads_without_it_and_not_after_one() {
 }
 
 #[tokio::test]
+async fn a_row_that_was_unreadable_when_it_went_is_told_again_when_it_is_back_so() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    let bad = rows(&[row(7, &json!({"amount": "NaN"}))]);
+    let read = reading(&bad, Advance::Nothing);
+    assert_eq!(entity.take_in(&read).await.unwrap().quarantined.len(), 1);
+    let days = Window { from: today().plus(-1), to: today() };
+    let at = |seconds: i64| Span::at(Timestamp(now().0 + seconds * 1000));
+    for (second, gone) in [(1, 0), (2, 1)] {
+        assert_eq!(entity.take_absences(&HashSet::new(), days, at(second)).await.unwrap(), gone);
+    }
+    for expected in [1, 0] {
+        assert_eq!(entity.take_in(&read).await.unwrap().quarantined.len(), expected);
+    }
+    let mended = rows(&[row(7, &json!({}))]);
+    let digest = entity.take_in(&reading(&mended, Advance::Nothing)).await.unwrap();
+    assert_eq!((digest.counts.new, digest.counts.changed), (1, 0), "it was gone");
+}
+
+#[tokio::test]
 async fn a_list_that_was_emptied_is_deleted_in_transactions_of_the_usual_size() {
     let stage = Stage::new().await;
     let entity = stage.entity(Stream::BankTransactions, "73", EntityState::default());
@@ -192,4 +212,16 @@ async fn the_next_poll_of_a_failing_entity_lies_ahead_or_is_nobodys_to_say() {
     entity.report_next(Duration::from_secs(5));
     entity.report_success(&entity.checkpoint(today()).await, today(), 0);
     assert_eq!(next(), None, "whoever waits says until when");
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_raised_after_the_clock_went_back_leaves_the_covered_time() {
+    let stage = Stage::new().await;
+    let covered = now().after(Duration::from_secs(3600));
+    let checkpoint = Checkpoint::initial(today(), covered);
+    let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    let entity = stage.entity(Stream::BankTransactions, "73", state);
+    assert!(entity.raise_cursor(Some(9), today()).await.unwrap());
+    let checkpoint = entity.checkpoint(today()).await;
+    assert_eq!((checkpoint.cursor, checkpoint.covered_at), (Some(9), covered));
 }

@@ -9,8 +9,10 @@ use crate::{
     poll::{
         digest::Reason,
         entity::{Advance, Reading},
-        feed::{Accounts, Feed, Served},
+        feed::{Accounts, Feed},
         fetch::{Fetcher, Origin},
+        plan::Schedule,
+        served::Served,
     },
     telemetry::clock::now,
 };
@@ -19,20 +21,31 @@ const ROWS: &str = "transactions";
 
 /// A feed that does nothing but look back, at these accounts.
 fn look_back(stage: &Stage, accounts: Accounts) -> tokio::task::JoinHandle<()> {
+    let schedule = schedule(Duration::from_secs(3600), Duration::from_millis(40));
+    start(stage, accounts, schedule).1
+}
+
+/// A feed whose accounts have read their history.
+fn start(
+    stage: &Stage,
+    accounts: Accounts,
+    schedule: Schedule,
+) -> (Arc<Entity>, tokio::task::JoinHandle<()>) {
     let served = Served::default();
     served.start(false);
     let api = stage.parts.api.clone();
+    let entity = stage.entity(Stream::BankTransactions, EntityKey::WHOLE, EntityState::default());
     let origin = Origin::Connection { date_type: DateType::SystemDate };
     let feed = Feed {
-        entity: stage.entity(Stream::BankTransactions, EntityKey::WHOLE, EntityState::default()),
+        entity: Arc::clone(&entity),
         accounts,
         fetcher: Fetcher::new(api.clone(), origin),
         api,
-        schedule: schedule(Duration::from_secs(3600), Duration::from_millis(40)),
+        schedule,
         served,
         stop: stage.stop.clone(),
     };
-    tokio::spawn(feed.run())
+    (entity, tokio::spawn(feed.run()))
 }
 
 /// An account that has read a row of today which the source does not show, and goes on from here.
@@ -67,4 +80,97 @@ async fn an_account_that_reads_its_history_lacks_nothing_of_what_the_feed_shows(
     stage.stop.cancel();
     feed.await.unwrap();
     assert_eq!(gone(), 1, "what its own backfill has still to show is not gone");
+}
+
+/// The accounts 24 and 38, and a feed over them that polls every five minutes. The ids of the
+/// source's own samples are below seven million.
+async fn two_accounts(stage: &Stage) -> (Arc<Entity>, tokio::task::JoinHandle<()>) {
+    let accounts = Accounts::default();
+    for id in [24, 38] {
+        let done = account(stage, id, Advance::Backfill(None)).await;
+        accounts.write().unwrap().insert(id, done);
+    }
+    let (feed, running) = start(stage, accounts, schedule(POLL, LOOK_BACK));
+    stage.until_it_waits(&feed, 1).await;
+    (feed, running)
+}
+
+const POLL: Duration = Duration::from_secs(300);
+const LOOK_BACK: Duration = Duration::from_secs(7200);
+
+#[tokio::test]
+async fn a_row_that_comes_behind_the_feeds_cursor_is_published_however_old_its_date() {
+    let stage = Stage::new().await;
+    let (feed, running) = two_accounts(&stage).await;
+    let before = stage.created();
+    for id in [7_008_000, 7_009_000] {
+        stage.add_row("38", json!({"id": id}));
+        stage.pass(&feed, POLL).await;
+    }
+    assert_eq!(stage.created(), before + 2);
+    // Another account's row with an id between them shows only now.
+    stage.add_row("24", json!({"id": 7_008_500, "system_date": days_ago(60)}));
+    stage.pass(&feed, POLL).await;
+    assert_eq!(stage.created(), before + 3, "by the next poll");
+    for _ in 0..4 {
+        stage.pass(&feed, POLL).await;
+    }
+    let last = stage.asked(ROWS).pop().unwrap().target;
+    assert!(
+        last.contains("lastId=7009000&"),
+        "a quarter of an hour later nothing is read twice: {last}"
+    );
+    // What is later than that comes with the poll behind the next look-back.
+    stage.add_row("24", json!({"id": 7_008_600, "system_date": days_ago(60)}));
+    stage.pass(&feed, POLL).await;
+    assert_eq!(stage.created(), before + 3);
+    stage.pass(&feed, LOOK_BACK).await;
+    stage.pass(&feed, POLL).await;
+    assert_eq!(stage.created(), before + 4, "by the poll behind the look-back");
+    stage.pass(&feed, POLL).await;
+    stage.stop.cancel();
+    running.await.unwrap();
+    assert_eq!(stage.created(), before + 4, "each of them once");
+}
+
+#[tokio::test]
+async fn an_answer_that_may_be_cut_is_asked_for_again_above_the_cursor_alone() {
+    let stage = Stage::in_order(RowOrder::Ascending).await;
+    let (feed, running) = two_accounts(&stage).await;
+    let before = stage.created();
+    stage.add_row("38", json!({"id": 7_008_000}));
+    stage.pass(&feed, POLL).await;
+    for id in 7_008_001..7_008_100 {
+        stage.add_row("38", json!({"id": id}));
+    }
+    stage.pass(&feed, POLL).await;
+    assert_eq!(stage.created(), before + 100);
+    // Above 7_008_000 the api would go on sending the same hundred.
+    stage.set_faults(&["cap=100:transactions"]);
+    stage.add_row("38", json!({"id": 7_008_100}));
+    stage.add_row("24", json!({"id": 7_008_101}));
+    stage.pass(&feed, POLL).await;
+    assert_eq!(stage.created(), before + 102);
+    stage.stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_day_of_all_accounts_that_may_be_cut_lacks_is_not_gone() {
+    let stage = Stage::new().await;
+    let accounts = Accounts::default();
+    let done = account(&stage, 24, Advance::Backfill(None)).await;
+    accounts.write().unwrap().insert(24, done);
+    for _ in 0..100 {
+        stage.add_row("24", json!({}));
+    }
+    let feed = look_back(&stage, accounts);
+    let gone = || stage.kinds().iter().filter(|kind| kind.ends_with(".deleted")).count();
+    until("it looks back again and again", || stage.asked(ROWS).len() > 40).await;
+    assert_eq!(gone(), 0);
+    // A larger answer shows that nothing was cut.
+    stage.add_row("24", json!({}));
+    until("the row is gone", || gone() == 1).await;
+    stage.stop.cancel();
+    feed.await.unwrap();
 }

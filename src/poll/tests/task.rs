@@ -5,11 +5,15 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::*;
 use crate::{
+    api::Rows,
     config::model::DateType,
     poll::{
         board::Phase,
-        feed::Served,
+        digest::{Reason, Refusal},
+        entity::{Advance, Failure, Reading},
         fetch::{Fetcher, Origin},
+        plan::Schedule,
+        served::Served,
         task::Follow,
     },
     telemetry::clock::now,
@@ -27,14 +31,24 @@ fn follow_while(
     entity: &Arc<Entity>,
     open: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
+    let schedule = schedule(Duration::from_millis(40), Duration::from_secs(3600));
+    follow_by(stage, entity, schedule, (open, Served::default()))
+}
+
+fn follow_by(
+    stage: &Stage,
+    entity: &Arc<Entity>,
+    schedule: Schedule,
+    (open, served): (watch::Receiver<bool>, Served),
+) -> JoinHandle<()> {
     let id = entity.target.key.entity.parse().unwrap();
     let origin = Origin::Account { id, date_type: DateType::SystemDate };
     let follow = Follow {
         entity: Arc::clone(entity),
-        schedule: schedule(Duration::from_millis(40), Duration::from_secs(3600)),
+        schedule,
         api: stage.parts.api.clone(),
         fetcher: Fetcher::new(stage.parts.api.clone(), origin),
-        served: Served::default(),
+        served,
         open,
         stop: stage.stop.clone(),
     };
@@ -46,9 +60,7 @@ fn account(stage: &Stage) -> Arc<Entity> {
 }
 
 fn add_row(stage: &Stage) -> i64 {
-    let rows = vec![fields(json!({}))];
-    let mut ledger = stage.simulator.ledger();
-    ledger.add_rows(Stream::BankTransactions, &ACCOUNT.to_string(), rows).unwrap()[0]
+    stage.add_row(&ACCOUNT.to_string(), json!({}))
 }
 
 #[tokio::test]
@@ -134,4 +146,97 @@ async fn an_account_that_opens_again_is_polled_again_and_nothing_of_it_comes_twi
     other.await.unwrap();
     poller.await.unwrap();
     assert_eq!(stage.kinds().len(), 2, "both rows once");
+}
+
+/// The account with rows of today that it has published, its history read.
+async fn known(stage: &Stage, ids: &[i64]) -> Arc<Entity> {
+    let entity = account(stage);
+    let row = |id: &i64| {
+        json!({"id": id, "bank_account_id": ACCOUNT, "amount": "5.00", "fec_name": "TL",
+               "system_date": days_ago(0)})
+        .to_string()
+    };
+    let answers = [Rows::from_texts(ids.iter().map(row), now())];
+    let (reason, window, first_kept) = (Reason::Backfill, None, None);
+    let (advance, start) = (Advance::Backfill(None), now().local_day().plus(-5));
+    let reading = Reading { answers: &answers, reason, window, advance, first_kept, start };
+    entity.take_in(&reading).await.unwrap();
+    entity
+}
+
+/// The highest id of the source's own samples, whose date is years ago.
+const SAMPLE: i64 = 6_915_745;
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[tokio::test]
+async fn an_account_that_the_feed_serves_looks_for_itself_once_an_interval_above_its_cursor() {
+    for interval in [DAY, DAY / 24] {
+        let stage = Stage::new().await;
+        let entity = known(&stage, &[SAMPLE]).await;
+        let served = Served::new(interval);
+        served.start(false);
+        let schedule = schedule(Duration::from_millis(1), Duration::from_millis(1));
+        let (_open, opened) = watch::channel(true);
+        let looking = follow_by(&stage, &entity, schedule, (opened, served));
+        let waits = || stage.parts.shared.board.snapshot()[&entity.target.key].next_poll.is_some();
+        until("it waits for its first look", waits).await;
+        for round in 0..2 {
+            assert_eq!(stage.asked(ROWS).len(), round * 2, "a poll and a look-back a look");
+            let created = stage.created();
+            // Older than the look-back reaches: only its id can show it.
+            let old = json!({"system_date": days_ago(60)});
+            let id = stage.add_row(&ACCOUNT.to_string(), old);
+            let cursor = entity.checkpoint(now().local_day()).await.cursor.unwrap();
+            assert!(id > cursor);
+            stage.pass(&entity, interval).await;
+            assert_eq!(stage.created(), created + 1);
+            let last: Vec<String> =
+                stage.asked(ROWS).into_iter().rev().take(2).map(|request| request.target).collect();
+            assert!(last[1].contains(&format!("lastId={cursor}&")), "{last:?}");
+            assert!(last[0].contains("beginDate"), "{last:?}");
+        }
+        stage.stop.cancel();
+        looking.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_closed_account_that_the_feed_could_not_serve_asks_until_it_is_well() {
+    let stage = Stage::new().await;
+    let entity = known(&stage, &[SAMPLE]).await;
+    let (_open, opened) = watch::channel(false);
+    let poller = follow_while(&stage, &entity, opened);
+    let phase = || stage.parts.shared.board.snapshot()[&entity.target.key].phase;
+    until("it is read to its end", || phase() == Phase::Stopped).await;
+    let row = add_row(&stage);
+    let bad = Refusal::TooManyBad { entity: "73".into(), bad: 5, rows: 20, first: "bad".into() };
+    entity.report_failure_by_feed(&Failure::Refused(bad));
+    assert_eq!(phase(), Phase::Failed);
+    entity.ask_alone.notify_one();
+    until("it is well, and closed", || phase() == Phase::Stopped).await;
+    assert_eq!(entity.checkpoint(now().local_day()).await.cursor, Some(row));
+    stage.stop.cancel();
+    poller.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_day_that_may_be_cut_lacks_is_not_gone() {
+    let stage = Stage::new().await;
+    // A row that the source does not show, on a day with as many others as a page may have.
+    let entity = known(&stage, &[SAMPLE]).await;
+    let today: Vec<i64> = (0..100).map(|_| add_row(&stage)).collect();
+    let schedule = schedule(Duration::from_millis(40), Duration::from_millis(40));
+    let parts = (watch::channel(true).1, Served::default());
+    let poller = follow_by(&stage, &entity, schedule, parts);
+    let gone = || stage.kinds().iter().filter(|kind| kind.ends_with(".deleted")).count();
+    until("its rows are published", || stage.created() == 101).await;
+    let asked = stage.asked(ROWS).len();
+    until("it looks back again and again", || stage.asked(ROWS).len() > asked + 30).await;
+    assert_eq!(gone(), 0);
+    // A larger answer shows that nothing was cut.
+    let one_more = add_row(&stage);
+    assert!(today.iter().all(|id| *id < one_more));
+    until("the row is gone", || gone() == 1).await;
+    stage.stop.cancel();
+    poller.await.unwrap();
 }

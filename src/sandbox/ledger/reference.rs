@@ -21,6 +21,8 @@ pub(super) struct Thing {
     pub(super) fields: Fields,
     pub(super) past: Vec<Fields>,
     pub(super) deleted: bool,
+    /// No list shows it, and it is there when asked for by its id.
+    pub(super) unlisted: bool,
 }
 
 /// Every reference stream that has ids, and the instalment table, which has none.
@@ -34,7 +36,7 @@ pub(super) struct Reference {
 }
 
 fn thing(fields: Fields) -> Thing {
-    Thing { fields, past: Vec::new(), deleted: false }
+    Thing { fields, past: Vec::new(), deleted: false, unlisted: false }
 }
 
 fn id_of(fields: &Fields) -> Option<i64> {
@@ -145,6 +147,17 @@ impl Ledger {
         Ok(())
     }
 
+    /// Takes an entity out of the lists, or puts it back; asked for by its id it is there.
+    pub fn list_entity(
+        &mut self,
+        stream: Stream,
+        id: i64,
+        listed: bool,
+    ) -> Result<(), LedgerError> {
+        self.reference.known(stream, id)?.unlisted = !listed;
+        Ok(())
+    }
+
     fn retire(&mut self, stream: Stream, id: i64) {
         match stream {
             Stream::Accounts => self.lively_accounts.retain(|other| *other != id),
@@ -161,7 +174,14 @@ impl Ledger {
             Stream::Customers => &self.reference.customers,
             _ => &self.reference.accounts,
         };
-        table.values().filter(|thing| !thing.deleted).map(|thing| &thing.fields).collect()
+        let shown = table.values().filter(|thing| !thing.deleted && !thing.unlisted);
+        shown.map(|thing| &thing.fields).collect()
+    }
+
+    /// A customer, listed or not.
+    pub(in crate::sandbox) fn customer(&self, id: i64) -> Option<&Fields> {
+        let thing = self.reference.customers.get(&id).filter(|thing| !thing.deleted)?;
+        Some(&thing.fields)
     }
 
     /// The instalment table.

@@ -30,6 +30,8 @@ pub enum Fault {
     Unauthenticated,
     /// 401, and the token that was sent is good no more.
     ExpiredToken,
+    /// 403: the application may not make this call.
+    Forbidden,
     /// 403 with `ip_not_found`, naming 203.0.113.7.
     IpNotFound,
     /// 302 to `/login`.
@@ -157,6 +159,7 @@ impl Fault {
             "status_error" => Self::StatusError,
             "missing_key" => Self::MissingKey,
             "401" => Self::Unauthenticated,
+            "403" => Self::Forbidden,
             "expired_token" => Self::ExpiredToken,
             "ip_not_found" => Self::IpNotFound,
             "login" => Self::Login,
@@ -217,6 +220,7 @@ impl fmt::Display for Fault {
             Self::StatusError => f.write_str("status_error"),
             Self::MissingKey => f.write_str("missing_key"),
             Self::Unauthenticated => f.write_str("401"),
+            Self::Forbidden => f.write_str("403"),
             Self::ExpiredToken => f.write_str("expired_token"),
             Self::IpNotFound => f.write_str("ip_not_found"),
             Self::Login => f.write_str("login"),

@@ -267,6 +267,7 @@ async fn every_replacing_fault_is_seen_once_and_then_gone() {
         ("status_error:x1", 200, "\"status\":\"error\""),
         ("missing_key:x1", 200, "{\"status\":\"success\"}"),
         ("401:x1", 401, "Unauthenticated."),
+        ("403:x1", 403, "unauthorized"),
         ("ip_not_found:x1", 403, "203.0.113.7"),
         ("login:x1", 302, "/login"),
     ] {

@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     domain::ids::{EntityKey, Stream},
-    sandbox::{
-        generator::entities::Fields,
-        ledger::{Filter, Ledger, find_sample},
-    },
+    sandbox::ledger::{Filter, Ledger, find_sample},
 };
 
 const STATUSES: [&str; 4] = ["successful", "failed", "cancel", "refund"];
@@ -25,15 +22,10 @@ pub(super) fn answer(ledger: &Ledger, call: &Call, bent: &Bent) -> Answer {
         Operation::TransactionsList => list(ledger, call, bent),
         Operation::TransactionFind => find(ledger, call),
         Operation::Customers => Answer::json(200, json!(ledger.list(Stream::Customers))),
-        _ => {
-            let customers = ledger.list(Stream::Customers);
-            let wanted =
-                |row: &&&Fields| row.get("id").is_some_and(|id| id.as_i64() == call.number());
-            match customers.iter().find(wanted) {
-                Some(customer) => Answer::json(200, json!(customer)),
-                None => not_found("Müşteri bulunamadı"),
-            }
-        }
+        _ => match call.number().and_then(|id| ledger.customer(id)) {
+            Some(customer) => Answer::json(200, json!(customer)),
+            None => not_found("Müşteri bulunamadı"),
+        },
     }
 }
 

@@ -272,6 +272,10 @@ impl Bent {
                 self.instead = Some(Answer::json(200, body));
             }
             Fault::Unauthenticated => self.instead = Some(Answer::unauthenticated()),
+            Fault::Forbidden => {
+                let body = json!({"message": "This action is unauthorized."});
+                self.instead = Some(Answer::json(403, body));
+            }
             Fault::IpNotFound => {
                 let message = "ip_not_found: İstek yapılan ip adresi tanımlı değil : 203.0.113.7";
                 let body = json!({"status": "error", "code": "ip_not_found", "message": message});

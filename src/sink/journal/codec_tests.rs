@@ -37,6 +37,7 @@ stored! {
     "rejected.bin" => command(story([rejected()])),
     "expired.bin" => command(story([JournalEvent::Expired { at: NOON }])),
     "intended.bin" => command(story([intended(1, 4)])),
+    "intended-over.bin" => command(story([over(intended(1, 4))])),
     "not-sent.bin" => command(story([intended(1, 4), not_sent()])),
     "approved.bin" => command(story([intended(1, 4), not_sent(), intended(2, 5), approved()])),
     "declined.bin" => command(story_of(entry(cancel()), [intended(1, 4), declined()])),
@@ -48,6 +49,15 @@ stored! {
     "owner.bin" => (OWNER_KEY.into(), Record::Owner(Owner { epoch: 41 })),
     "stop.bin" => (STOP_KEY.into(), Record::Stop(stop())),
     "resolve.bin" => (resolve_key(&key()), Record::Resolve(key(), resolve())),
+}
+
+/// The same with the end of its request, which came to be told later.
+fn over(intent: JournalEvent) -> JournalEvent {
+    let JournalEvent::Intended { at, attempt, epoch, before, send_not_after, .. } = intent else {
+        panic!("an intent")
+    };
+    let over_at = Some(Timestamp(send_not_after.0 + 30_000));
+    JournalEvent::Intended { at, attempt, epoch, before, send_not_after, over_at }
 }
 
 fn identity() -> Identity {
@@ -77,7 +87,7 @@ fn encode_record(record: &Record) -> Vec<u8> {
 #[test]
 fn everything_stored_by_version_1_still_loads() {
     let stored = stored();
-    assert_eq!(stored.len(), 16);
+    assert_eq!(stored.len(), 17);
     for (name, key, bytes, record) in stored {
         assert_eq!(decode(&key, bytes), Ok(record), "{name}");
     }
@@ -198,6 +208,7 @@ proptest! {
             epoch,
             before: crate::sink::tests::paid(),
             send_not_after: Timestamp(at),
+            over_at: (epoch % 2 == 0).then_some(Timestamp(at)),
         };
         let entry = story([intended]);
         let record = Record::Command(Box::new(entry.clone()));

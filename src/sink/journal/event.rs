@@ -72,6 +72,10 @@ pub enum JournalEvent {
         before: PaymentState,
         /// After this instant that owner does not begin to send.
         send_not_after: Timestamp,
+        /// After this one its request is answered or given up, by its own `post_timeout`; nothing in
+        /// stories of older programs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        over_at: Option<Timestamp>,
     },
     /// It is proven that no byte of the request left.
     NotSent {

@@ -17,6 +17,8 @@ pub struct Intent {
     pub before: PaymentState,
     /// After this instant that owner does not begin to send.
     pub send_not_after: Timestamp,
+    /// After this one its request is answered or given up, where its owner told.
+    pub over_at: Option<Timestamp>,
 }
 
 /// Where a command stands.
@@ -206,7 +208,7 @@ fn unsent(event: &JournalEvent, attempts: u32, last_epoch: u64) -> Result<Status
     match event {
         JournalEvent::Rejected { .. } => Ok(Status::Rejected),
         JournalEvent::Expired { .. } => Ok(Status::Expired),
-        JournalEvent::Intended { at, attempt, epoch, before, send_not_after } => {
+        JournalEvent::Intended { at, attempt, epoch, before, send_not_after, over_at } => {
             if *attempt != attempts.saturating_add(1) {
                 return Err("it is not the next attempt");
             }
@@ -219,6 +221,7 @@ fn unsent(event: &JournalEvent, attempts: u32, last_epoch: u64) -> Result<Status
                 epoch: *epoch,
                 before: before.clone(),
                 send_not_after: *send_not_after,
+                over_at: *over_at,
             }))
         }
         JournalEvent::Received { .. } | JournalEvent::Refused { .. } => {

@@ -20,9 +20,19 @@ struct Late {
     is_too_late: bool,
 }
 
+/// What moved, and whom the payment does not show it yet.
+#[derive(Debug, Clone)]
+struct Hidden {
+    until: i64,
+    place: usize,
+    kind: Kind,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Api {
+    /// As they are; looks may be shown less.
     payments: [PaymentState; 2],
+    hidden: Vec<Hidden>,
     /// Refunds that people made in the portal.
     pub(super) by_hand: [Money; 2],
     late: Vec<Late>,
@@ -47,13 +57,35 @@ impl Api {
             payments: [paid(), paid()],
             by_hand: [Money::ZERO; 2],
             late: Vec::new(),
+            hidden: Vec::new(),
             posts: BTreeMap::new(),
             moves: Vec::new(),
         }
     }
 
+    /// The payment without what is hidden.
     pub(super) fn look(&self, key: &CommandKey) -> PaymentState {
-        self.payments[place_of(key)].clone()
+        let place = place_of(key);
+        let mut shown = self.payments[place].clone();
+        for hidden in self.hidden.iter().filter(|hidden| hidden.place == place) {
+            match hidden.kind {
+                // Only a payment that was never refunded is cancelled.
+                Kind::Cancel => shown = paid(),
+                Kind::Refund { amount } => {
+                    let all = shown.refunded.unwrap_or_default();
+                    shown.refunded = Some(Money::from_unscaled(all.unscaled() - amount.unscaled()));
+                }
+            }
+        }
+        if shown.refunded == Some(Money::ZERO) {
+            shown = paid();
+        }
+        shown
+    }
+
+    /// What was just done for a command shows later.
+    pub(super) fn hide(&mut self, key: &CommandKey, kind: Kind, until: i64) {
+        self.hidden.push(Hidden { until, place: place_of(key), kind });
     }
 
     /// A request arrived; whether it is acted on is another matter.
@@ -67,6 +99,7 @@ impl Api {
 
     /// Does what is due; answers with what moved, and whether a parked command's money may.
     pub(super) fn tick(&mut self, now: i64) -> Vec<(CommandKey, bool)> {
+        self.hidden.retain(|hidden| hidden.until > now);
         let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|l| l.due <= now);
         self.late = later;
         let due: Vec<Late> = due;

@@ -16,7 +16,7 @@ use crate::{
         look::{Decision, Look, answer_doubt, intend},
         plan::{Failures, Policy, Situation, Step, next_step},
         queue::Queue,
-        rivals::Rivals,
+        rivals::{self, Rival, Rivals},
         tests::{NO_LIMITS, POLICY},
     },
 };
@@ -38,6 +38,8 @@ pub(super) enum Mutant {
     OffsetFirst,
     LostIsDeclined,
     NoRivals,
+    DoneShowsAtOnce,
+    OldLooks,
 }
 
 /// How far a command that is handed out has come.
@@ -46,7 +48,7 @@ enum Phase {
     Plan,
     LookFirst,
     LookAgain,
-    Looked(Look),
+    Looked(Look, Timestamp),
     LookedAgain(Look),
     /// The intent is committed, or is kept back by a broken machine.
     Cleared {
@@ -232,13 +234,13 @@ impl Owner {
             }
             Phase::LookFirst => {
                 let look = Look::Found(shared.api.look(key));
-                self.to(key, Phase::Looked(look))
+                self.to(key, Phase::Looked(look, Timestamp(shared.now)))
             }
             Phase::LookAgain => {
                 let look = Look::Found(shared.api.look(key));
                 self.to(key, Phase::LookedAgain(look))
             }
-            Phase::Looked(look) => self.decide(shared, key, &look),
+            Phase::Looked(look, at) => self.decide(shared, key, (&look, at)),
             Phase::LookedAgain(look) => self.clear_doubt(shared, key, &look),
             Phase::Cleared { deadline, unwritten } => {
                 let event = self.send(shared, key, deadline, fault);
@@ -321,11 +323,12 @@ impl Owner {
         &mut self,
         shared: &mut Shared,
         key: &CommandKey,
-        look: &Look,
+        (look, at): (&Look, Timestamp),
     ) -> Result<Alive, String> {
         let now = Timestamp(shared.now);
         self.failures.remove(key);
         let policy = self.policy();
+        let look = (look, if self.mutant == Mutant::OldLooks { now } else { at });
         match intend(&self.entries[key], now, look, &self.situation(key), &policy) {
             Decision::Instead(step) => self.perform(shared, key, step),
             Decision::Send { intent, send_not_after: deadline } => {
@@ -349,9 +352,7 @@ impl Owner {
         let now = Timestamp(shared.now);
         self.failures.remove(key);
         let entry = &self.entries[key];
-        let mut rivals = Rivals::default();
-        self.entries.values().for_each(|entry| rivals.moved(entry));
-        let rivals = if self.mutant == Mutant::NoRivals { Vec::new() } else { rivals.of(entry) };
+        let rivals = self.rivals_of(entry);
         let mut answer = answer_doubt(entry, now, look, &rivals, &self.policy());
         if self.mutant == Mutant::AnyChangeExplains
             && let (Some(intent), Look::Found(after)) = (entry.intent(), look)
@@ -363,6 +364,20 @@ impl Owner {
             Some(event) => self.commit(shared, key, event),
             None => self.to(key, Phase::Plan),
         }
+    }
+
+    /// The payment's other commands, told in the order in which they ended.
+    fn rivals_of(&self, asked: &Entry) -> Vec<Rival> {
+        let is_told = |entry: &Entry| match self.mutant {
+            Mutant::NoRivals => false,
+            Mutant::DoneShowsAtOnce => !matches!(entry.status(), Status::Done { .. }),
+            _ => true,
+        };
+        let mut told: Vec<_> = self.entries.values().filter(|entry| is_told(entry)).collect();
+        told.sort_by_key(|entry| entry.last_at());
+        let mut rivals = Rivals::default();
+        told.into_iter().for_each(|entry| rivals.moved(entry));
+        rivals.of(asked)
     }
 
     /// The one request: checks the deadline, sends, and reads how it ended.
@@ -381,9 +396,13 @@ impl Owner {
         } else {
             match fault.reply {
                 Reply::NotConnected => Ending::NotSent { detail: "refused".into() },
-                Reply::Whole => {
+                Reply::Whole | Reply::ShownLater(_) => {
                     shared.api.arrive(key);
                     let verdict = if shared.apply(key, kind) {
+                        if let Reply::ShownLater(percent) = fault.reply {
+                            let until = now.0 + rivals::HIDDEN_MS * percent / 100;
+                            shared.api.hide(key, kind, until);
+                        }
                         Verdict::Approved(Provider::default())
                     } else {
                         Verdict::Declined(Provider::default())

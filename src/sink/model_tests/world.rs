@@ -33,6 +33,9 @@ pub(super) struct Submission {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Reply {
     Whole,
+    /// As `Whole`, but the payment shows it only after so many percent of the time that the machine
+    /// allows for.
+    ShownLater(i64),
     /// The API refuses, though the payment would allow it.
     Refused,
     NotConnected,

@@ -96,6 +96,10 @@ fn an_answer_that_is_cut_short_and_a_registry_under_another_path_have_hints_that
     let outcome = stage.expect(69, &["check", "--only", "vomsis", "-o", "json"]);
     let read = outcome.step("acme bank_pos read");
     assert!(read["hint"].as_str().unwrap().contains("was cut short on its way"), "{read}");
+    stage.simulator.set_faults(faults(&["429=1:banks"]));
+    let limited = stage.expect(75, &["check", "--only", "vomsis", "-o", "json"]);
+    let read = limited.step("acme bank_pos read");
+    assert!(read["hint"].as_str().unwrap().contains("try again later"), "{read}");
     let stage = Stage::with("path", NOWHERE, &stage.simulator.base_url(), "");
     let outcome = stage.expect(69, &["check", "--only", "registry", "-o", "json"]);
     let reachable = outcome.step("reachable");

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path, process::Command};
 
+use vomsis_connect::sandbox::simulator::APP_SECRET;
+
 use crate::harness::{
     http,
     process::Home,
@@ -65,6 +67,31 @@ fn a_child_and_its_folder_do_not_outlive_a_killed_parent() {
     parent.kill9();
     wait_until("the child is gone", GENEROUS, || pid().is_some_and(|pid| state(pid).is_none()));
     wait_until("its folder is gone", GENEROUS, || !folder.exists());
+}
+
+#[test]
+#[should_panic(expected = "the log shows")]
+fn a_log_that_shows_a_secret_fails_the_test_of_its_process() {
+    let home = Home::new("");
+    let mut process = home.spawn(&shell("echo 'nothing that was planted' >&2"));
+    process.wait(GENEROUS);
+    drop(process);
+    let script = format!("echo 'secret={APP_SECRET}' >&2");
+    let mut process = home.spawn(&shell(&script));
+    process.wait(GENEROUS);
+}
+
+#[test]
+#[should_panic(expected = "the log shows account numbers")]
+fn a_log_that_shows_an_account_number_fails_the_test_of_its_process() {
+    let home = Home::new("");
+    // Another than the planted one, of the same form.
+    let account = "0006200000987654321097";
+    let rest = format!("{account}292700");
+    let rest = rest.chars().fold(0, |rest, c| (rest * 10 + c.to_digit(10).unwrap()) % 97);
+    let script = format!("echo 'iban=TR{:02}{account};' >&2", 98 - rest);
+    let mut process = home.spawn(&shell(&script));
+    process.wait(GENEROUS);
 }
 
 #[test]

@@ -10,9 +10,13 @@ use std::{
 };
 
 use super::stage::{DEADLINE, Stage, end, lines_with, ticks};
-use crate::harness::process::Process;
+use crate::harness::{http, process::Process, scrape::Scrape, wait::wait_until};
 
 const UNUSABLE: &str = "VOM-STA-001";
+const NOT_WRITTEN: &str = "VOM-STA-003";
+const SHARDS: usize = 2;
+/// What a file may grow to: more than a run's log, less than the store's after a few rows.
+const DISK_BYTES: usize = 64 * 1024;
 /// What an idle connector that polls twenty entities every second or two may use of a second.
 const IDLE_TICKS: u64 = 60;
 
@@ -158,4 +162,85 @@ fn a_cache_that_another_process_holds_is_waited_for_and_then_done_without() {
     end(&mut connector);
     stage.assert_exactly_once();
     assert!(run_again(&stage, stage.home.run(), "free again").is_empty());
+}
+
+/// What the metrics say of the cache: writes that failed, and shards that run without it.
+fn lost(connector: &mut Process) -> (usize, usize) {
+    let scrape = Scrape::of(connector.address(DEADLINE));
+    let value = |name| format!("{:.0}", scrape.value(name, &[])).parse().unwrap();
+    (value("vomsis_state_flush_errors_total"), value("vomsis_state_shards_without_cache"))
+}
+
+/// Starts the connector as somebody whose files cannot grow beyond so many bytes, as on a disk that
+/// is full; that needs no rights, unlike a small disk. Without the signal the write fails.
+fn start_on_full_disk(stage: &Stage, bytes: usize) -> Process {
+    let script = format!("trap '' XFSZ; ulimit -f {} && exec \"$0\" \"$@\"", bytes / 512);
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_vomsis-connect")]);
+    stage.home.spawn(command.args(["run", "--config", "config.yaml"]))
+}
+
+#[test]
+fn a_full_disk_costs_the_cache_and_nothing_else() {
+    let stage = Stage::new("full");
+    let mut connector = start_on_full_disk(&stage, DISK_BYTES);
+    connector.wait_for_status("/readyz", 200, DEADLINE);
+    wait_until("the cache is given up", DEADLINE, || {
+        stage.add_rows(20);
+        stage.wait_for_all();
+        lines_with(&connector, NOT_WRITTEN) > 0
+    });
+    let (errors, without) = lost(&mut connector);
+    assert!(errors >= 1 && without >= 1, "{errors} errors, {without} shards");
+    let said = run_again(&stage, connector, "filled");
+    assert!(said.len() <= SHARDS, "{said:?}");
+    assert!(said.iter().all(|line| line.contains("File too large")), "{said:?}");
+
+    let mut connector = start_on_full_disk(&stage, DISK_BYTES);
+    connector.wait_for_status("/readyz", 200, DEADLINE);
+    wait_until("it is without a cache again", DEADLINE, || {
+        stage.add_rows(20);
+        stage.wait_for_all();
+        lost(&mut connector).1 >= 1
+    });
+    let said = run_again(&stage, connector, "still full");
+    assert!((1..=SHARDS).contains(&said.len()), "{said:?}");
+    assert!(run_again(&stage, stage.home.run(), "space again").is_empty());
+}
+
+#[test]
+fn a_cache_that_cannot_be_opened_is_told_by_the_metrics_for_as_long_as_it_lasts() {
+    let stage = Stage::new("unopened");
+    fs::write(stage.home.path().join("state"), "").unwrap();
+    let mut connector = stage.start();
+    wait_until("both shards are seen without it", DEADLINE, || lost(&mut connector) == (0, SHARDS));
+    assert_eq!(lines_with(&connector, UNUSABLE), 1);
+    fs::remove_file(stage.home.path().join("state")).unwrap();
+    end(&mut connector);
+    let mut connector = stage.start();
+    assert_eq!(lost(&mut connector), (0, 0));
+}
+
+#[test]
+#[cfg_attr(
+    not(feature = "failpoints"),
+    ignore = "needs a connector built with --features failpoints, as `make test` does"
+)]
+fn a_disk_that_does_not_answer_costs_the_cache_and_nothing_else() {
+    let stage = Stage::new("silent-disk");
+    let environment = [("VOMSIS_FAILPOINT", "cache-writing:9:pause"), ("VOMSIS_HURRY", "4")];
+    let mut connector = stage.home.run_with(&environment);
+    connector.wait_for_status("/readyz", 200, DEADLINE);
+    wait_until("a write hangs and is waited for no more", DEADLINE, || {
+        stage.add_rows(2);
+        stage.wait_for_all();
+        lines_with(&connector, NOT_WRITTEN) > 0
+    });
+    let line = connector.wait_for_line(NOT_WRITTEN, DEADLINE);
+    assert!(line.contains("did not come back within 5 s"), "{line}");
+    assert_eq!(http::get(connector.address(DEADLINE), "/livez").unwrap().status, 200);
+    let (errors, without) = lost(&mut connector);
+    assert!(errors >= 1 && without >= 1, "{errors} errors, {without} shards");
+    run_again(&stage, connector, "silent");
+    assert!(run_again(&stage, stage.home.run(), "it answers again").is_empty());
 }

@@ -9,13 +9,14 @@ use rdkafka::{
 };
 use serde_json::Value;
 
-use super::stage::{BANK, DEADLINE, Stage, end, lines_with, probe};
+use super::stage::{BANK, DEADLINE, Stage, end, lines_with, probe, unmet};
 use crate::harness::{
     damage,
     wait::{GENEROUS, wait_until},
 };
 
 const REGRESSED: &str = "VOM-SHD-006";
+const MISCOUNTED: &str = "VOM-SHD-008";
 const SHARDS: i32 = 2;
 
 /// Deletes the state topic and makes an empty one of its name.
@@ -120,6 +121,41 @@ fn an_emptied_state_topic_stops_the_shards_without_a_cache_too() {
 #[test]
 fn a_cut_state_topic_stops_the_shards_until_an_operator_accepts_it() {
     lose_and_recover("cut", false, |stage| cut(stage, Offset::Offset(2)));
+}
+
+#[test]
+fn a_recreated_state_topic_stops_the_shards_without_a_cache_too() {
+    lose_and_recover("recreated-bare", true, recreate);
+}
+
+#[test]
+fn an_emptied_state_topic_stops_the_shards_whatever_the_cache_says() {
+    lose_and_recover("emptied-cached", false, |stage| cut(stage, Offset::End));
+}
+
+#[test]
+fn a_cut_state_topic_stops_the_shards_without_a_cache_too() {
+    lose_and_recover("cut-bare", true, |stage| cut(stage, Offset::Offset(2)));
+}
+
+#[test]
+fn shards_that_are_added_under_way_are_told_once_and_refused_at_the_next_start() {
+    let stage = Stage::new("widened");
+    let mut connector = stage.start();
+    stage.wait_for_all();
+    damage::widen(stage.brokers(), &stage.topic("internal.assignment"), 3);
+    let line = connector.wait_for_line(MISCOUNTED, DEADLINE);
+    let said: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&said["partitions"], &said["shards"]), (&3.into(), &2.into()), "{line}");
+    stage.add_rows(3);
+    stage.wait_for_all();
+    assert_eq!(probe(&mut connector, "/readyz"), 200, "{:?}", unmet(&mut connector));
+    assert_eq!(lines_with(&connector, MISCOUNTED), 1, "said once: {}", connector.stderr());
+    end(&mut connector);
+    stage.assert_exactly_once();
+    let mut connector = stage.home.run();
+    assert_eq!(connector.wait(DEADLINE), 1, "{}", connector.stderr());
+    assert!(connector.stderr().contains("VOM-KFK-004"), "{}", connector.stderr());
 }
 
 #[test]

@@ -58,6 +58,26 @@ impl Canaries {
     }
 }
 
+/// No canary, and no account number that is valid, stands in what a process logged.
+#[track_caller]
+pub(crate) fn assert_log_is_clean(log: &str) {
+    let planted = Canaries::new();
+    assert_clean("the log", log, &planted.all().map(str::to_owned));
+    let words = log.split(|c: char| !c.is_ascii_alphanumeric());
+    let ibans: Vec<_> = words.filter(|word| is_iban(word)).collect();
+    assert_eq!(ibans.len(), 0, "the log shows account numbers: {ibans:?}");
+}
+
+/// `TR` and 24 digits whose remainder is right.
+fn is_iban(word: &str) -> bool {
+    let Some(digits) = word.strip_prefix("TR") else { return false };
+    let (Some(check), Some(account)) = (digits.get(..2), digits.get(2..)) else { return false };
+    let number = format!("{account}2927{check}");
+    let digits = number.chars().map(|c| c.to_digit(10));
+    let rest = digits.into_iter().try_fold(0, |rest, digit| Some((rest * 10 + digit?) % 97));
+    word.len() == 26 && rest == Some(1)
+}
+
 /// None of these stands in the text.
 #[track_caller]
 pub(crate) fn assert_clean(place: &str, text: &str, canaries: &[String]) {

@@ -17,11 +17,11 @@ use super::{
 };
 
 const JARS: &str = "kafka-4.3.1";
-const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
+pub(super) const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 const NODE_ID: i32 = 1;
 /// A cold Java on a machine that is busy with builds.
-const START: Duration = Duration::from_secs(180);
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const START: Duration = Duration::from_secs(180);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// What a broker is started with beyond the defaults.
 #[derive(Debug, Default)]
@@ -127,23 +127,26 @@ impl Broker {
     }
 
     fn java(&self, class: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(component("java-broker").join("bin/java"));
-        command
-            .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
-            .arg(format!("-Dlog4j2.configurationFile={}", self.file("log4j2.yaml")))
-            .args(["-cp", &format!("{}/*", component(JARS).display()), class])
-            .args(arguments)
-            .arg(self.file("server.properties"))
-            .current_dir(self.folder.path());
-        command
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
+        java(self.folder.path(), "512m", class, arguments)
     }
 }
 
-const LOGGING: &str = "\
+/// A Java program of the broker's that reads the folder's `server.properties`.
+pub(super) fn java(folder: &Path, heap: &str, class: &str, arguments: &[&str]) -> Command {
+    let file = |name| folder.join(name).display().to_string();
+    let mut command = Command::new(component("java-broker").join("bin/java"));
+    command
+        .args([&format!("-Xmx{heap}"), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+        .arg(format!("-Dlog4j2.configurationFile={}", file("log4j2.yaml")))
+        .args(["-cp", &format!("{}/*", component(JARS).display()), class])
+        .args(arguments)
+        .arg(file("server.properties"))
+        .current_dir(folder);
+    command
+}
+
+/// Its `log4j2.yaml`: what goes wrong, on stdout.
+pub(super) const LOGGING: &str = "\
 Configuration:
   Appenders:
     Console:

@@ -5,6 +5,7 @@
 
 pub(crate) mod avro;
 pub(crate) mod canaries;
+pub(crate) mod cluster;
 pub(crate) mod components;
 pub(crate) mod damage;
 pub(crate) mod gate;

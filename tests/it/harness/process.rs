@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    http,
+    canaries, http,
     wait::{wait_for, wait_until},
     watched::{Watched, tail},
 };
@@ -76,7 +76,7 @@ impl Home {
     }
 }
 
-/// A child process; killed when dropped, and when the test binary ends.
+/// A child process; killed when dropped, and when the test binary ends. Its log is swept then.
 #[derive(Debug)]
 pub(crate) struct Process {
     watched: Watched,
@@ -189,7 +189,11 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Whatever the test was about, its log showed nothing that was planted.
     fn drop(&mut self) {
         self.watched.kill9();
+        if !std::thread::panicking() {
+            canaries::assert_log_is_clean(&self.stderr());
+        }
     }
 }

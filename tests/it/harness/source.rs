@@ -52,7 +52,7 @@ impl Source {
 
     /// A home as it is described.
     pub(crate) fn home_of(&self, setup: &Setup<'_>) -> Home {
-        let Setup { prefix, brokers, shards, session_ms, .. } = setup;
+        let Setup { prefix, brokers, shards, session_ms, replicas, .. } = setup;
         let api = self.simulator.base_url();
         let registry = shared_registry().url();
         let connections: String = setup
@@ -63,7 +63,7 @@ impl Source {
         let home = Home::new(&format!(
             r#"env: test
 connections:
-{connections}kafka: {{bootstrap_servers: "{brokers}", group: "{prefix}", topic_prefix: "{prefix}", shards: {shards}, replication_factor: 1, consumer_properties: {{session.timeout.ms: "{session_ms}", heartbeat.interval.ms: "{heartbeat_ms}"}}}}
+{connections}kafka: {{bootstrap_servers: "{brokers}", group: "{prefix}", topic_prefix: "{prefix}", shards: {shards}, replication_factor: {replicas}, consumer_properties: {{session.timeout.ms: "{session_ms}", heartbeat.interval.ms: "{heartbeat_ms}"}}}}
 schema_registry: {{url: "{registry}"}}
 state: {{dir: "{{home}}/state"}}
 http: {{listen: "127.0.0.1:0"}}
@@ -85,13 +85,21 @@ pub(crate) struct Setup<'a> {
     pub(crate) shards: u32,
     /// How soon the group gives a dead replica's shards away.
     pub(crate) session_ms: u32,
+    /// Of each topic that is created.
+    pub(crate) replicas: u32,
 }
 
 impl<'a> Setup<'a> {
     /// One connection, `acme`, at the shared broker.
     pub(crate) fn new(prefix: &'a str) -> Self {
-        let brokers = shared_broker().bootstrap().to_owned();
-        Self { prefix, brokers, connections: &["acme"], shards: 2, session_ms: 6000 }
+        Self::at(shared_broker().bootstrap(), prefix)
+    }
+
+    /// The same at other brokers.
+    pub(crate) fn at(brokers: &str, prefix: &'a str) -> Self {
+        let brokers = brokers.to_owned();
+        let connections = &["acme"];
+        Self { prefix, brokers, connections, shards: 2, session_ms: 6000, replicas: 1 }
     }
 }
 

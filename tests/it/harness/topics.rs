@@ -144,6 +144,12 @@ pub(crate) fn topics_below(bootstrap: &str, prefix: &str) -> BTreeSet<String> {
     names.filter_map(|topic| topic.name().strip_prefix(prefix)).map(str::to_owned).collect()
 }
 
+/// Log start and true end of each partition, what is not committed included.
+#[track_caller]
+pub(crate) fn ends(bootstrap: &str, topic: &str) -> BTreeMap<i32, (i64, i64)> {
+    high_watermarks(ClientConfig::new().set("bootstrap.servers", bootstrap), topic)
+}
+
 /// Log start and true end (not the last stable offset) of each partition. A topic that was created
 /// a moment ago is waited for: its broker may not know it yet.
 fn high_watermarks(config: &mut ClientConfig, topic: &str) -> BTreeMap<i32, (i64, i64)> {

@@ -5,11 +5,11 @@ use std::{fmt::Write, path::Path};
 use serde_json::Value;
 use vomsis_connect::{
     config,
-    domain::{ids::Stream, schemas},
+    domain::{ids::Stream, schemas, warnings::Warning},
     kafka::topics,
 };
 
-use super::{assert_committed, cell};
+use super::{assert_committed, cell, event_id};
 
 const INTRODUCTION: &str = "# Topics and events
 
@@ -21,9 +21,17 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
 
 - The same row comes again only with other content: `meta.op` is then `UPDATED` and `meta.version` one more.
   Keep the highest version of each `meta.source_id`; `meta.event_id` is the same for the same version,
-  whichever process wrote it. It is the UUIDv5 of `<connection>/<stream>/<source_id>/<version>/<hash>` in the
-  namespace `42fc11d4-ebb6-562b-b0fd-6367771d1532` (itself the UUIDv5 of `https://vomsis-connect/event/v1` in
-  the URL namespace); `hash` are 32 hex digits of XXH3-128 over the mapped content, before any privacy rule.
+  whichever process wrote it. [How it is made](#how-an-event_id-is-made).
+- A row that cannot be mapped goes to quarantine, which counts no version. If it comes back with the content
+  that was published last, there is no event; with another one it is `UPDATED`, and `CREATED` where nothing
+  of it was published before.
+- An id that stands in one answer with several contents is one row (VOM-SRC-017): the content that was
+  published last stays while it is among them, else the last one counts. So an order that changes from poll
+  to poll makes no event.
+- Amounts, rates, ids, currencies, flags and the texts that identify somebody or something are never guessed at:
+  a wrong type sends the row to quarantine. What is only shown is null instead, and `meta.warnings` names it
+  (below); `1.0` is read as the order 1. Rows that would lose such a field count for `max_bad_ratio` as those that
+  cannot be mapped do.
 - Within a partition the versions of a row come in order. Rows of one account come by their ids as long as
   nothing comes late; a late one comes when it is found.
 - Money is `decimal(23,5)` with the sign as sent, a rate is percent in `decimal(12,6)`; neither is rounded.
@@ -33,7 +41,12 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
 - Reference topics are compacted: the latest value of a key counts, an empty value means that the entity is
   gone.
 - `RowDeletion` says which reads prove it. A read counts as complete when every window of it was answered;
-  `last_seen_at` is null where the process never saw the row, and both counts begin anew with a restart.
+  `last_seen_at` is null where the process never saw the row, or has shown more than 4,096 newer ones since the
+  last complete read; both counts begin anew with a restart. No read counts as complete in which the answer for a
+  single day has exactly 100, 500 or 1,000 rows, which may be the API's limit, as long as no larger answer was seen and
+  `lastId` shows no more of the day (VOM-SRC-018).
+- A customer is `partial` only where the list of customers never had it, or it was deleted since: what a payment
+  mentions never takes the place of a whole one. Of several payments the newest speaks.
 - Known and left out: the `account` and `bank` inside a movement and the `bank` inside an account (rows of
   their own topics), `formatted_account_number` (the number once more), the colours of `status_detail`,
   `bayi` and `tahsilat` of a payment, and `related`, `invoices` and `invoiceInformation` of a customer (no
@@ -43,6 +56,43 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
 `vomsis` stands for `kafka.topic_prefix`. This page is made from the program and from `schemas/`;
 `UPDATE=1 cargo test --test it pages::` writes it.
 ";
+
+/// When rows come that are not simply new.
+const COMING: &str = "
+## What comes when
+
+A bank row is found by its id, above the cursor of its account, or by its date within the `lookback`. (A POS row is
+asked for with dates always, so its id helps within the last 14 days only.)
+
+| the row | comes |
+|---|---|
+| its id is above the cursor | with the next poll, however old its date |
+| its id is at or below the cursor, its date within `lookback` | with the next look-back (`lookback_interval`), as `LATE` |
+| its id is at or below the cursor, its date older | never: such rows are what was read long ago |
+
+Where one call serves all accounts (`feed: connection`, or `auto` with many accounts), that call asks above the
+highest id of all of them. A row whose id is above the cursor of its own account, and below that of another
+account's row that the source has shown before, is found within the look-back as above. One whose date is older comes
+
+1. with the next poll, where it shows at most 15 minutes after that other row: each poll asks so far back;
+2. else with the first poll after the next look-back, where it shows at most a day after it;
+3. else, and where the process was restarted in between, with the look at its account alone, which asks above the
+   account's own cursor: at most `check_interval` (one day) later.
+
+If its own account shows a row with a higher id first, it is a row below the cursor from then on. An API that refuses
+`lastId` without dates (VOM-SRC-010) shows no row that is older than the days sent with it: 7 for an account, 2 for all
+at once.
+";
+
+/// Fields that are null where their type is wrong, as `meta.warnings` names them.
+fn unreadable() -> String {
+    let named = Warning::ALL.iter().filter(|warning| warning.is_of_unreadable_field());
+    let named: Vec<_> = named.map(|warning| format!("`{}`", warning.as_str())).collect();
+    format!(
+        "\nWarnings about fields that are null because their type was wrong: {}.\n",
+        named.join(", ")
+    )
+}
 
 fn topics_table(page: &mut String) {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/full.yaml");
@@ -110,6 +160,9 @@ fn record_table(record: &Value, page: &mut String, seen: &mut Vec<String>) {
 #[test]
 fn the_page_of_the_streams_is_what_the_program_writes() {
     let mut page = INTRODUCTION.to_owned();
+    page += &unreadable();
+    page += COMING;
+    page += &event_id::section();
     topics_table(&mut page);
     page += "\n## Records\n\nThe class says what a field may tell: N nothing, C commercial secret, I \
            identifier, P personal, F free text, K masked card. `privacy` in the\n[configuration]\

@@ -5,7 +5,7 @@ use vomsis_connect::sink::journal::JournalEvent;
 use super::{
     DEADLINE,
     orders::Order,
-    stage::{OWNED, Stage, end},
+    stage::{OWNED, Stage, end, say},
 };
 use crate::harness::wait::wait_until;
 
@@ -85,5 +85,32 @@ fn a_program_that_is_asked_to_end_waits_for_the_answer_that_is_on_its_way() {
     end(&mut connector);
     // It is told before the program is gone, not found out by the next one.
     let checked = stage.check(std::slice::from_ref(&order));
+    assert_eq!((checked.count("SUCCEEDED"), checked.inferred()), (1, 0));
+}
+
+#[test]
+fn a_doubt_that_nobody_can_look_up_is_a_persons_before_long() {
+    let stage = Stage::new("pay-blind");
+    stage.pay(&["A"], "100.00");
+    let home = stage.home();
+    let mut connector = home.run();
+    connector.wait_for_line(OWNED, DEADLINE);
+    // Carried out; and whoever asks for it afterwards is not answered.
+    stage.faults(&["applied_closed:x1"]);
+    let order = Order::refund("A", 100);
+    stage.shop.send([&order]);
+    let mut feed = stage.feed();
+    feed.wait_for(&order, "IN_DOUBT");
+    stage.faults(&["500:transaction_find"]);
+    let told = feed.wait_for(&order, "PARKED");
+    assert!(told["detail"].as_str().unwrap().contains("could not be looked up"), "{told}");
+    // It would be clear by now; whoever parked it has left it to people.
+    stage.faults(&[]);
+    let arguments = ["commands", "resolve", &order.id, "--outcome", "executed", "--evidence"];
+    let said = say(&home, &[&arguments[..], &["panel", "--actor", "ayse", "--yes"]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    feed.wait_for(&order, "SUCCEEDED");
+    end(&mut connector);
+    let checked = stage.check(&[order]);
     assert_eq!((checked.count("SUCCEEDED"), checked.inferred()), (1, 0));
 }

@@ -152,8 +152,15 @@ fn a_decision_that_nobody_hears_yet_counts_when_the_sink_runs_again() {
     let said = say(&home, &[&arguments[..], &["panel", "--actor", "ayse", "--yes"]].concat());
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.out.contains("written down") && said.err.contains("when it runs"), "{said:?}");
+    // Somebody else has not heard of it, and sees it otherwise.
+    let arguments = ["commands", "resolve", &order.id, "--outcome", "executed", "--evidence"];
+    let said = say(&home, &[&arguments[..], &["a call", "--actor", "mehmet", "--yes"]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
     let mut connector = home.run();
-    feed.wait_for(&order, "DECLINED");
+    let told = feed.wait_for(&order, "DECLINED");
+    assert_eq!((&told["resolved_by"], &told["sequence"]), (&"ayse".into(), &3.into()), "{told}");
+    let line = connector.wait_for_line("VOM-SNK-022", DEADLINE);
+    assert!(line.contains(&order.id) && line.contains("stands"), "{line}");
     // And once only, however often the journal is read.
     end(&mut connector);
     let mut connector = home.run();

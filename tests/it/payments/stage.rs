@@ -53,6 +53,10 @@ pub(super) struct Stage {
     pub(super) shop: Shop,
     pub(super) prefix: String,
     brokers: String,
+    /// The connector's own way to the brokers.
+    client_brokers: String,
+    /// The connector's way to the source systems.
+    pub(super) api: String,
     /// How soon the group gives a dead owner's place away.
     pub(super) session_ms: u32,
     /// Keys of `sink:` beside those that every test has.
@@ -62,11 +66,18 @@ pub(super) struct Stage {
 impl Stage {
     /// Against the broker and the registry that all tests share.
     pub(super) fn new(test: &str) -> Self {
+        let brokers = shared_broker().bootstrap();
+        Self::at(test, brokers, brokers)
+    }
+
+    /// Against a broker of its own: the tests' way to it, and the connector's.
+    pub(super) fn at(test: &str, brokers: &str, client_brokers: &str) -> Self {
         let source = Source::loaded(&Load::default());
         // Cancels are of the same day: no midnight comes between a payment and its cancel.
         let noon = NaiveDate::from_ymd_opt(2026, 6, 1).and_then(|day| day.and_hms_opt(12, 0, 0));
         source.simulator.ledger().set_clock(noon);
-        let brokers = shared_broker().bootstrap().to_owned();
+        let (brokers, client_brokers) = (brokers.to_owned(), client_brokers.to_owned());
+        let api = source.simulator.base_url();
         let prefix = unique_prefix(test);
         // There before any connector: commands wait for it.
         create_topic(
@@ -77,7 +88,7 @@ impl Stage {
         );
         let shop = Shop::new(&brokers, shared_registry().url(), &prefix);
         let sink = "max_in_doubt: 1000".to_owned();
-        Self { source, shop, prefix, brokers, session_ms: 1200, sink }
+        Self { source, shop, prefix, brokers, client_brokers, api, session_ms: 1200, sink }
     }
 
     /// The source systems.
@@ -105,8 +116,8 @@ impl Stage {
         let config = CONFIG
             .replace("{env}", env)
             .replace("{group}", group)
-            .replace("{api}", &self.simulator().base_url())
-            .replace("{brokers}", &self.brokers)
+            .replace("{api}", &self.api)
+            .replace("{brokers}", &self.client_brokers)
             .replace("{registry}", shared_registry().url())
             .replace("{prefix}", &self.prefix)
             .replace("{partitions}", &PARTITIONS.to_string())

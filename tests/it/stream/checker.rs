@@ -72,6 +72,7 @@ impl Topics<'_> {
     pub(crate) fn assert_exactly_once(&self, source: &Source, connections: &[&str], late: Late) {
         let events = self.events();
         assert_ids_are_unique(&events);
+        assert_order(&events);
         let mut expected = 0;
         for stream in STREAMS {
             for row in source.simulator.ledger().rows(stream) {
@@ -181,6 +182,42 @@ fn assert_ids_are_unique(events: &BTreeMap<RowKey, Vec<Event>>) {
     for event in events.values().flatten() {
         let id = event.meta["event_id"].as_str().unwrap();
         assert!(ids.insert(id), "event {id} is published twice: {:?}", event.record);
+    }
+}
+
+/// New rows of one account or terminal come by their ids: those of one answer, and those of all
+/// live polls together, whose cursor only rises. A late one comes when it is found, and says so.
+#[track_caller]
+fn assert_order(events: &BTreeMap<RowKey, Vec<Event>>) {
+    /// Offset, id and event of a row.
+    type Place<'a> = (i64, i64, &'a Event);
+    let mut by_key: BTreeMap<(Stream, &str), Vec<Place<'_>>> = BTreeMap::new();
+    for ((_, stream, id), events) in events {
+        let Some(event) = events.first() else { continue };
+        let is_late = event.meta["warnings"].as_array().is_some_and(|all| !all.is_empty());
+        if !matches!(stream, Stream::BankTransactions | Stream::PosTransactions) || is_late {
+            continue;
+        }
+        let key = event.record.key.as_deref().unwrap_or_default();
+        let row = (event.record.offset, id.parse().unwrap(), event);
+        by_key.entry((*stream, key)).or_default().push(row);
+    }
+    for ((stream, key), mut rows) in by_key {
+        rows.sort_unstable_by_key(|(offset, ..)| *offset);
+        let answer = |event: &Event| ["fetched_at", "window_start"].map(|f| event.meta[f].clone());
+        for pair in rows.windows(2) {
+            let [(_, before, first), (at, id, event)] = pair else { continue };
+            let is_same = answer(first) == answer(event);
+            assert!(
+                !is_same || before < id,
+                "{stream} {key} at {at}: {id} after {before} of one answer"
+            );
+        }
+        rows.retain(|(.., event)| event.meta["window_start"].is_null());
+        for pair in rows.windows(2) {
+            let [(_, before, _), (at, id, _)] = pair else { continue };
+            assert!(before < id, "{stream} {key} at {at}: {id} after {before}, both live");
+        }
     }
 }
 

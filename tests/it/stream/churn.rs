@@ -15,7 +15,7 @@ use crate::harness::{
 const LATE_STEPS: i64 = 40;
 
 /// A few hundred rows of every source, of days that every look-back reaches.
-pub(super) const SMALL: Load = Load {
+pub(crate) const SMALL: Load = Load {
     accounts: 6,
     rows_per_account: 40,
     terminals: 3,

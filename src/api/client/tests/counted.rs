@@ -164,3 +164,26 @@ async fn a_folder_that_goes_away_is_no_word_to_go_on() {
     run.check_access(Api::Tos).await.unwrap_err();
     assert_eq!(bank.asked(), 2);
 }
+
+#[tokio::test]
+async fn who_waits_for_the_turn_holds_no_place_in_the_quota() {
+    let bank = Bank::new().await;
+    bank.answer.store(GRANTS, SeqCst);
+    let mut connection = connection(&bank.fake.url, bank.fake.dir.path());
+    connection.quota.concurrency = 1;
+    let client = Client::new(&Arc::new(connection), Arc::clone(&bank.fake.metrics)).unwrap();
+    client.share_tos_refusals(&bank.fake.dir.path().join("state"), Asker::Connector);
+    // As another process that asks with this secret.
+    let turn = std::fs::File::open(bank.fake.dir.path().join("secret")).unwrap();
+    turn.lock().unwrap();
+    let (caller, at) = (&client.caller, client.caller.at(Operation::token_of(Api::Tos)));
+    let mut asking = Box::pin(client.check_access(Api::Tos));
+    let waits = tokio::time::timeout(Duration::from_millis(300), &mut asking).await;
+    assert!(waits.is_err(), "the turn is another's");
+    let payment = caller.permit(Purpose::Payment, Api::VirtualPos, &at);
+    let permit = tokio::time::timeout(Duration::from_secs(10), payment).await;
+    drop(permit.expect("a payment need not wait for it").unwrap());
+    turn.unlock().unwrap();
+    asking.await.unwrap();
+    assert_eq!(bank.asked(), 1);
+}

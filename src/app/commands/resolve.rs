@@ -1,0 +1,102 @@
+//! A person's decision about a parked command: written down, and waited for; it calls no API.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{Error, the_one};
+use crate::{
+    config::model::Kafka,
+    sink::{
+        command::CommandKey,
+        inspect::{Inspected, Told},
+        journal::{
+            Status,
+            records::{Finding, Resolve},
+        },
+        words,
+    },
+};
+
+/// How long the owner may take to act on it before whoever decided goes.
+const TAKEN_UP: Duration = Duration::from_secs(15);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The command, where somebody has to decide about it.
+///
+/// # Errors
+/// An unknown command, or one that is not parked.
+pub fn parked(journal: &Inspected, id: Uuid) -> Result<(&CommandKey, &Told), Error> {
+    let (key, told) = the_one(journal, id)?;
+    match told.entry.status() {
+        Status::Parked => Ok((key, told)),
+        other => Err(Error::NotParked { id, status: other.word() }),
+    }
+}
+
+/// The outcome of the result that a decision publishes.
+pub const fn outcome(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Executed => "SUCCEEDED",
+        Finding::NotExecuted => "DECLINED",
+    }
+}
+
+/// Writes the decision about a [`parked`] command down and waits until the owner has acted on it;
+/// `false` where no running sink has done so yet: it does when it runs.
+///
+/// # Errors
+/// Where it is not written, or somebody else came first and saw it otherwise.
+pub async fn decide(
+    kafka: &Kafka,
+    key: &CommandKey,
+    partition: i32,
+    decision: &Resolve,
+) -> Result<bool, Error> {
+    words::say_resolved(kafka, partition, key, decision).await.map_err(|error| {
+        Error::NotWritten { brokers: kafka.bootstrap_servers.clone(), cause: error.to_string() }
+    })?;
+    let started = Instant::now();
+    while started.elapsed() < TAKEN_UP {
+        sleep(LOOK_AGAIN).await;
+        let journal = super::journal(kafka).await?;
+        let (_, told) = the_one(&journal, key.command_id)?;
+        if let Some(decided) = decided(told.entry.status(), decision.outcome, key.command_id) {
+            return decided.map(|()| true);
+        }
+    }
+    Ok(false)
+}
+
+/// Nothing while nobody has decided; a failure where somebody else came first and saw it otherwise.
+fn decided(status: &Status, wanted: Finding, id: Uuid) -> Option<Result<(), Error>> {
+    let Status::Resolved { executed } = status else { return None };
+    if *executed == (wanted == Finding::Executed) {
+        return Some(Ok(()));
+    }
+    let stands = if *executed { Finding::Executed } else { Finding::NotExecuted };
+    Some(Err(Error::Overruled { id, published: outcome(stands) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_decides_second_and_otherwise_is_told_so() {
+        let ends = |status: &Status, wanted| {
+            decided(status, wanted, Uuid::from_u128(1)).map(|decided| decided.is_ok())
+        };
+        assert_eq!(ends(&Status::Parked, Finding::Executed), None);
+        for (executed, wanted, is_ok) in [
+            (true, Finding::Executed, true),
+            (false, Finding::NotExecuted, true),
+            (true, Finding::NotExecuted, false),
+            (false, Finding::Executed, false),
+        ] {
+            let status = Status::Resolved { executed };
+            assert_eq!(ends(&status, wanted), Some(is_ok), "{executed} {wanted:?}");
+        }
+    }
+}

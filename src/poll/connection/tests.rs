@@ -1,0 +1,81 @@
+use super::*;
+use crate::poll::tests::Stage;
+
+fn running(stage: &Stage, stop: &CancellationToken) -> Running {
+    Running {
+        parts: stage.parts.clone(),
+        states: HashMap::new(),
+        accounts: Accounts::default(),
+        served: Served::default(),
+        followed: HashMap::new(),
+        missing: HashSet::new(),
+        tasks: JoinSet::new(),
+        stop: stop.clone(),
+    }
+}
+
+#[tokio::test]
+async fn a_poller_that_breaks_off_ends_all_of_the_connections_so_that_the_shard_starts_anew() {
+    let stage = Stage::new().await;
+    let stop = stage.stop.child_token();
+    let mut running = running(&stage, &stop);
+    let other = stop.clone();
+    running.tasks.spawn(async move { other.cancelled().await });
+    running.tasks.spawn(async { panic!("a mistake of this program") });
+    let ended = running.supervise(None, None);
+    tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it ends by itself");
+    assert!(stop.is_cancelled() && running.tasks.is_empty());
+    assert!(!stage.stop.is_cancelled(), "the shard itself goes on");
+}
+
+#[tokio::test]
+async fn what_one_list_lacks_is_closed_by_the_next_and_open_again_when_it_is_listed() {
+    let stage = Stage::new().await;
+    let mut running = running(&stage, &stage.stop.child_token());
+    let listed = |ids: &[i64]| -> Vec<Discovered> {
+        ids.iter().map(|id| Discovered { id: *id, active: true, currency: None }).collect()
+    };
+    let open = |running: &Running| {
+        let followed = running.followed.iter().filter(|(_, followed)| *followed.open.borrow());
+        let mut ids: Vec<i64> = followed.map(|((_, id), _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    };
+    for (list, expected) in [
+        (&[7, 8][..], &[7, 8][..]),
+        (&[], &[7, 8]),
+        (&[8], &[8]),
+        (&[8], &[8]),
+        (&[7, 8], &[7, 8]),
+        (&[8], &[7, 8]),
+        (&[7, 8], &[7, 8]),
+        (&[8], &[7, 8]),
+    ] {
+        running.follow_accounts(&listed(list));
+        assert_eq!(open(&running), expected, "after {list:?}");
+    }
+    running.stop.cancel();
+}
+
+#[tokio::test]
+async fn days_that_nobody_read_are_history_before_the_account_is_handed_any_row() {
+    let stage = Stage::new().await;
+    let mut running = running(&stage, &stage.stop.child_token());
+    let today = now().local_day();
+    // Accounts 7 and 8 were last read so many days ago.
+    for (id, days) in [(7, 40), (8, 2)] {
+        let key = running.key(Stream::BankTransactions, &id.to_string());
+        let read_at = today.plus(-days).start();
+        let mut checkpoint = crate::state::position::Checkpoint::initial(today.plus(-90), read_at);
+        checkpoint.backfill_next = None;
+        let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+        running.states.insert(key, state);
+    }
+    let listed = [7, 8].map(|id| Discovered { id, active: true, currency: None });
+    running.follow_accounts(&listed);
+    for (id, expected) in [(7, Some(today.plus(-40))), (8, None)] {
+        let entity = Arc::clone(&running.accounts.read().unwrap()[&id]);
+        assert_eq!(entity.checkpoint(today).await.backfill_next, expected, "account {id}");
+    }
+    running.stop.cancel();
+}

@@ -1,0 +1,143 @@
+//! Things asked for by their id, because their list does not show them: each rarely, few at a time.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tokio::time::{Duration, Instant};
+
+use crate::api::{Error, Rows};
+
+use super::digest::id_of;
+
+/// Calls of one reading of a list: a list that is suddenly empty must not ask for ten thousand things
+/// one by one. Those that have waited longest go first, so that all of them get their turn.
+const LOOKUPS_MAX: usize = 50;
+
+/// What the API said of ids, the last time that it said anything.
+#[derive(Debug, Default)]
+pub(super) struct Lookups(HashMap<i64, Looked>);
+
+#[derive(Debug)]
+struct Looked {
+    at: Instant,
+    row: Option<Rows>,
+}
+
+/// What is known of an id.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Known<'a> {
+    /// Its row.
+    Found(&'a Rows),
+    /// The API has no such thing.
+    Gone,
+    /// It was not asked for yet, or no answer came.
+    Unknown,
+}
+
+impl Lookups {
+    /// Asks for those of `ids` that were never asked for, or not for so long; what is known of others
+    /// is forgotten. Returns those that were found for the first time. An error proves nothing about
+    /// its id, and ends the asking until the next reading.
+    pub(super) async fn look<F: Future<Output = Result<Rows, Error>>>(
+        &mut self,
+        ids: &BTreeSet<i64>,
+        again_after: Duration,
+        ask: impl Fn(i64) -> F,
+    ) -> Vec<i64> {
+        self.0.retain(|id, _| ids.contains(id));
+        let is_due =
+            |id: &i64| self.0.get(id).is_none_or(|known| known.at.elapsed() >= again_after);
+        let mut due: Vec<i64> = ids.iter().copied().filter(is_due).collect();
+        due.sort_by_key(|id| self.0.get(id).map(|known| known.at));
+        let mut news = Vec::new();
+        for id in due.into_iter().take(LOOKUPS_MAX) {
+            let row = match ask(id).await {
+                // Another's row says nothing about this one.
+                Ok(rows) if rows.iter().next().and_then(id_of) != Some(id) => continue,
+                Ok(rows) => Some(rows),
+                Err(Error::NotFound { .. }) => None,
+                Err(_) => break,
+            };
+            if row.is_some() && !matches!(self.known(id), Known::Found(_)) {
+                news.push(id);
+            }
+            self.0.insert(id, Looked { at: Instant::now(), row });
+        }
+        news
+    }
+
+    /// What the API said last.
+    pub(super) fn known(&self, id: i64) -> Known<'_> {
+        match self.0.get(&id) {
+            Some(Looked { row: Some(row), .. }) => Known::Found(row),
+            Some(Looked { row: None, .. }) => Known::Gone,
+            None => Known::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{api::At, domain::ids::ConnectionId, domain::time::Timestamp};
+
+    fn at() -> At {
+        At { connection: ConnectionId::try_new("acme").unwrap(), operation: "customer" }
+    }
+
+    fn row(id: i64) -> Rows {
+        Rows::from_texts([format!(r#"{{"id":{id}}}"#)], Timestamp(0))
+    }
+
+    fn shown(lookups: &Lookups, ids: &BTreeSet<i64>) -> String {
+        let letter = |id: &i64| match lookups.known(*id) {
+            Known::Found(_) => 'f',
+            Known::Gone => 'g',
+            Known::Unknown => '?',
+        };
+        ids.iter().map(letter).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_proves_nothing_and_not_found_does() {
+        let (mut lookups, ids) = (Lookups::default(), BTreeSet::from([1, 2, 3, 4]));
+        let ask = |id: i64| {
+            std::future::ready(match id {
+                1 => Ok(row(1)),
+                2 => Err(Error::NotFound { at: at(), status: 404 }),
+                // the row of another thing
+                3 => Ok(row(9)),
+                _ => Err(Error::Timeout { at: at() }),
+            })
+        };
+        assert_eq!(lookups.look(&ids, Duration::ZERO, ask).await, [1]);
+        assert_eq!(shown(&lookups, &ids), "fg??");
+        let fails = |_| std::future::ready(Err(Error::Timeout { at: at() }));
+        assert!(lookups.look(&ids, Duration::ZERO, fails).await.is_empty());
+        assert_eq!(shown(&lookups, &ids), "fg??", "what was known stays known");
+        let listed_again = BTreeSet::from([2]);
+        lookups.look(&listed_again, Duration::ZERO, fails).await;
+        assert_eq!(shown(&lookups, &ids), "?g??");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_id_is_asked_for_rarely_and_few_at_a_time() {
+        let (mut lookups, asked) = (Lookups::default(), Mutex::new(Vec::new()));
+        let ids: BTreeSet<i64> = (1..=120).collect();
+        let ask = |id: i64| {
+            asked.lock().unwrap().push(id);
+            std::future::ready(Ok(row(id)))
+        };
+        let day = Duration::from_secs(86_400);
+        for expected in [50, 100, 120, 120] {
+            lookups.look(&ids, day, ask).await;
+            assert_eq!(asked.lock().unwrap().len(), expected);
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        tokio::time::advance(day).await;
+        lookups.look(&ids, day, ask).await;
+        let asked = asked.into_inner().unwrap();
+        assert_eq!((asked.len(), asked[120]), (170, 1), "the one that waited longest goes first");
+    }
+}

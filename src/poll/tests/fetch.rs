@@ -1,0 +1,91 @@
+//! Counts that a row limit would give: what is asked again, and what is believed.
+
+use serde_json::json;
+
+use super::*;
+use crate::{
+    api::Purpose,
+    config::model::DateType,
+    domain::time::Day,
+    poll::{
+        fetch::{Fetcher, Origin, Read},
+        plan::Window,
+    },
+    telemetry::clock::now,
+};
+
+const ROWS: &str = "account_transactions";
+
+fn fetcher(stage: &Stage) -> Fetcher {
+    let origin = Origin::Account { id: 73, date_type: DateType::SystemDate };
+    Fetcher::new(stage.parts.api.clone(), origin)
+}
+
+/// So many rows of yesterday, with ids from 1,000 on.
+fn add_rows(stage: &Stage, count: i64) {
+    for id in 1000..1000 + count {
+        stage.add_row("73", json!({"id": id, "system_date": days_ago(1)}));
+    }
+}
+
+fn yesterday() -> Day {
+    now().local_day().plus(-1)
+}
+
+async fn read(fetcher: &mut Fetcher, window: Window) -> (usize, bool) {
+    let Read { answers, whole } = fetcher.window(Purpose::Repair, window).await.unwrap();
+    (answers.iter().map(crate::api::Rows::len).sum(), whole)
+}
+
+#[tokio::test]
+async fn a_day_with_more_rows_than_an_answer_may_have_is_read_on_by_ids() {
+    for (rows, calls) in [(150, 2), (200, 3), (230, 3)] {
+        let stage = Stage::in_order(RowOrder::Ascending).await;
+        add_rows(&stage, rows);
+        stage.set_faults(&["cap=100:account_transactions"]);
+        let day = Window { from: yesterday(), to: yesterday() };
+        let all = usize::try_from(rows).unwrap();
+        assert_eq!(read(&mut fetcher(&stage), day).await, (all, true), "{rows} rows");
+        let asked = stage.asked(ROWS);
+        assert_eq!(asked.len(), calls);
+        assert!(asked[1].target.contains("lastId=1099&"), "{}", asked[1].target);
+        assert!(asked[1].target.contains("beginDate="), "{}", asked[1].target);
+    }
+}
+
+#[tokio::test]
+async fn a_day_whose_older_rows_may_be_held_back_is_not_believed_to_be_whole() {
+    let stage = Stage::new().await;
+    add_rows(&stage, 150);
+    stage.set_faults(&["cap=100:account_transactions"]);
+    let mut fetcher = fetcher(&stage);
+    let day = Window { from: yesterday(), to: yesterday() };
+    assert_eq!(read(&mut fetcher, day).await, (100, false));
+    // Nor is a window whose rows are all of that day, however its halves add up.
+    let week = Window { from: yesterday().plus(-5), to: yesterday().plus(1) };
+    assert_eq!(read(&mut fetcher, week).await, (100, false));
+    assert_eq!(read(&mut fetcher, week).await, (100, false), "again");
+}
+
+#[tokio::test]
+async fn a_round_count_is_whole_once_a_larger_answer_was_seen() {
+    let stage = Stage::new().await;
+    add_rows(&stage, 100);
+    let mut fetcher = fetcher(&stage);
+    let day = Window { from: yesterday(), to: yesterday() };
+    assert_eq!(read(&mut fetcher, day).await, (100, false));
+    stage.add_row("73", json!({"id": 2000, "system_date": days_ago(2)}));
+    let two_days = Window { from: yesterday().plus(-1), to: yesterday() };
+    assert_eq!(read(&mut fetcher, two_days).await, (101, true));
+    assert_eq!(read(&mut fetcher, day).await, (100, true));
+}
+
+#[tokio::test]
+async fn pages_in_no_order_are_read_and_not_believed_to_be_whole() {
+    let stage = Stage::in_order(RowOrder::Shuffled).await;
+    add_rows(&stage, 150);
+    stage.set_faults(&["cap=100:account_transactions"]);
+    let day = Window { from: yesterday(), to: yesterday() };
+    let (rows, whole) = read(&mut fetcher(&stage), day).await;
+    assert!(rows >= 100 && !whole, "{rows} rows");
+}

@@ -1,0 +1,105 @@
+//! The open commands, and what is counted of them: doubts, waits, caps, rivals.
+//!
+//! Thousands may be open, and each step of each of them is counted, so nothing here looks at all of
+//! them for one that moved.
+
+use std::collections::HashMap;
+
+use crate::domain::{time::Timestamp, vocabulary::CommandType};
+
+use super::{
+    brakes::Brakes,
+    command::CommandKey,
+    journal::{Entry, JournalEvent, Status},
+    rivals::Rivals,
+    tally::Tally,
+    waiting::Waiting,
+};
+
+/// An open command and the partition that its story lies in.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    /// Its story.
+    pub(super) entry: Entry,
+    /// Of the journal.
+    pub(super) partition: i32,
+}
+
+/// What changes with every command.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Those that are not finished, parked ones included.
+    pub(super) open: HashMap<CommandKey, Open>,
+    /// Those of the open ones that are in doubt or parked, each with since when: thousands may be
+    /// open, and every step of each of them is counted.
+    doubts: HashMap<CommandKey, (CommandType, Timestamp)>,
+    waiting: Waiting,
+    /// What holds commands back.
+    pub(super) brakes: Brakes,
+    /// What may explain a payment's change.
+    pub(super) rivals: Rivals,
+}
+
+impl State {
+    /// After a restore.
+    pub(super) fn new(open: HashMap<CommandKey, Open>, brakes: Brakes, mut rivals: Rivals) -> Self {
+        open.values().for_each(|open| rivals.moved(&open.entry));
+        let entries = open.values().map(|open| &open.entry);
+        let doubts = entries.filter_map(|entry| Some((entry.key().clone(), doubt(entry)?)));
+        let doubts = doubts.collect();
+        let waiting = Waiting::of(open.values().map(|open| &open.entry));
+        Self { doubts, waiting, open, brakes, rivals }
+    }
+
+    /// Takes a command's new standing over.
+    pub(super) fn put(&mut self, entry: &Entry, partition: i32) {
+        let key = entry.key().clone();
+        self.rivals.moved(entry);
+        self.waiting.moved(self.open.get(&key).map(|open| &open.entry), entry);
+        match doubt(entry) {
+            Some(doubt) => {
+                self.doubts.insert(key.clone(), doubt);
+            }
+            None => {
+                self.doubts.remove(&key);
+            }
+        }
+        if entry.status().is_finished() {
+            self.open.remove(&key);
+        } else {
+            self.open.insert(key, Open { entry: entry.clone(), partition });
+        }
+    }
+
+    /// What is counted of the commands as they are now; whoever shows it holds the lock, so that the
+    /// newest is shown last.
+    pub(super) fn show(&self, tally: &Tally) {
+        let doubts: Vec<_> = self.doubts.values().copied().collect();
+        tally.doubts(&doubts);
+        tally.waiting(&self.waiting);
+    }
+}
+
+/// What is counted of a command in doubt or parked; nothing of the others.
+fn doubt(entry: &Entry) -> Option<(CommandType, Timestamp)> {
+    doubted_since(entry).map(|since| (entry.outline().kind, since))
+}
+
+/// Since when nobody knows; nothing where somebody does.
+fn doubted_since(entry: &Entry) -> Option<Timestamp> {
+    match entry.status() {
+        Status::InDoubt { since, .. } => Some(*since),
+        Status::Parked => entry.events().iter().rev().find_map(|event| match event {
+            JournalEvent::Doubted { at, .. } => Some(*at),
+            _ => None,
+        }),
+        Status::Received
+        | Status::Intended(_)
+        | Status::NotSent { .. }
+        | Status::Done { .. }
+        | Status::Declined
+        | Status::Rejected
+        | Status::Expired
+        | Status::Resolved { .. } => None,
+    }
+}

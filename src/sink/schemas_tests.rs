@@ -1,0 +1,83 @@
+//! A registry that comes and goes, as whoever reads commands meets it.
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    sync::atomic::{AtomicU8, Ordering::SeqCst},
+    thread,
+};
+
+use super::*;
+use crate::config::model::{RegistryMode, SchemaRegistry};
+
+const AWAY: u8 = 0;
+const UNKNOWN: u8 = 1;
+const TELLS: u8 = 2;
+const LONG: Duration = Duration::from_secs(60);
+
+/// A registry that does as it is told, and the schemas that are asked for there.
+fn begin() -> (Arc<AtomicU8>, Schemas) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mode = Arc::new(AtomicU8::new(AWAY));
+    let told = Arc::clone(&mode);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let (status, body) = match told.load(SeqCst) {
+                AWAY => continue,
+                UNKNOWN => ("404 Not Found", r#"{"error_code": 40403, "message": "not found"}"#),
+                _ => ("200 OK", r#"{"schema": "\"int\""}"#),
+            };
+            let mut request = [0; 4096];
+            // A client that is gone by now has its next try.
+            drop(stream.read(&mut request));
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n");
+            let rest = format!("content-length: {length}\r\nconnection: close\r\n\r\n{body}");
+            drop(stream.write_all(format!("{head}{rest}").as_bytes()));
+        }
+    });
+    let config = SchemaRegistry { url, mode: RegistryMode::Verify, auth: None };
+    (mode, Schemas::new(Registry::new(&config)))
+}
+
+async fn is_told(schemas: &mut Schemas, id: u32) -> Option<bool> {
+    match timeout(LONG, schemas.learn(id)).await.expect("nobody is held up") {
+        Told::Schema(_) => Some(true),
+        Told::None(_) => Some(false),
+        Told::NotYet => None,
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_is_away_is_asked_until_it_answers_and_holds_nobody_up() {
+    let (mode, mut schemas) = begin();
+    mode.store(TELLS, SeqCst);
+    assert_eq!(is_told(&mut schemas, 1).await, Some(true));
+    mode.store(AWAY, SeqCst);
+    assert_eq!(is_told(&mut schemas, 1).await, Some(true), "it is known");
+    for id in [2, 3, 2] {
+        assert_eq!(is_told(&mut schemas, id).await, None);
+        assert!(schemas.is_settled(id), "it is asked for already");
+    }
+    mode.store(TELLS, SeqCst);
+    let mut answered = Vec::new();
+    for _ in 0..2 {
+        answered.push(timeout(LONG, schemas.answered()).await.unwrap().unwrap());
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [2, 3], "each once");
+    assert_eq!(is_told(&mut schemas, 2).await, Some(true));
+}
+
+#[tokio::test]
+async fn what_a_registry_does_not_know_is_asked_for_again_with_the_next_commands() {
+    let (mode, mut schemas) = begin();
+    mode.store(UNKNOWN, SeqCst);
+    assert_eq!(is_told(&mut schemas, 1).await, Some(false));
+    mode.store(TELLS, SeqCst);
+    assert_eq!(is_told(&mut schemas, 1).await, Some(false), "by the same batch");
+    schemas.forget_refusals();
+    assert_eq!(is_told(&mut schemas, 1).await, Some(true));
+}
