@@ -115,6 +115,7 @@ where
         match change {
             Change::Granted(granted) => self.start(granted),
             Change::Kafka(answers) => self.app.health.set_kafka_answers(answers),
+            Change::Joined(joined) => self.app.health.set_joined(joined),
             Change::Revoked(shard) => {
                 log_event!(Event::ShardRevoked, shard, "shard revoked");
                 if let Some(token) = self.tokens.remove(&shard) {

@@ -49,7 +49,7 @@ impl StatusSource for Source {
 impl Source {
     /// What readiness waits for; the shards and the sink are told apart.
     fn unready(&self) -> Vec<String> {
-        let checks = self.health.start_checks().into_iter();
+        let checks = self.health.common_checks().into_iter();
         // What waits for another condition says nothing more than that one.
         checks.filter(|check| !check.ok && !check.pending).map(|check| check.detail).collect()
     }

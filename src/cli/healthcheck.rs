@@ -114,6 +114,7 @@ mod tests {
         health.set_state_open();
         health.set_kafka_answers(true);
         health.set_schemas_known();
+        health.set_joined(true);
         run(Args { url: Some(url.clone()) }, &context).await.unwrap();
         let args = crate::cli::status::Args { url: Some(url), watch: false };
         crate::cli::status::run(args, &context).await.unwrap();

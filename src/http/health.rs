@@ -27,6 +27,7 @@ pub struct Health {
     topics_awaited: AtomicBool,
     /// Why missing topics cannot be created yet, where that is known.
     topics_held_up: Mutex<Option<String>>,
+    joined: AtomicBool,
     sink_awaited: AtomicBool,
     /// Assigned shards, and whether each is restored.
     shards: Mutex<BTreeMap<i32, bool>>,
@@ -81,6 +82,7 @@ impl Health {
             schemas_known: AtomicBool::new(false),
             topics_awaited: AtomicBool::new(false),
             topics_held_up: Mutex::default(),
+            joined: AtomicBool::new(false),
             sink_awaited: AtomicBool::new(false),
             shards: Mutex::default(),
             sink_stopped: Mutex::default(),
@@ -122,6 +124,11 @@ impl Health {
     /// Missing topics cannot be created yet, and why, or nothing holds them up any more (`None`).
     pub fn set_topics_held_up(&self, why: Option<String>) {
         *self.topics_held_up.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// The group counts on this replica, or has lost it: then nothing is said of what it owns.
+    pub fn set_joined(&self, joined: bool) {
+        self.joined.store(joined, Ordering::Release);
     }
 
     /// The payment sink is on, and has not been started (`true`), or has.
@@ -178,14 +185,14 @@ impl Health {
     /// The conditions of readiness, one by one, in the order in which they come to hold: the first
     /// that does not is what is waited for.
     pub fn checks(&self) -> Vec<Check> {
-        let [config, state, kafka, schemas, topics] = self.start_checks();
-        let shards = self.shards_check(&kafka).after(&topics);
+        let [config, state, kafka, schemas, topics, group] = self.common_checks();
+        let shards = self.shards_check(&kafka).after(&group);
         let sink = self.sink_check(&topics);
-        vec![config, state, kafka, schemas, topics, shards, sink]
+        vec![config, state, kafka, schemas, topics, group, shards, sink]
     }
 
     /// Those of them that the whole process waits for, whatever its shards and its sink do.
-    pub fn start_checks(&self) -> [Check; 5] {
+    pub fn common_checks(&self) -> [Check; 6] {
         let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
         let config =
             Check::new("config", is_set(&self.config_valid), "the configuration is not valid yet");
@@ -204,7 +211,13 @@ impl Health {
         let detail = held_up.unwrap_or_else(|| "missing topics are being created".to_owned());
         let topics = Check::new("topics", !is_set(&self.topics_awaited), detail);
         let topics = topics.after(&schemas);
-        [config, state, kafka, schemas, topics]
+        let group = Check::new(
+            "group",
+            is_set(&self.joined),
+            "the consumer group has no place for this replica yet: its coordinator is waited for",
+        );
+        let group = if group.ok { group } else { group.after(&kafka).after(&topics) };
+        [config, state, kafka, schemas, topics, group]
     }
 
     /// A shard that has to be restored can only be while Kafka answers.
@@ -251,6 +264,7 @@ mod tests {
         health.set_state_open();
         health.set_kafka_answers(true);
         health.set_schemas_known();
+        health.set_joined(true);
         health
     }
 
@@ -296,7 +310,7 @@ mod tests {
         health.set_state_open();
         let rest = |waits: &str| {
             let pending = |name| format!("{name}: pending, waits for {waits}");
-            ["schemas", "topics", "shards", "sink"].map(pending).to_vec()
+            ["schemas", "topics", "group", "shards", "sink"].map(pending).to_vec()
         };
         assert_eq!(unmet(&health), [vec!["kafka".to_owned()], rest("kafka")].concat());
         health.set_kafka_answers(true);
@@ -306,6 +320,8 @@ mod tests {
         let after_topics = rest("topics").split_off(2);
         assert_eq!(unmet(&health), [vec!["topics".to_owned()], after_topics].concat());
         health.set_topics_awaited(false);
+        assert_eq!(unmet(&health), ["group", "shards: pending, waits for group", "sink"]);
+        health.set_joined(true);
         assert_eq!(unmet(&health), ["sink"]);
         health.set_sink_awaited(false);
         assert!(health.is_ready(), "{:?}", unmet(&health));
@@ -322,7 +338,9 @@ mod tests {
     fn what_holds_the_topics_up_is_named_until_it_is_gone() {
         let health = ready();
         health.set_topics_awaited(true);
-        let topics = |health: &Health| health.start_checks().into_iter().next_back().unwrap();
+        let topics = |health: &Health| {
+            health.common_checks().into_iter().find(|check| check.name == "topics").unwrap()
+        };
         health.set_topics_held_up(Some("two brokers of three".to_owned()));
         let check = topics(&health);
         assert!(!check.ok && !check.pending && check.detail == "two brokers of three", "{check:?}");

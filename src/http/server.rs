@@ -248,6 +248,7 @@ mod tests {
         health.set_config_valid();
         health.set_state_open();
         health.set_schemas_known();
+        health.set_joined(true);
         assert!(asked(&server, "GET", "/startupz").await.starts_with("HTTP/1.1 200"));
         let answer = asked(&server, "GET", "/readyz").await;
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("[-] kafka"), "{answer}");

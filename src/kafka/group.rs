@@ -5,17 +5,27 @@
 
 use std::{
     collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    consumer::{BaseConsumer, Consumer},
+    ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
     error::KafkaError,
 };
 use tokio::sync::watch;
 
-use crate::{config::model::Kafka, telemetry::pulse};
+use crate::{
+    config::model::Kafka,
+    log_event,
+    telemetry::{events::Event, pulse},
+};
 
 use super::{
     context::Logging,
@@ -50,10 +60,41 @@ pub trait Member {
 /// A membership that runs.
 pub struct Group {
     /// For offsets and metadata; polled here alone.
-    pub consumer: BaseConsumer<Logging>,
+    pub consumer: BaseConsumer<Seat>,
     /// The assignment topic.
     pub topic: String,
     name: String,
+    seat: Seat,
+}
+
+/// Whether the group counts on this member, as librdkafka's rebalances tell.
+///
+/// A member whose coordinator is away for a session loses its places while other brokers still
+/// answer: without this one it would look like a member that the group needs for nothing. One that
+/// has no places is told nothing when it is lost, and still counts.
+#[derive(Debug, Clone, Default)]
+pub struct Seat(Arc<AtomicBool>);
+
+impl ClientContext for Seat {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Logging.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Logging.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Seat {
+    // Before, for giving the places back takes the mark of their loss away.
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            // Be there none: whoever joined is told.
+            Rebalance::Assign(_) => self.0.store(true, Ordering::Release),
+            Rebalance::Revoke(_) if !consumer.assignment_lost() => {}
+            Rebalance::Revoke(_) | Rebalance::Error(_) => self.0.store(false, Ordering::Release),
+        }
+    }
 }
 
 impl std::fmt::Debug for Group {
@@ -79,11 +120,17 @@ pub fn stay(kafka: &Kafka, name: &str, stop: &watch::Receiver<bool>, member: &mu
 impl Group {
     fn join(kafka: &Kafka, name: &str) -> Result<Self, KafkaError> {
         let role = Role::GroupMember { group: name.to_owned() };
-        let consumer: BaseConsumer<Logging> =
-            client_config(kafka, &role)?.create_with_context(Logging)?;
+        let seat = Seat::default();
+        let consumer: BaseConsumer<Seat> =
+            client_config(kafka, &role)?.create_with_context(seat.clone())?;
         let topic = kafka.topic(topics::ASSIGNMENT);
         consumer.subscribe(&[&topic])?;
-        Ok(Self { consumer, topic, name: name.to_owned() })
+        Ok(Self { consumer, topic, name: name.to_owned(), seat })
+    }
+
+    /// Whether the group counts on this member: it has joined, and has not been lost since.
+    pub fn is_joined(&self) -> bool {
+        self.seat.0.load(Ordering::Acquire)
     }
 
     fn run(self, stop: &watch::Receiver<bool>, member: &mut impl Member) -> Result<(), KafkaError> {
@@ -91,12 +138,20 @@ impl Group {
         while !*stop.borrow() {
             // Rebalances happen inside poll(); what they left is read off the assignment.
             pulse::step("polling the group");
+            let was_joined = self.is_joined();
             if let Some(Err(error)) = self.consumer.poll(POLL) {
                 tracing::debug!(%error, group = ?self, "group poll");
                 let refused = error.rdkafka_error_code().is_some_and(is_refusal);
                 if refused && refusals.are_lasting(Instant::now()) {
                     return Err(error);
                 }
+            }
+            if was_joined && !self.is_joined() {
+                log_event!(
+                    Event::GroupLost,
+                    group = self.name,
+                    "the group has lost this replica, whose work may be another's now: it joins again as soon as the group's coordinator answers"
+                );
             }
             member.turn(&self, &self.places()?)?;
         }

@@ -38,7 +38,7 @@ pub enum Error {
     },
     /// The deadline passed before the end was reached.
     #[error(
-        "{topic}[{partition}] could not be read to offset {end} within {seconds} s: stopped at {reached}; an open transaction of another producer holds its end back, or the broker is slow"
+        "{topic}[{partition}] could not be read to offset {end} within {seconds} s: stopped at {reached}; an open transaction of another producer holds its end back, or the broker is slow; docs/runbooks/VomsisRestoreSlow.md says how to see which and what to do"
     )]
     Deadline {
         /// The topic.
@@ -64,6 +64,28 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+/// How far a stretch was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// To its end.
+    End,
+    /// Not further than it was wanted.
+    Early,
+    /// An open transaction begins at this offset, and has not ended for as long as was asked.
+    Held(i64),
+}
+
+/// Which records are read, and how long for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Those of open and aborted transactions too.
+    pub uncommitted: bool,
+    /// For all of it.
+    pub deadline: Duration,
+    /// How long an open transaction may hold the end back; without it, until the deadline.
+    pub held_max: Option<Duration>,
 }
 
 /// A stretch of one partition to read.
@@ -166,33 +188,40 @@ pub fn read_committed_while(
     stretch: &Stretch,
     deadline: Duration,
     is_wanted: impl Fn() -> bool,
-    mut each: impl FnMut(i64, &[u8], Option<&[u8]>) -> Result<ControlFlow<()>, String>,
+    each: impl FnMut(i64, &[u8], Option<&[u8]>) -> Result<ControlFlow<()>, String>,
 ) -> Result<(), Error> {
+    let terms = Terms { uncommitted: false, deadline, held_max: None };
+    read_while(kafka, stretch, terms, is_wanted, each).map(drop)
+}
+
+/// Reads the records of a stretch on these terms, for as long as it `is_wanted`; `each` gets offset,
+/// key and value and may stop early.
+pub fn read_while(
+    kafka: &Kafka,
+    stretch: &Stretch,
+    terms: Terms,
+    is_wanted: impl Fn() -> bool,
+    mut each: impl FnMut(i64, &[u8], Option<&[u8]>) -> Result<ControlFlow<()>, String>,
+) -> Result<Reached, Error> {
     if stretch.from >= stretch.end {
-        return Ok(());
+        return Ok(Reached::End);
     }
+    let deadline = terms.deadline;
     let failed = |source| Error::Kafka {
         topic: stretch.topic.clone(),
         partition: stretch.partition,
         source,
     };
-    let consumer: BaseConsumer<Logging> = client_config(kafka, &Role::StateReader)
-        .and_then(|config| config.create_with_context(Logging))
-        .map_err(failed)?;
-    pulse::step("reading the ends of a partition");
-    // Connects and finds the leader: without it assign() costs 500 ms more.
-    consumer.fetch_watermarks(&stretch.topic, stretch.partition, deadline).map_err(failed)?;
-    let mut assignment = TopicPartitionList::new();
-    assignment
-        .add_partition_offset(&stretch.topic, stretch.partition, Offset::Offset(stretch.from))
-        .map_err(failed)?;
-    consumer.assign(&assignment).map_err(failed)?;
+    let consumer = open(kafka, stretch, terms).map_err(failed)?;
     let started = Instant::now();
     let mut reached = stretch.from;
+    // Where and since when nothing more comes.
+    let mut held: Option<(i64, Instant)> = None;
     while is_wanted() {
         pulse::step("reading a partition");
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
+                held = None;
                 reached = message.offset() + 1;
                 let key = message.key().unwrap_or_default();
                 let flow = each(message.offset(), key, message.payload()).map_err(|reason| {
@@ -204,19 +233,27 @@ pub fn read_committed_while(
                     }
                 })?;
                 if flow.is_break() {
-                    return Ok(());
+                    return Ok(Reached::Early);
                 }
             }
             Some(Err(KafkaError::PartitionEOF(_))) => {
                 reached = reached.max(position(&consumer, stretch).map_err(failed)?);
                 if reached >= stretch.end {
-                    return Ok(());
+                    return Ok(Reached::End);
+                }
+                if held.is_none_or(|(from, _)| from < reached) {
+                    held = Some((reached, Instant::now()));
                 }
             }
             // Brokers that come back are worth waiting for until the deadline.
-            Some(Err(error)) if is_transient(&error) => {}
+            Some(Err(error)) if is_transient(&error) => held = None,
             Some(Err(error)) => return Err(failed(error)),
             None => {}
+        }
+        if let (Some((from, since)), Some(max)) = (held, terms.held_max)
+            && since.elapsed() > max
+        {
+            return Ok(Reached::Held(from));
         }
         if started.elapsed() > deadline {
             return Err(Error::Deadline {
@@ -228,7 +265,28 @@ pub fn read_committed_while(
             });
         }
     }
-    Ok(())
+    Ok(Reached::Early)
+}
+
+/// A reader of the stretch, at its beginning.
+fn open(
+    kafka: &Kafka,
+    stretch: &Stretch,
+    terms: Terms,
+) -> Result<BaseConsumer<Logging>, KafkaError> {
+    let mut config = client_config(kafka, &Role::StateReader)?;
+    if terms.uncommitted {
+        config.set("isolation.level", "read_uncommitted");
+    }
+    let consumer: BaseConsumer<Logging> = config.create_with_context(Logging)?;
+    pulse::step("reading the ends of a partition");
+    // Connects and finds the leader: without it assign() costs 500 ms more.
+    consumer.fetch_watermarks(&stretch.topic, stretch.partition, terms.deadline)?;
+    let mut assignment = TopicPartitionList::new();
+    let from = Offset::Offset(stretch.from);
+    assignment.add_partition_offset(&stretch.topic, stretch.partition, from)?;
+    consumer.assign(&assignment)?;
+    Ok(consumer)
 }
 
 fn position(consumer: &BaseConsumer<Logging>, stretch: &Stretch) -> Result<i64, KafkaError> {

@@ -58,6 +58,8 @@ pub enum Change {
     Revoked(i32),
     /// Kafka has ceased to answer, or answers again.
     Kafka(bool),
+    /// The group counts on this replica, or has lost it, with all of its shards.
+    Joined(bool),
 }
 
 /// What a shard wants the group to remember.
@@ -97,6 +99,7 @@ pub fn join(
             noted_at: Instant::now(),
             checked_at: Instant::now(),
             silent: 0,
+            joined: false,
             miscounted: false,
         };
         group::stay(&kafka, &name, &stop, &mut membership);
@@ -135,6 +138,8 @@ struct Membership {
     checked_at: Instant,
     /// Questions in a row that Kafka did not answer.
     silent: u32,
+    /// What was said last of the group's counting on this replica.
+    joined: bool,
     /// It was said that the number of shards is wrong.
     miscounted: bool,
 }
@@ -142,6 +147,7 @@ struct Membership {
 impl group::Member for Membership {
     fn turn(&mut self, group: &Group, assigned: &BTreeSet<i32>) -> Result<(), KafkaError> {
         failpoints::reach(Point::GroupTurn);
+        self.tell_joined(group.is_joined());
         // Places that were added under way hold no connection; `check` tells of them.
         let assigned = assigned.range(..self.shards).copied().collect();
         self.give_back(&assigned);
@@ -162,11 +168,18 @@ impl group::Member for Membership {
 
     fn lost(&mut self, error: &KafkaError) {
         log_event!(Event::AssignmentFailed, %error, "the shard assignment failed, joining the group again");
+        self.tell_joined(false);
         self.give_back(&BTreeSet::new());
     }
 }
 
 impl Membership {
+    fn tell_joined(&mut self, joined: bool) {
+        if std::mem::replace(&mut self.joined, joined) != joined {
+            drop(self.changes.send(Change::Joined(joined)));
+        }
+    }
+
     /// Whether Kafka answers, and whether the assignment topic still has as many partitions as there
     /// are shards: more would move connections between shards under their owners' feet.
     fn check(&mut self, group: &Group) {

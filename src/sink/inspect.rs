@@ -1,25 +1,21 @@
-//! The journal as it is committed, read by whoever asks: takes no lock and disturbs nobody.
+//! The journal, read by whoever asks: takes no lock and disturbs nobody.
 
-use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
+use std::collections::BTreeMap;
 
 use crate::{
     config::model::Kafka,
-    kafka::{
-        reading::{self, read_committed},
-        topics,
-    },
+    kafka::{reading, topics},
 };
 
 use super::{
     command::CommandKey,
+    held,
     journal::{
         Entry,
         codec::{self, Line, Record},
         records::{Owner, Resolve, Stop},
     },
 };
-
-const READ_DEADLINE: Duration = Duration::from_secs(120);
 
 /// A command and the partition that its story lies in.
 #[derive(Debug, Clone)]
@@ -50,10 +46,14 @@ pub struct Inspected {
 pub fn read(kafka: &Kafka) -> Result<Inspected, reading::Error> {
     let mut inspected = Inspected::default();
     for stretch in reading::stretches(kafka, &kafka.topic(topics::JOURNAL))? {
-        read_committed(kafka, &stretch, READ_DEADLINE, |_, key, value| {
-            inspected.apply(stretch.partition, key, value).map_err(|error| error.to_string())?;
-            Ok(ControlFlow::Continue(()))
-        })?;
+        held::read(
+            kafka,
+            &stretch,
+            || true,
+            |_, _, key, value| {
+                inspected.apply(stretch.partition, key, value).map_err(|error| error.to_string())
+            },
+        )?;
     }
     Ok(inspected)
 }

@@ -4,7 +4,7 @@
 //! the journal's partitions that are read afterwards hold everything it ever committed. What is
 //! missing, emptied, cut or another deployment's stops the sink: an empty journal would pay again.
 
-use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::{
     domain::time::Timestamp,
     failpoints::{self, Point},
     kafka::{
-        reading::{self, Stretch, read_committed_while},
+        reading::{self, Stretch},
         settings::sink_transactional_id,
         topics,
     },
@@ -23,9 +23,12 @@ use crate::{
 };
 
 use super::{
+    command::CommandKey,
     finished::Place,
+    held::{self, Standing},
     journal::{
-        codec,
+        Entry,
+        codec::{self, Line, Record},
         records::{Identity, Owner},
     },
     ledger::{self, JournalRecord, Topics, Write},
@@ -33,8 +36,6 @@ use super::{
     ownership::Taken,
 };
 
-/// Longer than the longest transaction that can hold the end back, plus the broker's sweep.
-const READ_DEADLINE: Duration = Duration::from_secs(120);
 /// Tombstones in one transaction.
 const FORGET_AT_ONCE: usize = 1000;
 /// Partition of the records that are about the whole journal.
@@ -165,9 +166,10 @@ pub struct Locked {
     pub journal: Journal,
     /// How far each partition is written, and its identity.
     pub notes: BTreeMap<i32, Note>,
-    /// Up to where each partition was read. What lies between that and the mark is not known yet:
-    /// somebody may have turned the kill switch on meanwhile.
+    /// Up to where each partition was read, this owner's mark included.
     pub read_to: BTreeMap<i32, i64>,
+    /// Commands whose newest words Kafka held back: nobody knows whether their results are visible.
+    pub untold: Vec<Entry>,
 }
 
 /// Takes the lock, reads the whole journal, and marks it as this owner's. Blocks.
@@ -189,38 +191,90 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
         let (found, wanted) = (stretches.len(), request.taken.len());
         return Err(Error::Partitions { journal: topics.journal, found, wanted });
     }
-    let mut journal = Journal::default();
+    let mut read = Read::default();
     for stretch in &stretches {
-        read(&mut journal, request, stretch)?;
+        read.take(request, stretch)?;
         request.go_on()?;
     }
-    let mut notes = check(request, &journal, &stretches, &ours)?;
-    let epoch = journal.owner.map_or(0, |owner| owner.epoch) + 1;
+    let mut notes = check(request, &read.journal, &stretches, &ours)?;
+    let epoch = read.journal.owner.map_or(0, |owner| owner.epoch) + 1;
     request.go_on()?;
-    mark(&mut transactions, &topics, &mut notes, &ours, epoch)?;
+    mark(&mut transactions, &topics, &mut notes, &ours, epoch, &read.held)?;
+    // What was said between the reading and the mark: the kill switch, and another deployment that
+    // began at the same time with a journal that was empty for it too.
+    let read_to: BTreeMap<i32, i64> = notes.iter().map(|(at, note)| (*at, note.end)).collect();
+    for stretch in stretches {
+        let end = read_to.get(&stretch.partition).copied().unwrap_or(stretch.end);
+        read.take(request, &Stretch { from: stretch.end, end, ..stretch })?;
+    }
+    if let Some(found) = read.prefixes.iter().find(|prefix| **prefix != ours) {
+        let found = found.clone();
+        return Err(Error::OtherDeployment { journal: topics.journal, found, ours });
+    }
+    let Read { mut journal, untold, .. } = read;
     forget(request, &mut transactions, &topics, &mut journal)?;
-    let read_to = stretches.iter().map(|stretch| (stretch.partition, stretch.end)).collect();
-    Ok(Locked { transactions, topics, epoch, journal, notes, read_to })
+    let untold = untold.into_values().collect();
+    Ok(Locked { transactions, topics, epoch, journal, notes, read_to, untold })
 }
 
-/// Every record of one partition; less where the sink is given back meanwhile.
-fn read(journal: &mut Journal, request: &Request, stretch: &Stretch) -> Result<(), Error> {
-    let partition = stretch.partition;
-    let mut wrong = None;
-    let is_wanted = || !request.stop.is_cancelled();
-    let each = |offset, key: &[u8], value: Option<&[u8]>| {
-        let place = Place { partition, offset };
-        let taken = journal.apply(key, value, place, request.now);
-        taken.map(ControlFlow::Continue).map_err(|error| {
-            let reason = error.to_string();
-            wrong = Some(error);
-            reason
-        })
-    };
-    let outcome = read_committed_while(&request.kafka, stretch, READ_DEADLINE, is_wanted, each);
-    match wrong {
-        Some(source) => Err(Error::Record { journal: stretch.topic.clone(), partition, source }),
-        None => outcome.map_err(Error::from),
+/// The journal as far as it is read.
+#[derive(Default)]
+struct Read {
+    journal: Journal,
+    /// Partitions whose end a transaction holds back that nobody ends.
+    held: BTreeSet<i32>,
+    /// What such transactions say of commands.
+    untold: HashMap<CommandKey, Entry>,
+    /// Whose identity was read, of all deployments.
+    prefixes: BTreeSet<String>,
+}
+
+impl Read {
+    /// Every record of a stretch; less where the sink is given back meanwhile.
+    fn take(&mut self, request: &Request, stretch: &Stretch) -> Result<(), Error> {
+        let partition = stretch.partition;
+        let mut wrong = None;
+        let is_wanted = || !request.stop.is_cancelled();
+        let each = |standing, offset, key: &[u8], value: Option<&[u8]>| {
+            let place = Place { partition, offset };
+            self.apply(standing, key, value, place, request.now).map_err(|error| {
+                let reason = error.to_string();
+                wrong = Some(error);
+                reason
+            })
+        };
+        let outcome = held::read(&request.kafka, stretch, is_wanted, each);
+        let journal = || stretch.topic.clone();
+        match (wrong, outcome) {
+            (Some(source), _) => Err(Error::Record { journal: journal(), partition, source }),
+            (None, Err(error)) => Err(error.into()),
+            (None, Ok(held)) => {
+                self.held.extend(held.map(|_| partition));
+                Ok(())
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        standing: Standing,
+        key: &[u8],
+        value: Option<&[u8]>,
+        place: Place,
+        now: Timestamp,
+    ) -> Result<(), codec::Error> {
+        self.journal.apply(key, value, place, now)?;
+        if let Some(identity) = self.journal.identities.get(&place.partition)
+            && !self.prefixes.contains(&identity.transactional_prefix)
+        {
+            self.prefixes.insert(identity.transactional_prefix.clone());
+        }
+        if standing == Standing::Held
+            && let Line::Said(Record::Command(entry)) = codec::read_line(key, value)?
+        {
+            self.untold.insert(entry.key().clone(), *entry);
+        }
+        Ok(())
     }
 }
 
@@ -259,13 +313,16 @@ fn check(
     Ok(notes)
 }
 
-/// Writes who owns the journal from now on, and the identity of partitions that are new.
+/// Writes who owns the journal from now on, and the identity of partitions that are new. Where a
+/// partition is held, its identity is written again: the end of this transaction, of the same producer,
+/// is the end that the other one lacks.
 fn mark(
     transactions: &mut Transactions,
     topics: &Topics,
     notes: &mut BTreeMap<i32, Note>,
     ours: &str,
     epoch: u64,
+    held: &BTreeSet<i32>,
 ) -> Result<(), Lost> {
     let mut write = Write::default();
     let record = |partition, key: &str, value| JournalRecord {
@@ -274,10 +331,14 @@ fn mark(
         value: Some(value),
         finished: None,
     };
-    for (partition, note) in notes.iter_mut().filter(|(_, note)| note.identity.is_empty()) {
-        // Of the kind that tells when it was made: see `Index::since`.
-        let uuid = Uuid::now_v7().to_string();
-        note.identity.clone_from(&uuid);
+    for (partition, note) in notes.iter_mut() {
+        if note.identity.is_empty() {
+            // Of the kind that tells when it was made: see `Index::since`.
+            note.identity = Uuid::now_v7().to_string();
+        } else if !held.contains(partition) {
+            continue;
+        }
+        let uuid = note.identity.clone();
         let identity = Identity { uuid, transactional_prefix: ours.to_owned() };
         let value = codec::encode_identity(&identity);
         write.journal.push(record(*partition, codec::IDENTITY_KEY, value));

@@ -32,6 +32,7 @@ pub mod desk;
 pub mod dispatch;
 pub mod doubt;
 pub mod finished;
+pub mod held;
 pub mod inspect;
 pub mod intake;
 pub mod journal;

@@ -22,8 +22,7 @@ use crate::{
     config::model::Kafka,
     failpoints::{self, Point},
     kafka::{
-        context::Logging,
-        group::{self, Group},
+        group::{self, Group, Seat},
         settings::sink_group,
         topics,
     },
@@ -163,7 +162,7 @@ impl Membership {
         self.committed.clear();
     }
 
-    fn take(&mut self, consumer: &BaseConsumer<Logging>) -> Result<(), KafkaError> {
+    fn take(&mut self, consumer: &BaseConsumer<Seat>) -> Result<(), KafkaError> {
         self.commit(consumer);
         pulse::step("reading how far commands are taken");
         let taken = taken(consumer, &self.kafka)?;
@@ -172,7 +171,7 @@ impl Membership {
         Ok(())
     }
 
-    fn commit(&mut self, consumer: &BaseConsumer<Logging>) {
+    fn commit(&mut self, consumer: &BaseConsumer<Seat>) {
         while let Ok(progress) = self.progressed.try_recv() {
             self.pending.insert(progress.partition, progress);
         }
@@ -206,7 +205,7 @@ impl Membership {
 }
 
 /// What the group remembers of every partition of the command topic.
-fn taken(consumer: &BaseConsumer<Logging>, kafka: &Kafka) -> Result<Vec<Taken>, KafkaError> {
+fn taken(consumer: &BaseConsumer<Seat>, kafka: &Kafka) -> Result<Vec<Taken>, KafkaError> {
     let topic = kafka.topic(topics::COMMANDS);
     let metadata = consumer.fetch_metadata(Some(&topic), CALL_TIMEOUT)?;
     let mut asked = TopicPartitionList::new();

@@ -28,6 +28,7 @@ use super::{
     desk::{Desk, Failure, Fixed, now},
     dispatch::Dispatcher,
     intake,
+    journal::Entry,
     ledger::{self, Index, Topics, Write},
     lock::{self, Locked, lock_and_restore},
     operator::{self, Operator},
@@ -191,7 +192,7 @@ impl Work {
         member: &Member,
         ended: &CancellationToken,
     ) -> Result<Self, Refusal> {
-        let Locked { transactions, topics, epoch, journal, notes, read_to } = locked;
+        let Locked { transactions, topics, epoch, journal, notes, read_to, untold } = locked;
         log_event!(
             Event::SinkOwned,
             epoch,
@@ -229,8 +230,9 @@ impl Work {
             source,
             |suffix| parts.kafka.topic(suffix),
         );
-        let dispatcher = Dispatcher::new(desk, &open, &seen);
         let mut tasks = JoinSet::new();
+        tasks.spawn(tell_again(Arc::clone(&desk), untold, ended.clone()));
+        let dispatcher = Dispatcher::new(desk, &open, &seen);
         let (watcher, folder) = (Arc::clone(&operator), parts.state_dir.clone());
         let decisions = journal.decisions;
         tasks.spawn(async move {
@@ -298,6 +300,26 @@ impl Work {
         }
         term
     }
+}
+
+/// Publishes the newest results of these commands, whether or not they are visible already: they
+/// have the same event ids. Then it waits for the end of the term, as a task that ends is a mistake.
+async fn tell_again(
+    desk: Arc<Desk>,
+    untold: Vec<Entry>,
+    ended: CancellationToken,
+) -> Result<(), Failure> {
+    let mut write = Write::default();
+    for entry in &untold {
+        write.results.extend(desk.result(entry)?);
+    }
+    if !write.results.is_empty() {
+        desk.write(write).await?;
+    }
+    // The last publisher must be gone for the journal's thread to end.
+    drop(desk);
+    ended.cancelled().await;
+    Ok(())
 }
 
 fn reason_of(joined: Result<Result<(), Failure>, JoinError>) -> String {

@@ -118,6 +118,7 @@ events! {
     ShardBroke "VOM-SHD-009" ERROR "a shard's task broke off: a mistake of this program, or no thread to be had" "report the line; the shard is tried again";
     PollersSlow "VOM-SHD-010" WARN "pollers of a lost shard did not end in time and were dropped" "nothing; nothing of theirs can be committed any more";
     OwnerBroke "VOM-SHD-011" ERROR "the task that owns a shard broke off: a mistake of this program; the process ends" "report the line and what stands above it; nothing is lost, whoever takes the shard restores it";
+    GroupLost "VOM-SHD-012" WARN "the group's coordinator has not answered for a session: the replica has lost its shards and is not ready" "check the brokers, above all the leader of the group's partition of __consumer_offsets; it joins again by itself";
     SinkOwned "VOM-SNK-001" INFO "this replica executes payment commands from now on" "nothing; the line says what the journal holds";
     SinkReleased "VOM-SNK-002" INFO "this replica executes no payment commands any more" "nothing";
     SinkStopped "VOM-SNK-003" ERROR "the payment sink has stopped: journal, offsets or topics are not as they must be" "read the line and docs/payments.md; nothing is sent until it is mended and the process restarted";
@@ -135,6 +136,7 @@ events! {
     PaymentsResumed "VOM-SNK-021" INFO "the kill switch is off" "nothing";
     DecisionIgnored "VOM-SNK-022" WARN "a decision about a command that is not parked has no effect" "look at the command with commands show";
     StopNotSpread "VOM-SNK-023" ERROR "the kill switch's file is there, and its record could not be written" "check Kafka; until then the file holds the payments of its own replica alone";
+    JournalHeld "VOM-SNK-024" WARN "a transaction of the payment journal has no end, which Kafka has lost; its records are taken as said, and the next one of the sink ends it" "nothing; never end it with kafka-transactions abort: what it says would be forgotten, and a payment sent again. docs/runbooks/VomsisRestoreSlow.md";
     SinkBroke "VOM-SNK-030" ERROR "a task of the payment sink broke off: a mistake of this program" "report the line; the journal is read again before anything is sent. Where the sink's state stays stopped, restart the replica";
     CacheUnusable "VOM-STA-001" WARN "the local cache is unusable; the state is restored from Kafka" "nothing; if it repeats, check the volume and that each process has its own state.dir";
     CacheWriteFailed "VOM-STA-003" WARN "the local cache could not be written" "check free space and permissions of state.dir; the truth is in Kafka";

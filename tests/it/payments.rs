@@ -19,6 +19,7 @@ mod feed;
 mod given_back;
 mod hangs;
 mod heard;
+mod held;
 mod invalid;
 mod killed;
 mod late;

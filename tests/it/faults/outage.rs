@@ -46,7 +46,7 @@ fn kafka_that_is_away_at_the_start_or_dies_is_waited_for_and_nothing_is_lost_or_
     let mut connector = stage.home.run();
     let line = connector.wait_for_line(UNAVAILABLE, DEADLINE);
     assert!(line.contains("retry_in_s") && line.contains(&broker.client_bootstrap()), "{line}");
-    assert_waits_for(&mut connector, "kafka", &["schemas", "topics", "shards"]);
+    assert_waits_for(&mut connector, "kafka", &["schemas", "topics", "group", "shards"]);
     assert_waits_quietly(&mut connector);
     assert_eq!(stage.subjects(), BTreeSet::new(), "a wrong Kafka leaves no schema behind");
 

@@ -34,7 +34,7 @@ fn a_registry_that_refuses_errs_or_is_silent_is_asked_until_it_answers() {
     let line = connector.wait_for_line(UNAVAILABLE, DEADLINE);
     assert!(line.contains("retry_in_s") && line.contains(&gate.address().to_string()), "{line}");
     assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
-    assert_waits_for(&mut connector, "schemas", &["topics", "shards"]);
+    assert_waits_for(&mut connector, "schemas", &["topics", "group", "shards"]);
     let status = http::get(connector.address(DEADLINE), "/api/v1/status").unwrap().json();
     assert_eq!(status["verdict"], "not ready: the schema registry has not answered yet");
 

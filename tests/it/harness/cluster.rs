@@ -20,9 +20,10 @@ const CALL: Duration = Duration::from_secs(2);
 const HEAP: &str = "256m";
 /// Brokers, and replicas of all that the brokers keep for themselves.
 pub(crate) const BROKERS: usize = 3;
-/// Where the only transaction coordinator and the only group coordinator are: their topics have
-/// one partition each, whose leader they are.
+/// Whose only partition's leader is the coordinator of all transactions.
 pub(crate) const TRANSACTIONS: &str = "__transaction_state";
+/// Whose only partition's leader is the coordinator of all groups.
+pub(crate) const GROUPS: &str = "__consumer_offsets";
 
 /// The brokers, by place; each has its data, which survive [`Cluster::stop`] and
 /// [`Cluster::kill9`].
@@ -176,6 +177,7 @@ transaction.state.log.num.partitions=1
 transaction.state.log.replication.factor={BROKERS}
 transaction.state.log.min.isr=2
 min.insync.replicas=2
+default.replication.factor={BROKERS}
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 log.cleaner.dedupe.buffer.size=16777216

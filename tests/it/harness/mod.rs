@@ -9,6 +9,7 @@ pub(crate) mod cluster;
 pub(crate) mod components;
 pub(crate) mod damage;
 pub(crate) mod gate;
+pub(crate) mod hanging;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod ports;

@@ -189,10 +189,13 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// Whatever the test was about, its log showed nothing that was planted.
+    /// Whatever the test was about, its log showed nothing that was planted; the end of the log
+    /// goes with a failure, whose cause may be seen nowhere else.
     fn drop(&mut self) {
         self.watched.kill9();
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            println!("process {} said at last:\n{}", self.pid(), tail(&self.stderr()));
+        } else {
             canaries::assert_log_is_clean(&self.stderr());
         }
     }

@@ -19,6 +19,8 @@ use rdkafka::{
 use super::wait::{GENEROUS, wait_for};
 
 const CALL: Duration = Duration::from_secs(30);
+/// `default.replication.factor`.
+const AS_THE_BROKER_SAYS: i32 = -1;
 const READ: Duration = Duration::from_secs(120);
 
 /// A record that is committed and visible.
@@ -44,7 +46,7 @@ pub(crate) fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap()
 }
 
-/// Creates a topic with one replica and these configs.
+/// Creates a topic with these configs and the broker's own number of replicas.
 #[track_caller]
 pub(crate) fn create_topic(
     bootstrap: &str,
@@ -52,7 +54,7 @@ pub(crate) fn create_topic(
     partitions: i32,
     configs: &[(&str, &str)],
 ) {
-    let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(AS_THE_BROKER_SAYS));
     for (key, value) in configs {
         new = new.set(key, value);
     }

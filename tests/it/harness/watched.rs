@@ -146,5 +146,5 @@ impl Drop for Watched {
 /// The last lines of a log, for a failure's message.
 pub(crate) fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(30)..).unwrap_or_default().join("\n")
+    lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n")
 }

@@ -144,16 +144,27 @@ fn committed(stage: &Stage) -> usize {
 
 /// As the broker's own tool does it: offset 0, without the sink's note beside it.
 fn reset_to_the_earliest(stage: &Stage) {
-    let mut offsets = TopicPartitionList::new();
+    move_group(stage, |_, _| 0);
+    assert_eq!(committed(stage), 0);
+}
+
+/// As if every command had been taken, so that none is read again.
+pub(super) fn move_to_the_end(stage: &Stage) {
+    let topic = stage.topic("payment.commands");
+    move_group(stage, |member, partition| {
+        member.fetch_watermarks(&topic, partition, GENEROUS).unwrap().1
+    });
+}
+
+fn move_group(stage: &Stage, to: impl Fn(&BaseConsumer, i32) -> i64) {
+    let (member, mut offsets) = (member(stage), TopicPartitionList::new());
     for partition in 0..PARTITIONS {
-        let topic = stage.topic("payment.commands");
-        offsets.add_partition_offset(&topic, partition, Offset::Offset(0)).unwrap();
+        let (topic, to) = (stage.topic("payment.commands"), Offset::Offset(to(&member, partition)));
+        offsets.add_partition_offset(&topic, partition, to).unwrap();
     }
-    let member = member(stage);
     wait_until("the group is empty and takes other offsets", GENEROUS, || {
         member.commit(&offsets, CommitMode::Sync).is_ok()
     });
-    assert_eq!(committed(stage), 0);
 }
 
 fn delete_the_group(stage: &Stage) {

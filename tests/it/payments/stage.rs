@@ -59,6 +59,8 @@ pub(super) struct Stage {
     pub(super) api: String,
     /// How soon the group gives a dead owner's place away.
     pub(super) session_ms: u32,
+    /// How many brokers hold each of the connector's records.
+    pub(super) replicas: usize,
     /// Keys of `sink:` beside those that every test has.
     pub(super) sink: String,
 }
@@ -88,7 +90,17 @@ impl Stage {
         );
         let shop = Shop::new(&brokers, shared_registry().url(), &prefix);
         let sink = "max_in_doubt: 1000".to_owned();
-        Self { source, shop, prefix, brokers, client_brokers, api, session_ms: 1200, sink }
+        Self {
+            source,
+            shop,
+            prefix,
+            brokers,
+            client_brokers,
+            api,
+            session_ms: 1200,
+            replicas: 1,
+            sink,
+        }
     }
 
     /// The source systems.
@@ -121,6 +133,7 @@ impl Stage {
             .replace("{registry}", shared_registry().url())
             .replace("{prefix}", &self.prefix)
             .replace("{partitions}", &PARTITIONS.to_string())
+            .replace("{replicas}", &self.replicas.to_string())
             .replace("{session_ms}", &self.session_ms.to_string())
             .replace("{heartbeat_ms}", &(self.session_ms / 4).to_string())
             .replace("{post_timeout}", &format!("{}s", POST_TIMEOUT.as_secs()))
@@ -238,7 +251,7 @@ kafka:
   group: "{group}"
   topic_prefix: "{prefix}"
   shards: {partitions}
-  replication_factor: 1
+  replication_factor: {replicas}
   consumer_properties: {session.timeout.ms: "{session_ms}", heartbeat.interval.ms: "{heartbeat_ms}"}
 schema_registry: {url: "{registry}"}
 state: {dir: "{home}/state"}

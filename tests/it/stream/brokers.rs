@@ -9,7 +9,7 @@ use super::{
     tail::Tail,
 };
 use crate::harness::{
-    cluster::{BROKERS, Cluster, TRANSACTIONS},
+    cluster::{BROKERS, Cluster, GROUPS, TRANSACTIONS},
     http,
     process::Process,
     random::Random,
@@ -20,6 +20,7 @@ use crate::harness::{
 };
 
 const TOO_FEW_BROKERS: &str = "VOM-KFK-011";
+const GROUP_LOST: &str = "VOM-SHD-012";
 const STATE: &str = "internal.state";
 /// Changes of the source at a time.
 const STEPS: usize = 20;
@@ -77,12 +78,18 @@ fn brokers_that_die_leave_and_come_back_lose_and_repeat_nothing() {
     cluster.start(&[victim]);
     go_on(&mut churn, &mut tail);
 
-    // Two are away: a pause, until one of them is back.
+    // Two are away, the coordinator of the group one of them: a pause, until one of them is back.
     cluster.wait_for_replicas();
-    let dead: Vec<usize> = (0..BROKERS).filter(|place| *place != victim).collect();
+    let coordinator = cluster.leader(GROUPS, 0);
+    let left = (0..BROKERS).map(|place| (place + victim) % BROKERS).find(|p| *p != coordinator);
+    let dead: Vec<usize> = (0..BROKERS).filter(|place| Some(*place) != left).collect();
     churn.flood(CAUGHT);
     cluster.kill9(&dead);
-    connector.wait_for_status("/readyz", 503, DEADLINE);
+    wait_until("it says that the group has lost it", DEADLINE, || {
+        readiness(&mut connector).contains("[-] group")
+    });
+    let lost = connector.wait_for_line(GROUP_LOST, DEADLINE);
+    assert!(lost.contains(&prefix), "{lost}");
     churn.flood(CAUGHT);
     cluster.start(&dead[..1]);
     go_on(&mut churn, &mut tail);
