@@ -4,6 +4,8 @@
 //! A missing collection is an error and never "no rows": rows that only seem to be gone would be
 //! taken for deleted ones.
 
+mod usual;
+
 use std::ops::Range;
 
 use serde::{
@@ -141,10 +143,14 @@ enum Root<'a> {
     Other(&'a RawValue),
 }
 
+/// Without a byte order mark and white space around it.
+fn without_margins(body: &str) -> &str {
+    body.trim_start_matches('\u{feff}').trim_matches([' ', '\t', '\n', '\r'])
+}
+
 /// Reads an object's fields at once instead of looking at the whole body first: bodies are large.
 fn read_root(body: &str) -> Result<Root<'_>, Fault> {
-    let json = body.trim_start_matches('\u{feff}').trim_matches([' ', '\t', '\n', '\r']);
-    match parse_fields(json) {
+    match parse_fields(without_margins(body)) {
         Some(fields) => Ok(Root::Object(fields)),
         None => parse_body(body).map(Root::Other),
     }
@@ -299,6 +305,14 @@ fn may_stand_alone(row: &RawValue, keys: &[&str]) -> bool {
 }
 
 fn read_collection<'a>(body: &'a str, keys: &[&str]) -> Result<Collection<'a>, Fault> {
+    match usual::read_rows(without_margins(body), keys) {
+        Some(rows) => Ok(Collection::List(rows)),
+        None => read_any_collection(body, keys),
+    }
+}
+
+/// The same for every answer, with a second reading of the list; alone it says what is wrong.
+fn read_any_collection<'a>(body: &'a str, keys: &[&str]) -> Result<Collection<'a>, Fault> {
     let value = collection(body, keys)?;
     let Some(inner) = parse_fields(value.get()) else {
         return list_of(value).map(Collection::List);

@@ -12,7 +12,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::mapping::{scan, text};
+use crate::mapping::{
+    scan::{self, Members, Next, Value},
+    text,
+};
 
 /// More than any row kind has.
 pub(super) const FIELDS_MAX: usize = 48;
@@ -66,6 +69,9 @@ macro_rules! keys {
         #[repr(usize)]
         pub(super) enum $key { $($variant),* }
 
+        // Their names are compared with raw keys.
+        const _: () = assert!($($crate::mapping::json::is_plain_name($name))&&*);
+
         // Fields that are known but not carried have a key, too; and a row has room for all.
         const _: () = assert!([$($key::$variant as usize),*].len() <= $crate::mapping::json::FIELDS_MAX);
 
@@ -86,10 +92,25 @@ macro_rules! keys {
 }
 pub(super) use keys;
 
+/// Whether JSON writes a name without escapes, however it is written.
+pub(super) const fn is_plain_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if !(bytes[at].is_ascii_alphanumeric() || bytes[at] == b'_') {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 /// The texts of one object's known fields, and what else was seen.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     values: [&'a str; FIELDS_MAX],
+    /// One bit a field: whether its value is a string without escapes.
+    plain_texts: u64,
     pub(super) unknown: u32,
     pub(super) duplicate: bool,
     pub(super) extras: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -115,32 +136,61 @@ impl<'a> Fields<'a> {
         known: &'static [SourceField],
         carry_extras: bool,
     ) -> Option<Self> {
-        let mut fields =
-            Self { values: [""; FIELDS_MAX], unknown: 0, duplicate: false, extras: Vec::new() };
+        let mut fields = Self {
+            values: [""; FIELDS_MAX],
+            plain_texts: 0,
+            unknown: 0,
+            duplicate: false,
+            extras: Vec::new(),
+        };
         let mut unknown_names: Vec<&str> = Vec::new();
         let mut expected = 0;
-        // Keys are taken raw too: a lone surrogate in a key must not lose the row.
-        scan::members(json, |key, value| match find(known, key, expected) {
-            Some(position) => {
-                expected = position + 1;
-                fields.duplicate |= !fields.values[position].is_empty();
-                fields.values[position] = value;
-            }
-            None => {
-                fields.unknown += 1;
-                fields.duplicate |= unknown_names.contains(&key);
-                unknown_names.push(key);
-                if carry_extras {
-                    push_extra(&mut fields.extras, key, value);
+        let mut members = Members::of(json)?;
+        loop {
+            // Keys are taken raw too: a lone surrogate in a key must not lose the row.
+            let (key, value) = match members.next(known.get(expected).map(|field| field.name))? {
+                Next::Expected(value) => {
+                    fields.put(expected, value);
+                    expected += 1;
+                    continue;
                 }
+                Next::Other(key, value) => (key, value),
+                Next::End => return Some(fields),
+            };
+            if let Some(position) = find(known, key) {
+                fields.put(position, value);
+                expected = position + 1;
+                continue;
             }
-        })?;
-        Some(fields)
+            fields.unknown += 1;
+            fields.duplicate |= unknown_names.contains(&key);
+            unknown_names.push(key);
+            if carry_extras {
+                push_extra(&mut fields.extras, key, value.raw);
+            }
+        }
+    }
+
+    fn put(&mut self, position: usize, value: Value<'a>) {
+        self.duplicate |= !self.values[position].is_empty();
+        self.values[position] = value.raw;
+        let bit = 1 << position;
+        self.plain_texts =
+            if value.is_plain_text { self.plain_texts | bit } else { self.plain_texts & !bit };
     }
 
     /// The raw JSON of a field; empty where it is absent.
     pub(super) fn raw(&self, position: usize) -> &'a str {
         self.values[position]
+    }
+
+    /// A field's text, where it is a string without escapes.
+    pub(super) fn plain_text(&self, position: usize) -> Option<&'a str> {
+        if self.plain_texts & (1 << position) == 0 {
+            return None;
+        }
+        let quoted = self.values[position];
+        quoted.get(1..quoted.len() - 1)
     }
 }
 
@@ -162,12 +212,9 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// The known field behind a quoted key; the expected one is tried first.
-fn find(known: &'static [SourceField], quoted: &str, expected: usize) -> Option<usize> {
+/// The known field behind a quoted key.
+fn find(known: &'static [SourceField], quoted: &str) -> Option<usize> {
     let bare = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    if known.get(expected).is_some_and(|field| field.name == bare) {
-        return Some(expected);
-    }
     if bare.contains('\\') {
         let (decoded, _) = text::unquote(quoted);
         return known.iter().position(|field| field.name == decoded);
@@ -203,31 +250,28 @@ impl<'de> Deserialize<'de> for Raw<'de> {
 
 /// The elements of an array, or the values of an object (PHP writes either), raw.
 pub(super) fn elements(raw: &str) -> Vec<&str> {
-    let parsed: Result<Vec<Raw<'_>>, _> = serde_json::from_str(raw);
-    match parsed {
-        Ok(elements) => elements.into_iter().map(|raw| raw.0).collect(),
-        Err(_) => members(raw).into_iter().map(|(_, value)| value).collect(),
-    }
+    let values = || members(raw).into_iter().map(|(_, value)| value).collect();
+    scan::elements(raw).unwrap_or_else(values)
 }
 
 /// The members of an object in their order, keys still quoted; nothing where it is no object.
 pub(super) fn members(raw: &str) -> Vec<(&str, &str)> {
     let mut deserializer = serde_json::Deserializer::from_str(raw);
-    deserializer.deserialize_map(Members).unwrap_or_default()
+    deserializer.deserialize_map(MemberList).unwrap_or_default()
 }
 
 /// The same, where the text is one object and nothing else.
 #[cfg(test)]
 pub(super) fn members_strictly(json: &str) -> Result<Vec<(&str, &str)>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let members = deserializer.deserialize_map(Members)?;
+    let members = deserializer.deserialize_map(MemberList)?;
     deserializer.end()?;
     Ok(members)
 }
 
-struct Members;
+struct MemberList;
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for MemberList {
     type Value = Vec<(&'de str, &'de str)>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -70,6 +70,9 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     fn scalar<K: Key>(&mut self, key: K) -> Scalar<'a> {
+        if let Some(text) = self.fields.plain_text(key.position()) {
+            return Scalar::Text(Cow::Borrowed(text));
+        }
         let (scalar, replaced) = Scalar::of(self.raw(key));
         if replaced {
             self.warnings.insert(Warning::ReplacedText);

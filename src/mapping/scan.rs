@@ -1,32 +1,88 @@
 //! The members of a JSON object as texts, in one pass.
 //!
-//! Most of a row is short strings without escapes and whole numbers: those are cut out here, and
-//! everything else (escapes, fractions, nested values) is left to `serde_json`. Whatever it accepts
+//! Most of a row is short strings without escapes and whole numbers: those are cut out here, nested
+//! values too, and everything else (escapes, fractions) is left to `serde_json`. Whatever it accepts
 //! is accepted and whatever it refuses is refused, as a test holds.
 
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// Calls back with every key, still quoted, and its raw value; `None` where the text is not one
-/// JSON object and nothing else. Members before the fault were called back then.
-pub(super) fn members<'a>(json: &'a str, mut member: impl FnMut(&'a str, &'a str)) -> Option<()> {
+/// Deeper values are left to `serde_json`.
+const DEPTH_MAX: u32 = 64;
+
+/// A raw value of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Value<'a> {
+    pub(super) raw: &'a str,
+    /// A string without escapes: what stands between its quotes is its text.
+    pub(super) is_plain_text: bool,
+}
+
+/// What stands next in an object.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<'a> {
+    /// The member that was expected.
+    Expected(Value<'a>),
+    /// Any member, with its key still quoted.
+    Other(&'a str, Value<'a>),
+    /// Nothing: the object ends, and nothing stands behind it.
+    End,
+}
+
+/// The members of one object, one after the other.
+pub(super) struct Members<'a> {
+    scan: Scan<'a>,
+    begun: bool,
+}
+
+impl<'a> Members<'a> {
+    /// `None` where the text is no object.
+    pub(super) fn of(json: &'a str) -> Option<Self> {
+        let mut scan = Scan { json, at: 0 };
+        scan.take(b'{')?;
+        Some(Self { scan, begun: false })
+    }
+
+    /// The next member, or `None` where the text is not one JSON object and nothing else.
+    ///
+    /// The `expected` name is only compared, which is less work than cutting a key out; it must not
+    /// hold what JSON escapes.
+    pub(super) fn next(&mut self, expected: Option<&str>) -> Option<Next<'a>> {
+        let scan = &mut self.scan;
+        let begun = std::mem::replace(&mut self.begun, true);
+        if begun && scan.take(b',').is_none() {
+            scan.take(b'}')?;
+            return scan.end();
+        }
+        if !begun && scan.take(b'}').is_some() {
+            return scan.end();
+        }
+        scan.skip_space();
+        let is_expected = expected.is_some_and(|name| scan.take_name(name).is_some());
+        let key = if is_expected { None } else { Some(scan.string()?.raw) };
+        scan.take(b':')?;
+        scan.skip_space();
+        let value = scan.value()?;
+        Some(key.map_or(Next::Expected(value), |key| Next::Other(key, value)))
+    }
+}
+
+/// The elements of an array, or `None` where the text is not one JSON array and nothing else.
+pub(super) fn elements(json: &str) -> Option<Vec<&str>> {
     let mut scan = Scan { json, at: 0 };
-    scan.take(b'{')?;
-    if scan.take(b'}').is_none() {
+    let mut elements = Vec::new();
+    scan.take(b'[')?;
+    if scan.take(b']').is_none() {
         loop {
             scan.skip_space();
-            let key = scan.string()?;
-            scan.take(b':')?;
-            scan.skip_space();
-            member(key, scan.value()?);
+            elements.push(scan.value()?.raw);
             if scan.take(b',').is_none() {
                 break;
             }
         }
-        scan.take(b'}')?;
+        scan.take(b']')?;
     }
-    scan.skip_space();
-    (scan.at == json.len()).then_some(())
+    scan.end().map(|_| elements)
 }
 
 struct Scan<'a> {
@@ -39,49 +95,111 @@ impl<'a> Scan<'a> {
         self.json.as_bytes().get(self.at..).unwrap_or_default()
     }
 
+    fn next_byte(&self) -> Option<u8> {
+        self.json.as_bytes().get(self.at).copied()
+    }
+
     fn skip_space(&mut self) {
-        let space = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\t' | b'\r');
-        self.at += self.rest().iter().take_while(space).count();
+        while matches!(self.next_byte(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
+            self.at += 1;
+        }
     }
 
     /// Skips white space and this byte, where it comes next.
     fn take(&mut self, byte: u8) -> Option<()> {
         self.skip_space();
-        (self.rest().first() == Some(&byte)).then(|| self.at += 1)
+        (self.next_byte() == Some(byte)).then(|| self.at += 1)
     }
 
-    fn value(&mut self) -> Option<&'a str> {
-        match self.rest().first()? {
+    /// Skips this name with its quotes, where it comes next.
+    fn take_name(&mut self, name: &str) -> Option<()> {
+        let behind = self.rest().strip_prefix(b"\"")?.strip_prefix(name.as_bytes())?;
+        (behind.first() == Some(&b'"')).then(|| self.at += name.len() + 2)
+    }
+
+    fn end(&mut self) -> Option<Next<'a>> {
+        self.skip_space();
+        (self.at == self.json.len()).then_some(Next::End)
+    }
+
+    fn value(&mut self) -> Option<Value<'a>> {
+        match self.next_byte()? {
             b'"' => self.string(),
-            b'{' | b'[' => self.left_to_serde(),
+            b'{' | b'[' => self.nested(),
             _ => self.word(),
         }
     }
 
-    fn string(&mut self) -> Option<&'a str> {
+    fn string(&mut self) -> Option<Value<'a>> {
         let inner = self.rest().strip_prefix(b"\"")?;
         let length = plain_length(inner);
         match inner.get(length)? {
-            b'"' => self.cut(length + 2),
+            b'"' => Some(Value { raw: self.cut(length + 2)?, is_plain_text: true }),
             b'\\' => self.left_to_serde(),
             _ => None,
         }
     }
 
     /// A number, `true`, `false` or `null`.
-    fn word(&mut self) -> Option<&'a str> {
-        let ends = |byte: &&u8| matches!(byte, b',' | b'}' | b' ' | b'\n' | b'\t' | b'\r');
+    fn word(&mut self) -> Option<Value<'a>> {
+        let ends = |byte: &&u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\t' | b'\r');
         let length = self.rest().iter().take_while(|byte| !ends(byte)).count();
         let word = self.cut(length)?;
         let known = matches!(word, "null" | "true" | "false") || is_whole_number(word);
-        (known || serde_json::from_str::<IgnoredAny>(word).is_ok()).then_some(word)
+        let is_word = known || serde_json::from_str::<IgnoredAny>(word).is_ok();
+        is_word.then_some(Value { raw: word, is_plain_text: false })
     }
 
-    fn left_to_serde(&mut self) -> Option<&'a str> {
+    /// An array or an object.
+    fn nested(&mut self) -> Option<Value<'a>> {
+        let start = self.at;
+        // One bit a level, the innermost one lowest: whether it is an object.
+        let (mut depth, mut kinds) = (0, 0_u64);
+        loop {
+            match self.next_byte()? {
+                open @ (b'{' | b'[') if depth < DEPTH_MAX => {
+                    (depth, kinds) = (depth + 1, kinds << 1 | u64::from(open == b'{'));
+                    self.at += 1;
+                    if self.take(closing(kinds)).is_none() {
+                        self.skip_key(kinds)?;
+                        continue;
+                    }
+                    (depth, kinds) = (depth - 1, kinds >> 1);
+                }
+                b'{' | b'[' => {
+                    self.at = start;
+                    return self.left_to_serde();
+                }
+                _ => drop(self.value()?),
+            }
+            while depth > 0 && self.take(b',').is_none() {
+                self.take(closing(kinds))?;
+                (depth, kinds) = (depth - 1, kinds >> 1);
+            }
+            if depth == 0 {
+                let raw = self.json.get(start..self.at)?;
+                return Some(Value { raw, is_plain_text: false });
+            }
+            self.skip_key(kinds)?;
+        }
+    }
+
+    /// To the next value: over white space and, within an object, a key.
+    fn skip_key(&mut self, kinds: u64) -> Option<()> {
+        self.skip_space();
+        if kinds & 1 == 1 {
+            self.string()?;
+            self.take(b':')?;
+            self.skip_space();
+        }
+        Some(())
+    }
+
+    fn left_to_serde(&mut self) -> Option<Value<'a>> {
         let rest = self.json.get(self.at..)?;
         let value =
             serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>().next()?.ok()?;
-        self.cut(value.get().len())
+        Some(Value { raw: self.cut(value.get().len())?, is_plain_text: false })
     }
 
     fn cut(&mut self, length: usize) -> Option<&'a str> {
@@ -89,6 +207,11 @@ impl<'a> Scan<'a> {
         self.at += length;
         Some(text)
     }
+}
+
+/// What ends the innermost level.
+const fn closing(kinds: u64) -> u8 {
+    if kinds & 1 == 1 { b'}' } else { b']' }
 }
 
 fn is_whole_number(word: &str) -> bool {
@@ -129,9 +252,23 @@ mod tests {
     use super::*;
 
     fn scanned(json: &str) -> Option<Vec<(String, String)>> {
+        scanned_expecting(json, None)
+    }
+
+    /// What is found where this name is expected all the time.
+    fn scanned_expecting(json: &str, name: Option<&str>) -> Option<Vec<(String, String)>> {
         let mut found = Vec::new();
-        members(json, |key, value| found.push((key.to_owned(), value.to_owned())))?;
-        Some(found)
+        let mut members = Members::of(json)?;
+        loop {
+            let (key, value) = match members.next(name)? {
+                Next::Expected(value) => (format!("\"{}\"", name.unwrap()), value),
+                Next::Other(key, value) => (key.to_owned(), value),
+                Next::End => return Some(found),
+            };
+            let is_plain = value.raw.starts_with('"') && !value.raw.contains('\\');
+            assert_eq!(value.is_plain_text, is_plain, "{}", value.raw);
+            found.push((key, value.raw.to_owned()));
+        }
     }
 
     /// What `serde_json` finds.
@@ -170,6 +307,11 @@ mod tests {
             r#"{"a":}"#,
             r#"{"a":[1,2}"#,
             r#"{"a":1]}"#,
+            r#"{"a":[1,2}}"#,
+            r#"{"a":{"b":1]}"#,
+            r#"{"a":[{"b":[]}]}"#,
+            r#"{"a":{"b" 1}}"#,
+            r#"{"a":{"b":{},}}"#,
             r#"{"a":12345678901234567890123.5}"#,
             r#"{"ş":"ğüşiöç İstanbul"}"#,
             r#"{"a":1 2}"#,
@@ -177,6 +319,18 @@ mod tests {
             r#"{"a":1e999}"#,
         ] {
             assert_eq!(scanned(json), expected(json), "{json}");
+            assert_eq!(scanned_expecting(json, Some("a")), expected(json), "{json}");
+        }
+    }
+
+    #[test]
+    fn any_depth_is_cut_as_serde_cuts_it() {
+        for depth in [1, 63, 64, 65, 200] {
+            let (open, close) = ("[{\"b\" :".repeat(depth), "} ]".repeat(depth));
+            let json = format!("{{\"a\":{open}[ 1 , {{ }} ]{close}}}");
+            assert_eq!(scanned(&json), expected(&json), "{depth}");
+            let cut = json.replace("} ]}", "]}");
+            assert_eq!(scanned(&cut), expected(&cut), "{depth}");
         }
     }
 
@@ -207,6 +361,10 @@ mod tests {
             let object = Value::Object(members.into_iter().collect());
             let json = if pretty { format!("{object:#}") } else { object.to_string() };
             prop_assert!(scanned(&json).is_some());
+            let plain = |name: &&String| !name.contains(['"', '\\']);
+            for name in object.as_object().unwrap().keys().filter(plain) {
+                prop_assert_eq!(scanned_expecting(&json, Some(name)), expected(&json));
+            }
             prop_assert_eq!(scanned(&json), expected(&json));
         }
 
@@ -222,6 +380,11 @@ mod tests {
             }
             let json: String = text.into_iter().collect();
             prop_assert_eq!(scanned(&json), expected(&json), "{}", json);
+            prop_assert_eq!(scanned_expecting(&json, Some("a")), expected(&json), "{}", json);
+            let array = format!("[{json},{json}]");
+            let by_serde: Option<Vec<&RawValue>> = serde_json::from_str(&array).ok();
+            let by_serde = by_serde.map(|found| found.iter().map(|raw| raw.get()).collect());
+            prop_assert_eq!(elements(&array), by_serde, "{}", array);
         }
     }
 }

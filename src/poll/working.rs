@@ -54,8 +54,8 @@ type Remarks<'a> = (Warnings, Vec<(Cow<'a, str>, Cow<'a, str>)>);
 enum Decision {
     /// Published before, or never to be published.
     Known,
-    /// To be published as this version.
-    Publish { op: Op, version: u32, late: bool },
+    /// To be published as this version; `unseen` where memory has nothing of it.
+    Publish { op: Op, version: u32, late: bool, unseen: bool },
 }
 
 impl<'a> Working<'a> {
@@ -83,12 +83,22 @@ impl<'a> Working<'a> {
                 self.digest.counts.unchanged += 1;
                 Ok(())
             }
-            Decision::Publish { op, version, late } => {
+            Decision::Publish { op, version, late, unseen } => {
                 match op {
                     Op::Created => self.digest.counts.new += 1,
                     Op::Updated | Op::Deleted => self.digest.counts.changed += 1,
                 }
-                self.publish(mapped, (op, version, late), hash, day)
+                let mut warnings = mapped.warnings;
+                if late {
+                    warnings.insert(Warning::Late);
+                }
+                // A row that comes back has its own key.
+                if let (true, Some(key)) = (unseen, mapped.source_key)
+                    && self.digest.staging.has_source_key(&self.state.seen, key)
+                {
+                    warnings.insert(Warning::RepeatedSourceKey);
+                }
+                self.publish(mapped, (op, version, warnings), hash, day)
             }
         }
     }
@@ -117,13 +127,14 @@ impl<'a> Working<'a> {
                     return Decision::Known;
                 }
                 let op = if fresh { Op::Created } else { Op::Updated };
-                Decision::Publish { op, version: row.version.saturating_add(1), late: false }
+                let version = row.version.saturating_add(1);
+                Decision::Publish { op, version, late: false, unseen: false }
             }
             None if self.is_known_territory(&mapped.source_id, day) => Decision::Known,
             None => {
                 let late = self.is_at_or_below_cursor(&mapped.source_id)
                     && matches!(self.answer.reason, Reason::Live | Reason::LookBack);
-                Decision::Publish { op: Op::Created, version: 1, late }
+                Decision::Publish { op: Op::Created, version: 1, late, unseen: true }
             }
         }
     }
@@ -153,22 +164,11 @@ impl<'a> Working<'a> {
     fn publish(
         &mut self,
         mut mapped: Mapped<'a>,
-        (op, version, late): (Op, u32, bool),
+        (op, version, warnings): (Op, u32, Warnings),
         hash: u128,
         day: Day,
     ) -> Result<(), encode::Error> {
         let target = self.target;
-        let mut warnings = mapped.warnings;
-        if late {
-            warnings.insert(Warning::Late);
-        }
-        // A row that comes back has its own key.
-        if let (Op::Created, Some(key)) = (op, mapped.source_key)
-            && self.digest.staging.get(&self.state.seen, &mapped.source_id).is_none()
-            && self.digest.staging.has_source_key(&self.state.seen, key)
-        {
-            warnings.insert(Warning::RepeatedSourceKey);
-        }
         let version_number = i32::try_from(version).unwrap_or(i32::MAX);
         let stream = target.key.stream.name();
         let id = event_id(&target.key.connection, stream, &mapped.source_id, version_number, hash);
