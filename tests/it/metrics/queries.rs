@@ -61,13 +61,16 @@ fn fits(sample: &Sample, selector: &Selector, by: &BTreeSet<&str>) -> bool {
         })
 }
 
-/// What the scrape cannot answer.
+/// What the scrape cannot answer. Two sides that `on` joins are grouped each in their own way.
 fn unanswered(query: &str, scrape: &Scrape) -> Vec<String> {
-    let by = grouped_by(query);
-    let missing = selectors(query)
-        .into_iter()
-        .filter(|selector| !scrape.samples.iter().any(|sample| fits(sample, selector, &by)));
-    missing.map(|selector| format!("{selector:?} by {by:?}: {query}")).collect()
+    let of_side = |side: &str| {
+        let by = grouped_by(side);
+        let is_answered =
+            |selector: &Selector| scrape.samples.iter().any(|sample| fits(sample, selector, &by));
+        let missing = selectors(side).into_iter().filter(|selector| !is_answered(selector));
+        missing.map(|selector| format!("{selector:?} by {by:?}: {query}")).collect::<Vec<_>>()
+    };
+    query.split(" on (").flat_map(of_side).collect()
 }
 
 pub(super) fn assert_answered(scrape: &Scrape) {
@@ -89,6 +92,8 @@ fn a_query_for_another_name_label_or_value_is_unanswered() {
         ("vomsis_a_total{outcome=\"empty\"} / vomsis_a_total", 1),
         ("sum by (topic) (vomsis_a_total)", 1),
         ("vomsis_a_total{state=~\"x|y\"} == 1", 1),
+        ("sum by (a) (vomsis_a_total) and on (b) sum by (stream) (vomsis_a_total)", 1),
+        ("sum by (stream) (vomsis_a_total) and on (b) sum by (a) (vomsis_a_total)", 1),
     ] {
         assert_eq!(unanswered(query, &scrape).len(), missing, "{query}");
     }

@@ -198,7 +198,8 @@ fn the_kill_switch_holds_whichever_hand_is_on_it() {
     stage.shop.send([&late]);
     feed.wait_for(&late, "EXPIRED");
     let said = say(&home, &[&["commands", "resume", "--yes"][..], &by].concat());
-    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    let does = "this will let payment commands be executed again\n";
+    assert_eq!((said.code, said.err.as_str()), (0, does), "{said:?}");
     connector.wait_for_line(RESUMED, DEADLINE);
 
     let mut connector = resumed_beside_the_file(&elsewhere, connector);

@@ -74,14 +74,14 @@ fn what_the_examples_send_is_executed_and_answered() {
     connector.wait_for_line(OWNED, DEADLINE);
     let mut feed = stage.feed();
     let ids = [
-        printed(java(&stage), &stage, REFERENCE, "12.50"),
-        printed(python(&stage), &stage, REFERENCE, "12.50"),
-        submitted(&home, REFERENCE, "12.50"),
+        (printed(java(&stage), &stage, REFERENCE, "12.50"), 1_250),
+        (printed(python(&stage), &stage, REFERENCE, "13.50"), 1_350),
+        (submitted(&home, REFERENCE, "14.50"), 1_450),
     ];
-    let orders = ids.map(|id| Order { id, ..Order::refund(REFERENCE, 1_250) });
-    for order in &orders {
+    let orders = ids.map(|(id, cents)| Order { id, ..Order::refund(REFERENCE, cents) });
+    for (order, amount) in orders.iter().zip(["12.50000", "13.50000", "14.50000"]) {
         let result = feed.wait_for(order, "SUCCEEDED");
-        assert_eq!((&result["amount"], &result["final"]), (&"12.50000".into(), &true.into()));
+        assert_eq!((&result["amount"], &result["final"]), (&amount.into(), &true.into()));
     }
     end(&mut connector);
     stage.check(&orders);
