@@ -68,6 +68,13 @@ fn kinds(digest: &Digest) -> Vec<String> {
     events.map(|event| event.headers.as_ref().unwrap().kind.to_string()).collect()
 }
 
+/// How often a warning stands in the events.
+fn warned(digest: &Digest, warning: &str) -> usize {
+    let values = digest.parts.iter().flat_map(|part| &part.events).filter_map(|e| e.value.as_ref());
+    let words = values.flat_map(|value| value.windows(warning.len()));
+    words.filter(|word| *word == warning.as_bytes()).count()
+}
+
 #[test]
 fn a_row_is_created_once_and_updated_once_a_change_its_undoing_included() {
     let mut state = EntityState::default();
@@ -157,6 +164,27 @@ fn old_rows_that_memory_no_longer_reaches_are_never_new_again() {
     let mut state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
     assert!(take(&mut state, &[row(10, &json!({}))], Reason::Live).parts.is_empty());
     assert_eq!(kinds(&take(&mut state, &[row(11, &json!({}))], Reason::Live)).len(), 1);
+}
+
+#[test]
+fn a_new_row_at_or_below_the_cursor_says_that_it_came_late_unless_it_is_history() {
+    let mut checkpoint = Checkpoint::initial(Day(0), FETCHED);
+    checkpoint.cursor = Some(10);
+    let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    for (reason, id, late) in [
+        (Reason::Live, 9, 1),
+        (Reason::LookBack, 10, 1),
+        (Reason::Live, 11, 0),
+        (Reason::LookBack, 11, 0),
+        (Reason::Backfill, 9, 0),
+        (Reason::List, 9, 0),
+    ] {
+        let mut state = state.clone();
+        let digest = take(&mut state, &[row(id, &json!({}))], reason);
+        assert_eq!((digest.counts.new, warned(&digest, "LATE")), (1, late), "{reason:?}, {id}");
+        let changed = take(&mut state, &[row(id, &json!({"note": "kira"}))], reason);
+        assert_eq!((changed.counts.changed, warned(&changed, "LATE")), (1, 0), "{reason:?}, {id}");
+    }
 }
 
 #[test]
@@ -270,12 +298,7 @@ fn a_customer_inside_a_payment_is_partial_and_one_that_cannot_be_read_is_no_paym
 fn a_row_that_comes_back_repeats_no_key_and_another_id_with_its_key_does() {
     let mut state = EntityState::default();
     let keyed = |id| [row(id, &json!({"key": "0123456789abcdef0123456789abcdef"}))];
-    let repeats = |digest: &Digest| {
-        let values =
-            digest.parts.iter().flat_map(|part| &part.events).filter_map(|e| e.value.as_ref());
-        let warning = b"REPEATED_SOURCE_KEY";
-        values.flat_map(|value| value.windows(warning.len())).filter(|w| w == warning).count()
-    };
+    let repeats = |digest: &Digest| warned(digest, "REPEATED_SOURCE_KEY");
     assert_eq!(repeats(&take(&mut state, &keyed(1), Reason::Live)), 0);
     let mut staging = Staging::default();
     let (seen, day) = staging.get(&state.seen, &SourceId::Number(1)).unwrap();
@@ -425,6 +448,24 @@ fn a_mention_that_an_older_program_published_still_follows_the_payments() {
     assert_eq!(changes("a", true), 1);
     assert_eq!(changes("a", false), 0, "the same again: now it is known to be a mention");
     assert_eq!(changes("b", false), 1);
+}
+
+#[test]
+fn a_mention_follows_the_payments_over_one_that_cannot_be_read() {
+    let mut target = target();
+    target.key.stream = Stream::Customers;
+    let mut state = EntityState::default();
+    let mut read = |customer: Value| {
+        let rows = [format!("{MENTION_START}{customer}}}")];
+        let mut digest = digest(&target, &state, &answer(&rows, Reason::List, None)).unwrap();
+        state.seen.apply(std::mem::take(&mut digest.staging));
+        kinds(&digest)
+    };
+    let bad = json!({"id": 5, "unvan": "b", "bayi_id": "x"});
+    assert_eq!(read(json!({"id": 5, "unvan": "a"})), ["io.vomsis.v1.Customer.created"]);
+    assert_eq!(read(json!({"id": 5, "unvan": "b"})), ["io.vomsis.v1.Customer.updated"]);
+    assert_eq!(read(bad), ["io.vomsis.v1.QuarantinedRow.created"]);
+    assert_eq!(read(json!({"id": 5, "unvan": "c"})), ["io.vomsis.v1.Customer.updated"]);
 }
 
 #[test]

@@ -148,6 +148,21 @@ async fn a_row_is_gone_after_two_complete_reads_without_it_and_not_after_one() {
 }
 
 #[tokio::test]
+async fn what_the_source_does_not_show_of_an_account_that_it_follows_no_longer_is_not_gone() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    let days = Window { from: today().plus(-1), to: today() };
+    let at = |seconds: i64| Span::at(Timestamp(now().0 + seconds * 1000));
+    for (open, seconds, gone) in
+        [(false, 1, 0), (false, 2, 0), (false, 3, 0), (true, 4, 0), (true, 5, 1)]
+    {
+        entity.note_open(open);
+        let none = HashSet::new();
+        assert_eq!(entity.take_absences(&none, days, at(seconds)).await.unwrap(), gone);
+    }
+}
+
+#[tokio::test]
 async fn a_row_that_was_unreadable_when_it_went_is_told_again_when_it_is_back_so() {
     let stage = Stage::new().await;
     let entity = known(&stage).await;

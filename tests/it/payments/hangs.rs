@@ -5,11 +5,13 @@ use std::thread;
 use super::{
     DEADLINE,
     orders::Order,
-    stage::{OWNED, Stage},
+    stage::{OWNED, PARTITIONS, Stage},
 };
 use crate::harness::wait::wait_until;
 
 const HANGS: &str = "VOM-APP-006";
+/// A shard is restored, its mark committed.
+const RESTORED: &str = "VOM-SHD-002";
 const SIGABRT: i32 = 128 + 6;
 
 #[test]
@@ -30,10 +32,13 @@ fn hangs_at(point: &str, named: &str) {
     let stage = Stage::new("pay-hangs");
     stage.pay(&["A"], "10.00");
     let homes = [stage.home(), stage.home()];
-    let order = Order::refund("A", 250);
-    stage.shop.send([&order]);
     let environment = [("VOMSIS_FAILPOINT", point), ("VOMSIS_HURRY", "12")];
     let mut stuck = homes[0].run_with(&environment);
+    // All marks are committed before there is a command, so that the next commit is the command's.
+    stuck.wait_for_lines(RESTORED, usize::try_from(PARTITIONS).unwrap(), DEADLINE);
+    stuck.wait_for_line(OWNED, DEADLINE);
+    let order = Order::refund("A", 250);
+    stage.shop.send([&order]);
     let mut feed = stage.feed();
     wait_until(&format!("a thread hangs at {point}"), DEADLINE, || {
         stuck.stderr().contains("this thread stands still")
