@@ -108,25 +108,3 @@ async fn an_account_with_too_many_bad_rows_waits_alone_and_heals_with_its_next_g
     stage.stop.cancel();
     tokio::time::timeout(DEADLINE, running).await.unwrap().unwrap();
 }
-
-#[tokio::test]
-async fn rows_that_name_no_account_come_by_the_accounts_own_calls_where_they_are_many() {
-    let mut stage = Stage::new().await;
-    stage.by_feed();
-    let account = stage.open_account();
-    let add = |row: Value, count: usize| {
-        let rows = vec![fields(row); count];
-        stage.simulator.ledger().add_rows(BANK, &account.to_string(), rows).unwrap()
-    };
-    add(json!({}), 1);
-    let (parts, stop) = (stage.parts.clone(), stage.stop.clone());
-    let running = tokio::spawn(connection::run(parts, ConnectionState::default(), stop));
-    let by_cursor = || stage.asked("transactions").iter().any(|r| r.target.contains("lastId"));
-    until("the feed asks for what is above its cursor", by_cursor).await;
-    add(json!({"_omit": ["bank_account_id"]}), NEW);
-    until("they are published", || stage.created() == NEW + 1).await;
-    let quarantined = stage.kinds().iter().filter(|kind| kind.contains("Quarantined")).count();
-    assert_eq!((stage.events_of(account).len(), quarantined), (NEW + 1, 0));
-    stage.stop.cancel();
-    tokio::time::timeout(DEADLINE, running).await.unwrap().unwrap();
-}

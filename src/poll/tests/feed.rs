@@ -14,7 +14,7 @@ use crate::{
         plan::Schedule,
         served::Served,
     },
-    telemetry::{clock::now, events::Event},
+    telemetry::clock::now,
 };
 
 const ROWS: &str = "transactions";
@@ -140,38 +140,17 @@ async fn an_answer_that_may_be_cut_is_asked_for_again_above_the_cursor_alone() {
     let before = stage.created();
     stage.add_row("38", json!({"id": 7_008_000}));
     stage.pass(&feed, POLL).await;
-    // Older than the look-back reaches: only their ids can show them.
-    let old = |id: i64| json!({"id": id, "system_date": days_ago(60)});
     for id in 7_008_001..7_008_100 {
-        stage.add_row("38", old(id));
+        stage.add_row("38", json!({"id": id}));
     }
     stage.pass(&feed, POLL).await;
     assert_eq!(stage.created(), before + 100);
     // Above 7_008_000 the api would go on sending the same hundred.
     stage.set_faults(&["cap=100:transactions"]);
-    stage.add_row("38", old(7_008_100));
-    stage.add_row("24", old(7_008_101));
+    stage.add_row("38", json!({"id": 7_008_100}));
+    stage.add_row("24", json!({"id": 7_008_101}));
     stage.pass(&feed, POLL).await;
     assert_eq!(stage.created(), before + 102);
-    stage.stop.cancel();
-    running.await.unwrap();
-}
-
-#[tokio::test]
-async fn where_what_is_known_is_too_large_only_what_is_above_the_cursor_is_asked_for() {
-    // Some six rows of such an answer.
-    let stage = Stage::with_body_limit(10_000).await;
-    let (feed, running) = two_accounts(&stage).await;
-    let before = stage.created();
-    stage.add_row("38", json!({"id": 7_008_000}));
-    stage.pass(&feed, POLL).await;
-    for first in [7_008_001, 7_008_005, 7_008_009] {
-        for id in first..first + 4 {
-            stage.add_row("38", json!({"id": id, "system_date": days_ago(60)}));
-        }
-        stage.pass(&feed, POLL).await;
-    }
-    assert_eq!(stage.created(), before + 13);
     stage.stop.cancel();
     running.await.unwrap();
 }
@@ -194,74 +173,4 @@ async fn what_a_day_of_all_accounts_that_may_be_cut_lacks_is_not_gone() {
     until("the row is gone", || gone() == 1).await;
     stage.stop.cancel();
     feed.await.unwrap();
-}
-
-#[tokio::test]
-async fn an_answer_for_all_that_may_be_cut_is_asked_on_at_once_and_looked_back_for() {
-    let stage = Stage::in_order(RowOrder::Ascending).await;
-    let (feed, running) = two_accounts(&stage).await;
-    // Without a cursor it would ask for the last days only.
-    stage.add_row("38", json!({"id": 7_007_000}));
-    stage.pass(&feed, POLL).await;
-    let before = stage.created();
-    for id in 7_008_000..7_008_150 {
-        stage.add_row("38", json!({"id": id, "system_date": days_ago(60)}));
-    }
-    stage.set_faults(&["cap=100:transactions"]);
-    let asked = stage.asked(ROWS).len();
-    stage.pass(&feed, POLL).await;
-    until("all of them come", || stage.created() == before + 150).await;
-    let looks = || stage.asked(ROWS).into_iter().skip(asked).map(|request| request.target);
-    until("it looks back", || looks().any(|target| target.contains("beginDate"))).await;
-    stage.stop.cancel();
-    running.await.unwrap();
-}
-
-#[tokio::test]
-async fn what_a_look_back_lacks_of_an_account_that_could_not_take_a_part_of_it_is_not_gone() {
-    let stage = Stage::new().await;
-    let accounts = Accounts::default();
-    let done = account(&stage, 24, Advance::Backfill(None)).await;
-    accounts.write().unwrap().insert(24, done);
-    // Of three windows the account takes two; the last one has its row of today, and is refused.
-    let bad = |at: i32| if at < 8 { json!({"amount": "NaN"}) } else { json!({}) };
-    let rows: Vec<i64> = (0..25).map(|at| stage.add_row("24", bad(at))).collect();
-    let mut schedule = schedule(Duration::from_secs(3600), Duration::from_millis(40));
-    schedule.lookback_days = 14;
-    let (_feed, running) = start(&stage, accounts, schedule);
-    let gone = || stage.kinds().iter().filter(|kind| kind.ends_with(".deleted")).count();
-    until("it looks back again and again", || stage.asked(ROWS).len() > 12).await;
-    assert_eq!((gone(), stage.created()), (0, 1));
-    for id in rows.into_iter().take(8) {
-        let mended = fields(json!({"amount": "5.00"}));
-        stage.simulator.ledger().edit_row(Stream::BankTransactions, id, mended).unwrap();
-    }
-    until("the row is gone", || gone() == 1).await;
-    stage.stop.cancel();
-    running.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_live_poll_for_all_whose_dates_are_ignored_moves_no_cursor_and_lets_look_backs_go_on() {
-    let stage = Stage::new().await;
-    let accounts = Accounts::default();
-    let done = account(&stage, 24, Advance::Backfill(None)).await;
-    accounts.write().unwrap().insert(24, done);
-    let known = stage.add_row("24", json!({}));
-    let mut schedule = schedule(Duration::from_millis(40), Duration::from_millis(40));
-    // The seven days that the api shows then: the look-back has asked for them.
-    schedule.lookback_days = 7;
-    let (feed, running) = start(&stage, accounts, schedule);
-    let by_cursor = || stage.asked(ROWS).iter().any(|request| request.target.contains("lastId"));
-    until("it asks above its cursor", by_cursor).await;
-    stage.set_faults(&["dates_required:transactions", "default_range"]);
-    let created = stage.created();
-    stage.add_row("24", json!({"system_date": days_ago(5)}));
-    let error = || stage.parts.shared.board.snapshot()[&feed.target.key].last_error.clone();
-    let ignored = Event::DatesIgnored.code();
-    until("the answer is not believed", || error().is_some_and(|e| e.code == ignored)).await;
-    until("a look-back shows the row", || stage.created() == created + 1).await;
-    assert_eq!(feed.checkpoint(now().local_day()).await.cursor, Some(known));
-    stage.stop.cancel();
-    running.await.unwrap();
 }

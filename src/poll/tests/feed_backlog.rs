@@ -12,7 +12,7 @@ use crate::{
         served::Served,
         task::Follow,
     },
-    telemetry::{clock::now, events::Event},
+    telemetry::clock::now,
 };
 
 const ALL: &str = "transactions";
@@ -38,16 +38,6 @@ fn read_through(cursor: Option<i64>) -> crate::state::position::Checkpoint {
 }
 
 fn feed(stage: &Stage, cursor: Option<i64>, accounts: &[(i64, Arc<Entity>)]) -> Arc<Entity> {
-    let schedule = schedule(Duration::from_millis(40), Duration::from_secs(3600));
-    feed_by(stage, cursor, accounts, schedule)
-}
-
-fn feed_by(
-    stage: &Stage,
-    cursor: Option<i64>,
-    accounts: &[(i64, Arc<Entity>)],
-    schedule: Schedule,
-) -> Arc<Entity> {
     let served = Served::default();
     served.start(false);
     let api = stage.parts.api.clone();
@@ -60,27 +50,12 @@ fn feed_by(
         accounts: followed,
         fetcher: Fetcher::new(api.clone(), Origin::Connection { date_type: DateType::SystemDate }),
         api,
-        schedule,
+        schedule: schedule(Duration::from_millis(40), Duration::from_secs(3600)),
         served,
         stop: stage.stop.clone(),
     };
     tokio::spawn(feed.run());
     entity
-}
-
-/// Account 73 by its own calls.
-fn follow(stage: &Stage, entity: &Arc<Entity>, schedule: Schedule) -> tokio::task::JoinHandle<()> {
-    let origin = Origin::Account { id: 73, date_type: DateType::SystemDate };
-    let follow = Follow {
-        entity: Arc::clone(entity),
-        schedule,
-        api: stage.parts.api.clone(),
-        fetcher: Fetcher::new(stage.parts.api.clone(), origin),
-        served: Served::default(),
-        open: tokio::sync::watch::channel(true).1,
-        stop: stage.stop.clone(),
-    };
-    tokio::spawn(follow.run())
 }
 
 /// Rows of an account on a day, so many days ago, with these ids.
@@ -94,11 +69,6 @@ fn add(stage: &Stage, account: i64, days_ago: i32, ids: std::ops::Range<i64>) {
 
 async fn cursor_of(entity: &Entity) -> Option<i64> {
     entity.checkpoint(Day(0)).await.cursor
-}
-
-fn failed_by(stage: &Stage, entity: &Entity, event: Event) -> bool {
-    let error = stage.parts.shared.board.snapshot()[&entity.target.key].last_error.clone();
-    error.is_some_and(|error| error.code == event.code())
 }
 
 fn published(stage: &Stage) -> usize {
@@ -150,31 +120,8 @@ async fn an_account_whose_day_is_too_large_by_itself_keeps_its_cursor_and_is_tol
         board[&one.target.key].last_error.clone().is_some_and(|error| error.code == "VOM-API-035")
     };
     until("the account is told to be behind", failed).await;
-    let told = tokio::time::timeout(DEADLINE, one.ask_alone.notified()).await;
-    assert!(told.is_ok(), "its own poller hears of it");
     stage.stop.cancel();
     assert_eq!(cursor_of(&one).await, None, "its own poller asks for all of it");
-}
-
-#[tokio::test]
-async fn a_row_of_a_part_that_names_no_account_goes_to_quarantine() {
-    let stage = Stage::with_body_limit(LIMIT).await;
-    let one = account(&stage, 73).await;
-    for days_ago in 0..4 {
-        let first = 9_000_000 + i64::from(days_ago) * 100;
-        add(&stage, 73, days_ago, first..first + 4);
-    }
-    let unnamed =
-        json!({"id": 9_000_250, "system_date": days_ago(2), "_omit": ["bank_account_id"]});
-    stage.add_row("73", unnamed);
-    let mut schedule = schedule(Duration::from_millis(40), Duration::from_secs(3600));
-    // What the look-back would find shall not come by it.
-    schedule.lookback_days = 1;
-    feed_by(&stage, Some(8_999_999), &[(73, one)], schedule);
-    until("all rows are published", || published(&stage) == 17).await;
-    stage.stop.cancel();
-    let quarantined = stage.kinds().iter().filter(|kind| kind.contains("Quarantined")).count();
-    assert_eq!(quarantined, 1);
 }
 
 #[tokio::test]
@@ -213,10 +160,20 @@ async fn an_account_alone_reads_what_is_too_large_by_days_as_well() {
         let first = 9_000_000 + i64::from(days_ago) * 100;
         add(&stage, 73, days_ago, first..first + 4);
     }
+    let origin = Origin::Account { id: 73, date_type: DateType::SystemDate };
     let mut schedule = schedule(Duration::from_millis(40), Duration::from_secs(3600));
     // What the look-back would find shall not come by it.
     schedule.lookback_days = 1;
-    let poller = follow(&stage, &entity, schedule);
+    let follow = Follow {
+        entity: Arc::clone(&entity),
+        schedule,
+        api: stage.parts.api.clone(),
+        fetcher: Fetcher::new(stage.parts.api.clone(), origin),
+        served: Served::default(),
+        open: tokio::sync::watch::channel(true).1,
+        stop: stage.stop.clone(),
+    };
+    let poller = tokio::spawn(follow.run());
     until("all rows are published", || published(&stage) == 16).await;
     until("it asks above the highest", || {
         stage.asked(ONE).iter().any(|request| request.target.contains("lastId=9000303&"))
@@ -226,67 +183,4 @@ async fn an_account_alone_reads_what_is_too_large_by_days_as_well() {
     poller.await.unwrap();
     assert!(stage.commits() > before);
     assert_eq!((published(&stage), cursor_of(&entity).await), (16, Some(9_000_303)));
-}
-
-/// Too many rows of ten days ago for one answer, and one of today, which is all that an API shows
-/// that ignores the dates.
-fn add_old_rows(stage: &Stage) -> Schedule {
-    add(stage, 73, 10, 9_000_000..9_000_040);
-    add(stage, 73, 0, 9_000_100..9_000_101);
-    stage.set_faults(&["default_range"]);
-    let mut schedule = schedule(Duration::from_millis(40), Duration::from_secs(3600));
-    (schedule.start_days, schedule.lookback_days) = (20, 1);
-    schedule
-}
-
-fn is_not_believed(stage: &Stage, entity: &Entity) -> bool {
-    failed_by(stage, entity, Event::DatesIgnored)
-}
-
-#[tokio::test]
-async fn parts_whose_dates_are_ignored_move_no_cursor_of_the_feed() {
-    let stage = Stage::with_body_limit(LIMIT).await;
-    let one = account(&stage, 73).await;
-    let schedule = add_old_rows(&stage);
-    let entity = feed_by(&stage, Some(8_999_999), &[(73, Arc::clone(&one))], schedule);
-    until("the answer is not believed", || is_not_believed(&stage, &entity)).await;
-    stage.stop.cancel();
-    assert_eq!(cursor_of(&entity).await, Some(8_999_999));
-}
-
-#[tokio::test]
-async fn parts_whose_dates_are_ignored_move_no_cursor_of_an_account() {
-    let stage = Stage::with_body_limit(LIMIT).await;
-    let entity = account(&stage, 73).await;
-    entity.raise_cursor(Some(8_999_999), Day(0)).await.unwrap();
-    let schedule = add_old_rows(&stage);
-    let poller = follow(&stage, &entity, schedule);
-    until("the answer is not believed", || is_not_believed(&stage, &entity)).await;
-    stage.stop.cancel();
-    poller.await.unwrap();
-    assert_eq!(cursor_of(&entity).await, Some(8_999_999));
-}
-
-#[tokio::test]
-async fn an_account_that_cannot_read_a_day_keeps_its_cursor_and_goes_on_looking_back() {
-    let stage = Stage::with_body_limit(LIMIT).await;
-    let entity = account(&stage, 73).await;
-    entity.raise_cursor(Some(8_999_999), Day(0)).await.unwrap();
-    for days_ago in 2..4 {
-        let first = 9_000_000 + i64::from(days_ago) * 100;
-        add(&stage, 73, days_ago, first..first + 4);
-    }
-    // More than an answer may have, after days that were read.
-    add(&stage, 73, 1, 9_001_000..9_001_020);
-    let mut schedule = schedule(Duration::from_millis(40), Duration::from_millis(40));
-    schedule.lookback_days = 1;
-    let poller = follow(&stage, &entity, schedule);
-    let too_large = || failed_by(&stage, &entity, Event::ApiTooLarge);
-    until("the day is too large", too_large).await;
-    // Below the cursor: only a look-back shows it, and every live poll fails.
-    add(&stage, 73, 0, 1000..1001);
-    until("a look-back shows it", || published(&stage) == 9).await;
-    stage.stop.cancel();
-    poller.await.unwrap();
-    assert_eq!(cursor_of(&entity).await, Some(8_999_999));
 }

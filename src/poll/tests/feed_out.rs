@@ -19,16 +19,12 @@ const ACCOUNT: i64 = 73;
 
 /// A feed that reads history, with the account that waits for it.
 fn start(stage: &Stage) -> Served {
-    start_polling(stage, Duration::from_millis(40))
-}
-
-fn start_polling(stage: &Stage, poll_interval: Duration) -> Served {
     let entity =
         stage.entity(Stream::BankTransactions, &ACCOUNT.to_string(), EntityState::default());
     let api = stage.parts.api.clone();
     let served = Served::new(Duration::from_secs(3600));
     served.start(true);
-    let schedule = schedule(poll_interval, Duration::from_secs(3600));
+    let schedule = schedule(Duration::from_millis(40), Duration::from_secs(3600));
     let date_type = DateType::SystemDate;
     let accounts = Accounts::default();
     accounts.write().unwrap().insert(ACCOUNT, Arc::clone(&entity));
@@ -91,23 +87,8 @@ async fn accounts_go_on_alone_where_the_call_for_all_keeps_failing_until_it_is_a
     until("the feed goes on", || stage.asked(ALL).len() > by_all + 2).await;
     let alone = stage.asked(ONE).len();
     until("the feed goes on", || stage.asked(ALL).len() > by_all + 8).await;
+    stage.stop.cancel();
     assert!(stage.asked(ONE).len() <= alone + 1, "the account leaves it to the feed");
-    // Its own look is an hour away, and not waited for.
-    stage.set_faults(&["500:transactions"]);
-    add_row(&stage);
-    until("it asks for itself again", || stage.kinds().len() == 3).await;
-    stage.stop.cancel();
-}
-
-#[tokio::test]
-async fn an_outage_that_is_shorter_than_some_polls_sends_no_account_alone() {
-    let stage = Stage::new().await;
-    add_row(&stage);
-    stage.set_faults(&["500:x2:transactions"]);
-    let served = start_polling(&stage, Duration::from_secs(3600));
-    until("its history comes by the feed", || stage.kinds().len() == 1).await;
-    stage.stop.cancel();
-    assert!(served.live() && stage.asked(ONE).is_empty(), "nobody went alone");
 }
 
 #[tokio::test]

@@ -19,8 +19,8 @@ use crate::{
     telemetry::clock::now,
 };
 
-pub(super) const ACCOUNT: i64 = 73;
-pub(super) const ROWS: &str = "account_transactions";
+const ACCOUNT: i64 = 73;
+const ROWS: &str = "account_transactions";
 
 fn follow(stage: &Stage, entity: &Arc<Entity>) -> JoinHandle<()> {
     follow_while(stage, entity, watch::channel(true).1)
@@ -35,7 +35,7 @@ fn follow_while(
     follow_by(stage, entity, schedule, (open, Served::default()))
 }
 
-pub(super) fn follow_by(
+fn follow_by(
     stage: &Stage,
     entity: &Arc<Entity>,
     schedule: Schedule,
@@ -55,7 +55,7 @@ pub(super) fn follow_by(
     tokio::spawn(follow.run())
 }
 
-pub(super) fn account(stage: &Stage) -> Arc<Entity> {
+fn account(stage: &Stage) -> Arc<Entity> {
     stage.entity(Stream::BankTransactions, &ACCOUNT.to_string(), EntityState::default())
 }
 
@@ -149,7 +149,7 @@ async fn an_account_that_opens_again_is_polled_again_and_nothing_of_it_comes_twi
 }
 
 /// The account with rows of today that it has published, its history read.
-pub(super) async fn known(stage: &Stage, ids: &[i64]) -> Arc<Entity> {
+async fn known(stage: &Stage, ids: &[i64]) -> Arc<Entity> {
     let entity = account(stage);
     let row = |id: &i64| {
         json!({"id": id, "bank_account_id": ACCOUNT, "amount": "5.00", "fec_name": "TL",
@@ -165,7 +165,7 @@ pub(super) async fn known(stage: &Stage, ids: &[i64]) -> Arc<Entity> {
 }
 
 /// The highest id of the source's own samples, whose date is years ago.
-pub(super) const SAMPLE: i64 = 6_915_745;
+const SAMPLE: i64 = 6_915_745;
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[tokio::test]
@@ -237,29 +237,6 @@ async fn what_a_day_that_may_be_cut_lacks_is_not_gone() {
     let one_more = add_row(&stage);
     assert!(today.iter().all(|id| *id < one_more));
     until("the row is gone", || gone() == 1).await;
-    stage.stop.cancel();
-    poller.await.unwrap();
-}
-
-const POLL: Duration = Duration::from_secs(300);
-
-#[tokio::test]
-async fn an_answer_that_may_be_cut_is_asked_on_at_once_and_looked_back_for() {
-    let stage = Stage::in_order(RowOrder::Ascending).await;
-    let entity = known(&stage, &[SAMPLE]).await;
-    let schedule = schedule(POLL, DAY);
-    let parts = (watch::channel(true).1, Served::default());
-    let poller = follow_by(&stage, &entity, schedule, parts);
-    stage.until_it_waits(&entity, 1).await;
-    for id in 7_008_000..7_008_150 {
-        stage.add_row(&ACCOUNT.to_string(), json!({"id": id, "system_date": days_ago(60)}));
-    }
-    stage.set_faults(&["cap=100:account_transactions"]);
-    let asked = stage.asked(ROWS).len();
-    stage.pass(&entity, POLL).await;
-    until("all of them come", || stage.created() == 151).await;
-    let looks = || stage.asked(ROWS).into_iter().skip(asked).map(|request| request.target);
-    until("it looks back", || looks().any(|target| target.contains("beginDate"))).await;
     stage.stop.cancel();
     poller.await.unwrap();
 }
