@@ -18,6 +18,13 @@ pub(super) struct Lookups(HashMap<i64, Looked>);
 
 #[derive(Debug)]
 struct Looked {
+    /// When it was asked for last, whether or not an answer came.
+    asked: Instant,
+    answer: Option<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
     at: Instant,
     row: Option<Rows>,
 }
@@ -36,7 +43,8 @@ pub(super) enum Known<'a> {
 impl Lookups {
     /// Asks for those of `ids` that were never asked for, or not for so long; what is known of others
     /// is forgotten. Returns those that were found for the first time. An error proves nothing about
-    /// its id, and ends the asking until the next reading.
+    /// its id, and ends the asking until the next reading, which begins with others: an id whose own
+    /// call fails every time must not keep them from their turn.
     pub(super) async fn look<F: Future<Output = Result<Rows, Error>>>(
         &mut self,
         ids: &BTreeSet<i64>,
@@ -45,31 +53,40 @@ impl Lookups {
     ) -> Vec<i64> {
         self.0.retain(|id, _| ids.contains(id));
         let is_due =
-            |id: &i64| self.0.get(id).is_none_or(|known| known.at.elapsed() >= again_after);
+            |id: &i64| self.answer(*id).is_none_or(|answer| answer.at.elapsed() >= again_after);
         let mut due: Vec<i64> = ids.iter().copied().filter(is_due).collect();
-        due.sort_by_key(|id| self.0.get(id).map(|known| known.at));
+        due.sort_by_key(|id| self.0.get(id).map(|known| known.asked));
         let mut news = Vec::new();
         for id in due.into_iter().take(LOOKUPS_MAX) {
-            let row = match ask(id).await {
+            let answered = ask(id).await;
+            let now = Instant::now();
+            let known = self.0.entry(id).or_insert(Looked { asked: now, answer: None });
+            known.asked = now;
+            let row = match answered {
                 // Another's row says nothing about this one.
                 Ok(rows) if rows.iter().next().and_then(id_of) != Some(id) => continue,
                 Ok(rows) => Some(rows),
                 Err(Error::NotFound { .. }) => None,
                 Err(_) => break,
             };
-            if row.is_some() && !matches!(self.known(id), Known::Found(_)) {
+            let was_found = known.answer.as_ref().is_some_and(|answer| answer.row.is_some());
+            if row.is_some() && !was_found {
                 news.push(id);
             }
-            self.0.insert(id, Looked { at: Instant::now(), row });
+            known.answer = Some(Answer { at: now, row });
         }
         news
     }
 
+    fn answer(&self, id: i64) -> Option<&Answer> {
+        self.0.get(&id)?.answer.as_ref()
+    }
+
     /// What the API said last.
     pub(super) fn known(&self, id: i64) -> Known<'_> {
-        match self.0.get(&id) {
-            Some(Looked { row: Some(row), .. }) => Known::Found(row),
-            Some(Looked { row: None, .. }) => Known::Gone,
+        match self.answer(id) {
+            Some(Answer { row: Some(row), .. }) => Known::Found(row),
+            Some(Answer { row: None, .. }) => Known::Gone,
             None => Known::Unknown,
         }
     }
@@ -119,6 +136,23 @@ mod tests {
         let listed_again = BTreeSet::from([2]);
         lookups.look(&listed_again, Duration::ZERO, fails).await;
         assert_eq!(shown(&lookups, &ids), "?g??");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_whose_call_always_fails_does_not_keep_others_from_their_turn() {
+        let (mut lookups, ids) = (Lookups::default(), BTreeSet::from([1, 2, 3, 4]));
+        let ask = |id: i64| {
+            std::future::ready(match id {
+                1 | 3 => Err(Error::Timeout { at: at() }),
+                _ => Ok(row(id)),
+            })
+        };
+        let day = Duration::from_secs(86_400);
+        for expected in ["????", "?f??", "?f?f"] {
+            lookups.look(&ids, day, ask).await;
+            assert_eq!(shown(&lookups, &ids), expected);
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]
