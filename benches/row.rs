@@ -85,6 +85,7 @@ fn remembered(rows: i64) -> EntityState {
             deleted: false,
             quarantined: None,
             partial: false,
+            unsure_day: false,
             source_key: Some(id.unsigned_abs()),
             key: None,
         };

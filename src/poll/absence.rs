@@ -10,7 +10,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::{
     api::Rows,
     domain::{
-        ids::SourceId, meta::EventMeta, quarantine::RowDeletion, record::Op, time::Timestamp,
+        ids::SourceId,
+        meta::EventMeta,
+        quarantine::RowDeletion,
+        record::Op,
+        time::{Day, Timestamp},
         warnings::Warnings,
     },
     mapping::event_id,
@@ -26,6 +30,8 @@ use super::{
     plan::Window,
     working::{event_type, source_of},
 };
+
+const ALL_DAYS: Window = Window { from: Day(i32::MIN), to: Day(i32::MAX) };
 
 /// Rows of live polls that are remembered between two complete reads. While look-backs fail there is
 /// no second one: of a row that is pushed out nobody says when it was last seen, and the next
@@ -70,12 +76,27 @@ impl Span {
     }
 }
 
+/// A complete read.
+#[derive(Debug)]
+struct Complete {
+    read: Span,
+    days: Window,
+    /// Its rows as sorted hashes, eight bytes a row.
+    shown: Vec<u64>,
+}
+
+impl Complete {
+    fn has_shown(&self, id: &SourceId) -> bool {
+        self.shown.binary_search(&hash(id)).is_ok()
+    }
+}
+
 /// What the reads of an entity have shown and lacked. It begins with the process: of a row that is
 /// never shown after a restart, nobody can say when it was last there.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// The last complete read: when it was, and its rows as sorted hashes, eight bytes a row.
-    complete: Option<(Span, Vec<u64>)>,
+    /// The last complete read.
+    complete: Option<Complete>,
     /// Rows that live polls have shown since.
     fresh: HashMap<SourceId, Timestamp>,
     /// Rows that the last complete read lacked: last seen when, first absent when.
@@ -96,7 +117,8 @@ impl Watch {
     }
 
     /// Compares a complete read with the published rows of its days: those that it lacks, and the
-    /// complete read before it lacked too, are gone. Oldest first.
+    /// complete read before it lacked too, are gone. Oldest first. A row whose day is not sure is
+    /// missed only by reads of the very days of one that showed it.
     pub(super) fn compare(
         &mut self,
         seen: &SeenRows,
@@ -105,12 +127,16 @@ impl Watch {
         read: Span,
     ) -> Vec<(SourceId, Times)> {
         // The feed and an account's own poller may overtake each other: an older read is no news.
-        if self.complete.as_ref().is_some_and(|(newest, _)| read.last <= newest.last) {
+        if self.complete.as_ref().is_some_and(|newest| read.last <= newest.read.last) {
             return Vec::new();
         }
         let before = std::mem::take(&mut self.absent);
         let mut gone = Vec::new();
-        for id in missing(seen, present, days) {
+        let again = self.complete.as_ref().filter(|complete| complete.days == days);
+        let unsure = missing(seen, present, ALL_DAYS, true)
+            .filter(|id| again.is_some_and(|it| it.has_shown(id) || before.contains_key(id)));
+        let missing: Vec<_> = missing(seen, present, days, false).chain(unsure).collect();
+        for id in missing {
             // It may have come after its part of the read.
             if self.fresh.get(&id).is_some_and(|shown| *shown >= read.first) {
                 continue;
@@ -125,7 +151,7 @@ impl Watch {
         }
         let mut shown: Vec<u64> = present.iter().map(hash).collect();
         shown.sort_unstable();
-        self.complete = Some((read, shown));
+        self.complete = Some(Complete { read, days, shown });
         self.fresh.retain(|_, shown| *shown >= read.first);
         gone
     }
@@ -139,8 +165,8 @@ impl Watch {
         if let Some(at) = self.fresh.get(id) {
             return Some(*at);
         }
-        let (read, shown) = self.complete.as_ref()?;
-        shown.binary_search(&hash(id)).is_ok().then_some(read.first)
+        let complete = self.complete.as_ref()?;
+        complete.has_shown(id).then_some(complete.read.first)
     }
 }
 
@@ -151,12 +177,22 @@ fn hash(id: &SourceId) -> u64 {
     }
 }
 
-/// Published rows of the days that the read should have shown and did not, oldest first.
-fn missing(seen: &SeenRows, present: &HashSet<SourceId>, days: Window) -> Vec<SourceId> {
+/// Published rows of the days that the read does not show, oldest first: those whose day is sure, or
+/// the others.
+fn missing<'a>(
+    seen: &'a SeenRows,
+    present: &'a HashSet<SourceId>,
+    days: Window,
+    unsure: bool,
+) -> impl Iterator<Item = SourceId> + use<'a> {
     seen.rows_between(days.from, days.to)
-        .filter(|(row, _)| !row.deleted && row.version > 0 && !present.contains(&row.id))
+        .filter(move |(row, _)| {
+            row.unsure_day == unsure
+                && !row.deleted
+                && row.version > 0
+                && !present.contains(&row.id)
+        })
         .map(|(row, _)| row.id)
-        .collect()
 }
 
 /// The event of a row that is gone, and the memory of it: a `RowDeletion` for transactions, a
@@ -219,12 +255,16 @@ pub(super) fn deletion(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::time::Day, state::seen::Published};
+    use crate::state::seen::Published;
 
     const DAYS: Window = Window { from: Day(10), to: Day(20) };
 
     /// Published rows of day 15 with these ids.
     fn seen(ids: &[i64]) -> SeenRows {
+        seen_rows(ids, Day(15), false)
+    }
+
+    fn seen_rows(ids: &[i64], day: Day, unsure_day: bool) -> SeenRows {
         let (mut seen, mut staging) = (SeenRows::default(), Staging::default());
         for id in ids {
             let row = SeenRow {
@@ -234,10 +274,11 @@ mod tests {
                 deleted: false,
                 quarantined: None,
                 partial: false,
+                unsure_day,
                 source_key: None,
                 key: None,
             };
-            staging.put(&seen, Day(15), row);
+            staging.put(&seen, day, row);
         }
         seen.apply(staging);
         seen
@@ -290,6 +331,27 @@ mod tests {
         // the other one was seen, and goes later
         assert_eq!(watch.compare(&seen, &ids(&[7]), DAYS, Span::at(Timestamp(500))), []);
         assert_eq!(gone(&mut watch, &seen, &[7], 600), times(Some(400), 500, 600));
+    }
+
+    #[test]
+    fn a_row_whose_day_is_not_sure_is_missed_only_where_the_same_days_have_shown_it() {
+        let (ids_of, later) = (ids, Window { from: Day(11), to: Day(21) });
+        // A value date weeks after the day by which the api serves it.
+        let seen = seen_rows(&[7], Day(40), true);
+        let compare = |watch: &mut Watch, present: &[i64], days, at| {
+            watch.compare(&seen, &ids_of(present), days, Span::at(Timestamp(at))).len()
+        };
+        let mut watch = Watch::default();
+        for at in [100, 200, 300] {
+            assert_eq!(compare(&mut watch, &[], DAYS, at), 0, "no read has shown it");
+        }
+        assert_eq!(compare(&mut watch, &[7], DAYS, 400), 0);
+        for at in [500, 600, 700] {
+            assert_eq!(compare(&mut watch, &[], later, at), 0, "it may be of the day before");
+        }
+        assert_eq!(compare(&mut watch, &[7], later, 800), 0);
+        assert_eq!(compare(&mut watch, &[], later, 900), 0);
+        assert_eq!(compare(&mut watch, &[], later, 1000), 1, "twice");
     }
 
     #[test]

@@ -16,10 +16,10 @@ use crate::{
 };
 
 use super::{
-    digest::{Reason, id_of},
+    digest::Reason,
     entity::{Advance, Failure, Reading},
-    fetch::Fetcher,
-    plan::{Schedule, Window, is_suspicious_count},
+    fetch::{Fetcher, highest_id},
+    plan::{Schedule, Window},
     task::{Follow, published},
 };
 
@@ -75,11 +75,11 @@ impl Backlog {
                 }
                 Err(error) => return Err(error),
             };
-            if answers.iter().any(|rows| is_suspicious_count(rows.len())) {
+            if fetcher.may_be_cut(&answers) {
                 if self.halve(window, above) {
                     continue;
                 }
-                let highest = answers.iter().flat_map(Rows::iter).filter_map(id_of).max();
+                let highest = highest_id(&answers, above);
                 self.todo.extend((highest > above).then_some((window, highest)));
             }
             return Ok(Some(Part::Read(window, answers)));

@@ -60,7 +60,7 @@ pub struct LastError {
 pub struct Standing {
     /// What its poller is doing.
     pub phase: Phase,
-    /// Last poll that went well.
+    /// Last good answer of the API.
     pub last_success: Option<Timestamp>,
     /// Business time of the newest row.
     pub newest_at: Option<Timestamp>,

@@ -14,7 +14,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::Client,
     config::model::{self, Connection, Deletions, Following, Selection},
-    domain::ids::{EntityKey, Stream},
+    domain::{
+        ids::{EntityKey, Stream},
+        time::Day,
+    },
     log_event,
     mapping::PrivacyRules,
     publish::encode::Encoder,
@@ -28,7 +31,7 @@ use super::{
     entity::{Entity, Shared},
     feed::{Accounts, Feed},
     fetch::{Fetcher, Origin},
-    plan::Schedule,
+    plan::{SETTLED_DAYS, Schedule},
     served::Served,
     task::Follow,
     tos_refusals::keep_refusals,
@@ -66,6 +69,7 @@ pub async fn run(parts: Parts, state: ConnectionState, stop: CancellationToken) 
     tasks.spawn(keep_refusals(parts.clone(), refusals, stop.clone()));
     let mut running = Running {
         tasks,
+        last_run: last_run(&states),
         accounts: Accounts::default(),
         served: Served::new(check_interval),
         followed: HashMap::new(),
@@ -82,6 +86,8 @@ pub async fn run(parts: Parts, state: ConnectionState, stop: CancellationToken) 
 struct Running {
     parts: Parts,
     states: HashMap<EntityKey, EntityState>,
+    /// The last day of which anything of the connection was committed before this start.
+    last_run: Option<Day>,
     accounts: Accounts,
     served: Served,
     /// Every started entity.
@@ -233,16 +239,11 @@ impl Running {
             return;
         }
         let key = self.key(stream, &found.id.to_string());
-        let done = self
-            .states
-            .get(&key)
-            .and_then(|state| state.checkpoint.as_ref())
-            .is_some_and(|checkpoint| checkpoint.backfill_next.is_none());
-        // Closed and read to its end before: nothing will come any more.
-        if !found.active && done {
+        let schedule = schedule(stream, following);
+        if !found.active && self.was_read_to_its_end(&key, &schedule) {
             return;
         }
-        self.open_gap(&key, &schedule(stream, following));
+        self.open_gap(&key, &schedule);
         let name = found.id.to_string();
         let entity = self.entity(stream, &name, following.deletions, following.max_bad_ratio);
         entity.know_currency(found.currency.as_ref());
@@ -254,6 +255,16 @@ impl Running {
         let (open, opened) = watch::channel(found.active);
         self.start_follow(Arc::clone(&entity), following, origin, opened);
         self.followed.insert((stream, found.id), Followed { entity, open });
+    }
+
+    /// Whether a closed entity needs no last look. When it was closed is not known: it may have been
+    /// while nobody was here, or its last look was cut off. But one that was left alone for longer than
+    /// a look-back, while others were polled, was closed and looked at then.
+    fn was_read_to_its_end(&self, key: &EntityKey, schedule: &Schedule) -> bool {
+        let checkpoint = self.states.get(key).and_then(|state| state.checkpoint.as_ref());
+        let (Some(checkpoint), Some(last_run)) = (checkpoint, self.last_run) else { return false };
+        let read_through = checkpoint.covered_at.local_day();
+        checkpoint.backfill_next.is_none() && read_through < schedule.lookback_from(last_run)
     }
 
     /// Makes the days that nobody read since the process was last there a part of the history. Before
@@ -344,6 +355,12 @@ impl Running {
     }
 }
 
+/// The last day of which anything was committed: entities that are polled say so each day.
+fn last_run(states: &HashMap<EntityKey, EntityState>) -> Option<Day> {
+    let checkpoints = states.values().filter_map(|state| state.checkpoint.as_ref());
+    checkpoints.map(|checkpoint| checkpoint.covered_at.local_day()).max()
+}
+
 async fn next(watched: &mut Option<Watched>) -> Option<Arc<Vec<Discovered>>> {
     let Some(receiver) = watched else { return std::future::pending().await };
     loop {
@@ -376,7 +393,7 @@ pub(super) fn schedule(stream: Stream, following: Following) -> Schedule {
         overlap_days,
         lookback_days: days(following.lookback_days).max(1),
         start_days: days(following.start_days),
-        settled_days: if stream == Stream::PosTransactions { 7 } else { 0 },
+        settled_days: if stream == Stream::PosTransactions { SETTLED_DAYS } else { 0 },
         poll_interval: following.poll_interval,
         lookback_interval: following.lookback_interval,
     }

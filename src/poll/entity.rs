@@ -197,6 +197,7 @@ impl Entity {
         failpoints::reach(Point::Fetched);
         let mut memory = self.memory.lock().await;
         let mut digest = self.digest(&memory.state, reading)?;
+        self.report_read();
         let checkpoint = self.advance(&memory.state, reading, &mut digest);
         self.seal(&memory.state, &checkpoint, &mut digest);
         for part in std::mem::take(&mut digest.parts) {

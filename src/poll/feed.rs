@@ -31,12 +31,12 @@ use crate::{
 
 use super::{
     backoff::{Backoff, wait_or_change},
-    digest::{self, Digest, Reason, Refusal, id_of, put_in_order},
+    digest::{self, Digest, Reason, Refusal, put_in_order},
     discovery::account_of,
     entity::{Advance, Entity, Failure, Reading},
     feed_trail::Trail,
-    fetch::{Fetcher, Read},
-    plan::{Agenda, Schedule, Turn, Window, is_suspicious_count},
+    fetch::{Fetcher, Read, highest_id},
+    plan::{Agenda, Schedule, Turn, Window},
     served::Served,
     task::published,
 };
@@ -244,7 +244,7 @@ impl Feed {
             fetched => fetched?,
         };
         self.check(&answers, window)?;
-        let highest = answers.iter().flat_map(Rows::iter).filter_map(id_of).max();
+        let highest = highest_id(&answers, cursor);
         let round = Round {
             reason: Reason::Live,
             window,
@@ -270,8 +270,7 @@ impl Feed {
         pace.trail.note(cursor.max(highest));
         self.take_over(pace);
         let now_at = Instant::now();
-        let count: usize = answers.iter().map(Rows::len).sum();
-        if is_suspicious_count(count) && rows > 0 {
+        if self.fetcher.may_be_cut(&answers) && rows > 0 {
             // A row limit may have cut the answer at either end: ask on, and look back.
             (pace.agenda.live_at, pace.agenda.lookback_at) = (now_at, now_at);
         }

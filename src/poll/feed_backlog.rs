@@ -16,10 +16,10 @@ use crate::{
 
 use super::{
     backlog::{Backlog, Part},
-    digest::{Reason, id_of},
+    digest::Reason,
     entity::{Advance, Entity, Failure},
     feed::{DELIVERIES, Feed, Round},
-    fetch::{Fetcher, Origin},
+    fetch::{Fetcher, Origin, highest_id},
     plan::Window,
     task::published,
 };
@@ -78,7 +78,7 @@ impl Feed {
         caught: &mut Caught,
     ) -> Result<(), Failure> {
         self.check(answers, Some(window))?;
-        let highest = answers.iter().flat_map(Rows::iter).filter_map(id_of).max();
+        let highest = highest_id(answers, caught.highest);
         let round = Round {
             reason: Reason::Live,
             window: Some(window),

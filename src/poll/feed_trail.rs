@@ -13,10 +13,7 @@ use tokio::time::Instant;
 
 use crate::api::{Error, Rows};
 
-use super::{
-    fetch::Fetcher,
-    plan::{Window, is_suspicious_count},
-};
+use super::{fetch::Fetcher, plan::Window};
 
 /// How long a row may take to show without being missed by the next poll: a transaction of the
 /// source's database that is committed after a later one.
@@ -70,7 +67,7 @@ impl Trail {
         if let Some(floor) = floor.filter(|floor| Some(*floor) < cursor) {
             match fetcher.above(Some(floor), recent).await {
                 Ok((answers, window)) => {
-                    if !answers.iter().any(|rows| is_suspicious_count(rows.len())) {
+                    if !fetcher.may_be_cut(&answers) {
                         return Ok((answers, window));
                     }
                 }

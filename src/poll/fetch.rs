@@ -1,6 +1,6 @@
 //! One window of one entity from the API, and a second look where the count is suspicious.
 //!
-//! A row limit is documented nowhere, and would show as a round count:
+//! Which counts are suspicious: see [`super::row_limit`].
 //!
 //! | window | second look | believed |
 //! |---|---|---|
@@ -14,13 +14,11 @@ use crate::{
     api::{BankQuery, Client, Error, Purpose, Rows},
     config::model::DateType,
     log_event,
+    state::position::believable_top,
     telemetry::events::Event,
 };
 
-use super::{
-    digest::id_of,
-    plan::{Window, is_suspicious_count},
-};
+use super::{digest::id_of, plan::Window, row_limit::RowLimit};
 
 /// What to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,15 +70,13 @@ pub struct Read {
     pub whole: bool,
 }
 
-/// Asks for windows of one origin, and remembers which counts were proven to be whole.
+/// Asks for windows of one origin, and remembers what their counts said of a row limit.
 #[derive(Debug)]
 pub struct Fetcher {
     api: Client,
     origin: Origin,
-    /// Counts up to this one were compared with their halves and found whole.
-    proven_rows: usize,
-    /// Rows of the largest answer: there is no limit below it.
-    largest: usize,
+    /// What is known of a row limit.
+    limit: RowLimit,
     /// It was told that an answer may be cut.
     told: bool,
     /// The API refused `lastId` alone.
@@ -88,9 +84,14 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher that has proven nothing yet.
-    pub const fn new(api: Client, origin: Origin) -> Self {
-        Self { api, origin, proven_rows: 0, largest: 0, told: false, dates_required: false }
+    /// A fetcher that has seen nothing yet.
+    pub fn new(api: Client, origin: Origin) -> Self {
+        Self { api, origin, limit: RowLimit::default(), told: false, dates_required: false }
+    }
+
+    /// Whether one of the answers may be cut, of those that are for no window as a whole.
+    pub(super) fn may_be_cut(&self, answers: &[Rows]) -> bool {
+        answers.iter().any(|rows| self.limit.may_cut_at_random(rows.len()))
     }
 
     /// The rows of a window, read again where their count is suspicious, as the table at the top
@@ -103,13 +104,12 @@ impl Fetcher {
             }
             answered => answered?,
         };
-        self.largest = answers.iter().map(Rows::len).fold(self.largest, usize::max);
-        let suspicious = |rows: &Rows| is_suspicious_count(rows.len());
-        if !answers.iter().any(|rows| suspicious(rows) && rows.len() > self.proven_rows) {
+        let lengths = answers.iter().map(Rows::len);
+        let Some(longest) = lengths.filter(|rows| self.limit.may_cut(window, *rows)).max() else {
             return Ok(Read { answers, whole: true });
-        }
+        };
         let Some(halves) = window.halves() else {
-            return self.rest_of_day(purpose, window, answers).await;
+            return self.rest_of_day(purpose, window, answers, longest).await;
         };
         let halves = self.halves(purpose, halves).await?;
         let count = |answers: &[Rows]| answers.iter().map(Rows::len).sum::<usize>();
@@ -123,10 +123,11 @@ impl Fetcher {
                 rows_of_halves,
                 "the api limits the rows of an answer, reading smaller windows"
             );
+            self.limit.find(longest);
             return Ok(halves);
         }
         if halves.whole {
-            self.proven_rows = self.proven_rows.max(rows);
+            self.limit.prove(longest);
         }
         Ok(Read { answers, whole: halves.whole })
     }
@@ -150,24 +151,24 @@ impl Fetcher {
         purpose: Purpose,
         day: Window,
         mut answers: Vec<Rows>,
+        rows: usize,
     ) -> Result<Read, Error> {
-        let rows = answers.iter().map(Rows::len).filter(|rows| is_suspicious_count(*rows)).max();
-        let rows = rows.unwrap_or_default();
         let has_cursor = !matches!(self.origin, Origin::Institution { .. });
         let mut limited = false;
-        while let (true, Some(highest)) = (has_cursor, highest_id(&answers)) {
+        while let (true, Some(highest)) = (has_cursor, highest_id(&answers, None)) {
             let page = self.ask(purpose, day, Some(highest)).await?;
-            if highest_id(&page) <= Some(highest) {
+            if highest_id(&page, Some(highest)) <= Some(highest) {
                 break;
             }
             limited = true;
-            let last = !page.iter().any(|rows| is_suspicious_count(rows.len()));
+            let last = page.iter().all(|page| page.len() < rows);
             answers.extend(page);
             if last {
                 break;
             }
         }
         if limited {
+            self.limit.find(rows);
             log_event!(
                 Event::RowsLimited,
                 connection = %self.api.connection(),
@@ -179,7 +180,7 @@ impl Fetcher {
             // Pages in another order may have left ids out between them.
             return Ok(Read { whole: answers.iter().all(ids_ascend), answers });
         }
-        let whole = self.largest > rows;
+        let whole = self.limit.is_whole_day(rows);
         if !whole && !std::mem::replace(&mut self.told, true) {
             log_event!(
                 Event::PerhapsCut,
@@ -207,8 +208,9 @@ impl Fetcher {
             Origin::Station { .. } | Origin::Institution { .. } => true,
         };
         if with_dates {
-            let rows = self.ask(Purpose::Live, recent, cursor).await?;
-            return Ok((rows, Some(recent)));
+            let answers = self.ask(Purpose::Live, recent, cursor).await?;
+            answers.iter().for_each(|rows| self.limit.note(rows.len(), None));
+            return Ok((answers, Some(recent)));
         }
         let query = |date_type| BankQuery { window: None, last_id: cursor, date_type };
         let rows = match self.origin {
@@ -220,6 +222,7 @@ impl Fetcher {
             }
             Origin::Station { .. } | Origin::Institution { .. } => return Ok((Vec::new(), None)),
         };
+        self.limit.note(rows.len(), None);
         Ok((vec![rows], None))
     }
 
@@ -267,8 +270,10 @@ impl Fetcher {
     }
 }
 
-fn highest_id(answers: &[Rows]) -> Option<i64> {
-    answers.iter().flat_map(Rows::iter).filter_map(id_of).max()
+/// The highest id of the answers that a cursor may rise to, from where it stands.
+pub(super) fn highest_id(answers: &[Rows], cursor: Option<i64>) -> Option<i64> {
+    let ids: Vec<i64> = answers.iter().flat_map(Rows::iter).filter_map(id_of).collect();
+    believable_top(ids.into_iter(), cursor)
 }
 
 fn ids_ascend(rows: &Rows) -> bool {

@@ -1,13 +1,26 @@
 //! Single fields of a row's JSON, read before anything else of it is looked at.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{
+    Deserialize as _,
+    de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
-/// The number in a field, written as one or as a text.
+/// The number in a field, written as one or as a text, as the mapping reads it: rows are shared out
+/// by it, and one that the mapping knows better would be two accounts'.
 pub(super) fn number(row: &str, name: &str) -> Option<i64> {
-    text(row, name)?.parse().ok()
+    let raw = raw(row, name)?;
+    if raw.starts_with('"') { unquoted(raw)?.trim().parse().ok() } else { raw.parse().ok() }
+}
+
+/// The text behind a quoted one; nothing where it holds half of a character.
+fn unquoted(quoted: &str) -> Option<Cow<'_, str>> {
+    match quoted.get(1..quoted.len().checked_sub(1)?) {
+        Some(bare) if !bare.contains('\\') => Some(Cow::Borrowed(bare)),
+        _ => serde_json::from_str::<String>(quoted).ok().map(Cow::Owned),
+    }
 }
 
 /// A field as it stands in the row, without the quotes of a text; nothing where it is null.
@@ -52,26 +65,16 @@ impl<'de> Visitor<'de> for Field<'_> {
     }
 }
 
-/// Whether a key is this one, without a copy of it.
+/// Whether a key is this one, without a copy of it. Read raw: a key that is half a character, which
+/// the mapping passes over, must not hide the others.
 struct Is<'n>(&'n str);
 
 impl<'de> DeserializeSeed<'de> for Is<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Is<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
+        let key = <&RawValue>::deserialize(deserializer)?;
+        Ok(unquoted(key.get()).is_some_and(|key| key == self.0))
     }
 }
 
@@ -87,5 +90,21 @@ mod tests {
         assert_eq!((number(row, "x"), number(row, "y"), number("[]", "id")), (None, None, None));
         assert_eq!(number(r#"{"id":"7"}"#, "id"), Some(7));
         assert_eq!(number(r#"{"id":1.0}"#, "id"), None, "no id is guessed at");
+    }
+
+    #[test]
+    fn a_number_is_read_as_the_mapping_reads_it() {
+        for row in [
+            r#"{"id":"73 "}"#,
+            r#"{"id":"\u0037\u0033"}"#,
+            r#"{"\u0069d":73}"#,
+            r#"{"\ud800":1,"id":73,"x":"\udc00"}"#,
+            r#"{"id": 73 }"#,
+        ] {
+            assert_eq!(number(row, "id"), Some(73), "{row}");
+        }
+        for row in [r#"{"id":"\ud800"}"#, r#"{"id":"7 3"}"#, r#"{"id":null}"#, r#"{"id":""}"#] {
+            assert_eq!(number(row, "id"), None, "{row}");
+        }
     }
 }

@@ -3,8 +3,8 @@
 //! In the order of the data; the first line of each pair decides, the second acts:
 //!
 //! - `plan`, `history`, `backoff`: what is due, window by window, and when again after a failure
-//! - `fetch`, `backlog`: asks the API, and looks twice where a count is suspicious; by days where a
-//!   live answer is too large
+//! - `row_limit`, `fetch`, `backlog`: asks the API, and looks twice where a count may be a limit; by
+//!   days where a live answer is too large
 //! - `digest`, `working`, `repeats`, `refusal`, `absence`: new, changed, late and known rows; what
 //!   goes to quarantine; which of several contents counts; when nothing of an answer is believed; rows
 //!   that are gone
@@ -44,6 +44,7 @@ mod refusal;
 mod repeats;
 mod report;
 pub mod rooms;
+mod row_limit;
 pub mod series;
 pub mod served;
 pub mod snapshot;

@@ -17,6 +17,9 @@ use crate::{
     state::position::Checkpoint,
 };
 
+/// Days that the dates of a row may lie apart so that one of them says which reads must show it.
+pub const SETTLED_DAYS: i32 = 7;
+
 /// Whole days, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
@@ -62,6 +65,11 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// Whether a stream is read in windows of days, and not as one list.
+    pub const fn asks_by_days(stream: Stream) -> bool {
+        matches!(stream, Stream::BankTransactions | Stream::PosTransactions | Stream::TosPayments)
+    }
+
     /// The limits of a stream's API: bank ≤ 7 days, POS ≤ 14, TOS one payment day.
     pub const fn window_limits(stream: Stream) -> (i32, i32) {
         match stream {
@@ -196,11 +204,6 @@ pub fn next_work(
         Turn::LookBack => Work::LookBack(schedule.lookback_windows(checkpoint.seen_from, today)),
         Turn::WaitUntil(at) => Work::WaitUntil(at),
     }
-}
-
-/// Counts that an undocumented row limit would give.
-pub const fn is_suspicious_count(rows: usize) -> bool {
-    matches!(rows, 100 | 500 | 1000)
 }
 
 #[cfg(test)]

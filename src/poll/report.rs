@@ -90,7 +90,13 @@ impl Entity {
         }
     }
 
-    /// Notes a poll that went well.
+    /// Notes that an answer is good, whether or not its rows arrive.
+    pub(super) fn report_read(&self) {
+        let at = now();
+        self.shared.board.update(&self.target.key, |standing| standing.last_success = Some(at));
+    }
+
+    /// Notes a poll that went well, its rows committed.
     pub fn report_success(&self, checkpoint: &Checkpoint, today: Day, published: u64) {
         let at = now();
         let mut recovered_from = None;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    api::{Client, Error, Purpose, RetryClass, Rows},
+    api::{Client, Error, Purpose, RetryClass},
     config::model::Deletions,
     domain::time::Day,
     log_event,
@@ -24,7 +24,7 @@ use super::{
     digest::Reason,
     entity::{Advance, Entity, Failure, Reading},
     fetch::{Fetcher, Read},
-    plan::{Agenda, Schedule, Window, Work, is_suspicious_count, next_work},
+    plan::{Agenda, Schedule, Window, Work, next_work},
     rooms::Room,
     served::Served,
 };
@@ -274,8 +274,7 @@ impl Follow {
         };
         let digest = Box::pin(self.entity.take_in(&reading)).await?;
         let now_at = Instant::now();
-        let count: usize = answers.iter().map(Rows::len).sum();
-        if is_suspicious_count(count) && digest.counts.new > 0 {
+        if self.fetcher.may_be_cut(&answers) && digest.counts.new > 0 {
             // A row limit may have cut the answer at either end: ask on, and look back.
             pace.agenda = Agenda::new(now_at, now_at);
         } else {

@@ -22,13 +22,14 @@ use crate::{
     state::{
         changelog::EntityState,
         codec,
+        position::believable_top,
         seen::{Published, SeenRow, Staging},
     },
 };
 
 use super::{
     digest::{Answer, Digest, Reason, Target},
-    plan::Window,
+    plan::{SETTLED_DAYS, Schedule, Window},
 };
 
 /// The stream name in the event ids of quarantined rows.
@@ -77,8 +78,8 @@ impl<'a> Working<'a> {
         let hash = content_hash(&mapped.record, HASH_RULE, &mut self.scratch);
         self.note(&mapped.source_id, mapped.newest_at);
         self.digest.counts.unknown_fields += u64::from(mapped.unknown_fields);
-        let day = kept_under(&mapped.window_days, mapped.day, self.answer.fetched_at);
-        match self.decide(&mapped, hash, day) {
+        let place = self.place(&mapped.window_days, mapped.day);
+        match self.decide(&mapped, hash, place) {
             Decision::Known => {
                 self.digest.counts.unchanged += 1;
                 Ok(())
@@ -98,7 +99,7 @@ impl<'a> Working<'a> {
                 {
                     warnings.insert(Warning::RepeatedSourceKey);
                 }
-                self.publish(mapped, (op, version, warnings), hash, day)
+                self.publish(mapped, (op, version, warnings), hash, place)
             }
         }
     }
@@ -111,16 +112,18 @@ impl<'a> Working<'a> {
     /// | deleted, or only ever quarantined | CREATED, next version |
     /// | nothing, and older than memory reaches, at or below the cursor | nothing: known territory |
     /// | nothing | CREATED, version 1; LATE at or below the cursor unless backfilling |
-    fn decide(&mut self, mapped: &Mapped<'_>, hash: u128, day: Day) -> Decision {
+    fn decide(&mut self, mapped: &Mapped<'_>, hash: u128, place: Place) -> Decision {
         let seen = &self.state.seen;
         match self.digest.staging.get(seen, &mapped.source_id) {
             Some((row, day)) => {
                 let mentioned = is_mention(&mapped.record);
                 let same = is_published(&row, &mapped.record, hash, &mut self.scratch);
                 let fresh = row.deleted || row.version == 0;
-                if same && mentioned && !row.partial {
+                let partial = row.partial || mentioned;
+                let unsure_day = row.unsure_day || place.unsure;
+                if same && (partial, unsure_day) != (row.partial, row.unsure_day) {
                     // Written by a program that did not note it.
-                    self.remember(day, SeenRow { partial: true, ..row });
+                    self.remember(day, SeenRow { partial, unsure_day, ..row });
                     return Decision::Known;
                 }
                 if same || (mentioned && !row.partial && !fresh) {
@@ -130,7 +133,7 @@ impl<'a> Working<'a> {
                 let version = row.version.saturating_add(1);
                 Decision::Publish { op, version, late: false, unseen: false }
             }
-            None if self.is_known_territory(&mapped.source_id, day) => Decision::Known,
+            None if self.is_known_territory(&mapped.source_id, place.day) => Decision::Known,
             None => {
                 let late = self.is_at_or_below_cursor(&mapped.source_id)
                     && matches!(self.answer.reason, Reason::Live | Reason::LookBack);
@@ -166,7 +169,7 @@ impl<'a> Working<'a> {
         mut mapped: Mapped<'a>,
         (op, version, warnings): (Op, u32, Warnings),
         hash: u128,
-        day: Day,
+        place: Place,
     ) -> Result<(), encode::Error> {
         let target = self.target;
         let version_number = i32::try_from(version).unwrap_or(i32::MAX);
@@ -190,11 +193,12 @@ impl<'a> Working<'a> {
             deleted: false,
             quarantined: None,
             partial: is_mention(&mapped.record),
+            unsure_day: place.unsure,
             source_key: mapped.source_key,
             key: (target.key.stream == Stream::VirtualPosTransactions)
                 .then(|| mapped.key.as_ref().into()),
         };
-        self.remember(day, row);
+        self.remember(place.day, row);
         Ok(())
     }
 
@@ -208,13 +212,13 @@ impl<'a> Working<'a> {
         let known_id = rejection.source_id.clone();
         let id = known_id.clone().unwrap_or_else(|| SourceId::Text(format!("?{hash:032x}").into()));
         self.note(&id, None);
-        let day = kept_under(&rejection.window_days, rejection.day, self.answer.fetched_at);
+        let kept = self.place(&rejection.window_days, rejection.day);
         let seen = self.digest.staging.get(&self.state.seen, &id);
         let is_new = seen.is_none();
         let seen = seen.map(|(row, _)| row);
         let (published, known) =
             seen.as_ref().map_or((0, false), |row| (row.version, row.quarantined == Some(hash)));
-        if known || (is_new && self.is_known_territory(&id, day)) {
+        if known || (is_new && self.is_known_territory(&id, kept.day)) {
             self.digest.counts.unchanged += 1;
             return Ok(());
         }
@@ -248,22 +252,25 @@ impl<'a> Working<'a> {
             deleted: seen.as_ref().is_some_and(|row| row.deleted),
             quarantined: Some(hash),
             partial: seen.as_ref().is_some_and(|row| row.partial),
+            unsure_day: kept.unsure,
             // Its deletion is told under the key of its events.
             source_key: seen.as_ref().and_then(|row| row.source_key),
             key: seen.and_then(|row| row.key),
         };
-        self.remember(day, row);
+        self.remember(kept.day, row);
         Ok(())
     }
 
     pub(super) fn finish(mut self) -> Digest {
         self.close_part();
+        let cursor = self.state.checkpoint.as_ref().and_then(|checkpoint| checkpoint.cursor);
+        let ids = self.digest.present.iter().filter_map(SourceId::number);
+        self.digest.highest_id = believable_top(ids, cursor);
         self.digest
     }
 
     fn note(&mut self, id: &SourceId, at: Option<Timestamp>) {
         self.digest.present.push(id.clone());
-        self.digest.highest_id = self.digest.highest_id.max(id.number());
         self.digest.newest_at = self.digest.newest_at.max(at);
     }
 
@@ -290,6 +297,22 @@ impl<'a> Working<'a> {
             window_end: self.window.1,
             warnings,
             extras,
+        }
+    }
+
+    /// Rows are kept under their newest date, value dates of the next weeks included: which of its
+    /// dates makes the API serve a POS row is not documented, and a row that memory has forgotten
+    /// while it is still being served would look new. Where its dates lie far apart, or none can be
+    /// read, a read of days that lacks the row proves little.
+    fn place(&self, days: &[Option<Day>], day: Option<Day>) -> Place {
+        let today = self.answer.fetched_at.local_day();
+        let (oldest, newest) = (days.iter().flatten().min(), days.iter().flatten().max());
+        let settled = |(oldest, newest): (&Day, &Day)| newest.0 - oldest.0 <= SETTLED_DAYS;
+        let unsure = !oldest.zip(newest).is_some_and(settled);
+        let newest = newest.copied().or(day).unwrap_or(today);
+        Place {
+            day: newest.min(today.plus(FUTURE_DAYS_MAX)),
+            unsure: unsure && Schedule::asks_by_days(self.target.key.stream),
         }
     }
 
@@ -396,13 +419,12 @@ pub(super) const fn source_of(stream: Stream) -> Source {
 /// A date further ahead than this is a slip, and must not be remembered for years.
 const FUTURE_DAYS_MAX: i32 = 90;
 
-/// Rows are kept under their newest date, value dates of the next weeks included: which of its
-/// dates makes the API serve a POS row is not documented, and a row that memory has forgotten
-/// while it is still being served would look new.
-fn kept_under(days: &[Option<Day>], day: Option<Day>, fetched_at: Timestamp) -> Day {
-    let today = fetched_at.local_day();
-    let newest = days.iter().flatten().copied().max().or(day).unwrap_or(today);
-    newest.min(today.plus(FUTURE_DAYS_MAX))
+/// Where memory keeps a row.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    day: Day,
+    /// No day says which reads must show it.
+    unsure: bool,
 }
 
 fn window_instants(window: Option<Window>) -> (Option<Timestamp>, Option<Timestamp>) {

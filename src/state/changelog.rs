@@ -161,6 +161,7 @@ mod tests {
             deleted: false,
             quarantined: None,
             partial: false,
+            unsure_day: false,
             source_key: None,
             key: None,
         };
@@ -188,6 +189,7 @@ mod tests {
             deleted: false,
             quarantined: None,
             partial: false,
+            unsure_day: false,
             source_key: Some(4),
             key: Some("5".into()),
         };

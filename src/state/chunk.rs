@@ -27,6 +27,8 @@ const NO_RULE: u8 = 0;
 const FLAG_BOTH: u8 = 32;
 /// Older programs pass over it: such a row then counts as whole.
 const FLAG_PARTIAL: u8 = 64;
+/// Older programs pass over it too: to them the row's day is sure.
+const FLAG_UNSURE_DAY: u8 = 128;
 
 /// A chunk as bytes: a count, then per row flags, hash rule, version, id, hash or hashes, source key.
 pub fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
@@ -54,6 +56,9 @@ pub fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
         }
         if row.partial {
             flags |= FLAG_PARTIAL;
+        }
+        if row.unsure_day {
+            flags |= FLAG_UNSURE_DAY;
         }
         if row.key.is_some() {
             flags |= FLAG_KEY;
@@ -136,6 +141,7 @@ impl SeenRowRef<'_> {
             deleted: self.flags & FLAG_DELETED != 0,
             quarantined: self.quarantined,
             partial: self.flags & FLAG_PARTIAL != 0,
+            unsure_day: self.flags & FLAG_UNSURE_DAY != 0,
             source_key: self.source_key,
             key: self.key.map(Into::into),
         }
@@ -276,12 +282,22 @@ mod tests {
         let key = prop::option::of("[a-z0-9]{0,20}".prop_map(Into::into));
         let numbers = (any::<u32>(), any::<Option<u64>>(), any::<Option<u128>>());
         let published = prop::option::of((any::<u128>(), 1_u8..));
-        let flags = any::<(bool, bool)>();
+        let flags = any::<(bool, bool, bool)>();
         (id, numbers, published, flags, key).prop_map(|(id, numbers, published, flags, key)| {
             let (version, source_key, quarantined) = numbers;
             let published = published.map(|(hash, rule)| Published { hash, rule });
-            let (deleted, partial) = flags;
-            SeenRow { id, version, published, deleted, quarantined, partial, source_key, key }
+            let (deleted, partial, unsure_day) = flags;
+            SeenRow {
+                id,
+                version,
+                published,
+                deleted,
+                quarantined,
+                partial,
+                unsure_day,
+                source_key,
+                key,
+            }
         })
     }
 
@@ -301,6 +317,7 @@ mod tests {
             deleted: false,
             quarantined,
             partial: false,
+            unsure_day: false,
             source_key: None,
             key: None,
         };
@@ -321,6 +338,7 @@ mod tests {
             deleted: false,
             quarantined: Some(0xdd),
             partial: false,
+            unsure_day: false,
             source_key: None,
             key: None,
         };

@@ -4,6 +4,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::time::{Day, Timestamp};
 
+/// Up to here an id is what it says: every program that reads JSON knows such whole numbers exactly.
+const PLAIN_IDS_MAX: i64 = 1 << 53;
+
+/// The highest of `ids` that a cursor may rise to, `known` being where it stands.
+///
+/// A cursor at an absurd id would never see another row. So an id beyond 2^53 counts only where
+/// another one, or the cursor, is at least half of it: sources that number like this do so in all
+/// rows. A row of an id that does not count is published as any other, and asked for again.
+pub fn believable_top(ids: impl Iterator<Item = i64> + Clone, known: Option<i64>) -> Option<i64> {
+    let highest = ids.clone().max()?;
+    if highest <= PLAIN_IDS_MAX {
+        return Some(highest);
+    }
+    let mut huge: Vec<i64> = ids.clone().filter(|id| *id > PLAIN_IDS_MAX).collect();
+    huge.sort_unstable();
+    huge.dedup();
+    let plain = ids.filter(|id| *id <= PLAIN_IDS_MAX).max();
+    while let Some(id) = huge.pop() {
+        if huge.last().copied().max(known).is_some_and(|beside| beside >= id / 2) {
+            return Some(id);
+        }
+    }
+    plain
+}
+
 /// The checkpoint of one entity's stream: cursor, window position and backfill position.
 ///
 /// | field | moves when |
@@ -71,6 +96,20 @@ mod tests {
             ids.into_iter().for_each(|id| checkpoint.raise_cursor(id));
             assert_eq!(checkpoint.cursor, Some(9));
         }
+    }
+
+    #[test]
+    fn an_absurd_id_raises_no_cursor_unless_the_source_numbers_like_that() {
+        let top = |ids: &[i64], known| believable_top(ids.iter().copied(), known);
+        let huge = 1_700_000_000_000_000_000;
+        assert_eq!(top(&[], Some(7)), None);
+        assert_eq!(top(&[5, 9, 1 << 53], None), Some(1 << 53));
+        assert_eq!(top(&[5, i64::MAX, 9], Some(4)), Some(9));
+        assert_eq!(top(&[i64::MAX], Some(4)), None);
+        assert_eq!(top(&[i64::MAX, i64::MAX], None), None, "one row twice is no other");
+        assert_eq!(top(&[i64::MAX, huge, huge + 1], None), Some(huge + 1));
+        assert_eq!(top(&[huge], Some(huge - 5)), Some(huge));
+        assert_eq!(top(&[-3, i64::MIN], None), Some(-3));
     }
 
     #[test]

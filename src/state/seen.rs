@@ -44,6 +44,8 @@ pub struct SeenRow {
     /// Whether its published content is a customer's as a payment mentions it, of which the list of
     /// customers may know more.
     pub partial: bool,
+    /// Whether no day says which reads must show it: it has no readable date, or several far apart.
+    pub unsure_day: bool,
     /// Hash of the source's own `key` field, where it has one.
     pub source_key: Option<u64>,
     /// The row's part of the Kafka key, where it is not the entity itself.

@@ -12,6 +12,7 @@ fn row(id: i64, version: u32) -> SeenRow {
         deleted: false,
         quarantined: None,
         partial: false,
+        unsure_day: false,
         source_key: None,
         key: None,
     }

@@ -58,7 +58,7 @@ metrics! {
     source_records: IntCounterVec = "vomsis_source_records_total" ["connection", "stream", "kind"]
         "Rows by what was found.";
     source_last_success: GaugeVec = "vomsis_source_last_success_timestamp_seconds" ["connection", "stream"]
-        "Last successful poll of the entity that is furthest behind; before its first one here, when the replica took the stream over.";
+        "Last good answer of the API for the entity that is furthest behind, whether or not its rows arrived; before its first one here, when the replica took the stream over.";
     source_newest_record: GaugeVec = "vomsis_source_newest_record_timestamp_seconds" ["connection", "stream"]
         "Business time of the newest row seen; where none was ever seen, when the replica took the stream over.";
     source_checkpoint_position: GaugeVec = "vomsis_source_checkpoint_position_timestamp_seconds" ["connection", "stream"]

@@ -5,6 +5,7 @@ fn running(stage: &Stage, stop: &CancellationToken) -> Running {
     Running {
         parts: stage.parts.clone(),
         states: HashMap::new(),
+        last_run: None,
         accounts: Accounts::default(),
         served: Served::default(),
         followed: HashMap::new(),
@@ -54,6 +55,32 @@ async fn what_one_list_lacks_is_closed_by_the_next_and_open_again_when_it_is_lis
         running.follow_accounts(&listed(list));
         assert_eq!(open(&running), expected, "after {list:?}");
     }
+    running.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_closed_account_is_looked_at_once_more_unless_it_was_left_alone_while_others_were_polled()
+{
+    let stage = Stage::new().await;
+    let mut running = running(&stage, &stage.stop.child_token());
+    let today = now().local_day();
+    // So many days ago: the program last ran three days ago, and looks 14 days back.
+    for (id, days) in [(7, 3), (8, 16), (9, 17), (10, 200)] {
+        let key = running.key(Stream::BankTransactions, &id.to_string());
+        let read_at = today.plus(-days).start();
+        let mut checkpoint = crate::state::position::Checkpoint::initial(today.plus(-300), read_at);
+        checkpoint.backfill_next = None;
+        let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+        running.states.insert(key, state);
+    }
+    running.last_run = last_run(&running.states);
+    assert_eq!(running.last_run, Some(today.plus(-3)));
+    let listed = [7, 8, 9, 10].map(|id| Discovered { id, active: false, currency: None });
+    running.follow_accounts(&listed);
+    let mut followed: Vec<i64> = running.followed.keys().map(|(_, id)| *id).collect();
+    followed.sort_unstable();
+    assert_eq!(followed, [7, 8]);
+    assert!(running.followed.values().all(|followed| !*followed.open.borrow()));
     running.stop.cancel();
 }
 

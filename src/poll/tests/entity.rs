@@ -101,6 +101,37 @@ async fn an_answer_that_is_not_believed_moves_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_arrive_is_a_good_answer_and_no_commit() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    let standing = || stage.parts.shared.board.snapshot()[&entity.target.key].clone();
+    assert_eq!(standing().committed_at, None, "its poller says so, after the commit");
+    stage.confirms.store(false, Ordering::Relaxed);
+    let before = now();
+    let answers = rows(&[row(8, &json!({}))]);
+    entity.take_in(&reading(&answers, Advance::Cursor)).await.unwrap_err();
+    assert!(standing().last_success >= Some(before), "{:?}", standing());
+    assert_eq!(standing().committed_at, None);
+    let noted = standing().last_success;
+    let bad: Vec<String> = (60..80).map(|id| row(id, &json!({"amount": "NaN"}))).collect();
+    entity.take_in(&reading(&rows(&bad), Advance::Cursor)).await.unwrap_err();
+    assert_eq!(standing().last_success, noted, "one that is not believed is not good");
+}
+
+#[tokio::test]
+async fn a_row_with_an_absurd_id_is_published_and_leaves_the_cursor_where_it_is() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    let answers = rows(&[row(i64::MAX, &json!({})), row(8, &json!({}))]);
+    for unchanged in [0, 2] {
+        let digest = entity.take_in(&reading(&answers, Advance::Cursor)).await.unwrap();
+        assert_eq!(digest.counts.unchanged, unchanged);
+        assert_eq!(entity.checkpoint(today()).await.cursor, Some(8));
+    }
+    assert_eq!(stage.created(), 3);
+}
+
+#[tokio::test]
 async fn what_is_not_confirmed_is_not_remembered() {
     let stage = Stage::new().await;
     let entity = known(&stage).await;
@@ -239,4 +270,29 @@ async fn a_cursor_that_is_raised_after_the_clock_went_back_leaves_the_covered_ti
     assert!(entity.raise_cursor(Some(9), today()).await.unwrap());
     let checkpoint = entity.checkpoint(today()).await;
     assert_eq!((checkpoint.cursor, checkpoint.covered_at), (Some(9), covered));
+}
+
+#[tokio::test]
+async fn a_pos_row_whose_dates_lie_far_apart_is_not_gone_when_its_days_no_longer_show_it() {
+    let stage = Stage::new().await;
+    let entity = stage.entity(Stream::PosTransactions, "73", EntityState::default());
+    let pos_row = |id: i64, sold: i32, paid: i32| {
+        let day = |days| today().plus(days).to_date();
+        let (sold, paid) = (day(sold), day(paid).format("%d.%m.%Y"));
+        json!({"id": id, "exchange": "TL", "system_date": format!("{sold} 10:00:00"),
+               "valor": paid.to_string()})
+        .to_string()
+    };
+    // The second one is paid out weeks after its day, by which the api serves it.
+    let answers = rows(&[pos_row(1, -3, -2), pos_row(2, -20, -2), pos_row(3, -3, -2)]);
+    let digest = entity.take_in(&reading(&answers, Advance::Backfill(None))).await.unwrap();
+    assert_eq!((digest.counts.new, digest.quarantined), (3, Vec::new()));
+    let days = Window { from: today().plus(-6), to: today() };
+    let shown = HashSet::from([SourceId::Number(1)]);
+    let mut gone = Vec::new();
+    for at in [100, 200, 300] {
+        let read = Span::at(Timestamp(at));
+        gone.push(entity.take_absences(&shown, days, read).await.unwrap());
+    }
+    assert_eq!(gone, [0, 1, 0], "the third one is");
 }

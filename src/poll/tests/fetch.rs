@@ -81,6 +81,24 @@ async fn a_round_count_is_whole_once_a_larger_answer_was_seen() {
 }
 
 #[tokio::test]
+async fn a_limit_that_is_no_hundred_is_found_too() {
+    // 130 rows of yesterday and 130 of the day before.
+    for cap in [50, 75, 120, 200, 250] {
+        let stage = Stage::in_order(RowOrder::Ascending).await;
+        add_rows(&stage, 130);
+        for id in 2000..2130 {
+            stage.add_row("73", json!({"id": id, "system_date": days_ago(2)}));
+        }
+        stage.set_faults(&[&format!("cap={cap}:account_transactions")]);
+        let mut fetcher = fetcher(&stage);
+        let two_days = Window { from: yesterday().plus(-1), to: yesterday() };
+        let first = Window { from: yesterday().plus(-5), to: yesterday().plus(-1) };
+        read(&mut fetcher, first).await;
+        assert_eq!(read(&mut fetcher, two_days).await.0, 260, "cap {cap}");
+    }
+}
+
+#[tokio::test]
 async fn pages_in_no_order_are_read_and_not_believed_to_be_whole() {
     let stage = Stage::in_order(RowOrder::Shuffled).await;
     add_rows(&stage, 200);
@@ -99,9 +117,9 @@ async fn the_halves_of_a_window_are_believed_where_they_hold_more_and_else_prove
         stage.add_row("73", json!({"id": id, "system_date": days_ago(2)}));
     }
     let mut fetcher = fetcher(&stage);
-    for calls in [3, 4] {
+    for calls in [3, 6, 9, 10] {
         assert_eq!(read(&mut fetcher, two_days).await, (100, true));
-        assert_eq!(stage.asked(ROWS).len(), calls, "once proven it is not asked for again");
+        assert_eq!(stage.asked(ROWS).len(), calls, "proven three times it is not asked for again");
     }
     for id in 3000..3020 {
         stage.add_row("73", json!({"id": id, "system_date": days_ago(2)}));

@@ -43,8 +43,10 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
 - `RowDeletion` says which reads prove it. A read counts as complete when every window of it was answered;
   `last_seen_at` is null where the process never saw the row, or has shown more than 4,096 newer ones since the
   last complete read; both counts begin anew with a restart. No read counts as complete in which the answer for a
-  single day has exactly 100, 500 or 1,000 rows, which may be the API's limit, as long as no larger answer was seen and
-  `lastId` shows no more of the day (VOM-SRC-018).
+  single day may be cut by a limit of the API (VOM-SRC-018): it has a round number of rows from 50 on, or as many as a
+  limit that was met, no larger answer was seen, and `lastId` shows no more of the day. A row without a readable date, or
+  whose dates lie more than 7 days apart (a POS row that is paid out weeks later), is missed only by reads of the very
+  days of one that showed it: what went while the process was away, or over midnight, is not told.
 - A customer is `partial` only where the list of customers never had it, or it was deleted since: what a payment
   mentions never takes the place of a whole one. Of several payments the newest speaks.
 - Known and left out: the `account` and `bank` inside a movement and the `bank` inside an account (rows of
@@ -69,6 +71,9 @@ asked for with dates always, so its id helps within the last 14 days only.)
 | its id is above the cursor | with the next poll, however old its date |
 | its id is at or below the cursor, its date within `lookback` | with the next look-back (`lookback_interval`), as `LATE` |
 | its id is at or below the cursor, its date older | never: such rows are what was read long ago |
+
+An id beyond 2^53 raises the cursor only where another row, or the cursor, is at least half of it: a single absurd one
+would hide every later row. Its row is published all the same.
 
 Where one call serves all accounts (`feed: connection`, or `auto` with many accounts), that call asks above the
 highest id of all of them. A row whose id is above the cursor of its own account, and below that of another
