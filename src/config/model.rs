@@ -155,7 +155,8 @@ pub struct Following {
     pub lookback_interval: Duration,
     /// What to do with rows that disappear.
     pub deletions: Deletions,
-    /// The share of bad rows (of 20 or more) above which nothing is published.
+    /// The share of bad rows that do not stand in quarantine yet (of 20 or more) above which nothing is
+    /// published.
     pub max_bad_ratio: f64,
     /// What is promised.
     pub slo: Slo,
@@ -202,7 +203,8 @@ pub struct ListStream {
     pub poll_interval: Duration,
     /// What to do with rows that disappear.
     pub deletions: Deletions,
-    /// The share of bad rows (of 20 or more) above which nothing is published.
+    /// The share of bad rows that do not stand in quarantine yet (of 20 or more) above which nothing is
+    /// published.
     pub max_bad_ratio: f64,
     /// What is promised.
     pub slo: Slo,

@@ -207,8 +207,10 @@ fn digest_rows<'a>(
         match map_any(target.key.stream, json, context) {
             Ok(mapped) => {
                 outside += usize::from(!is_inside(answer.window, &mapped.window_days));
-                lessened.extend(mapped.warnings.unreadable_field());
-                work.take_row(mapped)?;
+                let unreadable = mapped.warnings.unreadable_field();
+                if work.take_row(mapped)? {
+                    lessened.extend(unreadable);
+                }
             }
             Err(rejection) => {
                 outside += usize::from(!is_inside(answer.window, &rejection.window_days));
@@ -217,7 +219,11 @@ fn digest_rows<'a>(
         }
     }
     judge_window(target, answer.window, outside, rows.len())?;
-    judge_rejections(target, rows.len(), &rejections, &lessened)?;
+    // Bad rows that were let pass before do not count: they would stand in the way of every later
+    // row of their days.
+    let news = rejections.iter().filter(|(json, rejection)| !work.is_quarantined(json, rejection));
+    let news: Vec<&Rejection> = news.map(|(_, rejection)| rejection).collect();
+    judge_rejections(target, rows.len(), &news, &lessened)?;
     for (json, rejection) in rejections {
         work.take_rejection(json, rejection)?;
     }

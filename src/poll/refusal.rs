@@ -74,18 +74,18 @@ pub(super) fn judge_window(
 
 /// # Errors
 /// [`Refusal::TooManyBad`] where more than the entity's share of an answer cannot be mapped, or would
-/// lose a field: `lessened` are the fields, one a row.
+/// lose a field: `lessened` are the fields, one a row. Both are those that are new.
 pub(super) fn judge_rejections(
     target: &Target,
     rows: usize,
-    rejections: &[(&str, Rejection)],
+    rejections: &[&Rejection],
     lessened: &[&'static str],
 ) -> Result<(), Refusal> {
     let bad = rejections.len() + lessened.len();
     #[expect(clippy::cast_precision_loss, reason = "a ratio of row counts")]
     let ratio = bad as f64 / rows.max(1) as f64;
     if rows >= BAD_RATIO_ROWS_MIN && ratio > target.max_bad_ratio {
-        let rejected = rejections.first().map(|(_, rejection)| rejection.detail.as_str());
+        let rejected = rejections.first().map(|rejection| rejection.detail.as_str());
         let first = rejected.or_else(|| lessened.first().copied()).unwrap_or_default().to_owned();
         return Err(Refusal::TooManyBad { entity: target.key.to_string(), bad, rows, first });
     }

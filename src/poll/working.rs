@@ -74,7 +74,8 @@ impl<'a> Working<'a> {
         }
     }
 
-    pub(super) fn take_row(&mut self, mapped: Mapped<'a>) -> Result<(), encode::Error> {
+    /// True where the row is published by it.
+    pub(super) fn take_row(&mut self, mapped: Mapped<'a>) -> Result<bool, encode::Error> {
         let hash = content_hash(&mapped.record, HASH_RULE, &mut self.scratch);
         self.note(&mapped.source_id, mapped.newest_at);
         self.digest.counts.unknown_fields += u64::from(mapped.unknown_fields);
@@ -82,7 +83,7 @@ impl<'a> Working<'a> {
         match self.decide(&mapped, hash, place) {
             Decision::Known => {
                 self.digest.counts.unchanged += 1;
-                Ok(())
+                Ok(false)
             }
             Decision::Publish { op, version, late, unseen } => {
                 match op {
@@ -99,7 +100,8 @@ impl<'a> Working<'a> {
                 {
                     warnings.insert(Warning::RepeatedSourceKey);
                 }
-                self.publish(mapped, (op, version, warnings), hash, place)
+                self.publish(mapped, (op, version, warnings), hash, place)?;
+                Ok(true)
             }
         }
     }
@@ -202,15 +204,28 @@ impl<'a> Working<'a> {
         Ok(())
     }
 
+    /// Whether a row that cannot be mapped stands in quarantine as it is.
+    pub(super) fn is_quarantined(&self, json: &str, rejection: &Rejection) -> bool {
+        let (id, hash) = self.name_rejection(json, rejection);
+        let seen = self.digest.staging.get(&self.state.seen, &id);
+        seen.is_some_and(|(row, _)| row.quarantined == Some(hash))
+    }
+
+    /// What a row that cannot be mapped is known by, and the hash of its text.
+    fn name_rejection(&self, json: &str, rejection: &Rejection) -> (SourceId, u128) {
+        let hash = rejected_hash(self.target.key.stream, json);
+        let by_text = || SourceId::Text(format!("?{hash:032x}").into());
+        (rejection.source_id.clone().unwrap_or_else(by_text), hash)
+    }
+
     pub(super) fn take_rejection(
         &mut self,
         json: &str,
         rejection: Rejection,
     ) -> Result<(), encode::Error> {
         let target = self.target;
-        let hash = rejected_hash(target.key.stream, json);
+        let (id, hash) = self.name_rejection(json, &rejection);
         let known_id = rejection.source_id.clone();
-        let id = known_id.clone().unwrap_or_else(|| SourceId::Text(format!("?{hash:032x}").into()));
         self.note(&id, None);
         let kept = self.place(&rejection.window_days, rejection.day);
         let seen = self.digest.staging.get(&self.state.seen, &id);

@@ -56,7 +56,7 @@ pub struct BankTransactions {
     /// What becomes of rows that disappear: `ignore`, or `emit` a RowDeletion after two complete
     /// reads without the row.
     pub deletions: Deletions,
-    /// Share of bad rows, among at least 20 of one account, above which nothing is published.
+    /// Share of new bad rows, among at least 20 of one account, above which nothing is published.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
     /// Age of the last successful poll above which the stream is stale (the gauge
@@ -110,7 +110,7 @@ pub struct PosTransactions {
     /// What becomes of rows that disappear: `ignore`, or `emit` a RowDeletion after two complete
     /// reads without the row.
     pub deletions: Deletions,
-    /// Share of bad rows, among at least 20 of one terminal, above which nothing is published.
+    /// Share of new bad rows, among at least 20 of one terminal, above which nothing is published.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
     /// Age of the last successful poll above which the stream is stale (the gauge
@@ -149,7 +149,7 @@ pub struct VirtualPosTransactions {
     /// What becomes of rows that disappear: `ignore`, or `emit` a RowDeletion after two complete
     /// reads without the row.
     pub deletions: Deletions,
-    /// Share of bad rows, among at least 20, above which nothing is published.
+    /// Share of new bad rows, among at least 20, above which nothing is published.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
     /// Age of the last successful poll above which the stream is stale (the gauge
@@ -192,7 +192,7 @@ pub struct TosPayments {
     /// What becomes of rows that disappear: `ignore`, or `emit` a RowDeletion after two complete
     /// reads without the row.
     pub deletions: Deletions,
-    /// Share of bad rows, among at least 20 of one institution, above which nothing is published.
+    /// Share of new bad rows, among at least 20 of one institution, above which nothing is published.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
     /// Age of the last successful poll above which the stream is stale (the gauge

@@ -72,6 +72,9 @@ asked for with dates always, so its id helps within the last 14 days only.)
 | its id is at or below the cursor, its date within `lookback` | with the next look-back (`lookback_interval`), as `LATE` |
 | its id is at or below the cursor, its date older | never: such rows are what was read long ago |
 
+A row that the source adds while the history is read, under a day that was read already and that the look-back does not
+reach, is not found either: the days that follow raise the cursor over its id.
+
 An id beyond 2^53 raises the cursor only where another row, or the cursor, is at least half of it: a single absurd one
 would hide every later row. Its row is published all the same.
 

@@ -1,9 +1,9 @@
-//! Rows that disappear: told once, with the times of the reads that prove it.
+//! Rows that disappear, of every stream: told once, with the times of the reads that prove it.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
+use chrono::{DateTime, Days, FixedOffset, TimeDelta, Utc};
+use serde_json::{Map, Value, json};
 use vomsis_connect::{
     domain::ids::Stream,
     sandbox::{ledger::Load, simulator::SeenRequest},
@@ -15,7 +15,7 @@ use crate::harness::{
     kafka::shared_broker,
     process::Home,
     registry::shared_registry,
-    source::Source,
+    source::{SAMPLES, Source},
     topics::{read_to_end, unique_prefix},
     wait::wait_until,
 };
@@ -164,4 +164,106 @@ fn a_row_that_disappears_is_told_once_with_the_reads_that_prove_it() {
     connector.sigterm();
     assert_eq!(connector.wait(DEADLINE), 0);
     assert_eq!(stage.deletions().len(), 2, "each once");
+}
+
+/// Adds a POS row that was sold 17 days ago and is paid out now: the look-back, which asks by the first
+/// of its days, does not show it.
+fn add_row_paid_out_late(source: &Source, station: &str) -> i64 {
+    let today = Utc::now().with_timezone(&FixedOffset::east_opt(3 * 3600).unwrap()).date_naive();
+    let sold = today - Days::new(17);
+    let row = json!({
+        "system_date": format!("{sold} 10:00:00"), "date": sold.format("%d.%m.%Y").to_string(),
+        "valor": (today - Days::new(2)).format("%d.%m.%Y").to_string(),
+    });
+    let Value::Object(row) = row else { unreachable!() };
+    let mut ledger = source.simulator.ledger();
+    ledger.add_rows(Stream::PosTransactions, station, vec![row]).unwrap()[0]
+}
+
+#[test]
+fn what_disappears_of_each_stream_is_told_once_and_nothing_else() {
+    const ROWS: [Stream; 4] =
+        [BANK, Stream::PosTransactions, Stream::VirtualPosTransactions, Stream::TosPayments];
+    let source = Source::loaded(&Load {
+        accounts: 1,
+        rows_per_account: 9,
+        terminals: 1,
+        rows_per_terminal: 9,
+        virtual_pos: 9,
+        tos: 9,
+        customers: 1,
+        days: 5,
+        seed: Some(4),
+    });
+    let prefix = unique_prefix("all-deletions");
+    let home = source.home(&prefix);
+    let path = home.path().join("config.yaml");
+    let config = fs::read_to_string(&path).unwrap();
+    let emitting = config
+        .replace("lookback_interval: 5s}", "lookback_interval: 2s, deletions: emit}")
+        .replace(
+            "pos_transactions: {poll_interval: 2s}",
+            "pos_transactions: {poll_interval: 2s, deletions: emit}",
+        )
+        .replace("reference: {poll_interval: 10s}", "reference: {poll_interval: 2s}");
+    assert_eq!(emitting.matches("deletions: emit").count(), ROWS.len());
+    fs::write(&path, emitting).unwrap();
+    let bank = source.simulator.ledger().add_entity(Stream::Banks, Map::new());
+    let bank = format!("acme/{}", bank.unwrap());
+    let last = |stream| {
+        let rows = source.simulator.ledger().rows(stream);
+        rows.into_iter().max_by_key(|row| row.id).unwrap()
+    };
+    let station = last(Stream::PosTransactions).entity;
+    let late = add_row_paid_out_late(&source, &station);
+
+    let mut connector = home.run();
+    let topic = |name: &str| format!("{prefix}.{name}");
+    let count = |name: &str| read_to_end(shared_broker().bootstrap(), &topic(name)).len();
+    let values_of_bank = || -> Vec<bool> {
+        let banks = read_to_end(shared_broker().bootstrap(), &topic("reference.banks"));
+        let own = banks.iter().filter(|record| record.key.as_deref() == Some(bank.as_str()));
+        own.map(|record| record.value.is_some()).collect()
+    };
+    connector.wait_for_status("/readyz", 200, DEADLINE);
+    let names =
+        ["bank.transactions", "pos.transactions", "virtual-pos.transactions", "tos.payments"];
+    wait_until("all is published", DEADLINE, || {
+        names.iter().all(|name| count(name) >= 9) && values_of_bank() == [true]
+    });
+    let deleted: BTreeMap<&str, String> = ROWS
+        .into_iter()
+        .map(|stream| {
+            let rows = source.simulator.ledger().rows(stream);
+            let shown = rows.iter().filter(|row| row.id != late && !SAMPLES.contains(&row.id));
+            let id = shown.map(|row| row.id).max().unwrap();
+            source.simulator.ledger().delete_row(stream, id).unwrap();
+            (stream.name(), id.to_string())
+        })
+        .collect();
+    let id = bank.trim_start_matches("acme/").parse().unwrap();
+    source.simulator.ledger().delete_entity(Stream::Banks, id).unwrap();
+
+    let decoder = Decoder::new(shared_registry().url());
+    let told = || -> Vec<(String, String)> {
+        let records = read_to_end(shared_broker().bootstrap(), &topic("deletions"));
+        let decoded = records.iter().map(|record| decoder.decode(record.value.as_ref().unwrap()));
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let mut told: Vec<_> =
+            decoded.map(|told| (text(&told["stream"]), text(&told["source_id"]))).collect();
+        told.sort();
+        told
+    };
+    wait_until("all are told", DEADLINE, || {
+        told().len() >= ROWS.len() && values_of_bank() == [true, false]
+    });
+    // Some more look-backs, of which nothing comes.
+    let asked = |source: &Source| source.simulator.requests().counts.values().sum::<u64>();
+    let before = asked(&source);
+    wait_until("it looks on", DEADLINE, || asked(&source) > before + 60);
+    connector.sigterm();
+    assert_eq!(connector.wait(DEADLINE), 0);
+    let expected: Vec<_> =
+        deleted.into_iter().map(|(stream, id)| (stream.to_owned(), id)).collect();
+    assert_eq!((told(), values_of_bank()), (expected, vec![true, false]));
 }
