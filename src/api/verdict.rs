@@ -9,10 +9,12 @@
 //! | 401, "Unauthenticated", gateway token codes       | `Unauthorized` (one new token)      |
 //! | 403                                               | `Forbidden`                         |
 //! | 404                                               | `NotFound`; told by the API's own body, or not |
-//! | 400/422 about dates, when only `lastId` was sent  | `DatesRequired`                     |
+//! | a no that asks for dates, when only `lastId` was sent | `DatesRequired`                 |
 //! | 408, 425, 5xx, gateway system codes               | `Server`                            |
 //! | 429, gateway plan codes                           | `RateLimited`                       |
 //! | any other                                         | `Rejected`                          |
+
+mod dates;
 
 use super::{
     envelope::{self, Fault, Fields},
@@ -92,6 +94,8 @@ struct BodySays {
     text: String,
     /// Whether the virtual POS itself says that it has no such thing.
     tells_of_nothing: bool,
+    /// Whether it asks for dates.
+    asks_for_dates: bool,
 }
 
 impl BodySays {
@@ -106,7 +110,8 @@ impl BodySays {
         let message = header.and_then(|(_, message)| message);
         let message = message.or_else(|| envelope::message_of(&fields));
         let tells_of_nothing = envelope::tells_of_no_payment(&fields);
-        Self { code, message, text, tells_of_nothing }
+        let asks_for_dates = dates::are_asked_for(&fields, message.as_deref());
+        Self { code, message, text, tells_of_nothing, asks_for_dates }
     }
 }
 
@@ -167,7 +172,7 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
         429 => Error::RateLimited { at, after: answer.wait.after_429(answer.at) },
         408 | 425 | 500..=599 => Error::Server { at, status, after, message },
         _ if says.text.contains("unauthenticated") => Error::Unauthorized { at, status, message },
-        _ if asked.last_id_alone && names_dates(&says.text) => Error::DatesRequired { at, status },
+        _ if asked.last_id_alone && says.asks_for_dates => Error::DatesRequired { at, status },
         _ => Error::Rejected { at, status, message },
     }
 }
@@ -191,10 +196,6 @@ fn names_ip(says: &BodySays, status: u16) -> bool {
     let words = || says.text.split(|c: char| !c.is_alphanumeric());
     says.text.contains("ip_not_found")
         || (forbidden && words().any(|word| word == "ip") && scrub::find_ip(&says.text).is_some())
-}
-
-fn names_dates(text: &str) -> bool {
-    ["begindate", "enddate", "date", "tarih"].iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]

@@ -106,6 +106,10 @@ fn last_id_alone_is_told_from_other_refusals() {
     assert_eq!(verdict(&answer(200, turkish), true).retry_class(), RetryClass::DatesRequired);
     let other = r#"{"message":"lastId is no number"}"#;
     assert_eq!(verdict(&answer(422, other), true).retry_class(), RetryClass::Permanent);
+    let passing = r#"{"status":"error","message":"system update"}"#;
+    for status in [200, 400, 422] {
+        assert_eq!(verdict(&answer(status, passing), true).retry_class(), RetryClass::Permanent);
+    }
 }
 
 #[test]
