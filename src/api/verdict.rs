@@ -4,7 +4,7 @@
 //! |---------------------------------------------------|-------------------------------------|
 //! | "no movements" code of the gateway, any status    | success, no rows                    |
 //! | `ip_not_found`, or an IP text with 401/403        | `IpRefused`                         |
-//! | 2xx                                               | what the envelope says              |
+//! | 2xx                                               | what the envelope says; without rows and envelope, what code and message say of access |
 //! | 3xx                                               | `Redirected`                        |
 //! | 401, "Unauthenticated", gateway token codes       | `Unauthorized` (one new token)      |
 //! | 403                                               | `Forbidden`                         |
@@ -66,7 +66,13 @@ pub(crate) fn explain_fault(asked: Asked<'_>, answer: &Answer, fault: Fault) -> 
             content_type: scrub::scrub(&answer.content_type, asked.secrets),
             detail,
         },
-        Fault::Protocol(detail) => Error::Protocol { at, detail },
+        Fault::Protocol(detail) => {
+            let says = BodySays::read(&answer.body);
+            if says.refuses_access() {
+                return refusal(asked, answer, says);
+            }
+            Error::Protocol { at, detail }
+        }
         Fault::TooManyRows => Error::TooLarge { at, limit: envelope::ROWS_MAX, unit: "rows" },
         Fault::Refused { code, message } => {
             let raw = BodySays { code, message, ..BodySays::read(&answer.body) };
@@ -112,6 +118,18 @@ impl BodySays {
         let tells_of_nothing = envelope::tells_of_no_payment(&fields);
         let asks_for_dates = dates::are_asked_for(&fields, message.as_deref());
         Self { code, message, text, tells_of_nothing, asks_for_dates }
+    }
+
+    /// Whether a body without the rows that it should have says in its own fields why: a refusal has
+    /// come with status 200, and without a word of failure. What stands in rows is not heeded.
+    fn refuses_access(&self) -> bool {
+        let fields = [self.code.as_deref(), self.message.as_deref()];
+        let says = |word: &str| {
+            fields.iter().flatten().any(|text| text.to_ascii_lowercase().contains(word))
+        };
+        self.code.as_deref().and_then(gateway_code).is_some()
+            || says("ip_not_found")
+            || says("unauthenticated")
     }
 }
 

@@ -53,6 +53,9 @@ fn a_refused_address_is_named_at_any_status() {
         assert!(error.to_string().contains("203.0.113.7"), "{error}");
         assert_eq!(error.retry_class(), RetryClass::Refused);
     }
+    let bare = r#"{"code":"ip_not_found","message":"IP adresi kayıtlı değil : 203.0.113.7"}"#;
+    let error = plain(200, bare);
+    assert!(matches!(error, Error::IpRefused { ip: Some(_), .. }), "no word of failure: {error}");
     let worded = r#"{"message":"Your IP 203.0.113.9 is not allowed"}"#;
     assert!(plain(403, worded).to_string().contains("203.0.113.9"));
     assert!(matches!(plain(500, worded), Error::Server { .. }));
@@ -135,6 +138,18 @@ fn gateway_codes_mean_the_same_at_every_status() {
 fn an_unauthenticated_success_counts_as_401() {
     let body = r#"{"status":"error","message":"Unauthenticated."}"#;
     assert!(matches!(plain(200, body), Error::Unauthorized { .. }));
+    let bare = r#"{"message":"Unauthenticated."}"#;
+    assert!(matches!(plain(200, bare), Error::Unauthorized { .. }));
+    let code = r#"{"code":"ACBG000002"}"#;
+    assert!(matches!(plain(200, code), Error::Unauthorized { .. }));
+}
+
+#[test]
+fn what_stands_in_rows_is_no_refusal() {
+    let rows = r#"[{"description":"ip_not_found","message":"Unauthenticated."}]"#;
+    for body in [format!(r#"{{"rows":{rows}}}"#), format!(r#"{{"message":"later","x":{rows}}}"#)] {
+        assert!(matches!(plain(200, &body), Error::Protocol { .. }), "{body}");
+    }
 }
 
 #[test]
