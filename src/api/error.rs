@@ -94,7 +94,10 @@ pub enum Error {
         detail: String,
     },
     /// The API has trouble of its own.
-    #[error("{at}: status {status} from the API{}; it is asked again later", said(message.as_deref()))]
+    #[error(
+        "{at}: status {status} from the API{}; it is asked again {}",
+        said(message.as_deref()), when(*after)
+    )]
     Server {
         /// The call.
         at: At,
@@ -292,6 +295,10 @@ pub enum Error {
 
 fn said(message: Option<&str>) -> String {
     message.map_or_else(String::new, |text| format!(", saying {text:?}"))
+}
+
+fn when(after: Option<Duration>) -> String {
+    after.map_or_else(|| "later".to_owned(), |after| format!("in {} s, as it wants", after.as_secs()))
 }
 
 fn shown(ip: Option<IpAddr>) -> String {

@@ -98,6 +98,16 @@ fn statuses_have_their_classes() {
 }
 
 #[test]
+fn a_long_rest_is_told() {
+    let mut busy = answer(503, "{}");
+    busy.wait.retry_after = Some("14400".to_owned());
+    let error = verdict(&busy, false);
+    assert!(error.to_string().contains("again in 14400 s"), "{error}");
+    let after = Some(std::time::Duration::from_secs(14_400));
+    assert_eq!(error.retry_class(), RetryClass::Retry { after });
+}
+
+#[test]
 fn last_id_alone_is_told_from_other_refusals() {
     let body = r#"{"message":"The given data was invalid.","errors":{"beginDate":["required"]}}"#;
     for status in [400, 422] {
