@@ -298,7 +298,10 @@ fn said(message: Option<&str>) -> String {
 }
 
 fn when(after: Option<Duration>) -> String {
-    after.map_or_else(|| "later".to_owned(), |after| format!("in {} s, as it wants", after.as_secs()))
+    after.map_or_else(
+        || "later".to_owned(),
+        |after| format!("in {} s, as it wants", after.as_secs()),
+    )
 }
 
 fn shown(ip: Option<IpAddr>) -> String {

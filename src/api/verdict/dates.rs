@@ -36,8 +36,18 @@ fn is_date(word: &str) -> bool {
 
 fn is_demand(word: &str) -> bool {
     const WHOLE: [&str; 12] = [
-        "required", "require", "requires", "must", "missing", "mandatory", "needed", "provide",
-        "specify", "empty", "eksik", "şart",
+        "required",
+        "require",
+        "requires",
+        "must",
+        "missing",
+        "mandatory",
+        "needed",
+        "provide",
+        "specify",
+        "empty",
+        "eksik",
+        "şart",
     ];
     const BEGINNINGS: [&str; 6] = ["zorunlu", "gerek", "girin", "girilme", "belirt", "boş"];
     WHOLE.contains(&word) || BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
