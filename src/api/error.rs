@@ -32,7 +32,7 @@ pub enum RetryClass {
     },
     /// Access is refused: try again every 15 minutes, or at once when a secret file changes.
     Refused,
-    /// TOS refused two tokens, or its key is locked: wait for a changed secret or an operator.
+    /// TOS refused two tokens or may have, or its key is locked: wait for a changed secret or an operator.
     LockedOut,
     /// `lastId` alone was refused: send dates too.
     DatesRequired,
@@ -184,8 +184,8 @@ pub enum Error {
     },
     /// TOS is not asked for tokens any more.
     #[error(
-        "{at}: {refused} tokens were refused and five lock the key, so no more are asked for; \
-         correct the secret files, they are read again when they change"
+        "{at}: {refused} tokens were refused, or may have been, and five lock the key, so no more \
+         are asked for; correct the secret files, they are read again when they change"
     )]
     LockedOut {
         /// The call.

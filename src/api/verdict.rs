@@ -3,18 +3,20 @@
 //! | answer                                            | verdict                             |
 //! |---------------------------------------------------|-------------------------------------|
 //! | "no movements" code of the gateway, any status    | success, no rows                    |
+//! | the gateway's general codes, any status           | as each of them means               |
 //! | `ip_not_found`, or an IP text with 401/403        | `IpRefused`                         |
 //! | 2xx                                               | what the envelope says; without rows and envelope, what code and message say of access |
 //! | 3xx                                               | `Redirected`                        |
-//! | 401, "Unauthenticated", gateway token codes       | `Unauthorized` (one new token)      |
+//! | 401, "Unauthenticated"                            | `Unauthorized` (one new token)      |
 //! | 403                                               | `Forbidden`                         |
 //! | 404                                               | `NotFound`; told by the API's own body, or not |
 //! | a no that asks for dates, when only `lastId` was sent | `DatesRequired`                 |
-//! | 408, 425, 5xx, gateway system codes               | `Server`                            |
-//! | 429, gateway plan codes                           | `RateLimited`                       |
+//! | 408, 425, 5xx                                     | `Server`                            |
+//! | 429                                               | `RateLimited`                       |
 //! | any other                                         | `Rejected`                          |
 
 mod dates;
+pub(crate) mod token;
 
 use super::{
     envelope::{self, Fault, Fields},
@@ -82,7 +84,7 @@ pub(crate) fn explain_fault(asked: Asked<'_>, answer: &Answer, fault: Fault) -> 
 }
 
 /// At a token endpoint, being told no is about the credentials.
-pub(crate) fn as_token_refusal(error: Error) -> Error {
+fn as_token_refusal(error: Error) -> Error {
     match error {
         Error::Unauthorized { at, status, message }
         | Error::Forbidden { at, status, message }
@@ -163,9 +165,6 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
     let (at, status) = (asked.at.clone(), answer.status);
     let message = shown_message(&says, asked.secrets);
     let after = answer.wait.asked(answer.at);
-    if names_ip(&says, status) {
-        return Error::IpRefused { at, ip: scrub::find_ip(&says.text) };
-    }
     if let Some(code) = says.code.as_deref().and_then(gateway_code) {
         return match code {
             GatewayCode::Token => Error::Unauthorized { at, status, message },
@@ -177,6 +176,10 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
             GatewayCode::System => Error::Server { at, status, after, message },
             GatewayCode::IpRefused => Error::IpRefused { at, ip: scrub::find_ip(&says.text) },
         };
+    }
+    // After the codes: a wrong secret is one, whichever address its text names.
+    if names_ip(&says, status) {
+        return Error::IpRefused { at, ip: scrub::find_ip(&says.text) };
     }
     match status {
         300..=399 => {
