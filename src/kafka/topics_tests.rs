@@ -162,6 +162,14 @@ async fn a_setting_that_librdkafka_refuses_is_not_waited_for() {
     assert!(error.to_string().contains("sasl.pasword"), "{error}");
 }
 
+#[test]
+fn a_right_that_is_missing_is_a_refusal_whichever_it_is() {
+    use RDKafkaErrorCode as Code;
+    for code in [Code::GroupAuthorizationFailed, Code::TransactionalIdAuthorizationFailed] {
+        assert!(is_refusal(code), "{code}");
+    }
+}
+
 /// A broker that answers every SASL handshake with "no such mechanism".
 fn broker_that_refuses() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
