@@ -23,12 +23,19 @@ use super::{
     error::{At, Error, RetryClass},
     http::{Payload, Secretive},
     secrets::{Fingerprint, Pair, SecretFiles, SecretProblem},
+    verdict::token::Judged,
 };
 use crate::domain::refusals::{self, TosRefusals};
 
 /// A refusal is remembered that long: thousands of pollers then make one attempt, not thousands.
 /// Shorter than the pollers' own 15 minutes, so that each of their rounds asks once.
 pub(crate) const REFUSAL_HOLD: Duration = Duration::from_secs(10 * 60);
+
+/// After a token request of which nobody knows what the API made of it, TOS is left alone that long:
+/// it may have been a refusal, and five lock the key.
+const REST_OF_TOS: Duration = Duration::from_secs(60);
+/// The same for the other APIs, whose keys nothing is known to lock.
+const REST: Duration = Duration::from_secs(5);
 
 /// How the token of an API is asked for.
 #[derive(Debug, Clone)]
@@ -87,10 +94,13 @@ struct State {
     ends_epoch: Option<i64>,
 }
 
+/// Why no token is asked for at present.
 #[derive(Debug, Clone)]
 struct Refusal {
     error: Error,
     at: Instant,
+    /// How long it stands, where it ends by itself.
+    hold: Duration,
     /// Of the files when access was refused.
     print: Fingerprint,
 }
@@ -152,7 +162,7 @@ impl Access {
             return Ok(());
         }
         let locked = refusal.error.retry_class() == RetryClass::LockedOut;
-        let due = !locked && refusal.at.elapsed() >= REFUSAL_HOLD;
+        let due = !locked && refusal.at.elapsed() >= refusal.hold;
         if !due && self.files.fingerprint().await == refusal.print {
             return Err(refusal.error);
         }
@@ -263,44 +273,80 @@ impl Access {
 
     /// Notes that access is refused, and gives the error that callers should see: the same, or the
     /// stop where one more attempt could lock the key.
-    pub(crate) async fn refuse(&self, at: &At, error: Error, token_attempt: bool) -> Error {
-        // Not a new look: a file that changed since it was read would never look changed again.
-        let read = self.lock().read;
-        let print = match read {
-            Some(print) => print,
-            None => self.files.fingerprint().await,
-        };
-        let (error, refused) = self.note_refusal(error, print, token_attempt);
+    ///
+    /// `counts`: it was a token request, and one that [`Access::counts`].
+    pub(crate) async fn refuse(&self, at: &At, error: Error, counts: bool) -> Error {
+        let print = self.print_of_read().await;
+        let (error, refused) = self.note_refusal(at, error, print, counts);
         // A refusal by itself, or a stop that follows from others that may be known nowhere else.
-        let counts = token_attempt && matches!(error, Error::TokenRefused { .. });
         if counts || error.retry_class() == RetryClass::LockedOut {
             self.keep_refusals(at, refused).await;
         }
         error
     }
 
+    /// Whether a token request counts as refused: TOS locks its key after five.
+    pub(crate) fn counts(&self, judged: Judged) -> bool {
+        let refused = self.lock().tos_refusals;
+        self.api == Api::Tos
+            && match judged {
+                Judged::Yes => true,
+                Judged::Perhaps => (1..refusals::LOCKED).contains(&refused),
+                Judged::No => false,
+            }
+    }
+
+    /// Leaves the API alone for a while after a token request that says nothing of the credentials.
+    pub(crate) async fn rest(&self, error: &Error) {
+        // What cannot have been heard may be said again, and the quota keeps the rest that was asked for.
+        if matches!(error, Error::Connect { .. } | Error::RateLimited { .. }) {
+            return;
+        }
+        let print = self.print_of_read().await;
+        let hold = if self.api == Api::Tos { REST_OF_TOS } else { REST };
+        self.lock().refusal =
+            Some(Refusal { error: error.clone(), at: Instant::now(), hold, print });
+    }
+
+    /// Of the files when they were last read. Not a new look: a file that changed since would never
+    /// look changed again.
+    async fn print_of_read(&self) -> Fingerprint {
+        let read = self.lock().read;
+        match read {
+            Some(print) => print,
+            None => self.files.fingerprint().await,
+        }
+    }
+
     /// The error that callers should see, and how many TOS tokens were refused by now.
-    fn note_refusal(&self, error: Error, print: Fingerprint, token_attempt: bool) -> (Error, u32) {
+    fn note_refusal(
+        &self,
+        at: &At,
+        error: Error,
+        print: Fingerprint,
+        counts: bool,
+    ) -> (Error, u32) {
         let mut state = self.lock();
         let tos = self.api == Api::Tos;
         let error = match error {
-            Error::TokenRefused { at, status, message } if tos && token_attempt => {
-                state.tos_refusals = refusals::after_refusal(state.tos_refusals);
-                if refusals::may_ask(state.tos_refusals, false) {
-                    Error::TokenRefused { at, status, message }
-                } else {
-                    Error::stop_of_tos(at, state.tos_refusals)
-                }
-            }
             Error::KeyLocked { at } if tos => {
                 state.tos_refusals = refusals::LOCKED;
                 Error::KeyLocked { at }
+            }
+            error if tos && counts => {
+                state.tos_refusals = refusals::after_refusal(state.tos_refusals);
+                if refusals::may_ask(state.tos_refusals, false) {
+                    error
+                } else {
+                    Error::stop_of_tos(at.clone(), state.tos_refusals)
+                }
             }
             other => other,
         };
         state.token = None;
         state.was_refused = true;
-        state.refusal = Some(Refusal { error: error.clone(), at: Instant::now(), print });
+        let (error_kept, now) = (error.clone(), Instant::now());
+        state.refusal = Some(Refusal { error: error_kept, at: now, hold: REFUSAL_HOLD, print });
         (error, state.tos_refusals)
     }
 

@@ -10,11 +10,14 @@ use super::{
     auth::{Access, Token},
     envelope::Fault,
     error::{At, Error, RetryClass},
-    http::{Answer, Http, Payload, SendFault},
+    http::{Answer, Http, NoAnswer, Payload, SendFault},
     quota::{Permit, Purpose, Quota},
     retry,
     secrets::Pair,
-    verdict::{self, Asked, Verdict},
+    verdict::{
+        self, Asked, Verdict,
+        token::{self, NoToken},
+    },
 };
 use crate::{
     config::model::Connection,
@@ -49,12 +52,33 @@ pub(crate) struct Caller {
 struct Failed {
     error: Error,
     generation: Option<u64>,
+    /// Where no token was to be had: each request for one may count towards a locked key, so only what
+    /// cannot have reached the API is tried again at once.
+    of_token: bool,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { error, generation: None }
+        Self { error, generation: None, of_token: false }
     }
+}
+
+impl Failed {
+    fn of_token(error: Error) -> Self {
+        Self { of_token: true, ..Self::from(error) }
+    }
+
+    /// Whether it may be tried again within the call.
+    fn is_worth_another_try(&self) -> bool {
+        let unheard = matches!(self.error, Error::Connect { .. } | Error::RateLimited { .. });
+        !self.of_token || unheard
+    }
+}
+
+/// An exchange without a whole answer, and the status of the part that came.
+struct Unanswered {
+    error: Error,
+    status: Option<u16>,
 }
 
 impl Caller {
@@ -85,6 +109,9 @@ impl Caller {
                 self.count_retry(&at, "unauthorized");
                 continue;
             }
+            if !failed.is_worth_another_try() {
+                return Err(failed.error);
+            }
             let since = first_failure.get_or_insert_with(Instant::now).elapsed();
             let wait = retry::wait_before_retry(&failed.error, tries, since, retry::random());
             let (Some(wait), Some(reason)) = (wait, retry::retry_reason(&failed.error)) else {
@@ -104,14 +131,14 @@ impl Caller {
         access: &Arc<Access>,
         read: &impl Fn(&str) -> Result<T, Fault>,
     ) -> Result<(Answer, T), Failed> {
-        let token = self.token(purpose, access).await?;
+        let token = self.token(purpose, access).await.map_err(Failed::of_token)?;
         let permit = self.permit(purpose, access.api, at).await?;
         // The wait may have been long: take what is in use now, and see whether that is still so.
         access.check_refusal().await?;
         let token = access.current().unwrap_or(token);
         // Boxed: thousands of calls may wait for their turn, and few are under way.
         let sending = self.send(call.operation, at, &access.url, &call.payload, Some(&token));
-        let answer = Box::pin(sending).await;
+        let answer = Box::pin(sending).await.map_err(|unanswered| unanswered.error);
         drop(permit);
         let pair = access.used();
         let [key, secret] = pair.as_deref().map(Pair::expose).unwrap_or_default();
@@ -129,7 +156,7 @@ impl Caller {
                 self.note(access, &error);
                 let error =
                     if holds(&error) { self.refuse(access, at, error, false).await } else { error };
-                Err(Failed { error, generation: Some(token.generation) })
+                Err(Failed { generation: Some(token.generation), ..Failed::from(error) })
             }
         }
     }
@@ -187,38 +214,34 @@ impl Caller {
         let answer = self.send(operation, &at, &access.token_url, &request.payload, None).await;
         drop(permit);
         let asked = Asked { at: &at, last_id_alone: false, secrets: &request.pair.expose() };
-        let judged = answer.and_then(|answer| judge(asked, answer, |_| Ok(())));
-        let accepted = judged.map_err(verdict::as_token_refusal).and_then(|(answer, ())| {
-            super::envelope::check_token_envelope(&answer.body)
-                .map_err(|fault| {
-                    verdict::as_token_refusal(verdict::explain_fault(asked, &answer, fault))
-                })
-                .and_then(|()| {
-                    access
-                        .accept(&answer.body, answer.at.timestamp())
-                        .map_err(|detail| Error::Protocol { at: at.clone(), detail })
-                })
-        });
-        match accepted {
+        let granted = match answer {
+            Ok(answer) => take_token(access, asked, &answer),
+            Err(Unanswered { error, status }) => {
+                Err(token::of_lost_answer(access.api, error, status))
+            }
+        };
+        match granted {
             Ok(token) => {
                 access.forget_refusals(&at, &request.pair).await;
                 self.count_auth("success");
                 self.show_expiry();
                 Ok(token)
             }
-            Err(error) => {
+            Err(NoToken { error, judged }) => {
                 self.note(access, &error);
-                match error.retry_class() {
-                    RetryClass::Refused | RetryClass::LockedOut => {
-                        Err(self.refuse(access, &at, error, true).await)
-                    }
+                let counts = access.counts(judged);
+                let is_refusal = match error.retry_class() {
+                    RetryClass::Refused | RetryClass::LockedOut => true,
                     RetryClass::Retry { .. }
                     | RetryClass::DatesRequired
-                    | RetryClass::Permanent => {
-                        self.count_auth("unavailable");
-                        Err(error)
-                    }
+                    | RetryClass::Permanent => counts,
+                };
+                if is_refusal {
+                    return Err(self.refuse(access, &at, error, counts).await);
                 }
+                self.count_auth("unavailable");
+                access.rest(&error).await;
+                Err(error)
             }
         }
     }
@@ -243,22 +266,25 @@ impl Caller {
         url: &str,
         payload: &Payload,
         token: Option<&Token>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer, Unanswered> {
         let started = Instant::now();
         let token = token.map(|token| &token.value);
         let outcome = self.http.exchange(operation, url, payload, token).await;
         self.count_exchange(operation.api(), at, started, outcome.as_ref().ok());
         let at = at.clone();
-        outcome.map_err(|fault| match fault {
-            SendFault::Connect(detail) => Error::Connect { at, detail },
-            SendFault::Timeout => Error::Timeout { at },
-            SendFault::Broken(detail) => Error::Broken { at, detail },
-            SendFault::TooLarge(limit) => Error::TooLarge { at, limit, unit: "bytes" },
-            SendFault::Unsendable(detail) => Error::Setup {
-                connection: at.connection,
-                detail,
-                setting: "base_url and the secret files",
-            },
+        outcome.map_err(|NoAnswer { status, fault }| {
+            let error = match fault {
+                SendFault::Connect(detail) => Error::Connect { at, detail },
+                SendFault::Timeout => Error::Timeout { at },
+                SendFault::Broken(detail) => Error::Broken { at, detail },
+                SendFault::TooLarge(limit) => Error::TooLarge { at, limit, unit: "bytes" },
+                SendFault::Unsendable(detail) => Error::Setup {
+                    connection: at.connection,
+                    detail,
+                    setting: "base_url and the secret files",
+                },
+            };
+            Unanswered { error, status }
         })
     }
 
@@ -294,9 +320,9 @@ impl Caller {
         }
     }
 
-    async fn refuse(&self, access: &Access, at: &At, error: Error, token_attempt: bool) -> Error {
+    async fn refuse(&self, access: &Access, at: &At, error: Error, counts: bool) -> Error {
         self.count_auth("error");
-        access.refuse(at, error, token_attempt).await
+        access.refuse(at, error, counts).await
     }
 
     pub(crate) fn at(&self, operation: Operation) -> At {
@@ -333,6 +359,17 @@ impl Caller {
             gauge.with_label_values(&[self.connection.id.as_str()]).set(ends as f64);
         }
     }
+}
+
+/// Takes the token of an answer into use, or says what it means that there is none.
+fn take_token(access: &Access, asked: Asked<'_>, answer: &Answer) -> Result<Token, NoToken> {
+    let granted = verdict::check_answer(asked, answer).and_then(|_| {
+        let explain = |fault| verdict::explain_fault(asked, answer, fault);
+        super::envelope::check_token_envelope(&answer.body).map_err(explain)?;
+        let taken = access.accept(&answer.body, answer.at.timestamp());
+        taken.map_err(|detail| explain(Fault::Protocol(detail)))
+    });
+    granted.map_err(|error| token::of_answer(access.api, asked, answer, error))
 }
 
 /// Reads an answer, or says what it means that it cannot be read.

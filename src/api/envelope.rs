@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
         names.iter().find_map(|name| self.get(name).filter(|value| value.get() != "null"))
     }
 
-    fn object(&self, name: &str) -> Option<Self> {
+    pub(crate) fn object(&self, name: &str) -> Option<Self> {
         self.get(name).and_then(|value| parse_fields(value.get()))
     }
 

@@ -32,7 +32,7 @@ pub enum RetryClass {
     },
     /// Access is refused: try again every 15 minutes, or at once when a secret file changes.
     Refused,
-    /// TOS refused two tokens, or its key is locked: wait for a changed secret or an operator.
+    /// TOS refused two tokens or may have, or its key is locked: wait for a changed secret or an operator.
     LockedOut,
     /// `lastId` alone was refused: send dates too.
     DatesRequired,
@@ -94,7 +94,10 @@ pub enum Error {
         detail: String,
     },
     /// The API has trouble of its own.
-    #[error("{at}: status {status} from the API{}; it is asked again later", said(message.as_deref()))]
+    #[error(
+        "{at}: status {status} from the API{}; it is asked again {}",
+        said(message.as_deref()), when(*after)
+    )]
     Server {
         /// The call.
         at: At,
@@ -181,8 +184,8 @@ pub enum Error {
     },
     /// TOS is not asked for tokens any more.
     #[error(
-        "{at}: {refused} tokens were refused and five lock the key, so no more are asked for; \
-         correct the secret files, they are read again when they change"
+        "{at}: {refused} tokens were refused, or may have been, and five lock the key, so no more \
+         are asked for; correct the secret files, they are read again when they change"
     )]
     LockedOut {
         /// The call.
@@ -292,6 +295,13 @@ pub enum Error {
 
 fn said(message: Option<&str>) -> String {
     message.map_or_else(String::new, |text| format!(", saying {text:?}"))
+}
+
+fn when(after: Option<Duration>) -> String {
+    after.map_or_else(
+        || "later".to_owned(),
+        |after| format!("in {} s, as it wants", after.as_secs()),
+    )
 }
 
 fn shown(ip: Option<IpAddr>) -> String {

@@ -95,6 +95,19 @@ pub(crate) enum SendFault {
     Unsendable(String),
 }
 
+/// Why there is no whole answer, and the status of the part that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoAnswer {
+    pub(crate) status: Option<u16>,
+    pub(crate) fault: SendFault,
+}
+
+impl From<SendFault> for NoAnswer {
+    fn from(fault: SendFault) -> Self {
+        Self { status: None, fault }
+    }
+}
+
 impl Http {
     pub(crate) fn new(timeouts: Timeouts) -> Result<Self, String> {
         let mut headers = HeaderMap::new();
@@ -128,10 +141,11 @@ impl Http {
         base_url: &str,
         payload: &Payload,
         token: Option<&SecretString>,
-    ) -> Result<Answer, SendFault> {
+    ) -> Result<Answer, NoAnswer> {
         if operation.writes() {
             // This client keeps connections, and may send again what it believes unsent.
-            return Err(SendFault::Unsendable(format!("{} is sent once only", operation.name())));
+            let detail = format!("{} is sent once only", operation.name());
+            return Err(SendFault::Unsendable(detail).into());
         }
         let (method, path) = operation.endpoint();
         let mut request = self.client.request(method, format!("{base_url}{path}"));
@@ -156,7 +170,8 @@ impl Http {
 }
 
 /// Reads the rest of an answer whose head has come.
-async fn receive(mut response: Response, body_bytes_max: usize) -> Result<Answer, SendFault> {
+async fn receive(mut response: Response, body_bytes_max: usize) -> Result<Answer, NoAnswer> {
+    let status = response.status().as_u16();
     let headers = response.headers();
     let text = |name: &HeaderName| {
         headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -167,14 +182,16 @@ async fn receive(mut response: Response, body_bytes_max: usize) -> Result<Answer
     let content_type = text(&CONTENT_TYPE).unwrap_or_else(|| "an unknown type".to_owned());
     let wait = WaitHeaders { retry_after: text(&RETRY_AFTER), reset: text(reset) };
     let limit = number(limit).zip(number(remaining));
-    let bytes = receive_body(&mut response, body_bytes_max).await?;
+    let bytes = receive_body(&mut response, body_bytes_max)
+        .await
+        .map_err(|fault| NoAnswer { status: Some(status), fault })?;
     let (body, replaced_text) = match String::from_utf8(bytes) {
         Ok(body) => (body, false),
         Err(invalid) => (String::from_utf8_lossy(invalid.as_bytes()).into_owned(), true),
     };
     let at = Utc::now();
     Ok(Answer {
-        status: response.status().as_u16(),
+        status,
         content_type,
         location,
         wait,

@@ -18,7 +18,8 @@ use self::budget::{Budget, Decision, Ticket};
 use super::allow::Api;
 use crate::config::model;
 
-/// Why a call is made; in the order in which waiting calls go.
+/// Why a call is made; in the order in which waiting calls go, but for the share that those behind
+/// live polls have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
     /// The payment sink asks what became of a request: nothing may hold that up, least of all the
@@ -261,5 +262,33 @@ mod tests {
         quota.block(Api::Tos, Duration::from_secs(1000));
         let blocked = quota.acquire(Purpose::Live, Api::Tos).await.unwrap_err();
         assert!(blocked.remaining > Duration::from_secs(900));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_look_back_and_history_go_on_however_many_live_polls_wait() {
+        let quota = quota(60, 2, 6);
+        let done = Arc::new(Mutex::new(HashMap::<Purpose, u32>::new()));
+        for at in 0..300 {
+            let purpose = match at {
+                0 => Purpose::Repair,
+                1 => Purpose::Backfill,
+                _ => Purpose::Live,
+            };
+            let (quota, done) = (quota.clone(), Arc::clone(&done));
+            tokio::spawn(async move {
+                loop {
+                    let permit = quota.acquire(purpose, Api::BankPos).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    drop(permit);
+                    *done.lock().unwrap().entry(purpose).or_default() += 1;
+                }
+            });
+        }
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let done = done.lock().unwrap().clone();
+        let of = |purpose| done.get(&purpose).copied().unwrap_or_default();
+        let all = of(Purpose::Live) + of(Purpose::Repair) + of(Purpose::Backfill);
+        assert!((530..=550).contains(&all), "{done:?}");
+        assert!(of(Purpose::Repair) >= all / 6 && of(Purpose::Backfill) >= all / 12, "{done:?}");
     }
 }

@@ -14,8 +14,11 @@ const RETRY_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Where the API does not say how long.
 const WAIT_DEFAULT: Duration = Duration::from_secs(60);
-/// Whatever the API says, it is asked again after that long.
-const WAIT_MAX: Duration = Duration::from_secs(3600);
+/// Whatever the API says, it is asked again after that long: limits count by the day at most, and a
+/// date that is a year ahead is a slip of somebody's clock.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Up to here `X-RateLimit-Reset` is what is left, above it an instant.
+const RESET_LEFT_MAX: u64 = 3600;
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
@@ -54,7 +57,7 @@ fn parse_retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
 /// Some limiters put the seconds that are left where others put the instant.
 fn parse_reset(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     let seconds: u64 = text.trim().parse().ok()?;
-    if seconds <= WAIT_MAX.as_secs() {
+    if seconds <= RESET_LEFT_MAX {
         return Some(Duration::from_secs(seconds));
     }
     let now = u64::try_from(now.timestamp()).ok()?;
@@ -153,7 +156,9 @@ mod tests {
         assert_eq!(wait(None, Some("12")), 12);
         assert_eq!(wait(Some("soon"), Some("never")), 60);
         assert_eq!(wait(None, None), 60);
-        assert_eq!(wait(Some("99999999"), None), 3600);
+        assert_eq!(wait(Some("14400"), None), 14_400, "hours are heeded");
+        assert_eq!(wait(Some("99999999"), None), 24 * 3600);
+        assert_eq!(wait(Some("Thu, 22 Oct 2015 06:28:00 GMT"), None), 23 * 3600);
         assert_eq!(headers(None, None).asked(now()), None);
     }
 

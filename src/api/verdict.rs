@@ -3,16 +3,20 @@
 //! | answer                                            | verdict                             |
 //! |---------------------------------------------------|-------------------------------------|
 //! | "no movements" code of the gateway, any status    | success, no rows                    |
+//! | the gateway's general codes, any status           | as each of them means               |
 //! | `ip_not_found`, or an IP text with 401/403        | `IpRefused`                         |
-//! | 2xx                                               | what the envelope says              |
+//! | 2xx                                               | what the envelope says; without rows and envelope, what code and message say of access |
 //! | 3xx                                               | `Redirected`                        |
-//! | 401, "Unauthenticated", gateway token codes       | `Unauthorized` (one new token)      |
+//! | 401, "Unauthenticated"                            | `Unauthorized` (one new token)      |
 //! | 403                                               | `Forbidden`                         |
 //! | 404                                               | `NotFound`; told by the API's own body, or not |
-//! | 400/422 about dates, when only `lastId` was sent  | `DatesRequired`                     |
-//! | 408, 425, 5xx, gateway system codes               | `Server`                            |
-//! | 429, gateway plan codes                           | `RateLimited`                       |
+//! | a no that asks for dates, when only `lastId` was sent | `DatesRequired`                 |
+//! | 408, 425, 5xx                                     | `Server`                            |
+//! | 429                                               | `RateLimited`                       |
 //! | any other                                         | `Rejected`                          |
+
+mod dates;
+pub(crate) mod token;
 
 use super::{
     envelope::{self, Fault, Fields},
@@ -64,7 +68,13 @@ pub(crate) fn explain_fault(asked: Asked<'_>, answer: &Answer, fault: Fault) -> 
             content_type: scrub::scrub(&answer.content_type, asked.secrets),
             detail,
         },
-        Fault::Protocol(detail) => Error::Protocol { at, detail },
+        Fault::Protocol(detail) => {
+            let says = BodySays::read(&answer.body);
+            if says.refuses_access() {
+                return refusal(asked, answer, says);
+            }
+            Error::Protocol { at, detail }
+        }
         Fault::TooManyRows => Error::TooLarge { at, limit: envelope::ROWS_MAX, unit: "rows" },
         Fault::Refused { code, message } => {
             let raw = BodySays { code, message, ..BodySays::read(&answer.body) };
@@ -74,7 +84,7 @@ pub(crate) fn explain_fault(asked: Asked<'_>, answer: &Answer, fault: Fault) -> 
 }
 
 /// At a token endpoint, being told no is about the credentials.
-pub(crate) fn as_token_refusal(error: Error) -> Error {
+fn as_token_refusal(error: Error) -> Error {
     match error {
         Error::Unauthorized { at, status, message }
         | Error::Forbidden { at, status, message }
@@ -92,6 +102,8 @@ struct BodySays {
     text: String,
     /// Whether the virtual POS itself says that it has no such thing.
     tells_of_nothing: bool,
+    /// Whether it asks for dates.
+    asks_for_dates: bool,
 }
 
 impl BodySays {
@@ -106,7 +118,20 @@ impl BodySays {
         let message = header.and_then(|(_, message)| message);
         let message = message.or_else(|| envelope::message_of(&fields));
         let tells_of_nothing = envelope::tells_of_no_payment(&fields);
-        Self { code, message, text, tells_of_nothing }
+        let asks_for_dates = dates::are_asked_for(&fields, message.as_deref());
+        Self { code, message, text, tells_of_nothing, asks_for_dates }
+    }
+
+    /// Whether a body without the rows that it should have says in its own fields why: a refusal has
+    /// come with status 200, and without a word of failure. What stands in rows is not heeded.
+    fn refuses_access(&self) -> bool {
+        let fields = [self.code.as_deref(), self.message.as_deref()];
+        let says = |word: &str| {
+            fields.iter().flatten().any(|text| text.to_ascii_lowercase().contains(word))
+        };
+        self.code.as_deref().and_then(gateway_code).is_some()
+            || says("ip_not_found")
+            || says("unauthenticated")
     }
 }
 
@@ -140,9 +165,6 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
     let (at, status) = (asked.at.clone(), answer.status);
     let message = shown_message(&says, asked.secrets);
     let after = answer.wait.asked(answer.at);
-    if names_ip(&says, status) {
-        return Error::IpRefused { at, ip: scrub::find_ip(&says.text) };
-    }
     if let Some(code) = says.code.as_deref().and_then(gateway_code) {
         return match code {
             GatewayCode::Token => Error::Unauthorized { at, status, message },
@@ -154,6 +176,10 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
             GatewayCode::System => Error::Server { at, status, after, message },
             GatewayCode::IpRefused => Error::IpRefused { at, ip: scrub::find_ip(&says.text) },
         };
+    }
+    // After the codes: a wrong secret is one, whichever address its text names.
+    if names_ip(&says, status) {
+        return Error::IpRefused { at, ip: scrub::find_ip(&says.text) };
     }
     match status {
         300..=399 => {
@@ -167,7 +193,7 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
         429 => Error::RateLimited { at, after: answer.wait.after_429(answer.at) },
         408 | 425 | 500..=599 => Error::Server { at, status, after, message },
         _ if says.text.contains("unauthenticated") => Error::Unauthorized { at, status, message },
-        _ if asked.last_id_alone && names_dates(&says.text) => Error::DatesRequired { at, status },
+        _ if asked.last_id_alone && says.asks_for_dates => Error::DatesRequired { at, status },
         _ => Error::Rejected { at, status, message },
     }
 }
@@ -191,10 +217,6 @@ fn names_ip(says: &BodySays, status: u16) -> bool {
     let words = || says.text.split(|c: char| !c.is_alphanumeric());
     says.text.contains("ip_not_found")
         || (forbidden && words().any(|word| word == "ip") && scrub::find_ip(&says.text).is_some())
-}
-
-fn names_dates(text: &str) -> bool {
-    ["begindate", "enddate", "date", "tarih"].iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]

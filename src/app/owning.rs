@@ -116,6 +116,7 @@ where
             Change::Granted(granted) => self.start(granted),
             Change::Kafka(answers) => self.app.health.set_kafka_answers(answers),
             Change::Joined(joined) => self.app.health.set_joined(joined),
+            Change::KeptOut(why) => self.app.health.set_kept_out(why),
             Change::Revoked(shard) => {
                 log_event!(Event::ShardRevoked, shard, "shard revoked");
                 if let Some(token) = self.tokens.remove(&shard) {

@@ -88,11 +88,7 @@ impl App {
                 Err(error) => {
                     // One line of the log, however many topics it is about.
                     let all = error.to_string().replace('\n', "; ");
-                    log_event!(
-                        error.event(),
-                        error = all,
-                        "ending: topics are not as they must be"
-                    );
+                    log_event!(error.event(), error = all, "ending: kafka cannot be used as it is");
                     return Err(error.into());
                 }
             }

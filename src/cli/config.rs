@@ -9,7 +9,7 @@ use std::{
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{Context, Exit, Failure, output, output::Format};
+use super::{Context, Exit, Failure, frame, output, output::Format};
 use crate::{
     app::check_privacy,
     config::{self, model::Privacy, redact, schema},
@@ -126,7 +126,7 @@ struct Verdict {
 
 fn validate(file: Option<PathBuf>, deny_warnings: bool, context: &Context) -> Result<(), Failure> {
     let path = file.unwrap_or_else(|| context.config_path.clone());
-    let loaded = config::load(&path, config::environment())?;
+    let loaded = frame::load(&path)?;
     known_to_the_schemas(&loaded.config.privacy)?;
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
@@ -228,6 +228,20 @@ mod tests {
         let failure = known_to_the_schemas(&rules("BankTransaction.descripton")).unwrap_err();
         assert_eq!(failure.exit, Exit::Config);
         assert!(failure.message.contains("BankTransaction.descripton"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_setting_that_librdkafka_does_not_know_is_not_valid() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.yaml");
+        let text = "connections: [{id: a, bank_pos: {app_key_file: a, app_secret_file: b}}]\nkafka:\n  properties:\n    sasl.pasword_file: /run/p\n    security.protocol: TLS\n";
+        std::fs::write(&path, text).unwrap();
+        let failure = frame::load(&path).unwrap_err();
+        assert_eq!(failure.exit, Exit::Config);
+        let (first, second) = failure.message.split_once('\n').unwrap();
+        assert!(first.contains("c.yaml:4:"), "{first}");
+        assert!(first.contains("did you mean \"sasl.password_file\"?"), "{first}");
+        assert!(second.contains("security.protocol") && second.contains("TLS"), "{second}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     config::{DEFAULT_PATH, Loaded},
+    kafka::properties,
     telemetry::logs,
 };
 
@@ -93,13 +94,22 @@ pub struct Context {
 impl Context {
     /// Reads the configuration with the environment over it.
     pub fn load(&self) -> Result<Loaded, Failure> {
-        Ok(crate::config::load(&self.config_path, crate::config::environment())?)
+        load(&self.config_path)
     }
 
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         let config_path = PathBuf::from("/nowhere.yaml");
         Self { config_path, output: None, color: false, verbose: 0 }
+    }
+}
+
+/// Reads a configuration with the environment over it, and asks librdkafka about its settings.
+pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
+    let loaded = crate::config::load(path, crate::config::environment())?;
+    match properties::check(&loaded.properties) {
+        wrong if wrong.is_empty() => Ok(loaded),
+        wrong => Err(crate::config::Error::Invalid(wrong).into()),
     }
 }
 

@@ -116,6 +116,8 @@ impl From<topics::Error> for Failure {
         let refused = error.is_refused();
         match &error {
             topics::Error::Refused { .. } => Self::new(Exit::Refused, error.to_string()),
+            topics::Error::Setting { .. } => Self::new(Exit::Config, error.to_string())
+                .hint("config validate names the key and what librdkafka has instead"),
             topics::Error::Kafka { .. } => Self::new(Exit::Unavailable, error.to_string()).hint(
                 "check kafka.bootstrap_servers, the network, and security.protocol in \
                  kafka.properties",
@@ -195,6 +197,10 @@ mod tests {
         let cases = [
             (Unusable::new("key too short").into(), Exit::Config),
             (topics::Error::Conflict("3 partitions".to_owned()).into(), Exit::Failed),
+            (
+                topics::Error::Setting { source: rdkafka::error::KafkaError::Canceled }.into(),
+                Exit::Config,
+            ),
             (refused().into(), Exit::Failed),
             (denied.into(), Exit::Refused),
             (anyhow::anyhow!("a thread broke off"), Exit::Failed),

@@ -8,7 +8,9 @@ use super::{
     de::{self, Misfit, Passed, What},
     env,
     error::{Error, Origin, Problem},
-    model, shape,
+    model,
+    properties::Property,
+    shape,
     tree::{self, Malformed, Node},
     validate::{self, Review},
 };
@@ -29,6 +31,8 @@ pub struct Loaded {
     pub hash: String,
     /// The same settings as they would be written.
     pub effective: shape::Config,
+    /// The settings of librdkafka, which only the room that has it can judge.
+    pub properties: Vec<Property>,
 }
 
 /// The variables of the process; one that is not UTF-8 cannot be ours.
@@ -75,10 +79,10 @@ pub fn parse(
     if !review.problems.is_empty() {
         return Err(Error::Invalid(review.problems));
     }
-    let warnings = review.warnings;
+    let (warnings, properties) = (review.warnings, review.properties);
     let canonical = serde_json::to_vec(&effective).unwrap_or_default();
     let hash = format!("{:016x}", xxh3_64(&canonical));
-    Ok(Loaded { config, warnings, hash, effective })
+    Ok(Loaded { config, warnings, hash, effective, properties })
 }
 
 /// Each misfit is looked past, so that all of them are named at once.

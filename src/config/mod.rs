@@ -19,4 +19,6 @@ pub(crate) mod tree;
 pub(crate) mod validate;
 
 pub use error::{Error, Problem};
+pub(crate) use load::nearest;
 pub use load::{DEFAULT_PATH, Loaded, environment, load, parse};
+pub use properties::Property;

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::error::Problem;
+
 /// Above this every transaction would wait for the linger; none of ours flushes early.
 const LINGER_MS_MAX: f64 = 100.0;
 
 /// Settings that the delivery guarantee rests on, each with what to do instead.
-const RESERVED: [(&str, &str); 28] = [
+const RESERVED: [(&str, &str); 29] = [
     ("acks", "the connector needs all"),
     ("auto.offset.reset", "the connector decides where it reads from"),
     ("bootstrap.servers", "set kafka.bootstrap_servers"),
@@ -30,6 +32,10 @@ const RESERVED: [(&str, &str); 28] = [
     ("plugin.library.paths", "plugins are not loaded"),
     ("request.required.acks", "the connector needs all"),
     ("retries", "idempotence decides it"),
+    (
+        "sasl.jaas.config",
+        "librdkafka has no JAAS, write sasl.mechanism, sasl.username and sasl.password_file",
+    ),
     ("sticky.partitioning.linger.ms", "keys decide the partition"),
     ("test.mock.num.brokers", "use the sandbox verb for an embedded broker"),
     ("test.mock.broker.rtt", "use the sandbox verb for an embedded broker"),
@@ -38,8 +44,10 @@ const RESERVED: [(&str, &str); 28] = [
 ];
 
 /// Settings that are secrets; they come from files.
-const SECRET: [&str; 8] = [
-    "sasl.jaas.config",
+const SECRET: [&str; 10] = [
+    "sasl.oauthbearer.assertion.private.key.passphrase",
+    "sasl.oauthbearer.assertion.private.key.pem",
+    "sasl.oauthbearer.client.credentials.client.secret",
     "sasl.oauthbearer.client.secret",
     "sasl.oauthbearer.config",
     "sasl.password",
@@ -48,6 +56,29 @@ const SECRET: [&str; 8] = [
     "ssl.keystore.password",
     "ssl_key",
 ];
+
+/// A setting as it was written, for whoever knows which settings librdkafka has.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Property {
+    /// Its name at librdkafka.
+    pub name: String,
+    /// Its value; none where a file holds it.
+    pub value: Option<String>,
+    /// Where it stands; nothing is wrong with it yet.
+    pub place: Problem,
+}
+
+/// Without the value: of a name that nobody knows, it may be a secret.
+impl std::fmt::Debug for Property {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Property").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Whether the value of a setting is a secret, and therefore read from a file.
+pub(crate) fn is_secret(name: &str) -> bool {
+    SECRET.contains(&name)
+}
 
 /// What is to be done with one setting.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +103,7 @@ pub(crate) fn judge<'a>(name: &'a str, value: &str) -> Verdict<'a> {
     if from_file {
         return Verdict::FromFile { name: bare };
     }
-    if SECRET.contains(&name) {
+    if is_secret(name) {
         return Verdict::Refuse(format!(
             "secrets are read from files: write kafka.properties: {{\"{name}_file\": PATH}}"
         ));
@@ -123,6 +154,22 @@ mod tests {
             matches!(judge("sasl.password", "x"), Verdict::Refuse(text) if text.contains("sasl.password_file"))
         );
         assert_eq!(judge("sasl.password_file", "/p"), Verdict::FromFile { name: "sasl.password" });
+        for name in [
+            "sasl.oauthbearer.assertion.private.key.pem",
+            "sasl.oauthbearer.assertion.private.key.passphrase",
+            "sasl.oauthbearer.client.credentials.client.secret",
+        ] {
+            assert!(matches!(judge(name, "x"), Verdict::Refuse(_)), "{name}");
+            assert!(matches!(judge(&format!("{name}_file"), "/p"), Verdict::FromFile { .. }));
+        }
+    }
+
+    #[test]
+    fn java_s_login_is_answered_with_what_librdkafka_has() {
+        for name in ["sasl.jaas.config", "sasl.jaas.config_file"] {
+            let Verdict::Refuse(text) = judge(name, "x") else { panic!("{name}") };
+            assert!(text.contains("sasl.password_file") && !text.contains("jaas.config"), "{text}");
+        }
     }
 
     #[test]

@@ -26,9 +26,27 @@ fn hide(key: &str, value: &mut Value) {
 }
 
 fn is_private(key: &str) -> bool {
-    let suspicious = ["password", "secret", "token", "username", "jaas", ".pem"];
+    let suspicious = ["password", "passphrase", "secret", "token", "username", "jaas", ".pem"];
     matches!(key, "consent_id" | "sender_accounts" | "username")
         || (key.contains('.')
             && !key.ends_with("_file")
             && suspicious.iter().any(|s| key.contains(s)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_was_put_into_a_setting_is_hidden() {
+        for name in [
+            "sasl.username",
+            "sasl.oauthbearer.assertion.private.key.passphrase",
+            "sasl.oauthbearer.assertion.private.key.pem",
+            "ssl.key.password",
+        ] {
+            assert!(is_private(name), "{name}");
+        }
+        assert!(!is_private("ssl.ca.location") && !is_private("sasl.password_file"));
+    }
 }

@@ -28,6 +28,8 @@ pub struct Health {
     /// Why missing topics cannot be created yet, where that is known.
     topics_held_up: Mutex<Option<String>>,
     joined: AtomicBool,
+    /// Why the brokers keep this user out of the group, where they do.
+    kept_out: Mutex<Option<String>>,
     sink_awaited: AtomicBool,
     /// Assigned shards, and whether each is restored.
     shards: Mutex<BTreeMap<i32, bool>>,
@@ -82,6 +84,7 @@ impl Health {
             schemas_known: AtomicBool::new(false),
             topics_awaited: AtomicBool::new(false),
             topics_held_up: Mutex::default(),
+            kept_out: Mutex::default(),
             joined: AtomicBool::new(false),
             sink_awaited: AtomicBool::new(false),
             shards: Mutex::default(),
@@ -129,6 +132,11 @@ impl Health {
     /// The group counts on this replica, or has lost it: then nothing is said of what it owns.
     pub fn set_joined(&self, joined: bool) {
         self.joined.store(joined, Ordering::Release);
+    }
+
+    /// The brokers keep this user out of the group, and why, or no longer (`None`).
+    pub fn set_kept_out(&self, why: Option<String>) {
+        *self.kept_out.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// The payment sink is on, and has not been started (`true`), or has.
@@ -211,11 +219,12 @@ impl Health {
         let detail = held_up.unwrap_or_else(|| "missing topics are being created".to_owned());
         let topics = Check::new("topics", !is_set(&self.topics_awaited), detail);
         let topics = topics.after(&schemas);
-        let group = Check::new(
-            "group",
-            is_set(&self.joined),
-            "the consumer group has no place for this replica yet: its coordinator is waited for",
-        );
+        let kept_out = self.kept_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let detail = kept_out.unwrap_or_else(|| {
+            "the consumer group has no place for this replica yet: its coordinator is waited for"
+                .to_owned()
+        });
+        let group = Check::new("group", is_set(&self.joined), detail);
         let group = if group.ok { group } else { group.after(&kafka).after(&topics) };
         [config, state, kafka, schemas, topics, group]
     }
@@ -346,6 +355,23 @@ mod tests {
         assert!(!check.ok && !check.pending && check.detail == "two brokers of three", "{check:?}");
         health.set_topics_held_up(None);
         assert_eq!(topics(&health).detail, "missing topics are being created");
+    }
+
+    #[test]
+    fn who_is_kept_out_of_the_group_is_told_why() {
+        let health = ready();
+        health.set_joined(false);
+        let detail = |health: &Health| {
+            let checks = health.common_checks();
+            let check = checks.into_iter().find(|check| check.name == "group").unwrap();
+            assert!(!check.ok && !check.pending, "{check:?}");
+            check.detail
+        };
+        assert!(detail(&health).contains("its coordinator is waited for"));
+        health.set_kept_out(Some("grant it Read on group g".to_owned()));
+        assert_eq!(detail(&health), "grant it Read on group g");
+        health.set_kept_out(None);
+        assert!(detail(&health).contains("its coordinator is waited for"));
     }
 
     #[test]

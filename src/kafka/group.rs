@@ -18,6 +18,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
     error::KafkaError,
+    types::RDKafkaErrorCode,
 };
 use tokio::sync::watch;
 
@@ -65,6 +66,8 @@ pub struct Group {
     pub topic: String,
     name: String,
     seat: Seat,
+    /// Why the brokers keep this user out of the group, where they do.
+    kept_out: Option<String>,
 }
 
 /// Whether the group counts on this member, as librdkafka's rebalances tell.
@@ -125,7 +128,7 @@ impl Group {
             client_config(kafka, &role)?.create_with_context(seat.clone())?;
         let topic = kafka.topic(topics::ASSIGNMENT);
         consumer.subscribe(&[&topic])?;
-        Ok(Self { consumer, topic, name: name.to_owned(), seat })
+        Ok(Self { consumer, topic, name: name.to_owned(), seat, kept_out: None })
     }
 
     /// Whether the group counts on this member: it has joined, and has not been lost since.
@@ -133,16 +136,43 @@ impl Group {
         self.seat.0.load(Ordering::Acquire)
     }
 
-    fn run(self, stop: &watch::Receiver<bool>, member: &mut impl Member) -> Result<(), KafkaError> {
+    /// Why the brokers keep this user out of the group, where they do.
+    pub fn kept_out(&self) -> Option<&str> {
+        self.kept_out.as_deref()
+    }
+
+    /// A right on the group that is missing: librdkafka tells it once, and asks again by itself until
+    /// somebody grants it.
+    fn note_right(&mut self, error: Option<&KafkaError>) {
+        if self.is_joined() {
+            self.kept_out = None;
+        }
+        let Some(error) = error.filter(|error| is_about_group(error)) else { return };
+        if self.kept_out.is_some() {
+            return;
+        }
+        let why = without_right(&self.name);
+        log_event!(Event::KafkaRefused, group = self.name, %error, "{why}");
+        self.kept_out = Some(why);
+    }
+
+    fn run(
+        mut self,
+        stop: &watch::Receiver<bool>,
+        member: &mut impl Member,
+    ) -> Result<(), KafkaError> {
         let mut refusals = Refusals::default();
         while !*stop.borrow() {
             // Rebalances happen inside poll(); what they left is read off the assignment.
             pulse::step("polling the group");
             let was_joined = self.is_joined();
-            if let Some(Err(error)) = self.consumer.poll(POLL) {
+            let failed = self.consumer.poll(POLL).and_then(Result::err);
+            self.note_right(failed.as_ref());
+            if let Some(error) = failed {
                 tracing::debug!(%error, group = ?self, "group poll");
+                // A client that is made anew has no other rights, only perhaps another password.
                 let refused = error.rdkafka_error_code().is_some_and(is_refusal);
-                if refused && refusals.are_lasting(Instant::now()) {
+                if refused && !is_about_group(&error) && refusals.are_lasting(Instant::now()) {
                     return Err(error);
                 }
             }
@@ -199,6 +229,18 @@ impl Group {
     }
 }
 
+fn is_about_group(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
+}
+
+/// What readiness and the log say of it.
+fn without_right(group: &str) -> String {
+    format!(
+        "the user of kafka.properties may not use the consumer group {group}: grant it Read on the \
+         group; it joins then by itself"
+    )
+}
+
 /// Refused logins of one client: one may be a broker's mistake, and another broker goes on.
 #[derive(Debug, Default)]
 struct Refusals {
@@ -221,6 +263,29 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn group() -> Group {
+        let kafka = crate::config::parse("c", CONFIG, std::iter::empty()).unwrap().config.kafka;
+        Group::join(&kafka, "finance").unwrap()
+    }
+
+    const CONFIG: &str = "connections: [{id: a, bank_pos: {app_key_file: a, app_secret_file: b}}]\nkafka: {bootstrap_servers: \"127.0.0.1:1\"}\n";
+
+    #[test]
+    fn a_right_that_is_missing_is_known_until_the_group_is_joined() {
+        let mut group = group();
+        let other = KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown);
+        group.note_right(Some(&other));
+        assert_eq!(group.kept_out(), None);
+        let refused = KafkaError::MessageConsumption(RDKafkaErrorCode::GroupAuthorizationFailed);
+        group.note_right(Some(&refused));
+        assert!(group.kept_out().is_some_and(|why| why.contains("group finance")));
+        group.note_right(None);
+        assert!(group.kept_out().is_some(), "librdkafka says it once");
+        group.seat.0.store(true, Ordering::Release);
+        group.note_right(None);
+        assert_eq!(group.kept_out(), None);
+    }
 
     #[test]
     fn refusals_last_when_they_follow_each_other_for_long_enough() {

@@ -1,8 +1,9 @@
-//! Client settings in one table, error verdicts, groups that place work, reading a partition to its
+//! Client settings in one table, what librdkafka thinks of the operator's, error verdicts, groups that place work, reading a partition to its
 //! end, topics.
 
 pub mod context;
 pub mod group;
+pub mod properties;
 pub mod reading;
 pub mod settings;
 pub mod topics;

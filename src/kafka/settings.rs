@@ -51,7 +51,7 @@ impl Role {
 /// depends on, which nobody may change (the configuration refuses it already).
 ///
 /// # Errors
-/// A property file that cannot be read, by name.
+/// A property file that cannot be read, and a value that librdkafka refuses, by name.
 pub fn client_config(kafka: &Kafka, role: &Role) -> Result<ClientConfig, KafkaError> {
     let mut config = ClientConfig::new();
     config.set_log_level(log_level());
@@ -88,7 +88,25 @@ pub fn client_config(kafka: &Kafka, role: &Role) -> Result<ClientConfig, KafkaEr
         }
         Role::Speaker | Role::Admin => {}
     }
+    config.create_native_config().map_err(|error| without_value(error, kafka))?;
     Ok(config)
+}
+
+/// librdkafka's error repeats the value, and so would every line of the log about it.
+fn without_value(error: KafkaError, kafka: &Kafka) -> KafkaError {
+    match error {
+        KafkaError::ClientConfig(verdict, says, key, _) => {
+            let says = match kafka.property_files.get(&key) {
+                Some(file) => format!("librdkafka refuses what stands in {} for", file.display()),
+                None => format!("{}: set by", says.trim()),
+            };
+            KafkaError::ClientConfig(verdict, says, key, "in the configuration".to_owned())
+        }
+        KafkaError::Nul(_) => KafkaError::ClientCreation(
+            "a zero byte stands in kafka.properties or in a file that it names".to_owned(),
+        ),
+        other => other,
+    }
 }
 
 /// The authorities that this machine trusts, where the operator names none. The OpenSSL in this
@@ -263,6 +281,25 @@ mod tests {
         let reader = client_config(&kafka(), &Role::StateReader).unwrap();
         assert_eq!(reader.get("fetch.wait.max.ms"), Some("7"));
         assert_eq!(reader.get("isolation.level"), Some("read_committed"));
+    }
+
+    #[test]
+    fn a_value_from_a_file_that_is_refused_is_named_by_key_and_file_and_never_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("secret");
+        std::fs::write(&file, "canary").unwrap();
+        for key in ["security.protocol", "sasl.pasword"] {
+            let property_files = [(key.to_owned(), file.clone())].into();
+            let kafka = Kafka { property_files, ..kafka() };
+            let error = client_config(&kafka, &Role::Admin).unwrap_err();
+            assert!(matches!(error, KafkaError::ClientConfig(..)), "{error}");
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains(key) && shown.contains("secret"), "{shown}");
+            assert!(!shown.contains("canary"), "{shown}");
+        }
+        let properties = [("socket.timeout.ms".to_owned(), "0".to_owned())].into();
+        let error = client_config(&Kafka { properties, ..kafka() }, &Role::Admin).unwrap_err();
+        assert!(error.to_string().contains("outside allowed range"), "{error}");
     }
 
     #[test]

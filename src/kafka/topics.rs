@@ -61,6 +61,12 @@ pub enum Error {
         /// What it says.
         source: KafkaError,
     },
+    /// librdkafka refuses a setting, whatever the brokers do.
+    #[error("{source}; mend it in kafka.properties, or the file that it names")]
+    Setting {
+        /// Which, and why; without its value.
+        source: KafkaError,
+    },
     /// A connection stands, and TLS does not.
     #[error("kafka at {bootstrap_servers}: {reason}")]
     Tls {
@@ -118,7 +124,7 @@ impl Error {
                     | Code::NetworkException
                     | Code::ThrottlingQuotaExceeded
             ),
-            Self::Missing(_) | Self::Conflict(_) => false,
+            Self::Setting { .. } | Self::Missing(_) | Self::Conflict(_) => false,
         }
     }
 
@@ -128,6 +134,7 @@ impl Error {
             Self::Refused { .. } => true,
             Self::Create { code, .. } => is_refusal(*code),
             Self::Kafka { .. }
+            | Self::Setting { .. }
             | Self::Tls { .. }
             | Self::TooFewBrokers { .. }
             | Self::Missing(_)
@@ -139,6 +146,7 @@ impl Error {
     pub fn event(&self) -> Event {
         match self {
             _ if self.is_refused() => Event::KafkaRefused,
+            Self::Setting { .. } => Event::KafkaSetting,
             Self::TooFewBrokers { .. } => Event::TooFewBrokers,
             _ if self.is_transient() => Event::KafkaUnavailable,
             _ => Event::TopicMismatch,
@@ -153,6 +161,9 @@ fn admin(kafka: &Kafka) -> Result<AdminClient<Logging>, Error> {
 }
 
 fn failed(kafka: &Kafka, source: KafkaError) -> Error {
+    if matches!(source, KafkaError::ClientConfig(..)) {
+        return Error::Setting { source };
+    }
     let bootstrap_servers = kafka.bootstrap_servers.clone();
     let code = match &source {
         KafkaError::AdminOp(code) => Some(*code),
@@ -228,6 +239,8 @@ pub(super) const fn is_refusal(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::SaslAuthenticationFailed
             | RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
     )
 }
 

@@ -152,6 +152,24 @@ fn brokers_that_are_still_starting_are_waited_for_and_other_refusals_are_not() {
     assert_eq!(error.event(), Event::TopicMismatch);
 }
 
+#[tokio::test]
+async fn a_setting_that_librdkafka_refuses_is_not_waited_for() {
+    let mut kafka = kafka(1);
+    kafka.properties = [("sasl.pasword".to_owned(), "x".to_owned())].into();
+    let error = actual(&kafka, &[topic(true)]).await.unwrap_err();
+    assert!(matches!(error, Error::Setting { .. }) && !error.is_transient(), "{error:?}");
+    assert_eq!(error.event(), Event::KafkaSetting);
+    assert!(error.to_string().contains("sasl.pasword"), "{error}");
+}
+
+#[test]
+fn a_right_that_is_missing_is_a_refusal_whichever_it_is() {
+    use RDKafkaErrorCode as Code;
+    for code in [Code::GroupAuthorizationFailed, Code::TransactionalIdAuthorizationFailed] {
+        assert!(is_refusal(code), "{code}");
+    }
+}
+
 /// A broker that answers every SASL handshake with "no such mechanism".
 fn broker_that_refuses() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -60,6 +60,8 @@ pub enum Change {
     Kafka(bool),
     /// The group counts on this replica, or has lost it, with all of its shards.
     Joined(bool),
+    /// The brokers keep this user out of the group, and why, or no longer.
+    KeptOut(Option<String>),
 }
 
 /// What a shard wants the group to remember.
@@ -100,6 +102,7 @@ pub fn join(
             checked_at: Instant::now(),
             silent: 0,
             joined: false,
+            kept_out: None,
             miscounted: false,
         };
         group::stay(&kafka, &name, &stop, &mut membership);
@@ -140,6 +143,8 @@ struct Membership {
     silent: u32,
     /// What was said last of the group's counting on this replica.
     joined: bool,
+    /// Why the brokers keep this user out of the group, as it was said last.
+    kept_out: Option<String>,
     /// It was said that the number of shards is wrong.
     miscounted: bool,
 }
@@ -148,6 +153,7 @@ impl group::Member for Membership {
     fn turn(&mut self, group: &Group, assigned: &BTreeSet<i32>) -> Result<(), KafkaError> {
         failpoints::reach(Point::GroupTurn);
         self.tell_joined(group.is_joined());
+        self.tell_kept_out(group.kept_out());
         // Places that were added under way hold no connection; `check` tells of them.
         let assigned = assigned.range(..self.shards).copied().collect();
         self.give_back(&assigned);
@@ -177,6 +183,13 @@ impl Membership {
     fn tell_joined(&mut self, joined: bool) {
         if std::mem::replace(&mut self.joined, joined) != joined {
             drop(self.changes.send(Change::Joined(joined)));
+        }
+    }
+
+    fn tell_kept_out(&mut self, why: Option<&str>) {
+        if self.kept_out.as_deref() != why {
+            self.kept_out = why.map(str::to_owned);
+            drop(self.changes.send(Change::KeptOut(self.kept_out.clone())));
         }
     }
 

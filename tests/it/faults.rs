@@ -9,6 +9,7 @@ mod outage;
 mod refusals;
 mod registry;
 mod regression;
+mod rights;
 mod shutdown;
 mod stage;
 mod tls;

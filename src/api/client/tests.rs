@@ -4,6 +4,7 @@ mod bodies;
 mod counted;
 pub(in crate::api) mod fake;
 mod lifted;
+mod refused;
 
 use std::sync::atomic::AtomicUsize;
 

@@ -78,8 +78,8 @@ impl Once {
             .timeout(total);
         let response = request.send().await.map_err(without_head)?;
         // From here on the request is known to have left, whatever the errors are called.
-        receive(response, BODY_BYTES_MAX).await.map_err(|fault| {
-            OnceFault::Unknown(match fault {
+        receive(response, BODY_BYTES_MAX).await.map_err(|lost| {
+            OnceFault::Unknown(match lost.fault {
                 SendFault::Timeout => "the deadline ended within the answer".to_owned(),
                 SendFault::TooLarge(limit) => format!("the answer is larger than {limit} bytes"),
                 SendFault::Connect(detail)

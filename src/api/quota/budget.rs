@@ -8,6 +8,10 @@
 //! | learned     | under half of `X-RateLimit-Limit`, evenly    | –                  |
 //! | half used   | half of the API's minute is gone: next minute| –                  |
 //! | blocked     | after a 429, as long as told                 | the same           |
+//!
+//! Who goes first: payments, always. Of polling the higher purpose, but a lower one that others have
+//! overtaken often enough ([`overtaken_max`]) has the next turn: more live polls than the budget can
+//! serve would else keep late rows, edits, deletions, discovery and history away for good.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,6 +22,17 @@ use super::Purpose;
 use crate::{api::allow::Api, config::model};
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// How many polling calls of higher purposes start before a waiting one of this purpose has a turn:
+/// of a budget that is not enough, about a fifth is the look-back's and reference data's, and a tenth
+/// is history's.
+const fn overtaken_max(purpose: Purpose) -> u32 {
+    match purpose {
+        Purpose::Doubt | Purpose::Payment | Purpose::Live => u32::MAX,
+        Purpose::Repair => 4,
+        Purpose::Backfill => 9,
+    }
+}
 
 /// What a waiting call may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +125,8 @@ pub(super) struct Budget {
     polling: Meter,
     learned: BTreeMap<Api, Learned>,
     lanes: BTreeMap<(Purpose, Api), VecDeque<u64>>,
+    /// How many calls of higher purposes have started since a call of this one could have.
+    overtaken: BTreeMap<Purpose, u32>,
     next_number: u64,
 }
 
@@ -126,6 +143,7 @@ impl Budget {
             polling: Meter::per_minute(for_polling, burst),
             learned: BTreeMap::new(),
             lanes: BTreeMap::new(),
+            overtaken: BTreeMap::new(),
             next_number: 0,
         }
     }
@@ -184,11 +202,44 @@ impl Budget {
         }
         self.leave(ticket);
         self.under_way += 1;
-        self.total.take(now);
         if !purpose.is_of_payments() {
+            self.note_overtaken(purpose, now);
             self.polling.take(now);
         }
+        self.total.take(now);
         Decision::Start
+    }
+
+    /// A polling call of this purpose starts: lower ones that could have started were overtaken. To be
+    /// asked before the call is counted, for then nobody can.
+    fn note_overtaken(&mut self, starts: Purpose, now: Instant) {
+        self.overtaken.insert(starts, 0);
+        for purpose in [Purpose::Repair, Purpose::Backfill] {
+            if purpose > starts
+                && self.lanes.keys().any(|lane| lane.0 == purpose && self.can_start(*lane, now))
+            {
+                *self.overtaken.entry(purpose).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether somebody waits in this lane, and for nothing but others.
+    fn can_start(&self, lane: (Purpose, Api), now: Instant) -> bool {
+        let (purpose, api) = lane;
+        self.lanes.get(&lane).is_some_and(|waiting| !waiting.is_empty())
+            && self.learned.get(&api).is_none_or(|learned| learned.blocked(now).is_none())
+            && self.wait(purpose, api, now).is_zero()
+    }
+
+    /// What decides who goes first, the smallest.
+    fn rank(&self, purpose: Purpose) -> (u8, Purpose) {
+        let overtaken = self.overtaken.get(&purpose).copied().unwrap_or_default();
+        let class = match purpose {
+            _ if purpose.is_of_payments() => 0,
+            _ if overtaken >= overtaken_max(purpose) => 1,
+            _ => 2,
+        };
+        (class, purpose)
     }
 
     fn wait(&self, purpose: Purpose, api: Api, now: Instant) -> Duration {
@@ -200,13 +251,12 @@ impl Budget {
         total.max(self.polling.wait(now)).max(learned)
     }
 
-    /// A waiting call of a higher purpose, or an older one of the same, that could start as well.
+    /// A waiting call whose turn is before this one's, and that could start as well.
     fn somebody_goes_first(&self, ticket: Ticket, now: Instant) -> bool {
-        self.lanes.iter().any(|(&(purpose, api), lane)| {
-            let Some(&head) = lane.front() else { return false };
-            (purpose, head) < (ticket.lane.0, ticket.number)
-                && self.learned.get(&api).is_none_or(|learned| learned.blocked(now).is_none())
-                && self.wait(purpose, api, now).is_zero()
+        let own = (self.rank(ticket.lane.0), ticket.number);
+        self.lanes.iter().any(|(&lane, waiting)| {
+            let Some(&head) = waiting.front() else { return false };
+            (self.rank(lane.0), head) < own && self.can_start(lane, now)
         })
     }
 }
@@ -295,5 +345,66 @@ mod tests {
         let later = now + Duration::from_secs(1);
         assert_eq!(budget.decide(live, later), Decision::OnChange);
         assert_eq!(budget.decide(payment, later), Decision::Start);
+    }
+
+    /// Lets so many calls of each purpose wait, each pushed up again once it has gone, and counts who
+    /// starts in so many turns.
+    fn turns(
+        budget: &mut Budget,
+        purposes: &[(Purpose, Api)],
+        turns: u32,
+    ) -> BTreeMap<Purpose, u32> {
+        let from = Instant::now();
+        let mut waiting: Vec<Ticket> =
+            purposes.iter().map(|(purpose, api)| budget.enter(*purpose, *api)).collect();
+        let mut started = BTreeMap::new();
+        for turn in 0..turns {
+            let now = from + MINUTE * turn;
+            let went: Vec<usize> = (0..waiting.len())
+                .filter(|at| budget.decide(waiting[*at], now) == Decision::Start)
+                .collect();
+            assert_eq!(went.len(), 1, "one call a turn");
+            let (purpose, api) = purposes[went[0]];
+            *started.entry(purpose).or_default() += 1;
+            budget.finish();
+            waiting[went[0]] = budget.enter(purpose, api);
+        }
+        started
+    }
+
+    fn one_a_minute() -> Budget {
+        let limits =
+            model::Quota { requests_per_minute: 1, concurrency: 1, reserved_for_payments: 0 };
+        Budget::new(limits)
+    }
+
+    #[test]
+    fn who_waits_behind_more_live_polls_than_there_is_room_for_has_a_share() {
+        let bank = Api::BankPos;
+        let all = [(Purpose::Live, bank), (Purpose::Repair, bank), (Purpose::Backfill, bank)];
+        let started = turns(&mut one_a_minute(), &all, 100);
+        let shares = [Purpose::Live, Purpose::Repair, Purpose::Backfill].map(|p| started[&p]);
+        assert_eq!(shares, [73, 18, 9], "in turns of eleven");
+        let two = turns(&mut one_a_minute(), &[all[1], all[2]], 100);
+        assert_eq!((two[&Purpose::Repair], two[&Purpose::Backfill]), (90, 10));
+    }
+
+    #[test]
+    fn a_share_is_never_taken_from_payments() {
+        let bank = Api::BankPos;
+        let all = [(Purpose::Live, bank), (Purpose::Repair, bank), (Purpose::Payment, bank)];
+        let mut budget = one_a_minute();
+        turns(&mut budget, &all[..2], 9);
+        let started = turns(&mut budget, &all, 50);
+        assert_eq!(started.get(&Purpose::Payment), Some(&50), "{started:?}");
+    }
+
+    #[test]
+    fn who_could_not_start_anyway_is_not_overtaken_and_holds_nobody_up() {
+        let mut budget = one_a_minute();
+        budget.block(Api::Tos, Instant::now() + MINUTE * 1000);
+        let all = [(Purpose::Live, Api::BankPos), (Purpose::Repair, Api::Tos)];
+        assert_eq!(turns(&mut budget, &all, 20)[&Purpose::Live], 20);
+        assert_eq!(budget.overtaken.get(&Purpose::Repair), None);
     }
 }

@@ -53,6 +53,9 @@ fn a_refused_address_is_named_at_any_status() {
         assert!(error.to_string().contains("203.0.113.7"), "{error}");
         assert_eq!(error.retry_class(), RetryClass::Refused);
     }
+    let bare = r#"{"code":"ip_not_found","message":"IP adresi kayıtlı değil : 203.0.113.7"}"#;
+    let error = plain(200, bare);
+    assert!(matches!(error, Error::IpRefused { ip: Some(_), .. }), "no word of failure: {error}");
     let worded = r#"{"message":"Your IP 203.0.113.9 is not allowed"}"#;
     assert!(plain(403, worded).to_string().contains("203.0.113.9"));
     assert!(matches!(plain(500, worded), Error::Server { .. }));
@@ -95,6 +98,16 @@ fn statuses_have_their_classes() {
 }
 
 #[test]
+fn a_long_rest_is_told() {
+    let mut busy = answer(503, "{}");
+    busy.wait.retry_after = Some("14400".to_owned());
+    let error = verdict(&busy, false);
+    assert!(error.to_string().contains("again in 14400 s"), "{error}");
+    let after = Some(std::time::Duration::from_secs(14_400));
+    assert_eq!(error.retry_class(), RetryClass::Retry { after });
+}
+
+#[test]
 fn last_id_alone_is_told_from_other_refusals() {
     let body = r#"{"message":"The given data was invalid.","errors":{"beginDate":["required"]}}"#;
     for status in [400, 422] {
@@ -106,6 +119,10 @@ fn last_id_alone_is_told_from_other_refusals() {
     assert_eq!(verdict(&answer(200, turkish), true).retry_class(), RetryClass::DatesRequired);
     let other = r#"{"message":"lastId is no number"}"#;
     assert_eq!(verdict(&answer(422, other), true).retry_class(), RetryClass::Permanent);
+    let passing = r#"{"status":"error","message":"system update"}"#;
+    for status in [200, 400, 422] {
+        assert_eq!(verdict(&answer(status, passing), true).retry_class(), RetryClass::Permanent);
+    }
 }
 
 #[test]
@@ -131,6 +148,18 @@ fn gateway_codes_mean_the_same_at_every_status() {
 fn an_unauthenticated_success_counts_as_401() {
     let body = r#"{"status":"error","message":"Unauthenticated."}"#;
     assert!(matches!(plain(200, body), Error::Unauthorized { .. }));
+    let bare = r#"{"message":"Unauthenticated."}"#;
+    assert!(matches!(plain(200, bare), Error::Unauthorized { .. }));
+    let code = r#"{"code":"ACBG000002"}"#;
+    assert!(matches!(plain(200, code), Error::Unauthorized { .. }));
+}
+
+#[test]
+fn what_stands_in_rows_is_no_refusal() {
+    let rows = r#"[{"description":"ip_not_found","message":"Unauthenticated."}]"#;
+    for body in [format!(r#"{{"rows":{rows}}}"#), format!(r#"{{"message":"later","x":{rows}}}"#)] {
+        assert!(matches!(plain(200, &body), Error::Protocol { .. }), "{body}");
+    }
 }
 
 #[test]

@@ -140,9 +140,11 @@ fn properties(
         let path = [Step::Key("kafka"), Step::Key(key), Step::Key(name)];
         match judge(name, value) {
             Verdict::Pass => {
+                review.keep(&path, name, Some(value));
                 kept.insert(name.clone(), value.clone());
             }
             Verdict::FromFile { name } if key == "properties" => {
+                review.keep(&path, name, None);
                 files.insert(name.to_owned(), PathBuf::from(value));
             }
             Verdict::FromFile { .. } => {

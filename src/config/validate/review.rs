@@ -6,6 +6,7 @@ use crate::{
     config::{
         duration::Span,
         error::Problem,
+        properties::Property,
         tree::{Node, Step},
     },
     domain::money::Money,
@@ -21,11 +22,13 @@ pub(crate) struct Review<'a> {
     root: &'a Node,
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) properties: Vec<Property>,
 }
 
 impl<'a> Review<'a> {
-    pub(crate) const fn new(file: &'a str, root: &'a Node) -> Self {
-        Self { file, root, problems: Vec::new(), warnings: Vec::new() }
+    pub(crate) fn new(file: &'a str, root: &'a Node) -> Self {
+        let (problems, warnings, properties) = (Vec::new(), Vec::new(), Vec::new());
+        Self { file, root, problems, warnings, properties }
     }
 
     pub(crate) fn refuse(&mut self, path: &[Step<'_>], message: impl Into<String>) {
@@ -36,6 +39,13 @@ impl<'a> Review<'a> {
     pub(crate) fn warn(&mut self, path: &[Step<'_>], message: impl Into<String>) {
         let warning = self.problem(path, message.into()).to_string();
         self.warnings.push(warning);
+    }
+
+    /// Keeps a setting of librdkafka for whoever knows them; no value is one that a file holds.
+    pub(crate) fn keep(&mut self, path: &[Step<'_>], name: &str, value: Option<&str>) {
+        let place = self.problem(path, String::new());
+        let (name, value) = (name.to_owned(), value.map(str::to_owned));
+        self.properties.push(Property { name, value, place });
     }
 
     fn problem(&self, path: &[Step<'_>], message: String) -> Problem {

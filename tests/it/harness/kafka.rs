@@ -126,6 +126,14 @@ impl Broker {
         self.process = Some(process);
     }
 
+    /// Runs one of Kafka's own tools against it.
+    pub(crate) fn tool(&self, class: &str, arguments: &[&str]) {
+        let direct = self.bootstrap();
+        let all = [&["--bootstrap-server", &direct], arguments].concat();
+        let output = self.java(class, &all).output().expect("java runs");
+        assert!(output.status.success(), "{class} {arguments:?}: {output:?}");
+    }
+
     fn java(&self, class: &str, arguments: &[&str]) -> Command {
         java(self.folder.path(), "512m", class, arguments)
     }

@@ -1,0 +1,110 @@
+//! Refused TOS tokens in all the forms that a refusal may come in: five lock the key.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::*;
+
+/// An answer that promises more than it brings.
+fn cut(status: u16) -> axum::http::Response<Body> {
+    let half = Ok(Bytes::from_static(b"{\"error\":"));
+    let broken = Err(std::io::Error::other("cut"));
+    reply(status, "application/json", Body::from_stream(stream::iter([half, broken])))
+}
+
+async fn ask(client: &Client) -> Result<Rows, Error> {
+    client.tos_payments(Purpose::Live, "0006624", None, Day(19_000)).await
+}
+
+/// Asks for four hours, as several pollers would.
+async fn ask_for_hours(client: &Client) -> Error {
+    let mut last = None;
+    for _ in 0..16 {
+        for _ in 0..3 {
+            last = ask(client).await.err();
+        }
+        skip(Duration::from_secs(16 * 60)).await;
+    }
+    last.unwrap()
+}
+
+#[tokio::test]
+async fn a_refusal_in_whichever_form_stops_the_asking_before_five() {
+    type Answer = fn() -> axum::http::Response<Body>;
+    let forms: [(&str, Answer); 9] = [
+        ("cut 401", || cut(401)),
+        ("cut 400", || cut(400)),
+        ("cut 403", || cut(403)),
+        ("500", || json(500, r#"{"error":"invalid_client"}"#)),
+        ("200", || json(200, r#"{"error":"invalid_client"}"#)),
+        ("200 with a code", || json(200, r#"{"code":"ACBG000005"}"#)),
+        ("200 with nothing", || json(200, "{}")),
+        ("404 with a code", || json(404, r#"{"Header":{"StatusCode":"ACBG000007"}}"#)),
+        ("an address", || {
+            let says =
+                r#"{"Header":{"StatusCode":"ACBG000005","StatusDescription":"ip 203.0.113.7"}}"#;
+            json(403, says)
+        }),
+    ];
+    for (name, answer) in forms {
+        let fake = Fake::start(move |_, _| answer()).await;
+        let client = fake.client();
+        let first = ask(&client).await.unwrap_err();
+        assert!(matches!(first, Error::TokenRefused { .. }), "{name}: {first}");
+        let last = ask_for_hours(&client).await;
+        assert!(matches!(last, Error::LockedOut { refused: 2, .. }), "{name}: {last}");
+        assert_eq!(fake.count("/oauth"), 2, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_of_the_bank_stops_nothing_but_is_asked_about_at_leisure() {
+    let up = Arc::new(AtomicUsize::new(0));
+    let switch = Arc::clone(&up);
+    let fake = Fake::start(move |path, _| match (path, switch.load(SeqCst)) {
+        ("/oauth", 0) => json(502, "<html>bad gateway"),
+        ("/oauth", _) => json(200, r#"{"access_token":"t","expires_in":3600}"#),
+        _ => json(200, r#"{"Header":{"StatusCode":"APIGW000000"},"Data":{"Result":[]}}"#),
+    })
+    .await;
+    let client = fake.client();
+    for requests in 1..=8 {
+        for _ in 0..3 {
+            let error = ask(&client).await.unwrap_err();
+            assert!(matches!(error, Error::Server { status: 502, .. }), "{error}");
+        }
+        assert_eq!(fake.count("/oauth"), requests, "one a minute");
+        skip(Duration::from_secs(61)).await;
+    }
+    up.store(1, SeqCst);
+    assert!(ask(&client).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_after_a_refusal_counts_as_another() {
+    let fake = Fake::start(|_, nth| match nth {
+        0 => json(401, r#"{"error":"invalid_client"}"#),
+        _ => json(502, "<html>bad gateway"),
+    })
+    .await;
+    let client = fake.client();
+    let last = ask_for_hours(&client).await;
+    assert!(matches!(last, Error::LockedOut { refused: 2, .. }), "{last}");
+    assert_eq!(fake.count("/oauth"), 2);
+}
+
+#[tokio::test]
+async fn a_failed_token_request_is_not_repeated_within_the_call() {
+    let fake = Fake::start(|_, _| json(500, "{}")).await;
+    let client = fake.client();
+    for _ in 0..3 {
+        poll(&client).await.unwrap_err();
+    }
+    assert_eq!(fake.count("/authenticate"), 1);
+    fake.write_secret("another");
+    skip(Duration::from_secs(4)).await;
+    poll(&client).await.unwrap_err();
+    assert_eq!(fake.count("/authenticate"), 2, "another secret is tried at once");
+    skip(Duration::from_secs(6)).await;
+    poll(&client).await.unwrap_err();
+    assert_eq!(fake.count("/authenticate"), 3);
+}

@@ -1,0 +1,125 @@
+//! What librdkafka thinks of the settings that an operator gives it, before any client is made.
+//!
+//! A client that is made with a wrong one fails with an error that repeats the value: of a secret
+//! too, and each time that it is tried again.
+
+use rdkafka::{ClientConfig, error::KafkaError, types::RDKafkaConfRes};
+
+use crate::config::{self, Problem, Property};
+
+/// The names that CONFIGURATION.md of librdkafka 2.12 lists and an operator may set.
+const NAMES: &str = include_str!("properties/names.txt");
+/// What a number, a switch or a text can be set to: other refusals than of the value are lasting.
+const ANY: &str = "1";
+
+/// What is wrong with the settings, each with its place.
+pub fn check(written: &[Property]) -> Vec<Problem> {
+    let wrong = |property: &Property| {
+        let message = judge(property).err()?;
+        Some(Problem { message, ..property.place.clone() })
+    };
+    written.iter().filter_map(wrong).collect()
+}
+
+fn judge(property: &Property) -> Result<(), String> {
+    let name = property.name.as_str();
+    let value = property.value.as_deref();
+    let (verdict, says) = match set(name, value.unwrap_or(ANY)) {
+        Ok(()) => return Ok(()),
+        Err(KafkaError::ClientConfig(verdict, says, ..)) => (verdict, says),
+        Err(_) => return Err("has a zero byte in it; write it anew".to_owned()),
+    };
+    let says = says.trim();
+    match verdict {
+        RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => Err(unknown(name, value.is_none())),
+        // Whether the value will do is seen when the file is read.
+        _ if value.is_none() && is_about_value(says) => Ok(()),
+        _ => Err(format!("librdkafka does not take it: {says}")),
+    }
+}
+
+fn set(name: &str, value: &str) -> Result<(), KafkaError> {
+    let mut config = ClientConfig::new();
+    config.set(name, value);
+    config.create_native_config().map(drop)
+}
+
+/// Whether another value may be taken, as librdkafka words it.
+fn is_about_value(says: &str) -> bool {
+    says.starts_with("Invalid value") || says.contains("outside allowed range")
+}
+
+fn unknown(name: &str, is_file: bool) -> String {
+    let known: Vec<&str> = NAMES.lines().collect();
+    let Some(near) = config::nearest(name, &known) else {
+        return "librdkafka has no such setting; its CONFIGURATION.md lists them".to_owned();
+    };
+    let file = if is_file || config::properties::is_secret(near) { "_file" } else { "" };
+    format!("librdkafka has no such setting; did you mean {:?}?", format!("{near}{file}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn property(name: &str, value: Option<&str>) -> Property {
+        let place = Problem {
+            place: "c.yaml:3:5".to_owned(),
+            key: format!("kafka.properties.{name}"),
+            message: String::new(),
+        };
+        Property { name: name.to_owned(), value: value.map(str::to_owned), place }
+    }
+
+    fn said(name: &str, value: Option<&str>) -> Option<String> {
+        check(&[property(name, value)]).first().map(ToString::to_string)
+    }
+
+    #[test]
+    fn every_name_that_is_offered_is_known_to_this_librdkafka() {
+        for name in NAMES.lines() {
+            assert_eq!(said(name, None), None, "{name}");
+        }
+        assert!(NAMES.lines().count() > 100);
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_its_place_and_the_nearest_and_without_its_value() {
+        let told = said("sasl.pasword", None).unwrap();
+        assert!(told.starts_with("c.yaml:3:5: kafka.properties.sasl.pasword: "), "{told}");
+        assert!(told.contains("\"sasl.password_file\""), "{told}");
+        assert!(said("sasl_password", None).unwrap().contains("\"sasl.password_file\""));
+        let inline = said("sasl.pasword", Some("canary")).unwrap();
+        assert!(!inline.contains("canary") && inline.contains("sasl.password_file"), "{inline}");
+        assert!(said("secuirty.protocol", Some("SSL")).unwrap().contains("\"security.protocol\""));
+        assert!(said("nonsense.of.all.kinds", Some("1")).unwrap().contains("CONFIGURATION.md"));
+        assert!(!format!("{:?}", property("x", Some("canary"))).contains("canary"));
+    }
+
+    #[test]
+    fn a_value_that_librdkafka_refuses_is_told() {
+        let told = said("security.protocol", Some("TLS")).unwrap();
+        assert!(told.contains("does not take it") && told.contains("TLS"), "{told}");
+        assert!(said("socket.timeout.ms", Some("soon")).is_some());
+        assert!(said("fetch.wait.max.ms", Some("-1")).unwrap().contains("outside allowed range"));
+        assert!(said("ssl.truststore.location", Some("/t")).unwrap().contains("ssl.ca.location"));
+        for (name, value) in [
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanism", "SCRAM-SHA-512"),
+            ("socket.timeout.ms", "5000"),
+            ("compression.codec", "zstd"),
+            ("topic.metadata.refresh.interval.ms", "1000"),
+        ] {
+            assert_eq!(said(name, Some(value)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_holds_is_not_guessed_but_what_no_file_can_mend_is_told() {
+        for name in ["sasl.password", "security.protocol", "enable.ssl.certificate.verification"] {
+            assert_eq!(said(name, None), None, "{name}");
+        }
+        assert!(said("ssl.truststore.location", None).is_some(), "whatever the file holds");
+        assert!(said("rebalance_cb", None).is_some());
+    }
+}
