@@ -95,6 +95,8 @@ fn what_an_engineer_needs_is_shown_as_it_came() {
         "fiş 20220310-000123 ref FT22069X8KQ2",
         "POS 0000123 batch 000045 @ 12:00",
         "02.03.2022 123 TL",
+        // Its digits are those of a national id.
+        "2022-03-10 000 adet",
     ];
     for text in free_texts {
         assert_eq!(free(text), text);
