@@ -92,6 +92,7 @@ impl Step {
 
     fn failed(target: Target, step: impl Into<String>, failure: Failure) -> Self {
         let Failure { exit, message, hint } = failure;
+        debug_assert!(hint.is_some(), "a failed step says what to do: {message}");
         Self { status: Status::Failed, hint, exit, ..Self::ok(target, step, message) }
     }
 }

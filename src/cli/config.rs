@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Context, Exit, Failure, frame, output, output::Format};
 use crate::{
     app::check_privacy,
-    config::{self, model::Privacy, redact, schema},
+    config::{model::Privacy, redact, schema},
 };
 
 /// The file that `config init` writes.
@@ -191,6 +191,7 @@ fn explanation(found: &schema::Explanation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     #[test]
     fn every_example_validates() {

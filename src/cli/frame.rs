@@ -89,6 +89,8 @@ pub struct Context {
     pub color: bool,
     /// How many `-v`.
     pub verbose: u8,
+    /// Whether `run` draws its progress: on a terminal, for people.
+    pub bars: bool,
 }
 
 impl Context {
@@ -100,7 +102,7 @@ impl Context {
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         let config_path = PathBuf::from("/nowhere.yaml");
-        Self { config_path, output: None, color: false, verbose: 0 }
+        Self { config_path, output: None, color: false, verbose: 0, bars: false }
     }
 }
 
@@ -130,8 +132,11 @@ pub fn main() -> ExitCode {
         output: cli.output,
         color: wanted && io::stdout().is_terminal(),
         verbose: cli.verbose,
+        bars: io::stderr().is_terminal() && !cli.log_format.is_json(),
     };
-    let done = logs::init(cli.log_format, cli.verbose, log_color, progress::beside_bars())
+    // Only `run` draws its progress; the sandbox prints events between its log lines, and says it.
+    let drawn = context.bars && matches!(cli.command, Command::Run(_));
+    let done = logs::init(cli.log_format, cli.verbose, log_color, progress::beside_bars(), drawn)
         .map_err(|message| Failure::new(Exit::Failed, message))
         .and_then(|()| runtime())
         .and_then(|runtime| {

@@ -56,6 +56,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             .hint("days are the smallest unit here, and 3650d the longest; write 7d"));
     };
     let (stream, limit) = (args.stream, args.limit.get());
+    if args.entity.is_some() && !Preview::has_entities(stream) {
+        let message =
+            format!("{stream} is one list: it has no accounts, terminals or institutions");
+        return Err(Failure::new(Exit::Usage, message).hint("leave --entity away"));
+    }
     let wanted = Wanted { stream, days, limit, entity: args.entity.clone() };
     let shown = show(&config, &args, &wanted).await?;
     let mut events = Vec::with_capacity(shown.events.len());
@@ -88,7 +93,7 @@ async fn show(config: &Config, args: &Args, wanted: &Wanted) -> Result<Shown, Fa
     let (encoder, privacy) = (Arc::new(encoder), Arc::new(privacy));
     let metrics = Arc::new(Metrics::new());
     let waiting = progress::spinner(format!("reading {stream}"));
-    let (mut shown, mut asked) = (Shown::default(), false);
+    let (mut shown, mut asked, mut off) = (Shown::default(), false, None);
     for connection in chosen(config, args.connection.as_deref())? {
         let api = Client::new(connection, Arc::clone(&metrics)).map_err(|e| Failure::from(&e))?;
         api.share_tos_refusals(&config.state_dir, Asker::Person { again: args.tos_again });
@@ -99,13 +104,20 @@ async fn show(config: &Config, args: &Args, wanted: &Wanted) -> Result<Shown, Fa
             privacy: Arc::clone(&privacy),
         };
         if preview.has(stream) && !shown.cut {
-            asked = true;
-            preview.show(wanted, &mut shown).await.map_err(Failure::from)?;
+            match preview.show(wanted, &mut shown).await {
+                Ok(()) => asked = true,
+                // Another connection may follow it.
+                Err(error @ preview::Error::Off { .. }) => off = Some(error),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     drop(waiting);
     if asked {
         return Ok(shown);
+    }
+    if let Some(off) = off {
+        return Err(off.into());
     }
     Err(Failure::new(Exit::Config, format!("no connection has the API of {stream}"))
         .hint("add its section (bank_pos, virtual_pos or tos), or name another stream"))
@@ -131,7 +143,11 @@ impl From<preview::Error> for Failure {
         match &error {
             preview::Error::Api(error) => error.into(),
             preview::Error::Refused(_) => wrong(error),
-            preview::Error::NoEntity { .. } => Self::new(Exit::Usage, error.to_string()),
+            preview::Error::NoEntity { .. } => {
+                Self::new(Exit::Usage, error.to_string()).hint("name one of these")
+            }
+            preview::Error::Off { stream, .. } => Self::new(Exit::Config, error.to_string())
+                .hint(format!("give streams.{stream} settings; {{}} has the defaults")),
         }
     }
 }

@@ -32,11 +32,8 @@ pub(super) fn beside_bars() -> Option<Around> {
     std::io::stderr().is_terminal().then_some(|write| BARS.suspend(write))
 }
 
-/// Shows restores and backfills as bars on a terminal, until `stop`; elsewhere the log says it.
+/// Shows restores and backfills as bars until `stop`; where none are drawn, the log says it.
 pub(super) async fn follow(shown: Shown, stop: CancellationToken) {
-    if !std::io::stderr().is_terminal() {
-        return;
-    }
     let (mut restore, mut backfill) = (Line::new("restoring"), Line::new("reading history"));
     let mut begun = None;
     while !stop.is_cancelled() {
@@ -45,7 +42,7 @@ pub(super) async fn follow(shown: Shown, stop: CancellationToken) {
             let done = read.saturating_mul(WHOLE).checked_div(end).unwrap_or(0);
             (done, format!("record {read} of {end}"))
         }));
-        let history = History::of(shown.board.snapshot().values(), at);
+        let history = History::of(&shown.board.snapshot(), at);
         let since =
             *begun.get_or_insert_with(|| Begun { at, ratio: history.map_or(0.0, |h| h.ratio) });
         if history.is_none() {

@@ -26,14 +26,15 @@ pub async fn run(_args: Args, context: &Context) -> Result<(), Failure> {
     }
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    serve(Arc::new(loaded.config), loaded.hash, Broker::Real, stop).await
+    serve(Arc::new(loaded.config), loaded.hash, Broker::Real, context.bars, stop).await
 }
 
-/// The connector with its health listener, until `stop`.
+/// The connector with its health listener, until `stop`; with `bars` its progress is drawn.
 pub(super) async fn serve(
     config: Arc<Config>,
     config_hash: String,
     broker: Broker,
+    bars: bool,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let failed = |error: String| Failure::new(Exit::Failed, error);
@@ -71,7 +72,7 @@ pub(super) async fn serve(
         }
         None => None,
     };
-    if broker == Broker::Real {
+    if bars {
         tokio::spawn(progress::follow(app.shown(), stop.clone()));
     }
     let outcome = app.run(stop).await;

@@ -16,7 +16,11 @@ use crate::{
     app::Broker,
     config::duration::Span,
     kafka::{topics, viewing},
-    sandbox::{Simulator, SimulatorOptions, embedded::Embedded},
+    sandbox::{
+        Simulator, SimulatorOptions,
+        embedded::{self, Embedded},
+        simulator::StartError,
+    },
 };
 
 /// Rows a second that arrive while somebody watches.
@@ -67,8 +71,14 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }
 
+/// With what the system says of an address that is taken.
+fn not_started(error: StartError) -> Failure {
+    let said = Failure::new(Exit::Failed, format!("{:#}", anyhow::Error::from(error)));
+    said.hint("name another address with --listen; port 0, the default, takes any free one")
+}
+
 async fn api_only(options: SimulatorOptions, stop: CancellationToken) -> Result<(), Failure> {
-    let simulator = Simulator::start(options).await.map_err(failed)?;
+    let simulator = Simulator::start(options).await.map_err(not_started)?;
     output::write(&format!("{}\n", simulator.base_url()))?;
     eprintln!("simulator listening; app_key sandbox-key, app_secret sandbox-secret; Ctrl-C ends");
     stop.cancelled().await;
@@ -78,7 +88,10 @@ async fn api_only(options: SimulatorOptions, stop: CancellationToken) -> Result<
 
 async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(), Failure> {
     let folder = std::env::temp_dir().join(format!("vomsis-sandbox-{}", std::process::id()));
-    let embedded = Embedded::start(options, &folder).await.map_err(failed)?;
+    let embedded = Embedded::start(options, &folder).await.map_err(|error| match error {
+        embedded::Error::Simulator(error) => not_started(error),
+        other => failed(other),
+    })?;
     let config = Arc::new(embedded.config.clone());
     let shown: Vec<String> = topics::desired(&config.kafka, true)
         .into_iter()
@@ -89,7 +102,7 @@ async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(),
     orders::add_payments(&embedded)?;
     let orders = tokio::spawn(orders::submit(embedded.config.clone(), stop.clone()));
     let connector =
-        serve(Arc::clone(&config), embedded.config_hash.clone(), Broker::Mock, stop.clone());
+        serve(Arc::clone(&config), embedded.config_hash.clone(), Broker::Mock, false, stop.clone());
     let (kafka, registry) = (config.kafka.clone(), config.schema_registry.clone());
     let reader_stop = stop.clone();
     let from = viewing::From::Beginning;
@@ -97,7 +110,7 @@ async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(),
         let mut events = 0_u64;
         let outcome = follow(&kafka, &registry, &shown, from, reader_stop, |viewed, value| {
             events += 1;
-            output::write(&format!("{}\n", output::fit(&line(viewed, value))))?;
+            output::write(&format!("{}\n", output::fit(&line(viewed, value, false))))?;
             Ok(true)
         })
         .await;

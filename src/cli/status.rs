@@ -72,7 +72,8 @@ fn ask(url: &str) -> Result<Status, Failure> {
         local_http::get(url, "/api/v1/status").map_err(|error| unreachable(url, &error))?;
     if answer.status != 200 {
         let message = format!("{url} answered with HTTP {}", answer.status);
-        return Err(Failure::new(Exit::Unavailable, message));
+        return Err(Failure::new(Exit::Unavailable, message)
+            .hint("name the connector's http.listen with --url; a proxy may answer in between"));
     }
     serde_json::from_str(&answer.body).map_err(|error| {
         Failure::new(Exit::Failed, format!("{url} did not answer with a status: {error}"))

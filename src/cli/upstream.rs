@@ -10,6 +10,10 @@ use crate::{
 
 use super::{Exit, Failure, topics::UNCHANGED};
 
+/// What to do where Kafka refuses a login or a right.
+pub(super) const KAFKA_REFUSED: &str = "check the login in kafka.properties (sasl.username, \
+     sasl.password) and what it may do: docs/deploy/kafka-acls.md lists every right";
+
 /// The exit code of an API's error.
 pub(super) fn exit_of_api(error: &api::Error) -> Exit {
     match error {
@@ -115,7 +119,9 @@ impl From<topics::Error> for Failure {
     fn from(error: topics::Error) -> Self {
         let refused = error.is_refused();
         match &error {
-            topics::Error::Refused { .. } => Self::new(Exit::Refused, error.to_string()),
+            topics::Error::Refused { .. } => {
+                Self::new(Exit::Refused, error.to_string()).hint(KAFKA_REFUSED)
+            }
             topics::Error::Setting { .. } => Self::new(Exit::Config, error.to_string())
                 .hint("config validate names the key and what librdkafka has instead"),
             topics::Error::Kafka { .. } => Self::new(Exit::Unavailable, error.to_string()).hint(
@@ -128,11 +134,19 @@ impl From<topics::Error> for Failure {
                  security.protocol PLAINTEXT or SASL_PLAINTEXT",
             ),
             topics::Error::Create { .. } => {
-                let exit = if refused { Exit::Refused } else { Exit::Failed };
-                Self::new(exit, error.to_string())
+                let (exit, hint) = if refused {
+                    (Exit::Refused, KAFKA_REFUSED)
+                } else {
+                    let hint = "topics plan shows the topics as they must be; the broker's own log \
+                                says more";
+                    (Exit::Failed, hint)
+                };
+                Self::new(exit, error.to_string()).hint(hint)
             }
-            topics::Error::TooFewBrokers { .. } => Self::new(Exit::Unavailable, error.to_string()),
-            topics::Error::Missing(_) => Self::new(Exit::Failed, error.to_string()),
+            topics::Error::TooFewBrokers { .. } => Self::new(Exit::Unavailable, error.to_string())
+                .hint("start the missing brokers, or lower kafka.replication_factor"),
+            topics::Error::Missing(_) => Self::new(Exit::Failed, error.to_string())
+                .hint("topics apply creates what is missing"),
             topics::Error::Conflict(_) => Self::new(Exit::Failed, error.to_string())
                 .hint(format!("topics plan shows every topic beside what is wanted; {UNCHANGED}")),
         }
@@ -147,11 +161,17 @@ impl From<reading::Error> for Failure {
                 "nothing was ever committed under this kafka.topic_prefix; topics plan shows what \
                  is there",
             ),
-            reading::Error::Kafka { .. } | reading::Error::Deadline { .. } => {
-                Self::new(Exit::Unavailable, message)
-                    .hint("check kafka.bootstrap_servers and the network")
-            }
-            reading::Error::Record { .. } => Self::new(Exit::Failed, message),
+            _ if error.is_refused() => Self::new(Exit::Refused, message).hint(KAFKA_REFUSED),
+            reading::Error::Kafka { .. } => Self::new(Exit::Unavailable, message).hint(
+                "check kafka.bootstrap_servers, the network, and security.protocol in \
+                 kafka.properties",
+            ),
+            reading::Error::Deadline { .. } => Self::new(Exit::Unavailable, message)
+                .hint("docs/runbooks/VomsisRestoreSlow.md says how to find what holds it up"),
+            reading::Error::Record { .. } => Self::new(Exit::Failed, message).hint(
+                "written by a newer program, or by another one: read it with the newest version, and \
+                 look who writes to this topic",
+            ),
         }
     }
 }
@@ -168,12 +188,18 @@ impl From<registry::Error> for Failure {
                 "the path in schema_registry.url is wrong: something answers there, and it is not \
                  a registry's API",
             ),
-            registry::Error::Denied { .. } => Self::new(Exit::Refused, message),
+            registry::Error::Denied { .. } => Self::new(Exit::Refused, message).hint(
+                "compare the login or token with the registry's, and what it may do there: read, and \
+                 with mode register also write",
+            ),
             registry::Error::Secret { .. } => {
                 Self::new(Exit::Config, message).hint("check the path, its owner and its mode")
             }
-            registry::Error::Missing { .. } | registry::Error::Refused { .. } => {
-                Self::new(Exit::Failed, message)
+            registry::Error::Missing { .. } => {
+                Self::new(Exit::Failed, message).hint("schemas register adds what is missing")
+            }
+            registry::Error::Refused { .. } => {
+                Self::new(Exit::Failed, message).hint("schemas check names every difference")
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A double underscore goes one level down, a number picks an entry of a list, and the value is
 //! one YAML scalar. Names are lower-cased; below `*properties` a single underscore stands for the
-//! dot of librdkafka's names.
+//! dot of librdkafka's names, below `privacy.fields` a double one for the dot behind the record.
 
 use super::{
     error::Origin,
@@ -42,7 +42,11 @@ fn steps(name: &str, origin: &Origin) -> Result<Vec<String>, Malformed> {
         }
         let in_properties = steps.last().is_some_and(|last| last.ends_with("properties"));
         let lower = part.to_ascii_lowercase();
-        steps.push(if in_properties { property_name(&lower) } else { lower });
+        let in_field = matches!(steps.as_slice(), [p, f, _] if p == "privacy" && f == "fields");
+        match steps.last_mut().filter(|_| in_field) {
+            Some(record) => record.push_str(&format!(".{lower}")),
+            None => steps.push(if in_properties { property_name(&lower) } else { lower }),
+        }
     }
     Ok(steps)
 }
@@ -90,7 +94,10 @@ fn set(node: &mut Node, steps: &[String], origin: &Origin, text: &str) -> Result
 }
 
 fn entry<'a>(entries: &'a mut Vec<(Key, Node)>, key: &str, origin: &Origin) -> &'a mut Node {
-    let known = entries.iter().position(|(known, _)| known.text == key);
+    let exact = entries.iter().position(|(known, _)| known.text == key);
+    // Names of fields have capitals, `BankTransaction.note`; those of variables have no others.
+    let alike = || entries.iter().position(|(known, _)| known.text.eq_ignore_ascii_case(key));
+    let known = exact.or_else(alike);
     let index = known.unwrap_or_else(|| {
         let key = Key { text: key.to_owned(), at: origin.clone() };
         entries.push((key, Node::plain(origin.clone(), "")));
@@ -164,6 +171,20 @@ mod tests {
         let root = overlaid("", &pairs).unwrap();
         let path = [Step::Key("kafka"), Step::Key("properties"), Step::Key("sasl.password_file")];
         assert_eq!(text(&root, &path), "/run/p");
+    }
+
+    #[test]
+    fn a_field_of_the_privacy_rules_is_found_whatever_its_capitals() {
+        let file = "privacy: {fields: {BankTransaction.note: clear}}";
+        for name in ["BANKTRANSACTION__NOTE", "BankTransaction.note"] {
+            let name = format!("VOMSIS__PRIVACY__FIELDS__{name}");
+            let root = overlaid(file, &[(&name, "drop")]).unwrap();
+            let fields = [Step::Key("privacy"), Step::Key("fields")];
+            let Value::Map(entries) = &root.nearest(&fields).value else { panic!("{root:?}") };
+            assert_eq!(entries.len(), 1, "{entries:?}");
+            let path = [fields[0], fields[1], Step::Key("BankTransaction.note")];
+            assert_eq!(text(&root, &path), "drop");
+        }
     }
 
     #[test]

@@ -152,6 +152,10 @@ pub enum SourceId {
 }
 
 impl SourceId {
+    /// A text that is an id, or the key of a record, has no more bytes: both stand whole in the
+    /// memory of seen rows, of which many are one record of the state topic.
+    pub const BYTES_MAX: usize = 1024;
+
     /// The number behind an integral id; only those order a `lastId` cursor.
     pub const fn number(&self) -> Option<i64> {
         match self {

@@ -78,7 +78,9 @@ mod tests {
     #[test]
     fn every_name_that_is_offered_is_known_to_this_librdkafka() {
         for name in NAMES.lines() {
-            assert_eq!(said(name, None), None, "{name}");
+            // Some need libraries that this build is without, and say so.
+            let told = said(name, None).unwrap_or_default();
+            assert!(told.is_empty() || told.contains("not supported in this build"), "{told}");
         }
         assert!(NAMES.lines().count() > 100);
     }

@@ -8,7 +8,7 @@ use std::{
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
     metadata::MetadataPartition,
 };
@@ -18,9 +18,12 @@ use crate::{config::model::Kafka, telemetry::pulse};
 use super::{
     context::Logging,
     settings::{Role, client_config},
+    topics::is_refusal,
 };
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// Events of a client that are looked through for the reason of a failed call.
+const EVENTS_MAX: usize = 100;
 const LEADER_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a partition could not be read to its end. Never taken for an empty partition.
@@ -110,8 +113,9 @@ pub fn stretches(kafka: &Kafka, topic: &str) -> Result<Vec<Stretch>, Error> {
     pulse::step("looking for the partitions of a topic");
     let consumer: BaseConsumer<Logging> =
         config.create_with_context(Logging).map_err(|e| failed(0, e))?;
-    let metadata =
-        consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(|e| failed(0, e))?;
+    let metadata = consumer
+        .fetch_metadata(Some(topic), METADATA_TIMEOUT)
+        .map_err(|error| failed(0, refusal_behind(&consumer).unwrap_or(error)))?;
     let mut found = Vec::new();
     for topic in metadata.topics() {
         if let Some(code) = topic.error() {
@@ -154,7 +158,26 @@ fn is_without_leader(error: &KafkaError) -> bool {
     )
 }
 
+/// What a client was told of a refused login: the call that waits for a broker only sees that none
+/// can be used.
+pub(super) fn refusal_behind<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<KafkaError> {
+    let events = (0..EVENTS_MAX).map_while(|_| consumer.poll(Duration::from_millis(10)));
+    events.filter_map(Result::err).find(refuses)
+}
+
+/// Whether Kafka refuses who asks, or what is asked for: waiting does not help against it.
+pub fn refuses(error: &KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    let refused = |code| is_refusal(code) || matches!(code, Code::GroupAuthorizationFailed);
+    error.rdkafka_error_code().is_some_and(refused)
+}
+
 impl Error {
+    /// Whether Kafka refused the login or a right.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Kafka { source, .. } if refuses(source))
+    }
+
     /// Whether the topic does not exist.
     pub fn is_missing_topic(&self) -> bool {
         use rdkafka::types::RDKafkaErrorCode as Code;

@@ -14,10 +14,14 @@ use crate::config::model::Kafka;
 
 use super::{
     context::Logging,
+    reading::{refusal_behind, refuses},
     settings::{Role, client_config},
 };
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks whether brokers that went away are back.
+const LOOK: Duration = Duration::from_secs(20);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where reading starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,9 +62,29 @@ pub enum Unopened {
     Kafka(#[from] KafkaError),
 }
 
+impl Unopened {
+    /// Whether Kafka refused the login or a right.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Kafka(error) if refuses(error))
+    }
+}
+
 /// A reader of one or more topics.
 pub struct Viewer {
     consumer: BaseConsumer<Logging>,
+    /// One of its topics.
+    topic: String,
+    /// Since brokers went away: when it was looked for them last; nothing before the first look.
+    away: Option<Option<Instant>>,
+}
+
+/// What whoever waits for records ought to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Brokers do not answer; what they failed with.
+    Away(String),
+    /// They answer again.
+    Back,
 }
 
 impl std::fmt::Debug for Viewer {
@@ -76,7 +100,9 @@ impl Viewer {
             client_config(kafka, &Role::Viewer)?.create_with_context(Logging)?;
         let mut assignment = TopicPartitionList::new();
         for topic in topics {
-            let metadata = consumer.fetch_metadata(Some(topic), CALL_TIMEOUT)?;
+            let metadata = consumer
+                .fetch_metadata(Some(topic), CALL_TIMEOUT)
+                .map_err(|error| refusal_behind(&consumer).unwrap_or(error))?;
             for found in metadata.topics() {
                 match found.error().map(RDKafkaErrorCode::from) {
                     None => {}
@@ -99,10 +125,13 @@ impl Viewer {
             assignment = consumer.offsets_for_times(assignment, CALL_TIMEOUT)?;
         }
         consumer.assign(&assignment)?;
-        Ok(Self { consumer })
+        Ok(Self { consumer, topic: topics.first().cloned().unwrap_or_default(), away: None })
     }
 
     /// The next record, or nothing within the time.
+    ///
+    /// # Errors
+    /// What does not pass by itself: a refused login, a missing right, a topic that is gone.
     pub fn next(&mut self, wait: Duration) -> Result<Option<Viewed>, KafkaError> {
         let started = Instant::now();
         loop {
@@ -112,14 +141,48 @@ impl Viewer {
                 Some(Ok(message)) => return Ok(Some(view(&message))),
                 // The end of a partition, for now.
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
-                // A broker that goes away comes back; the call that needs it says so.
-                Some(Err(error)) => tracing::debug!(%error, "viewer"),
+                Some(Err(error)) if lasts(&error) => return Err(error),
+                // A broker that goes away comes back.
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "viewer");
+                    self.away.get_or_insert(None);
+                }
             }
             if started.elapsed() >= wait {
                 return Ok(None);
             }
         }
     }
+
+    /// Whether brokers are away, now and then while they are, and once when they are back. Blocks for
+    /// two seconds at most.
+    pub fn news(&mut self) -> Option<News> {
+        let looked = self.away?;
+        if looked.is_some_and(|at| at.elapsed() < LOOK) {
+            return None;
+        }
+        match self.consumer.fetch_metadata(Some(&self.topic), LOOK_TIMEOUT) {
+            Err(error) => {
+                self.away = Some(Some(Instant::now()));
+                Some(News::Away(error.to_string()))
+            }
+            Ok(_) => {
+                self.away = None;
+                // A connection that was idle for long is closed, and another one opened: no news.
+                looked.map(|_| News::Back)
+            }
+        }
+    }
+}
+
+/// Whether waiting does not help against an error.
+fn lasts(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let gone = matches!(
+        error.rdkafka_error_code(),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
+    );
+    gone || refuses(error)
 }
 
 fn view(message: &rdkafka::message::BorrowedMessage<'_>) -> Viewed {
@@ -138,3 +201,7 @@ fn view(message: &rdkafka::message::BorrowedMessage<'_>) -> Viewed {
         value: message.payload().map(<[u8]>::to_vec),
     }
 }
+
+#[cfg(test)]
+#[path = "viewing_tests.rs"]
+mod tests;

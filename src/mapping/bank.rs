@@ -27,14 +27,14 @@ use crate::{
 
 keys! {
     BankKey {
-        Id = "id", Open, "transaction_id";
-        Category = "vms_transaction_type", Open, "category_raw";
-        AccountId = "bank_account_id", Open, "account_id";
-        SourceKey = "key", Open, "source_key";
-        TransactionType = "transaction_type", Open, "bank_transaction_code";
-        Mt940 = "mt940transaction_type", Open, "mt940_code";
-        SystemDate = "system_date", Open, "booked_at_local";
-        AccountingDate = "accounting_date", Open, "accounting_at_local";
+        Id = "id", Figure, "transaction_id";
+        Category = "vms_transaction_type", Code, "category_raw";
+        AccountId = "bank_account_id", Figure, "account_id";
+        SourceKey = "key", Code, "source_key";
+        TransactionType = "transaction_type", Code, "bank_transaction_code";
+        Mt940 = "mt940transaction_type", Code, "mt940_code";
+        SystemDate = "system_date", Figure, "booked_at_local";
+        AccountingDate = "accounting_date", Figure, "accounting_at_local";
         SenderIdentity = "sender_identity_number", Tail, "sender_national_id";
         SenderName = "sender_name", Stars, "sender_name";
         SenderBranch = "sender_branch", Tail, "sender_branch_or_account";
@@ -45,17 +45,17 @@ keys! {
         OpponentTitle = "opponent_title", Stars, "counterparty_title";
         OpponentIban = "opponent_iban", Iban, "counterparty_iban";
         OpponentTaxNo = "opponent_taxno", Tail, "counterparty_tax_no";
-        VoucherNo = "fis_no", Open, "voucher_no";
+        VoucherNo = "fis_no", Code, "voucher_no";
         PayerTaxNo = "payer_tax_no", Tail, "payer_tax_no";
         Description = "description", Free, "description";
-        Currency = "fec_name", Open, "currency_raw";
-        Amount = "amount", Open, "amount";
-        Balance = "current_balance", Open, "balance_after";
-        ResourceCode = "resource_code", Open, "document_no";
-        Type = "type", Open, "direction_raw";
+        Currency = "fec_name", Figure, "currency_raw";
+        Amount = "amount", Figure, "amount";
+        Balance = "current_balance", Figure, "balance_after";
+        ResourceCode = "resource_code", Code, "document_no";
+        Type = "type", Code, "direction_raw";
         Note = "note", Free, "note";
-        Order = "order", Open, "bank_order";
-        CreatedAt = "created_at", Open, "ingested_at_local";
+        Order = "order", Figure, "bank_order";
+        CreatedAt = "created_at", Figure, "ingested_at_local";
         Tags = "tags", Nested(TagKey::FIELDS), "tags";
         Account = "account", Nested(AccountKey::FIELDS), "";
         ReceiverIban = "receiver_iban", Iban, "receiver_iban";
@@ -65,15 +65,15 @@ keys! {
 
 keys! {
     TagKey {
-        TagId = "tag_id", Open, "";
-        DetailId = "detail_id", Open, "";
+        TagId = "tag_id", Figure, "";
+        DetailId = "detail_id", Figure, "";
         Tag = "tag", Nested(TagNameKey::FIELDS), "";
     }
 }
 
 keys! {
     TagNameKey {
-        Id = "id", Open, "";
+        Id = "id", Figure, "";
         Name = "name", Free, "";
     }
 }

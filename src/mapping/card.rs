@@ -174,11 +174,12 @@ fn joint(text: &str, at: usize) -> Option<(Joint, usize)> {
 }
 
 /// White space of every kind, also what has no width.
-fn is_blank(c: char) -> bool {
+pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
 }
 
-fn is_mark(c: char) -> bool {
+/// What joins groups of digits beside blanks.
+pub(super) fn is_mark(c: char) -> bool {
     matches!(c, '-' | '.' | '/' | '_' | '·' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }
 

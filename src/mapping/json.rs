@@ -23,8 +23,10 @@ pub(super) const FIELDS_MAX: usize = 48;
 /// How a source field is shown where only masked text may stand (quarantine).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Mask {
-    /// As sent: class N or C.
-    Open,
+    /// A number, an instant, a flag or a currency: digits, and no words.
+    Figure,
+    /// A code, or a name of things: one word; persons' numbers are masked in it as in a free text.
+    Code,
     /// Four characters at either end.
     Iban,
     /// The last four characters: identity, tax and account numbers.

@@ -3,7 +3,12 @@
 use std::borrow::Cow;
 
 use crate::{
-    domain::{content::Content, ids::Stream, vocabulary::RejectionReason, warnings::Warning},
+    domain::{
+        content::Content,
+        ids::{SourceId, Stream},
+        vocabulary::RejectionReason,
+        warnings::Warning,
+    },
     mapping::{
         bank::{self, BankKey},
         json::{Fields, Key, SourceField},
@@ -42,7 +47,10 @@ pub fn map_row<'a>(
         reader.warnings.insert(Warning::ReplacedText);
     }
     let mut head = Head::default();
-    let body = map_fields(stream, &mut reader, ctx, &mut head);
+    let mut body = map_fields(stream, &mut reader, ctx, &mut head);
+    if let Some(problem) = too_long(stream, &mut head, body.as_ref().ok()) {
+        body = Err(problem);
+    }
     let warnings = reader.warnings;
     if json.len() > ROW_BYTES_MAX {
         return Err(too_large(stream, json, head));
@@ -140,6 +148,37 @@ fn key_of(stream: Stream, head: &Head) -> Option<Box<str>> {
     let own = stream == Stream::VirtualPosTransactions || stream.is_reference();
     let key = || head.key.clone().or_else(|| Some(head.source_id.as_ref()?.to_string().into()));
     key().filter(|key| own && key.chars().count() <= KEY_CHARS_MAX)
+}
+
+/// What an id that is too long is rejected with; the row then counts as one without an id.
+fn too_long(stream: Stream, head: &mut Head, body: Option<&Body<'_>>) -> Option<Problem> {
+    let id = match &head.source_id {
+        Some(SourceId::Text(id)) => id.len(),
+        Some(SourceId::Number(_)) | None => 0,
+    };
+    let key = body.map_or(0, |body| body.key.len());
+    if id.max(key) <= SourceId::BYTES_MAX {
+        return None;
+    }
+    if id > SourceId::BYTES_MAX {
+        head.source_id = None;
+    }
+    let field = match stream {
+        Stream::VirtualPosTransactions => "referans_kodu",
+        Stream::TosPayments if id > SourceId::BYTES_MAX => "TransactionObjectId",
+        Stream::TosPayments => "InstitutionCode",
+        Stream::TransactionTypes => "type_no",
+        Stream::Installments => "family",
+        Stream::BankTransactions
+        | Stream::PosTransactions
+        | Stream::Banks
+        | Stream::Accounts
+        | Stream::Terminals
+        | Stream::Customers => "id",
+    };
+    let (found, most) = (id.max(key), SourceId::BYTES_MAX);
+    let detail = format!("{found} bytes, and an id or key has {most} at most");
+    Some(Problem { reason: RejectionReason::InvalidId, field, detail: Cow::Owned(detail) })
 }
 
 fn not_an_object(stream: Stream, json: &str) -> Rejection {

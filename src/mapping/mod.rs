@@ -9,6 +9,7 @@ mod dates;
 mod hash;
 mod json;
 mod map;
+mod patterns;
 pub mod payment;
 mod pos;
 pub mod privacy;

@@ -33,26 +33,26 @@ const TEXT_CHARS_MAX: usize = 300;
 
 keys! {
     FoundKey {
-        ReferenceNo = "referanceNo", Open, "";
-        Amount = "amount", Open, "";
-        Status = "status", Open, "";
+        ReferenceNo = "referanceNo", Code, "";
+        Amount = "amount", Code, "";
+        Status = "status", Code, "";
     }
 }
 
 keys! {
     AnswerKey {
-        OperationId = "islem_id", Open, "";
-        Type = "type", Open, "";
-        TransactionId = "trans_id", Open, "";
-        Response = "response", Open, "";
-        ReturnCode = "proc_return_code", Open, "";
-        Refunded = "iade_tutar", Open, "";
-        ErrorCode = "error_code", Open, "";
+        OperationId = "islem_id", Code, "";
+        Type = "type", Code, "";
+        TransactionId = "trans_id", Code, "";
+        Response = "response", Code, "";
+        ReturnCode = "proc_return_code", Code, "";
+        Refunded = "iade_tutar", Code, "";
+        ErrorCode = "error_code", Code, "";
         ErrorMessage = "error_message", Free, "";
-        Status = "status", Open, "";
-        StatusDetail = "status_detail", Open, "";
+        Status = "status", Code, "";
+        StatusDetail = "status_detail", Code, "";
         // Of other answers of this API; here they can only contradict.
-        Success = "success", Open, "";
+        Success = "success", Code, "";
     }
 }
 

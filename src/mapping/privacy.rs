@@ -2,7 +2,10 @@
 //!
 //! The classes are read from the schemas, so this table and the published schema cannot disagree.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretSlice};
@@ -211,7 +214,25 @@ impl PrivacyRules {
             is_iban: false,
             treatment: self.extras,
         };
-        meta.extras.iter_mut().fold(false, |any, (_, value)| self.treat_text(&rule, value) | any)
+        let mut remasked = false;
+        let mut names = BTreeSet::new();
+        for (name, value) in &mut meta.extras {
+            remasked |= card::mask_runs(name).is_some();
+            // Nobody knows this field, so its name is no data; where it is, it is somebody's.
+            let shown = raw::field_name(name);
+            if shown != *name.as_ref() {
+                *name = Cow::Owned(shown);
+            }
+            // Two of them may look alike now, and a map has each name once.
+            if names.contains(name.as_ref()) {
+                let numbered = (2_u32..).map(|nth| format!("{name}#{nth}"));
+                let free = numbered.into_iter().find(|numbered| !names.contains(numbered.as_str()));
+                *name = Cow::Owned(free.unwrap_or_default());
+            }
+            names.insert(name.as_ref().to_owned());
+            remasked |= self.treat_text(&rule, value);
+        }
+        remasked
     }
 
     /// HMAC-SHA256 in hex: equal texts stay equal, in whatever field they stand.

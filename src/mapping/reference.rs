@@ -19,33 +19,33 @@ use crate::{
 
 keys! {
     BankEntityKey {
-        Id = "id", Open, "bank_id";
-        Slug = "bank_name", Open, "bank_slug";
-        Title = "bank_title", Open, "title";
-        Order = "order", Open, "order";
-        CreatedAt = "created_at", Open, "created_at";
-        Code = "bank_code", Open, "bank_code";
+        Id = "id", Figure, "bank_id";
+        Slug = "bank_name", Code, "bank_slug";
+        Title = "bank_title", Code, "title";
+        Order = "order", Figure, "order";
+        CreatedAt = "created_at", Figure, "created_at";
+        Code = "bank_code", Code, "bank_code";
     }
 }
 
 keys! {
     AccountKey {
-        Id = "id", Open, "account_id";
-        BankId = "bank_id", Open, "bank_id";
-        BranchName = "branch_name", Open, "branch_name";
-        Currency = "fec_name", Open, "currency";
+        Id = "id", Figure, "account_id";
+        BankId = "bank_id", Figure, "bank_id";
+        BranchName = "branch_name", Code, "branch_name";
+        Currency = "fec_name", Figure, "currency";
         AccountNumber = "account_number", Tail, "account_number";
-        Balance = "balance", Open, "balance";
-        BranchId = "branch_id", Open, "branch_code";
-        AddToBalance = "add_to_balance", Open, "include_in_total";
+        Balance = "balance", Figure, "balance";
+        BranchId = "branch_id", Code, "branch_code";
+        AddToBalance = "add_to_balance", Figure, "include_in_total";
         CustomIban = "custom_iban", Iban, "custom_iban";
         Iban = "iban", Iban, "iban";
-        Status = "status", Open, "active";
-        Order = "b_order", Open, "display_order";
-        ProductCode = "product_code", Open, "product_code";
-        CreatedAt = "created_at", Open, "created_at";
-        BlockedBalance = "blocked_balance", Open, "blocked_balance";
-        AvailableBalance = "available_balance", Open, "available_balance";
+        Status = "status", Figure, "active";
+        Order = "b_order", Figure, "display_order";
+        ProductCode = "product_code", Code, "product_code";
+        CreatedAt = "created_at", Figure, "created_at";
+        BlockedBalance = "blocked_balance", Figure, "blocked_balance";
+        AvailableBalance = "available_balance", Figure, "available_balance";
         Bank = "bank", Nested(BankEntityKey::FIELDS), "";
         FormattedNumber = "formatted_account_number", Tail, "";
     }
@@ -53,40 +53,40 @@ keys! {
 
 keys! {
     TerminalKey {
-        Id = "id", Open, "station_id";
-        BankName = "bank_name", Open, "bank_slug";
-        BankTitle = "bank_title", Open, "bank_title";
-        Status = "status", Open, "active";
-        WorkplaceNo = "workplace_no", Open, "merchant_no";
-        StationNo = "station_no", Open, "terminal_no";
+        Id = "id", Figure, "station_id";
+        BankName = "bank_name", Code, "bank_slug";
+        BankTitle = "bank_title", Code, "bank_title";
+        Status = "status", Figure, "active";
+        WorkplaceNo = "workplace_no", Code, "merchant_no";
+        StationNo = "station_no", Code, "terminal_no";
         WorkplaceName = "workplace_name", Stars, "merchant_name";
-        Currency = "transaction_currency", Open, "currency";
+        Currency = "transaction_currency", Figure, "currency";
         CustomName = "custom_name", Free, "custom_name";
-        CommissionRate = "commission_rate", Open, "commission_rate_pct";
+        CommissionRate = "commission_rate", Figure, "commission_rate_pct";
     }
 }
 
 keys! {
     TransactionTypeKey {
-        Code = "type_no", Open, "code";
-        Name = "type_name", Open, "name";
+        Code = "type_no", Code, "code";
+        Name = "type_name", Code, "name";
     }
 }
 
 keys! {
     InstallmentKey {
-        Family = "family", Open, "card_family";
-        BankSlug = "bank_slug", Open, "bank_slug";
-        PosId = "pos_id", Open, "pos_id";
-        Currency = "currency", Open, "currency";
-        Installment = "installment", Open, "installment";
-        BlockRate = "block_rate", Open, "block_rate_pct";
-        Title = "title", Open, "title";
-        Status = "status", Open, "enabled";
-        Rate = "rate", Open, "block_rate_pct";
-        ExtraInstallment = "extra_installment", Open, "extra_installment";
-        DiscountRate = "discount_rate", Open, "discount_rate_pct";
-        BankName = "bank_name", Open, "bank_slug";
+        Family = "family", Code, "card_family";
+        BankSlug = "bank_slug", Code, "bank_slug";
+        PosId = "pos_id", Figure, "pos_id";
+        Currency = "currency", Figure, "currency";
+        Installment = "installment", Figure, "installment";
+        BlockRate = "block_rate", Figure, "block_rate_pct";
+        Title = "title", Code, "title";
+        Status = "status", Figure, "enabled";
+        Rate = "rate", Figure, "block_rate_pct";
+        ExtraInstallment = "extra_installment", Figure, "extra_installment";
+        DiscountRate = "discount_rate", Figure, "discount_rate_pct";
+        BankName = "bank_name", Code, "bank_slug";
     }
 }
 
@@ -101,8 +101,8 @@ keys! {
 // | `password` | forbidden |
 keys! {
     CustomerKey {
-        Id = "id", Open, "customer_id";
-        DealerId = "bayi_id", Open, "dealer_id";
+        Id = "id", Figure, "customer_id";
+        DealerId = "bayi_id", Figure, "dealer_id";
         Title = "unvan", Stars, "title";
         LegalTitle = "resmi_unvan", Stars, "legal_title";
         ContactPerson = "yetkili_kisi", Stars, "contact_person";

@@ -23,26 +23,26 @@ use crate::{
 
 keys! {
     TosKey {
-        Type = "TransactionType", Open, "type_raw";
-        ObjectId = "TransactionObjectId", Open, "transaction_object_id";
-        TransactionCode = "InstitutionTransactionCode", Open, "institution_transaction_code";
-        ReceiverBankCode = "ReceiverBankCode", Open, "receiver_bank_code";
-        PaymentDate = "PaymentDate", Open, "payment_date";
+        Type = "TransactionType", Figure, "type_raw";
+        ObjectId = "TransactionObjectId", Code, "transaction_object_id";
+        TransactionCode = "InstitutionTransactionCode", Code, "institution_transaction_code";
+        ReceiverBankCode = "ReceiverBankCode", Code, "receiver_bank_code";
+        PaymentDate = "PaymentDate", Figure, "payment_date";
         ErrorText = "ErrorExplanation", Free, "error_text";
-        InstitutionCode = "InstitutionCode", Open, "institution_code";
-        Amount = "Amount", Open, "amount";
-        CreditUse = "CreditUse", Open, "credit_use";
+        InstitutionCode = "InstitutionCode", Code, "institution_code";
+        Amount = "Amount", Figure, "amount";
+        CreditUse = "CreditUse", Figure, "credit_use";
         SenderAccountNo = "SenderAccountNo", Tail, "sender_account_no";
         ReceiverName = "ReceiverNameSurname", Stars, "receiver_name_surname";
-        ReceiverBranchCode = "ReceiverBranchCode", Open, "receiver_branch_code";
+        ReceiverBranchCode = "ReceiverBranchCode", Code, "receiver_branch_code";
         ReceiverFatherName = "ReceiverFatherName", Stars, "receiver_father_name";
-        Result = "Result", Open, "succeeded";
-        ReceiverBankName = "ReceiverBankName", Open, "receiver_bank_name";
-        QueryNo = "TransactionQueryNo", Open, "query_no";
-        TransferDate = "TransferDate", Open, "transferred_at_local";
-        ErrorCode = "ErrorCode", Open, "error_code";
-        Currency = "CurrencyType", Open, "currency";
-        TaxIdentityCheck = "TaxIdentityCheck", Open, "tax_identity_check";
+        Result = "Result", Figure, "succeeded";
+        ReceiverBankName = "ReceiverBankName", Code, "receiver_bank_name";
+        QueryNo = "TransactionQueryNo", Code, "query_no";
+        TransferDate = "TransferDate", Figure, "transferred_at_local";
+        ErrorCode = "ErrorCode", Figure, "error_code";
+        Currency = "CurrencyType", Figure, "currency";
+        TaxIdentityCheck = "TaxIdentityCheck", Figure, "tax_identity_check";
         ReceiverAccount = "ReceivertAccountIbanNo", Iban, "receiver_iban_or_account";
         Explanation = "Explanation", Free, "explanation";
         ReceiverAddress = "ReceiverAddress", Stars, "receiver_address";
@@ -51,14 +51,14 @@ keys! {
         ReceiverTaxOffice = "ReceiverAdministrationTax", Stars, "receiver_tax_office";
         ReceiverTaxNo = "ReceiverTaxNo", Tail, "receiver_tax_no";
         ReceiverEmail = "ReceiverEmail", Stars, "receiver_email";
-        PackageNo = "InstitutionPackageNo", Open, "package_no";
-        ReturnPaymentDate = "ComingReturnPaymentDate", Open, "return_payment_at_local";
-        ReturnQueryNo = "ComingReturnTransactionQueryNo", Open, "return_query_no";
-        ReturnObjectId = "ReturnTransactionObjectId", Open, "return_transaction_object_id";
-        ReturnDate = "ReturnDate", Open, "returned_at_local";
+        PackageNo = "InstitutionPackageNo", Code, "package_no";
+        ReturnPaymentDate = "ComingReturnPaymentDate", Figure, "return_payment_at_local";
+        ReturnQueryNo = "ComingReturnTransactionQueryNo", Code, "return_query_no";
+        ReturnObjectId = "ReturnTransactionObjectId", Code, "return_transaction_object_id";
+        ReturnDate = "ReturnDate", Figure, "returned_at_local";
         StatementText = "ExtractExplanation", Free, "statement_text";
-        SenderBranchCode = "SenderBranchCode", Open, "sender_branch_code";
-        TransactionNo = "InstitutionTransactionNo", Open, "institution_transaction_code";
+        SenderBranchCode = "SenderBranchCode", Code, "sender_branch_code";
+        TransactionNo = "InstitutionTransactionNo", Code, "institution_transaction_code";
         ReceiverAccountIban = "ReceiverAccountIbanNo", Iban, "receiver_iban_or_account";
     }
 }

@@ -20,45 +20,45 @@ use crate::{
 
 keys! {
     VirtualPosKey {
-        Id = "id", Open, "transaction_id";
-        PosId = "pos_id", Open, "pos_id";
-        CustomerId = "musteri_id", Open, "customer_id";
-        ReferenceNo = "referans_kodu", Open, "reference_no";
+        Id = "id", Figure, "transaction_id";
+        PosId = "pos_id", Figure, "pos_id";
+        CustomerId = "musteri_id", Figure, "customer_id";
+        ReferenceNo = "referans_kodu", Code, "reference_no";
         Description = "aciklama", Free, "description";
-        TransactedAt = "islem_tarihi", Open, "transacted_at_local";
-        Amount = "tutar", Open, "amount";
-        Currency = "para_birimi", Open, "currency";
-        Installment = "taksit", Open, "installment_count";
-        Rate = "taksit_oran", Open, "commission_rate_pct";
-        ChargedTotal = "taksit_tutar", Open, "charged_total";
+        TransactedAt = "islem_tarihi", Figure, "transacted_at_local";
+        Amount = "tutar", Figure, "amount";
+        Currency = "para_birimi", Figure, "currency";
+        Installment = "taksit", Figure, "installment_count";
+        Rate = "taksit_oran", Figure, "commission_rate_pct";
+        ChargedTotal = "taksit_tutar", Figure, "charged_total";
         CardNumber = "kredi_kart_no", Card, "card_masked";
-        CardBank = "kredi_kart_banka", Open, "issuer_bank";
+        CardBank = "kredi_kart_banka", Code, "issuer_bank";
         ClientIp = "ip_adresi", Stars, "client_ip";
         ResultCode = "hata_kodu", Free, "result_code";
         ResultMessage = "hata_mesaji", Free, "result_message";
-        Durum = "durum", Open, "durum_raw";
-        Kind = "tur", Open, "kind_raw";
-        OrderId = "order_id", Open, "order_id";
-        TransId = "trans_id", Open, "bank_transaction_id";
-        PosName = "pos_name", Open, "pos_name";
-        CardFamily = "cc_family", Open, "card_family";
-        CardOrg = "cc_org", Open, "card_org_raw";
-        CardType = "cc_type", Open, "card_type_raw";
-        RefundedAmount = "iade_tutar", Open, "refunded_amount";
-        CollectionId = "tahsilat_id", Open, "collection_id";
-        DealerId = "bayi_id", Open, "dealer_id";
-        InvoiceInfoId = "invoiceInfoId", Open, "invoice_info_id";
-        InvoiceType = "invoiceType", Open, "invoice_type";
+        Durum = "durum", Code, "durum_raw";
+        Kind = "tur", Code, "kind_raw";
+        OrderId = "order_id", Code, "order_id";
+        TransId = "trans_id", Code, "bank_transaction_id";
+        PosName = "pos_name", Code, "pos_name";
+        CardFamily = "cc_family", Code, "card_family";
+        CardOrg = "cc_org", Code, "card_org_raw";
+        CardType = "cc_type", Code, "card_type_raw";
+        RefundedAmount = "iade_tutar", Figure, "refunded_amount";
+        CollectionId = "tahsilat_id", Figure, "collection_id";
+        DealerId = "bayi_id", Figure, "dealer_id";
+        InvoiceInfoId = "invoiceInfoId", Figure, "invoice_info_id";
+        InvoiceType = "invoiceType", Code, "invoice_type";
         InvoiceName = "invoiceName", Stars, "invoice_name";
         InvoicePhone = "invoicePhone", Stars, "invoice_phone";
         InvoiceTitle = "invoiceTitle", Stars, "invoice_title";
-        InvoiceTaxOffice = "invoiceTaxOffice", Open, "invoice_tax_office";
+        InvoiceTaxOffice = "invoiceTaxOffice", Code, "invoice_tax_office";
         InvoiceTaxNumber = "invoiceTaxNumber", Tail, "invoice_tax_number";
         InvoiceEmail = "invoiceEmail", Stars, "invoice_email";
         InvoiceAddress = "invoiceAddress", Stars, "invoice_address";
         InfoEmails = "infoEmails", Stars, "info_emails";
-        DiscountRate = "discountRate", Open, "discount_rate_pct";
-        CreatedAt = "created_at", Open, "created_at_local";
+        DiscountRate = "discountRate", Figure, "discount_rate_pct";
+        CreatedAt = "created_at", Figure, "created_at_local";
         StatusDetail = "status_detail", Nested(StatusDetailKey::FIELDS), "status_raw";
         Customer = "musteri", Nested(CustomerKey::FIELDS), "";
         Dealer = "bayi", Nested(CustomerKey::FIELDS), "";
@@ -68,11 +68,11 @@ keys! {
 
 keys! {
     StatusDetailKey {
-        Title = "title", Open, "";
-        TextColor = "text_color", Open, "";
-        BorderColor = "border_color", Open, "";
-        BackgroundColor = "bg_color", Open, "";
-        Status = "status", Open, "";
+        Title = "title", Code, "";
+        TextColor = "text_color", Code, "";
+        BorderColor = "border_color", Code, "";
+        BackgroundColor = "bg_color", Code, "";
+        Status = "status", Code, "";
     }
 }
 

@@ -247,7 +247,7 @@ impl Board {
 }
 
 /// Accounts, terminals and institutions do; lists and the connection-wide feed do not.
-fn starts_with_history(key: &EntityKey) -> bool {
+pub(super) fn starts_with_history(key: &EntityKey) -> bool {
     let by_window = matches!(
         key.stream,
         Stream::BankTransactions | Stream::PosTransactions | Stream::TosPayments

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::time::Timestamp;
+use crate::domain::{ids::EntityKey, time::Timestamp};
 
-use super::board::{Phase, Standing};
+use super::board::{Phase, Standing, starts_with_history};
 
 /// A backfill that is under way.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,14 +20,16 @@ pub struct History {
 }
 
 impl History {
-    /// Sums up; `None` where nobody reads history.
+    /// Sums up; `None` where nobody reads history. Lists and the connection-wide feed have none, and
+    /// count for nothing.
     pub fn of<'a>(
-        standings: impl IntoIterator<Item = &'a Standing>,
+        standings: impl IntoIterator<Item = (&'a EntityKey, &'a Standing)>,
         now: Timestamp,
     ) -> Option<Self> {
         let mut history = Self { entities: 0, done: 0, ratio: 0.0, rows: 0 };
         let mut reading = false;
-        for standing in standings {
+        let own = standings.into_iter().filter(|(key, _)| starts_with_history(key));
+        for (_, standing) in own {
             reading |= standing.phase == Phase::Backfilling;
             history.entities += 1;
             history.done += usize::from(standing.backfill_ratio >= 1.0);
@@ -73,13 +75,15 @@ impl Begun {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::{
         domain::ids::{ConnectionId, EntityKey, Stream},
         poll::board::Board,
     };
 
-    fn standings(ratios: &[f64]) -> Vec<Standing> {
+    fn standings(ratios: &[f64]) -> BTreeMap<EntityKey, Standing> {
         let board = Board::default();
         for (index, ratio) in ratios.iter().enumerate() {
             let key = EntityKey {
@@ -93,7 +97,16 @@ mod tests {
                 standing.rows.add(Timestamp(0), 10);
             });
         }
-        board.snapshot().into_values().collect()
+        let others = [
+            (Stream::BankTransactions, EntityKey::WHOLE, 0.0),
+            (Stream::Banks, EntityKey::WHOLE, 1.0),
+        ];
+        for (stream, entity, ratio) in others {
+            let connection = ConnectionId::try_new("a").unwrap();
+            let key = EntityKey { connection, stream, entity: entity.into() };
+            board.update(&key, |standing| standing.backfill_ratio = ratio);
+        }
+        board.snapshot()
     }
 
     #[test]

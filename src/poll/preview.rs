@@ -30,6 +30,14 @@ pub enum Error {
     /// An answer that `run` would not believe either.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The stream is switched off, and `run` would read nothing of it.
+    #[error("{stream} is switched off for connection {connection}: streams.{stream} is null")]
+    Off {
+        /// Whose.
+        connection: String,
+        /// Which.
+        stream: Stream,
+    },
     /// The entity that was asked for.
     #[error("connection {connection} lists no {entity} for {stream}; it lists {listed}")]
     NoEntity {
@@ -118,6 +126,11 @@ impl Preview {
         }
     }
 
+    /// Whether the stream has entities: lists, and the virtual POS, are read whole.
+    pub const fn has_entities(stream: Stream) -> bool {
+        matches!(stream, Stream::BankTransactions | Stream::PosTransactions | Stream::TosPayments)
+    }
+
     /// Reads and shows; stops asking once the limit is passed.
     pub async fn show(&self, wanted: &Wanted, shown: &mut Shown) -> Result<(), Error> {
         let streams = &self.config.streams;
@@ -128,7 +141,10 @@ impl Preview {
             _ => return self.show_list(wanted, shown).await,
         };
         // A stream that is switched off has no settings, and nothing to show.
-        let Some(following) = following else { return Ok(()) };
+        let Some(following) = following else {
+            let (connection, stream) = (self.config.id.to_string(), wanted.stream);
+            return Err(Error::Off { connection, stream });
+        };
         let subjects = self.subjects(wanted.stream).await?;
         let listed = subjects.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
         let asked_for =

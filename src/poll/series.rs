@@ -220,7 +220,12 @@ fn summarize(
         read_through: oldest(|standing| standing.read_through),
         committed_at: oldest(|standing| standing.committed_at),
         backfill_ratio: all.iter().map(|standing| standing.backfill_ratio).sum::<f64>() / count,
-        history: History::of(all.iter().copied(), now),
+        history: History::of(
+            standings
+                .iter()
+                .filter(|(key, _)| key.connection == *connection && key.stream == stream),
+            now,
+        ),
     }
 }
 
@@ -240,7 +245,7 @@ fn tell(
     now: Timestamp,
 ) {
     let (connection, stream) = (key.0.clone(), key.1);
-    let ratio = summary.backfill_ratio;
+    let ratio = summary.history.map_or(summary.backfill_ratio, |history| history.ratio);
     match (backfills.get_mut(&key), summary.history, summary.phase) {
         (None, Some(_), _) => {
             let begun = Begun { at: now, ratio };

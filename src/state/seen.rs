@@ -16,6 +16,9 @@ use super::{
 
 /// Rows a chunk holds at most.
 pub const CHUNK_ROWS: usize = 64;
+/// A full chunk of the longest ids and keys stays far below what a broker takes (1 MiB), else its
+/// shard could never commit again.
+const _: () = assert!(CHUNK_ROWS * (2 * SourceId::BYTES_MAX + 128) < 256 * 1024);
 
 /// Names a chunk within an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

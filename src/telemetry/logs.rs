@@ -33,12 +33,30 @@ pub enum Format {
     Pretty,
 }
 
+impl Format {
+    /// Whether lines are JSON here.
+    pub fn is_json(self) -> bool {
+        match self {
+            Self::Auto => !io::stderr().is_terminal(),
+            Self::Json => true,
+            Self::Pretty => false,
+        }
+    }
+}
+
 /// Runs its argument while no progress bar stands in the way of a line.
 pub type Around = fn(&mut dyn FnMut());
 
-/// Sets the log up for the whole process; `verbose` counts `-v`, `RUST_LOG` wins over it. Where
-/// bars show progress, `bars` makes room for each line, and lines that say the same are left out.
-pub fn init(format: Format, verbose: u8, color: bool, bars: Option<Around>) -> Result<(), String> {
+/// Sets the log up for the whole process; `verbose` counts `-v`, `RUST_LOG` wins over it. On a
+/// terminal `bars` makes room for each line; where progress is `drawn`, lines that say the same are
+/// left out.
+pub fn init(
+    format: Format,
+    verbose: u8,
+    color: bool,
+    bars: Option<Around>,
+    drawn: bool,
+) -> Result<(), String> {
     let default = match verbose {
         // What a Kafka client says of itself is told again by the call that fails because of it.
         0 => "warn,librdkafka=off,rdkafka::client=off,vomsis_connect=info",
@@ -46,14 +64,8 @@ pub fn init(format: Format, verbose: u8, color: bool, bars: Option<Around>) -> R
         _ => "debug,vomsis_connect=trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let json = match format {
-        Format::Auto => !io::stderr().is_terminal(),
-        Format::Json => true,
-        Format::Pretty => false,
-    };
-    let bars = bars.filter(|_| !json);
-    let shown = bars.is_some();
-    let lines = Lines { json, color, bars: shown, limiter: Mutex::default(), now: Utc::now };
+    let json = format.is_json();
+    let lines = Lines { json, color, bars: drawn, limiter: Mutex::default(), now: Utc::now };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || Stderr { bars })

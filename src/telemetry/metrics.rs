@@ -86,7 +86,7 @@ metrics! {
     api_rate_limit_wait: CounterVec = "vomsis_api_rate_limit_wait_seconds_total" ["connection"]
         "Time calls waited for the quota.";
     api_auth_attempts: IntCounterVec = "vomsis_api_auth_attempts_total" ["connection", "outcome"]
-        "Token requests by outcome.";
+        "Sign-ins by outcome. `error` also counts calls that were refused with a token at hand, and sign-ins that could not be asked for (a secret file that cannot be read, a TOS key that is asked no more).";
     api_token_expiry: GaugeVec = "vomsis_api_token_expiry_timestamp_seconds" ["connection"]
         "When the token in use ends, of several the first; the start of the process where there is none.";
     api_unknown_fields: IntCounterVec = "vomsis_api_unknown_fields_total" ["connection", "operation"]

@@ -9,7 +9,7 @@
 //! | `connection_transactions` | the document, its missing comma added |
 //! | the others | the documents, as they stand |
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use axum::{Router, extract::Request, http::header, response::IntoResponse as _};
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -20,6 +20,8 @@ use vomsis_connect::{
     mapping::{RowContext, map_row},
     telemetry::metrics::Metrics,
 };
+
+use crate::golden::event;
 
 const LIVE: Purpose = Purpose::Live;
 
@@ -125,4 +127,26 @@ fn no_answer_of_the_documents_holds_a_field_that_the_model_does_not_know() {
             assert_eq!(mapped.unknown_fields, 0, "{name}: {:?}", mapped.extras);
         }
     }
+}
+
+/// A table of 42 options: each becomes one event of its own.
+#[test]
+fn every_instalment_option_of_the_documents_becomes_the_event_that_its_line_shows() {
+    let runtime = Runtime::new().unwrap();
+    let rows = runtime.block_on(async {
+        let (client, _folder) = client(body("installments")).await;
+        rows(&client, "installments", Stream::Installments).await.unwrap()
+    });
+    let events: Vec<_> = rows.iter().map(|row| event(Stream::Installments, row)).collect();
+    assert_eq!(events.len(), 42);
+    let keys: BTreeSet<_> = events.iter().map(|event| event["beside"]["key"].to_string()).collect();
+    assert_eq!(keys.len(), events.len(), "each option has a key of its own");
+    let lines: Vec<_> = events.iter().map(ToString::to_string).collect();
+    insta::with_settings!({
+        snapshot_path => "../golden/snapshots",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!("installments-documented", lines.join("\n"));
+    });
 }

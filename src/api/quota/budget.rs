@@ -347,19 +347,19 @@ mod tests {
         assert_eq!(budget.decide(payment, later), Decision::Start);
     }
 
-    /// Lets so many calls of each purpose wait, each pushed up again once it has gone, and counts who
-    /// starts in so many turns.
+    /// Lets a call of each purpose wait, and another once it has gone; counts who starts in those
+    /// minutes, of which each has room for one.
     fn turns(
         budget: &mut Budget,
         purposes: &[(Purpose, Api)],
-        turns: u32,
+        from: Instant,
+        minutes: std::ops::Range<u32>,
     ) -> BTreeMap<Purpose, u32> {
-        let from = Instant::now();
         let mut waiting: Vec<Ticket> =
             purposes.iter().map(|(purpose, api)| budget.enter(*purpose, *api)).collect();
         let mut started = BTreeMap::new();
-        for turn in 0..turns {
-            let now = from + MINUTE * turn;
+        for minute in minutes {
+            let now = from + MINUTE * minute;
             let went: Vec<usize> = (0..waiting.len())
                 .filter(|at| budget.decide(waiting[*at], now) == Decision::Start)
                 .collect();
@@ -369,6 +369,7 @@ mod tests {
             budget.finish();
             waiting[went[0]] = budget.enter(purpose, api);
         }
+        waiting.into_iter().for_each(|ticket| budget.leave(ticket));
         started
     }
 
@@ -382,10 +383,10 @@ mod tests {
     fn who_waits_behind_more_live_polls_than_there_is_room_for_has_a_share() {
         let bank = Api::BankPos;
         let all = [(Purpose::Live, bank), (Purpose::Repair, bank), (Purpose::Backfill, bank)];
-        let started = turns(&mut one_a_minute(), &all, 100);
+        let started = turns(&mut one_a_minute(), &all, Instant::now(), 0..100);
         let shares = [Purpose::Live, Purpose::Repair, Purpose::Backfill].map(|p| started[&p]);
         assert_eq!(shares, [73, 18, 9], "in turns of eleven");
-        let two = turns(&mut one_a_minute(), &[all[1], all[2]], 100);
+        let two = turns(&mut one_a_minute(), &[all[1], all[2]], Instant::now(), 0..100);
         assert_eq!((two[&Purpose::Repair], two[&Purpose::Backfill]), (90, 10));
     }
 
@@ -393,18 +394,19 @@ mod tests {
     fn a_share_is_never_taken_from_payments() {
         let bank = Api::BankPos;
         let all = [(Purpose::Live, bank), (Purpose::Repair, bank), (Purpose::Payment, bank)];
-        let mut budget = one_a_minute();
-        turns(&mut budget, &all[..2], 9);
-        let started = turns(&mut budget, &all, 50);
+        let (mut budget, from) = (one_a_minute(), Instant::now());
+        turns(&mut budget, &all[..2], from, 0..9);
+        assert_eq!(budget.rank(Purpose::Repair).0, 1, "its turn is next");
+        let started = turns(&mut budget, &all, from, 9..59);
         assert_eq!(started.get(&Purpose::Payment), Some(&50), "{started:?}");
     }
 
     #[test]
     fn who_could_not_start_anyway_is_not_overtaken_and_holds_nobody_up() {
-        let mut budget = one_a_minute();
-        budget.block(Api::Tos, Instant::now() + MINUTE * 1000);
+        let (mut budget, from) = (one_a_minute(), Instant::now());
+        budget.block(Api::Tos, from + MINUTE * 1000);
         let all = [(Purpose::Live, Api::BankPos), (Purpose::Repair, Api::Tos)];
-        assert_eq!(turns(&mut budget, &all, 20)[&Purpose::Live], 20);
+        assert_eq!(turns(&mut budget, &all, from, 0..20)[&Purpose::Live], 20);
         assert_eq!(budget.overtaken.get(&Purpose::Repair), None);
     }
 }

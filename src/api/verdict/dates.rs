@@ -1,8 +1,8 @@
 //! Whether a refusal asks for dates. Pure.
 //!
 //! Whoever takes "system update" for it sends dates from then on, and loses the rows that were
-//! booked before them. So a validation error must name one of the two parameters, or a sentence must
-//! say in the API's two languages that a date is wanted.
+//! booked before them. So the refusal must name one of the two parameters, or a sentence must say in
+//! the API's two languages that a date is wanted.
 
 use crate::api::envelope::Fields;
 
@@ -26,12 +26,13 @@ fn asks(message: &str) -> bool {
     let message = message.to_lowercase().replace('\u{307}', "");
     let words: Vec<&str> =
         message.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    words.iter().any(|word| is_date(word)) && words.iter().any(|word| is_demand(word))
+    words.iter().any(|word| is_parameter(word))
+        || (words.iter().any(|word| is_date(word)) && words.iter().any(|word| is_demand(word)))
 }
 
 /// Turkish declines by endings; no other word of its begins like this one.
 fn is_date(word: &str) -> bool {
-    matches!(word, "date" | "dates") || is_parameter(word) || word.starts_with("tarih")
+    matches!(word, "date" | "dates") || word.starts_with("tarih")
 }
 
 fn is_demand(word: &str) -> bool {
@@ -49,7 +50,8 @@ fn is_demand(word: &str) -> bool {
         "eksik",
         "şart",
     ];
-    const BEGINNINGS: [&str; 6] = ["zorunlu", "gerek", "girin", "girilme", "belirt", "boş"];
+    const BEGINNINGS: [&str; 8] =
+        ["zorunlu", "gerek", "girin", "girilme", "belirt", "boş", "doldur", "gönder"];
     WHOLE.contains(&word) || BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
 }
 
@@ -71,6 +73,8 @@ mod tests {
             r#"{"message":"The begin date field is required."}"#,
             r#"{"error":"Required: beginDate and endDate or lastId"}"#,
             r#"{"message":"beginDate is missing"}"#,
+            r#"{"message":"no endDate was given"}"#,
+            r#"{"status":"error","message":"Tarih alanı doldurulmalıdır"}"#,
             r#"{"status":"error","message":"Tarih alanı zorunludur"}"#,
             r#"{"status":"error","message":"BAŞLANGIÇ TARİHİ GEREKLİDİR"}"#,
             r#"{"status":"error","message":"Tarih aralığı boş olamaz"}"#,

@@ -13,6 +13,7 @@
 //! | an OAuth `error`, any other `ACBG` code, at every status     | `Yes`     |
 //! | 404, 405, 408, 413, 414, 415, 421, 425, 426, 429, 431, 503   | `No`      |
 //! | other 5xx; an OAuth `error` for trouble of its own           | `Perhaps` |
+//! | a page instead of JSON, with 2xx or 3xx                      | `Perhaps` |
 //! | every other status, 2xx without a token and 3xx included     | `Yes`     |
 
 use super::{Asked, BodySays, GatewayCode, as_token_refusal, gateway_code, shown_message};
@@ -61,7 +62,10 @@ pub(crate) fn of_lost_answer(api: Api, error: Error, status: Option<u16>) -> NoT
 pub(crate) fn of_answer(api: Api, asked: Asked<'_>, answer: &Answer, error: Error) -> NoToken {
     let says = BodySays::read(&answer.body);
     let told = of_code(says.code.as_deref()).or_else(|| of_oauth(&answer.body));
-    let judged = told.unwrap_or_else(|| of_status(answer.status));
+    // A page that is no JSON is not the bank's: a proxy's, or a maintenance notice.
+    let foreign = matches!(error, Error::NotJson { .. }) && answer.status < 400;
+    let by_status = if foreign { Judged::Perhaps } else { of_status(answer.status) };
+    let judged = told.unwrap_or(by_status);
     // What is only doubtful is told as it is where no key is known to lock.
     let is_refusal = api == Api::Tos || told.is_some() || is_a_no(answer.status);
     if judged != Judged::Yes || !is_refusal {
@@ -214,8 +218,9 @@ mod tests {
             ];
             all.into_iter().filter(|status| judged(*status, "<html>").0 == judged_as).collect()
         };
-        assert_eq!(of(Judged::Yes), [200, 204, 302, 400, 401, 403, 409, 422]);
-        assert_eq!(of(Judged::Perhaps), [500, 502, 504]);
+        assert_eq!(of(Judged::Yes), [302, 400, 401, 403, 409, 422]);
+        assert_eq!(of(Judged::Perhaps), [200, 204, 500, 502, 504]);
+        assert_eq!(judged(200, "{}").0, Judged::Yes);
         assert_eq!(of(Judged::No), [404, 405, 408, 413, 425, 429, 503]);
         let framework = r#"{"status":503,"error":"Service Unavailable","path":"/token"}"#;
         assert_eq!(judged(503, framework).0, Judged::No);

@@ -76,7 +76,16 @@ async fn one_api(client: &Client, config: &Connection, api: Api, tos: &Tos<'_>) 
         Err(error) => steps.push(failed(format!("{name} token"), &error)),
         Ok(()) => {
             steps.push(Step::ok(Target::Vomsis, format!("{name} token"), "granted"));
-            steps.push(read(client, config, api, format!("{name} read")).await);
+            let institutions = config.tos.as_ref().map_or(0, |tos| tos.institutions.len());
+            if api == Api::Tos && institutions == 0 {
+                // Nobody's payments can be asked for.
+                let detail = "not tried: tos.institutions is empty";
+                let hint =
+                    "name the institutions whose payments are to be read in tos.institutions";
+                steps.push(Step::warn(Target::Vomsis, format!("{name} read"), detail, hint));
+            } else {
+                steps.push(read(client, config, api, format!("{name} read")).await);
+            }
         }
     }
     steps

@@ -21,14 +21,15 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let config = context.load()?.config;
     if decision.why.trim().is_empty() {
-        return Err(Failure::new(Exit::Usage, "--why is empty: say why the loss may be accepted"));
+        return Err(Failure::new(Exit::Usage, "--why is empty")
+            .hint("say why the loss may be accepted; it is written down in the state topic"));
     }
     if let Some(shard) = shard.filter(|shard| !(0..config.kafka.shards).contains(shard)) {
         let shards = config.kafka.shards;
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("no shard {shard}: kafka.shards is {shards}"),
-        ));
+        let message = format!("no shard {shard}: kafka.shards is {shards}");
+        let last = shards - 1;
+        return Err(Failure::new(Exit::Usage, message)
+            .hint(format!("shards are 0 to {last}; without --shard all of them are looked at")));
     }
     let (env, kafka) = (config.env.clone(), config.kafka.clone());
     let mut standings = blocking(move || reset::look(&kafka)).await?;

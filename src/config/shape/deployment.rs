@@ -9,7 +9,8 @@ use super::{Connection, Decimal, rules};
 use crate::config::{duration::Span, properties::refused_names};
 
 /// The configuration of vomsis-connect. Every key can be set by the environment too:
-/// `VOMSIS__KAFKA__SHARDS=16` is `kafka.shards`, `VOMSIS__CONNECTIONS__0__ID` the first id.
+/// `VOMSIS__KAFKA__SHARDS=16` is `kafka.shards`, `VOMSIS__CONNECTIONS__0__ID` the first id,
+/// `VOMSIS__PRIVACY__FIELDS__BANKTRANSACTION__NOTE` the field `BankTransaction.note`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "vomsis-connect configuration")]

@@ -3,7 +3,7 @@
 use super::Review;
 use crate::{
     config::{model, shape, tree::Step},
-    domain::schemas::{PAYMENT_COMMAND, QUARANTINED_ROW, ROW_DELETION},
+    domain::schemas::{self, PAYMENT_COMMAND, QUARANTINED_ROW, ROW_DELETION},
 };
 
 /// Records that no rule reaches, with what helps instead.
@@ -38,19 +38,20 @@ pub(super) fn privacy(review: &mut Review<'_>, shape: &shape::Privacy) -> model:
             _ => review.refuse(&path, "unknown class; write N, C, I, P, F or K"),
         }
     }
-    for (field, given) in &shape.fields {
-        let path = [Step::Key("privacy"), Step::Key("fields"), Step::Key(field)];
+    for (written, given) in &shape.fields {
+        let path = [Step::Key("privacy"), Step::Key("fields"), Step::Key(written)];
+        let field = canonical(written);
         let named = field.split_once('.').is_some_and(|(r, f)| !r.is_empty() && !f.is_empty());
         if !named {
             review.refuse(&path, "write Record.field, such as BankTransaction.sender_name");
         }
         // `clear` is how these fields are, and takes them out of a rule for their class.
         if *given != shape::Treatment::Clear
-            && let Some(why) = unreached(field)
+            && let Some(why) = unreached(&field)
         {
             review.refuse(&path, format!("this rule would never be applied; {why}"));
         }
-        privacy.fields.insert(field.clone(), treatment(*given));
+        privacy.fields.insert(field, treatment(*given));
     }
     let mut treatments = privacy.classes.values().chain(privacy.fields.values());
     if treatments.any(|t| *t == model::Treatment::Hmac) && privacy.hmac_key_file.is_none() {
@@ -60,6 +61,16 @@ pub(super) fn privacy(review: &mut Review<'_>, shape: &shape::Privacy) -> model:
         );
     }
     privacy
+}
+
+/// A field as the schemas write it: variables of the environment have small letters only.
+fn canonical(written: &str) -> String {
+    let Some((record, field)) = written.split_once('.') else { return written.to_owned() };
+    let known = schemas::ALL.iter().find(|schema| schema.name.eq_ignore_ascii_case(record));
+    known.map_or_else(
+        || written.to_owned(),
+        |schema| format!("{}.{}", schema.name, field.to_ascii_lowercase()),
+    )
 }
 
 /// Why no rule reaches the field, where none does.

@@ -193,3 +193,30 @@ fn a_quarantined_row_hides_what_events_hide() {
     let treated: serde_json::Value = serde_json::from_str(&treated).unwrap();
     assert_eq!(treated, json!({"id": 1, "amount": "x", "note": "***", "tags": ["a"]}));
 }
+
+#[test]
+fn the_name_of_a_field_that_nobody_knows_shows_no_number_of_a_person() {
+    let card = luhn_valid("400012341234123");
+    let mut row = json!({"id": 1, "amount": "1", "fec_name": "TL", "yeni_alan_2": "a",
+        "TR330006100519786457841326": "b", "10000000146": "c", "0532 123 45 67": "d"});
+    row[card.as_str()] = json!("e");
+    let last = card.get(12..).unwrap();
+    let event = shown(Stream::BankTransactions, &row.to_string(), &rules(&[], &[]));
+    let extras = event["meta"]["extras"].as_object().unwrap();
+    let names: Vec<&str> = extras.keys().map(String::as_str).collect();
+    let masked = format!("400012******{last}");
+    for name in ["yeni_alan_2", "TR33******************1326", "*******0146", &masked] {
+        assert!(names.contains(&name), "{name} is missing in {names:?}");
+    }
+    assert_eq!(extras.len(), 5);
+    assert_eq!(event["meta"]["warnings"], json!(["CARD_REMASKED"]));
+}
+
+#[test]
+fn fields_whose_names_are_alike_once_masked_are_all_kept() {
+    let row = json!({"id": 1, "amount": "1", "fec_name": "TL",
+        "10000000146": "a", "10000010146": "b", "10000020146": "c"});
+    let event = shown(Stream::BankTransactions, &row.to_string(), &rules(&[], &[]));
+    let expected = json!({"*******0146": "a", "*******0146#2": "b", "*******0146#3": "c"});
+    assert_eq!(event["meta"]["extras"], expected);
+}

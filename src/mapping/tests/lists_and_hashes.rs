@@ -65,6 +65,50 @@ fn a_tos_row_without_an_object_id_is_named_by_its_codes() {
     }
 }
 
+/// A thousand bytes are a long id; what is longer would stand whole in the memory of seen rows.
+#[test]
+fn an_id_or_key_that_is_too_long_rejects_its_row() {
+    let fits = "R".repeat(SourceId::BYTES_MAX);
+    let long = "R".repeat(SourceId::BYTES_MAX + 1);
+    let of_codes = |code: &str| {
+        tos_json(&json!({"TransactionObjectId": null, "InstitutionTransactionNo": code}))
+    };
+    let option = |family: &str| {
+        json!({"family": family, "pos_id": 17, "currency": "TRY", "installment": 6}).to_string()
+    };
+    let rows = |id: &str| {
+        [
+            (Stream::VirtualPosTransactions, list_json(&json!({"referans_kodu": id})), true),
+            (
+                Stream::VirtualPosTransactions,
+                list_json(&json!({"referans_kodu": id, "id": null})),
+                false,
+            ),
+            (Stream::TosPayments, tos_json(&json!({"TransactionObjectId": id})), false),
+            (Stream::TosPayments, tos_json(&json!({"InstitutionCode": id})), true),
+            (Stream::TransactionTypes, json!({"type_no": id}).to_string(), false),
+        ]
+    };
+    for (stream, json, _) in rows(&fits) {
+        assert!(map_row(stream, &json, &SYSTEM).is_ok(), "{stream}");
+    }
+    let others = [
+        (Stream::TosPayments, of_codes(&long), false),
+        (Stream::Installments, option(&long), false),
+    ];
+    for (stream, json, has_id) in rows(&long).into_iter().chain(others) {
+        let rejection = reject(stream, &json);
+        assert_eq!(rejection.reason, RejectionReason::InvalidId, "{stream}");
+        assert!(rejection.field.is_some() && rejection.detail.contains("1024"), "{rejection:?}");
+        assert_eq!(rejection.source_id.is_some(), has_id, "{stream}");
+        assert!(rejection.key.is_none_or(|key| key.len() < 20), "{stream}");
+    }
+    // One that is too large as well has no id either.
+    let huge = list_json(&json!({"referans_kodu": "R".repeat(300_000), "id": null}));
+    let rejection = reject(Stream::VirtualPosTransactions, &huge);
+    assert_eq!((rejection.reason, rejection.source_id), (RejectionReason::TooLarge, None));
+}
+
 #[test]
 fn the_gateways_id_of_an_answer_is_not_content() {
     let json = tos_json(&json!({}));

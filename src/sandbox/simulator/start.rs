@@ -79,7 +79,7 @@ impl Default for SimulatorOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken or not ours.
-    #[error("sandbox could not listen on {addr}, choose another address or port 0")]
+    #[error("sandbox could not listen on {addr}")]
     Listen {
         /// Where it should have listened.
         addr: SocketAddr,

@@ -168,7 +168,9 @@ fn a_row_that_disappears_is_told_once_with_the_reads_that_prove_it() {
 
 /// Adds a POS row that was sold 17 days ago and is paid out now: the look-back, which asks by the first
 /// of its days, does not show it.
-fn add_row_paid_out_late(source: &Source, station: &str) -> i64 {
+fn add_row_paid_out_late(source: &Source) -> i64 {
+    let rows = source.simulator.ledger().rows(Stream::PosTransactions);
+    let station = rows.into_iter().max_by_key(|row| row.id).unwrap().entity;
     let today = Utc::now().with_timezone(&FixedOffset::east_opt(3 * 3600).unwrap()).date_naive();
     let sold = today - Days::new(17);
     let row = json!({
@@ -177,13 +179,33 @@ fn add_row_paid_out_late(source: &Source, station: &str) -> i64 {
     });
     let Value::Object(row) = row else { unreachable!() };
     let mut ledger = source.simulator.ledger();
-    ledger.add_rows(Stream::PosTransactions, station, vec![row]).unwrap()[0]
+    ledger.add_rows(Stream::PosTransactions, &station, vec![row]).unwrap()[0]
+}
+
+const ROWS: [Stream; 4] =
+    [BANK, Stream::PosTransactions, Stream::VirtualPosTransactions, Stream::TosPayments];
+const TOPICS: [&str; 4] =
+    ["bank.transactions", "pos.transactions", "virtual-pos.transactions", "tos.payments"];
+
+/// A home whose connector tells what disappears of every stream.
+fn home_of_all(source: &Source, prefix: &str) -> Home {
+    let home = source.home(prefix);
+    let path = home.path().join("config.yaml");
+    let config = fs::read_to_string(&path).unwrap();
+    let emitting = config
+        .replace("lookback_interval: 5s}", "lookback_interval: 2s, deletions: emit}")
+        .replace(
+            "pos_transactions: {poll_interval: 2s}",
+            "pos_transactions: {poll_interval: 2s, deletions: emit}",
+        )
+        .replace("reference: {poll_interval: 10s}", "reference: {poll_interval: 2s}");
+    assert_eq!(emitting.matches("deletions: emit").count(), ROWS.len());
+    fs::write(&path, emitting).unwrap();
+    home
 }
 
 #[test]
 fn what_disappears_of_each_stream_is_told_once_and_nothing_else() {
-    const ROWS: [Stream; 4] =
-        [BANK, Stream::PosTransactions, Stream::VirtualPosTransactions, Stream::TosPayments];
     let source = Source::loaded(&Load {
         accounts: 1,
         rows_per_account: 9,
@@ -196,26 +218,10 @@ fn what_disappears_of_each_stream_is_told_once_and_nothing_else() {
         seed: Some(4),
     });
     let prefix = unique_prefix("all-deletions");
-    let home = source.home(&prefix);
-    let path = home.path().join("config.yaml");
-    let config = fs::read_to_string(&path).unwrap();
-    let emitting = config
-        .replace("lookback_interval: 5s}", "lookback_interval: 2s, deletions: emit}")
-        .replace(
-            "pos_transactions: {poll_interval: 2s}",
-            "pos_transactions: {poll_interval: 2s, deletions: emit}",
-        )
-        .replace("reference: {poll_interval: 10s}", "reference: {poll_interval: 2s}");
-    assert_eq!(emitting.matches("deletions: emit").count(), ROWS.len());
-    fs::write(&path, emitting).unwrap();
+    let home = home_of_all(&source, &prefix);
     let bank = source.simulator.ledger().add_entity(Stream::Banks, Map::new());
     let bank = format!("acme/{}", bank.unwrap());
-    let last = |stream| {
-        let rows = source.simulator.ledger().rows(stream);
-        rows.into_iter().max_by_key(|row| row.id).unwrap()
-    };
-    let station = last(Stream::PosTransactions).entity;
-    let late = add_row_paid_out_late(&source, &station);
+    let late = add_row_paid_out_late(&source);
 
     let mut connector = home.run();
     let topic = |name: &str| format!("{prefix}.{name}");
@@ -226,10 +232,8 @@ fn what_disappears_of_each_stream_is_told_once_and_nothing_else() {
         own.map(|record| record.value.is_some()).collect()
     };
     connector.wait_for_status("/readyz", 200, DEADLINE);
-    let names =
-        ["bank.transactions", "pos.transactions", "virtual-pos.transactions", "tos.payments"];
     wait_until("all is published", DEADLINE, || {
-        names.iter().all(|name| count(name) >= 9) && values_of_bank() == [true]
+        TOPICS.iter().all(|name| count(name) >= 9) && values_of_bank() == [true]
     });
     let deleted: BTreeMap<&str, String> = ROWS
         .into_iter()
