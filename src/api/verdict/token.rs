@@ -63,7 +63,7 @@ pub(crate) fn of_answer(api: Api, asked: Asked<'_>, answer: &Answer, error: Erro
     let says = BodySays::read(&answer.body);
     let told = of_code(says.code.as_deref()).or_else(|| of_oauth(&answer.body));
     // A page that is no JSON is not the bank's: a proxy's, or a maintenance notice.
-    let foreign = matches!(error, Error::NotJson { .. }) && answer.status < 400;
+    let foreign = answer.status < 400 && parse_body(&answer.body).is_err();
     let by_status = if foreign { Judged::Perhaps } else { of_status(answer.status) };
     let judged = told.unwrap_or(by_status);
     // What is only doubtful is told as it is where no key is known to lock.
@@ -218,8 +218,8 @@ mod tests {
             ];
             all.into_iter().filter(|status| judged(*status, "<html>").0 == judged_as).collect()
         };
-        assert_eq!(of(Judged::Yes), [302, 400, 401, 403, 409, 422]);
-        assert_eq!(of(Judged::Perhaps), [200, 204, 500, 502, 504]);
+        assert_eq!(of(Judged::Yes), [400, 401, 403, 409, 422]);
+        assert_eq!(of(Judged::Perhaps), [200, 204, 302, 500, 502, 504]);
         assert_eq!(judged(200, "{}").0, Judged::Yes);
         assert_eq!(of(Judged::No), [404, 405, 408, 413, 425, 429, 503]);
         let framework = r#"{"status":503,"error":"Service Unavailable","path":"/token"}"#;

@@ -90,6 +90,7 @@ fn a_preview_shows_rows_under_the_rules_in_force() {
 fn tos_without_institutions_is_asked_for_a_token_alone() {
     let stage = Stage::offline("no-institutions");
     change(&stage, "institutions: [{code: \"0006624\"}]", "institutions: []");
+    change(&stage, "    streams:\n", "    streams:\n      tos_payments: null\n");
     let check = stage.expect(0, &["check", "--only", "vomsis", "-o", "json"]);
     assert_eq!(check.step("acme tos token")["status"], "ok");
     let read = check.step("acme tos read");
