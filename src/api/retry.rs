@@ -14,9 +14,12 @@ const RETRY_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Where the API does not say how long.
 const WAIT_DEFAULT: Duration = Duration::from_secs(60);
-/// Whatever the API says, it is asked again after that long: limits count by the day at most, and a
-/// date that is a year ahead is a slip of somebody's clock.
+/// Whatever `Retry-After` says, the API is asked again after that long: limits count by the day at
+/// most, and a date that is a year ahead is a slip of somebody's clock.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The same for `X-RateLimit-Reset`, which nobody has documented: milliseconds, or a local time, must
+/// not cost a day.
+const RESET_MAX: Duration = Duration::from_secs(3600);
 /// Up to here `X-RateLimit-Reset` is what is left, above it an instant.
 const RESET_LEFT_MAX: u64 = 3600;
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
@@ -32,16 +35,18 @@ pub(crate) struct WaitHeaders {
 }
 
 impl WaitHeaders {
-    /// What the API asked for, if anything readable.
+    /// What the API asked for by `Retry-After`, if it is readable.
     pub(crate) fn asked(&self, now: DateTime<Utc>) -> Option<Duration> {
         let told = self.retry_after.as_deref().and_then(|text| parse_retry_after(text, now));
-        let reset = || self.reset.as_deref().and_then(|text| parse_reset(text, now));
-        told.or_else(reset).map(|wait| wait.min(WAIT_MAX))
+        told.map(|wait| wait.min(WAIT_MAX))
     }
 
-    /// The wait after a 429: as asked, else a minute. `X-RateLimit-*` windows are minutes.
+    /// The wait after a 429: as asked, else until its window ends, else a minute. `X-RateLimit-*`
+    /// windows are minutes; at any other status they say nothing about when to come again.
     pub(crate) fn after_429(&self, now: DateTime<Utc>) -> Duration {
-        self.asked(now).unwrap_or(WAIT_DEFAULT).max(Duration::from_secs(1))
+        let reset = || self.reset.as_deref().and_then(|text| parse_reset(text, now));
+        let wait = self.asked(now).or_else(|| reset().map(|wait| wait.min(RESET_MAX)));
+        wait.unwrap_or(WAIT_DEFAULT).max(Duration::from_secs(1))
     }
 }
 
@@ -159,7 +164,8 @@ mod tests {
         assert_eq!(wait(Some("14400"), None), 14_400, "hours are heeded");
         assert_eq!(wait(Some("99999999"), None), 24 * 3600);
         assert_eq!(wait(Some("Thu, 22 Oct 2015 06:28:00 GMT"), None), 23 * 3600);
-        assert_eq!(headers(None, None).asked(now()), None);
+        assert_eq!(wait(None, Some("1445400000000")), 3600, "milliseconds");
+        assert_eq!(headers(None, Some("30")).asked(now()), None);
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(super) fn figure(text: &str) -> String {
     hide_letters(&known(text))
 }
 
-/// The name of a field that nobody knows.
+/// The name of a field of a row in quarantine that nobody knows.
 pub(super) fn name(text: &str) -> String {
     hide_words(&free(text))
 }

@@ -21,7 +21,7 @@ use crate::{
         schemas::{self, RecordSchema},
         warnings::Warning,
     },
-    mapping::{card, map::known_fields, raw},
+    mapping::{card, map::known_fields, patterns, raw},
 };
 
 /// Fields that are dropped unless the configuration names them.
@@ -218,8 +218,8 @@ impl PrivacyRules {
         let mut names = BTreeSet::new();
         for (name, value) in &mut meta.extras {
             remasked |= card::mask_runs(name).is_some();
-            // Nobody knows this field, so its name is no data; where it is, it is somebody's.
-            let shown = raw::field_name(name);
+            // Nobody knows this field, so its words are what its readers want to know.
+            let shown = patterns::free(name);
             if shown != *name.as_ref() {
                 *name = Cow::Owned(shown);
             }

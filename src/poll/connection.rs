@@ -257,9 +257,9 @@ impl Running {
         self.followed.insert((stream, found.id), Followed { entity, open });
     }
 
-    /// Whether a closed entity needs no last look. When it was closed is not known: it may have been
-    /// while nobody was here, or its last look was cut off. But one that was left alone for longer than
-    /// a look-back, while others were polled, was closed and looked at then.
+    /// Whether a closed entity needs no last look. Whether it had one is not known: it may have been
+    /// closed while nobody was here, or its last look was cut off. But one that was not open for longer
+    /// than a look-back, while others were polled, was closed and looked at then.
     fn was_read_to_its_end(&self, key: &EntityKey, schedule: &Schedule) -> bool {
         let checkpoint = self.states.get(key).and_then(|state| state.checkpoint.as_ref());
         let (Some(checkpoint), Some(last_run)) = (checkpoint, self.last_run) else { return false };

@@ -313,7 +313,10 @@ impl Entity {
                 checkpoint.seen_from = first_kept;
             }
         }
-        checkpoint.covered_at = checkpoint.covered_at.max(fetched);
+        // Of a closed one it says until when it was open: see `connection::was_read_to_its_end`.
+        if !self.closed.load(Ordering::Acquire) || state.checkpoint.is_none() {
+            checkpoint.covered_at = checkpoint.covered_at.max(fetched);
+        }
         checkpoint
     }
 

@@ -126,7 +126,8 @@ impl Fetcher {
             self.limit.find(longest);
             return Ok(halves);
         }
-        if halves.whole {
+        // Where one half has all the rows, it is the same answer again.
+        if halves.whole && halves.answers.iter().all(|half| half.len() < longest) {
             self.limit.prove(longest);
         }
         Ok(Read { answers, whole: halves.whole })
@@ -155,9 +156,11 @@ impl Fetcher {
     ) -> Result<Read, Error> {
         let has_cursor = !matches!(self.origin, Origin::Institution { .. });
         let mut limited = false;
-        while let (true, Some(highest)) = (has_cursor, highest_id(&answers, None)) {
+        let mut above = highest_id(&answers, None);
+        while let (true, Some(highest)) = (has_cursor, above) {
             let page = self.ask(purpose, day, Some(highest)).await?;
-            if highest_id(&page, Some(highest)) <= Some(highest) {
+            above = highest_id(&page, Some(highest));
+            if above <= Some(highest) {
                 break;
             }
             limited = true;
@@ -209,7 +212,6 @@ impl Fetcher {
         };
         if with_dates {
             let answers = self.ask(Purpose::Live, recent, cursor).await?;
-            answers.iter().for_each(|rows| self.limit.note(rows.len(), None));
             return Ok((answers, Some(recent)));
         }
         let query = |date_type| BankQuery { window: None, last_id: cursor, date_type };
@@ -222,7 +224,6 @@ impl Fetcher {
             }
             Origin::Station { .. } | Origin::Institution { .. } => return Ok((Vec::new(), None)),
         };
-        self.limit.note(rows.len(), None);
         Ok((vec![rows], None))
     }
 

@@ -9,6 +9,8 @@
 //! | a round number, and no answer had more | yes, until [`PROOFS`] windows with it were found whole |
 //! | as many as the largest answer of another window | likewise |
 //! | anything else | no |
+//!
+//! Answers above a cursor are judged by it and teach it nothing: theirs may be another limit.
 
 use super::plan::Window;
 
@@ -38,7 +40,7 @@ impl RowLimit {
     /// is noted.
     pub(super) fn may_cut(&mut self, window: Window, rows: usize) -> bool {
         let repeats = rows >= REPEATS_MIN && rows == self.largest && self.window != Some(window);
-        self.note(rows, Some(window));
+        self.note(rows, window);
         self.judge(rows, is_round(rows) || repeats)
     }
 
@@ -55,10 +57,9 @@ impl RowLimit {
         }
     }
 
-    /// An answer had so many rows.
-    pub(super) fn note(&mut self, rows: usize, window: Option<Window>) {
+    fn note(&mut self, rows: usize, window: Window) {
         if rows > self.largest {
-            (self.largest, self.window, self.proofs) = (rows, window, 0);
+            (self.largest, self.window, self.proofs) = (rows, Some(window), 0);
         }
         // Rows that came while the halves were read looked like a limit.
         if self.found.is_some_and(|limit| limit < rows) {

@@ -152,13 +152,18 @@ impl<'a> Working<'a> {
         let forgotten = day < checkpoint.seen_from;
         match self.answer.reason {
             Reason::Backfill | Reason::List => false,
-            Reason::Live => forgotten && self.is_at_or_below_cursor(id),
-            Reason::LookBack => {
-                let cursor = checkpoint.cursor;
-                let above = matches!((id.number(), cursor), (Some(id), Some(at)) if id > at);
-                forgotten && !above
-            }
+            Reason::Live => forgotten && !self.is_above_cursor(id, true),
+            Reason::LookBack => forgotten && !self.is_above_cursor(id, false),
         }
+    }
+
+    /// Whether the cursor will rise to this id. One that it never rises to is served by each live poll,
+    /// also when memory has forgotten it. `unread`: what counts where there is no cursor yet, and for
+    /// ids that are no numbers.
+    fn is_above_cursor(&self, id: &SourceId, unread: bool) -> bool {
+        let cursor = self.state.checkpoint.as_ref().and_then(|checkpoint| checkpoint.cursor);
+        let (Some(id), Some(cursor)) = (id.number(), cursor) else { return unread };
+        id > cursor && believable_top(std::iter::once(id), Some(cursor)).is_some()
     }
 
     fn is_at_or_below_cursor(&self, id: &SourceId) -> bool {

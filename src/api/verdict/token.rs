@@ -8,9 +8,9 @@
 //! |--------------------------------------------------------------|-----------|
 //! | no connection                                                | `No`      |
 //! | no answer in time, or none at all                            | `Perhaps` |
-//! | the gateway's codes for plan limit and address               | `No`      |
+//! | the gateway's codes for plan limit and address; an address in words | `No` |
 //! | its codes for trouble of its own                             | `Perhaps` |
-//! | an OAuth `error`, any other `ACBG` code, at every status     | `Yes`     |
+//! | an `error` of OAuth, any other `ACBG` code, at every status  | `Yes`     |
 //! | 404, 405, 408, 413, 414, 415, 421, 425, 426, 429, 431, 503   | `No`      |
 //! | other 5xx; an OAuth `error` for trouble of its own           | `Perhaps` |
 //! | a page instead of JSON, with 2xx or 3xx                      | `Perhaps` |
@@ -42,6 +42,8 @@ pub(crate) struct NoToken {
 /// There is no whole answer; `status` is that of the part that came.
 pub(crate) fn of_lost_answer(api: Api, error: Error, status: Option<u16>) -> NoToken {
     let judged = match (status, &error) {
+        // A token was on its way, probably.
+        (Some(200..400), _) => Judged::Perhaps,
         (Some(status), _) => of_status(status),
         (None, Error::Timeout { .. } | Error::Broken { .. }) => Judged::Perhaps,
         (None, _) => Judged::No,
@@ -62,6 +64,10 @@ pub(crate) fn of_lost_answer(api: Api, error: Error, status: Option<u16>) -> NoT
 pub(crate) fn of_answer(api: Api, asked: Asked<'_>, answer: &Answer, error: Error) -> NoToken {
     let says = BodySays::read(&answer.body);
     let told = of_code(says.code.as_deref()).or_else(|| of_oauth(&answer.body));
+    // An address that is refused is refused before any secret is read; it is asked for again by itself.
+    if told != Some(Judged::Yes) && matches!(error, Error::IpRefused { .. }) {
+        return NoToken { error, judged: Judged::No };
+    }
     // A page that is no JSON is not the bank's: a proxy's, or a maintenance notice.
     let foreign = answer.status < 400 && parse_body(&answer.body).is_err();
     let by_status = if foreign { Judged::Perhaps } else { of_status(answer.status) };
@@ -111,19 +117,19 @@ fn of_code(code: Option<&str>) -> Option<Judged> {
     }
 }
 
-/// `error` as OAuth writes it: one word. A sentence there, "Internal Server Error", is a framework's.
+/// `error` as OAuth has it (RFC 6749 §5.2 and §4.1.2.1). Any other word there, `maintenance` or
+/// `too_many_requests`, is a framework's or a proxy's, and the status says what it means.
 fn of_oauth(body: &str) -> Option<Judged> {
     let fields = parse_body(body).ok().and_then(|root| parse_fields(root.get()))?;
-    let error = fields.text("error")?;
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    match error.as_str() {
+    match fields.text("error")?.as_str() {
         "server_error" | "temporarily_unavailable" => Some(Judged::Perhaps),
-        word if !word.is_empty() && word.chars().all(is_word) => {
-            // A flag or a status is no code.
-            word.contains(|c: char| c.is_ascii_alphabetic())
-                .then_some(Judged::Yes)
-                .filter(|_| !matches!(word, "true" | "false"))
-        }
+        "invalid_client"
+        | "invalid_grant"
+        | "invalid_request"
+        | "invalid_scope"
+        | "unauthorized_client"
+        | "unsupported_grant_type"
+        | "access_denied" => Some(Judged::Yes),
         _ => None,
     }
 }
@@ -204,7 +210,9 @@ mod tests {
             );
         }
         let (worded, error) = judged(403, r#"{"message":"IP 203.0.113.7 is not allowed"}"#);
-        assert!(worded == Judged::Yes && matches!(error, Error::IpRefused { .. }), "{error}");
+        assert!(worded == Judged::No && matches!(error, Error::IpRefused { .. }), "{error}");
+        let (named, error) = judged(403, r#"{"message":"ip_not_found : 203.0.113.7"}"#);
+        assert!(named == Judged::No && matches!(error, Error::IpRefused { .. }), "{error}");
         let (code, _) = judged(401, r#"{"Header":{"StatusCode":"ACBG000010"}}"#);
         assert_eq!(code, Judged::No);
     }
@@ -222,6 +230,13 @@ mod tests {
         assert_eq!(of(Judged::Perhaps), [200, 204, 302, 500, 502, 504]);
         assert_eq!(judged(200, "{}").0, Judged::Yes);
         assert_eq!(of(Judged::No), [404, 405, 408, 413, 425, 429, 503]);
+        for word in ["too_many_requests", "maintenance", "timeout", "InternalServerError"] {
+            let body = format!(r#"{{"error":"{word}"}}"#);
+            assert_eq!(judged(429, &body).0, Judged::No, "{word}");
+            assert!(matches!(judged(429, &body).1, Error::RateLimited { .. }), "{word}");
+            assert_eq!(judged(503, &body).0, Judged::No, "{word}");
+            assert!(matches!(judged(500, &body).1, Error::Server { .. }), "{word}");
+        }
         let framework = r#"{"status":503,"error":"Service Unavailable","path":"/token"}"#;
         assert_eq!(judged(503, framework).0, Judged::No);
         assert_eq!(judged(500, r#"{"error":"server_error"}"#).0, Judged::Perhaps);
@@ -237,11 +252,12 @@ mod tests {
     #[test]
     fn an_answer_that_is_cut_counts_by_its_status() {
         let broken = || Error::Broken { at: at(), detail: "reset".to_owned() };
-        for status in [200, 400, 401, 403] {
+        for status in [400, 401, 403] {
             let NoToken { error, judged } = of_lost_answer(Api::Tos, broken(), Some(status));
             assert_eq!(judged, Judged::Yes);
             assert!(matches!(error, Error::TokenRefused { status: told, .. } if told == status));
         }
+        assert_eq!(of_lost_answer(Api::Tos, broken(), Some(200)).judged, Judged::Perhaps);
         let elsewhere = of_lost_answer(Api::BankPos, broken(), Some(200)).error;
         assert!(matches!(elsewhere, Error::Broken { .. }), "{elsewhere}");
         let elsewhere = of_lost_answer(Api::BankPos, broken(), Some(401)).error;

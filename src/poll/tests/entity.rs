@@ -273,6 +273,26 @@ async fn a_cursor_that_is_raised_after_the_clock_went_back_leaves_the_covered_ti
 }
 
 #[tokio::test]
+async fn the_checkpoint_of_a_closed_account_says_until_when_it_was_open() {
+    let stage = Stage::new().await;
+    let mut checkpoint = Checkpoint::initial(today().plus(-9), today().plus(-3).start());
+    checkpoint.backfill_next = None;
+    let opened = checkpoint.covered_at;
+    let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    let entity = stage.entity(Stream::BankTransactions, "73", state);
+    entity.note_open(false);
+    let answers = rows(&[row(7, &json!({}))]);
+    entity.take_in(&reading(&answers, Advance::Nothing)).await.unwrap();
+    assert_eq!((entity.checkpoint(today()).await.covered_at, stage.created()), (opened, 1));
+    let commits = stage.commits();
+    entity.take_in(&reading(&answers, Advance::Nothing)).await.unwrap();
+    assert_eq!(stage.commits(), commits, "a look that finds nothing writes nothing");
+    entity.note_open(true);
+    entity.take_in(&reading(&answers, Advance::Nothing)).await.unwrap();
+    assert!(entity.checkpoint(today()).await.covered_at > opened);
+}
+
+#[tokio::test]
 async fn a_pos_row_whose_dates_lie_far_apart_is_not_gone_when_its_days_no_longer_show_it() {
     let stage = Stage::new().await;
     let entity = stage.entity(Stream::PosTransactions, "73", EntityState::default());

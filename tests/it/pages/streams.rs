@@ -46,7 +46,8 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
   single day may be cut by a limit of the API (VOM-SRC-018): it has a round number of rows from 50 on, or as many as a
   limit that was met, no larger answer was seen, and `lastId` shows no more of the day. A row without a readable date, or
   whose dates lie more than 7 days apart (a POS row that is paid out weeks later), is missed only by reads of the very
-  days of one that showed it: what went while the process was away, or over midnight, is not told.
+  days of one that showed it: what went while the process was away, or over midnight, is not told. That takes three reads within a day, so a
+  `lookback_interval` of more than some hours leaves such rows out.
 - A customer is `partial` only where the list of customers never had it, or it was deleted since: what a payment
   mentions never takes the place of a whole one. Of several payments the newest speaks.
 - Known and left out: the `account` and `bank` inside a movement and the `bank` inside an account (rows of
