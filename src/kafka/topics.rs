@@ -5,7 +5,10 @@
 mod desired;
 mod plan;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
@@ -33,6 +36,8 @@ pub use self::{
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Brokers that are there answer this one at once.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long new topics may take to be known to the brokers.
+const SHOWN_WITHIN: Duration = Duration::from_secs(15);
 /// Events of a client that found no broker: a few of each broker and try.
 const EVENTS_MAX: usize = 100;
 
@@ -251,7 +256,8 @@ fn size_of(topic: &MetadataTopic) -> (i32, i32) {
     (count(topic.partitions().len()), count(replicas.unwrap_or(0)))
 }
 
-/// Creates the topics; one that another replica created meanwhile is fine.
+/// Creates the topics; one that another replica created meanwhile is fine. Returns when brokers show
+/// them.
 pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
     if topics.is_empty() {
         return Ok(());
@@ -285,6 +291,24 @@ pub async fn create(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((topic, code)) => return Err(not_created(topic, code, kafka.replication_factor)),
         }
+    }
+    wait_until_shown(kafka, topics).await
+}
+
+/// The controller knows new topics before the brokers do, and whoever asks a broker next should find
+/// them. Where it takes longer than [`SHOWN_WITHIN`], nobody waits for it.
+async fn wait_until_shown(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error> {
+    let begun = Instant::now();
+    while begun.elapsed() < SHOWN_WITHIN {
+        let settings = kafka.clone();
+        let sizes = tokio::task::spawn_blocking(move || sizes(&settings))
+            .await
+            .map_err(|_| failed(kafka, KafkaError::Canceled))??;
+        let is_shown = |topic: &Desired| sizes.get(&topic.name).is_some_and(|size| size.0 > 0);
+        if topics.iter().all(is_shown) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(())
 }

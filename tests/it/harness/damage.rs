@@ -46,11 +46,18 @@ pub(crate) fn widen(brokers: &str, topic: &str, count: usize) {
     wait_until("there are more", GENEROUS, || partitions(brokers, topic) == count);
 }
 
-/// Changes how a topic keeps its records.
+/// Changes how a topic keeps its records, and waits until a broker says so: the controller knows it
+/// first.
 #[track_caller]
 pub(crate) fn set_policy(brokers: &str, topic: &str, policy: &str) {
-    let config = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("cleanup.policy", policy);
-    block_on(admin(brokers).alter_configs(&[config], &options())).unwrap()[0].as_ref().unwrap();
+    let (admin, resource) = (admin(brokers), ResourceSpecifier::Topic(topic));
+    let config = AlterConfig::new(resource).set("cleanup.policy", policy);
+    block_on(admin.alter_configs(&[config], &options())).unwrap()[0].as_ref().unwrap();
+    wait_until("the policy is in force", GENEROUS, || {
+        let shown = block_on(admin.describe_configs(&[resource], &options())).unwrap();
+        let shown = shown[0].as_ref().unwrap().entry_map();
+        shown.get("cleanup.policy").is_some_and(|entry| entry.value.as_deref() == Some(policy))
+    });
 }
 
 /// Deletes the first records of each partition, or all of them, of a compacted topic: that is
