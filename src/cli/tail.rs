@@ -7,7 +7,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context, Exit, Failure, output, preview::chosen, run::stop_on_signals, upstream::KAFKA_REFUSED,
+    Context, Exit, Failure, output,
+    preview::chosen,
+    run::stop_on_signals,
+    upstream::{KAFKA_AWAY, KAFKA_REFUSED},
 };
 use crate::{
     config::model::{Kafka, SchemaRegistry},
@@ -140,10 +143,9 @@ pub(super) async fn follow(
                 Unopened::Kafka(_) if error.is_refused() => {
                     Failure::new(Exit::Refused, said(&error)).hint(KAFKA_REFUSED)
                 }
-                Unopened::Kafka(_) => Failure::new(Exit::Unavailable, said(&error)).hint(
-                    "check kafka.bootstrap_servers, the network, and security.protocol in \
-                     kafka.properties",
-                ),
+                Unopened::Kafka(_) => {
+                    Failure::new(Exit::Unavailable, said(&error)).hint(KAFKA_AWAY)
+                }
             }
         })?;
     while !stop.is_cancelled() {

@@ -10,6 +10,10 @@ use crate::{
 
 use super::{Exit, Failure, topics::UNCHANGED};
 
+/// What to do where Kafka does not answer.
+pub(super) const KAFKA_AWAY: &str =
+    "check kafka.bootstrap_servers, the network, and security.protocol in kafka.properties";
+
 /// What to do where Kafka refuses a login or a right.
 pub(super) const KAFKA_REFUSED: &str = "check the login in kafka.properties (sasl.username, \
      sasl.password) and what it may do: docs/deploy/kafka-acls.md lists every right";
@@ -124,10 +128,9 @@ impl From<topics::Error> for Failure {
             }
             topics::Error::Setting { .. } => Self::new(Exit::Config, error.to_string())
                 .hint("config validate names the key and what librdkafka has instead"),
-            topics::Error::Kafka { .. } => Self::new(Exit::Unavailable, error.to_string()).hint(
-                "check kafka.bootstrap_servers, the network, and security.protocol in \
-                 kafka.properties",
-            ),
+            topics::Error::Kafka { .. } => {
+                Self::new(Exit::Unavailable, error.to_string()).hint(KAFKA_AWAY)
+            }
             topics::Error::Tls { .. } => Self::new(Exit::Unavailable, error.to_string()).hint(
                 "name the authority of the brokers' certificate in kafka.properties \
                  (ssl.ca.location), or let this machine trust it; brokers without TLS want \
@@ -162,10 +165,7 @@ impl From<reading::Error> for Failure {
                  is there",
             ),
             _ if error.is_refused() => Self::new(Exit::Refused, message).hint(KAFKA_REFUSED),
-            reading::Error::Kafka { .. } => Self::new(Exit::Unavailable, message).hint(
-                "check kafka.bootstrap_servers, the network, and security.protocol in \
-                 kafka.properties",
-            ),
+            reading::Error::Kafka { .. } => Self::new(Exit::Unavailable, message).hint(KAFKA_AWAY),
             reading::Error::Deadline { .. } => Self::new(Exit::Unavailable, message)
                 .hint("docs/runbooks/VomsisRestoreSlow.md says how to find what holds it up"),
             reading::Error::Record { .. } => Self::new(Exit::Failed, message).hint(

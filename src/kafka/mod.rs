@@ -1,5 +1,5 @@
-//! Client settings in one table, what librdkafka thinks of the operator's, error verdicts, groups that place work, reading a partition to its
-//! end, topics.
+//! Client settings in one table, what librdkafka thinks of the operator's, error verdicts, groups
+//! that place work, reading a partition to its end, topics.
 
 pub mod context;
 pub mod group;
@@ -9,3 +9,6 @@ pub mod settings;
 pub mod topics;
 pub mod verdict;
 pub mod viewing;
+
+#[cfg(test)]
+mod refusing_broker;

@@ -7,14 +7,14 @@ use std::{
 
 use crate::{
     domain::{
-        ids::{ConnectionId, EntityKey, Stream},
+        ids::{ConnectionId, EntityKey},
         time::{Day, Timestamp},
     },
     state::position::Checkpoint,
     telemetry::clock::now,
 };
 
-use super::series::SETTLE;
+use super::{plan::Schedule, series::SETTLE};
 
 /// What a poller is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -248,11 +248,7 @@ impl Board {
 
 /// Accounts, terminals and institutions do; lists and the connection-wide feed do not.
 pub(super) fn starts_with_history(key: &EntityKey) -> bool {
-    let by_window = matches!(
-        key.stream,
-        Stream::BankTransactions | Stream::PosTransactions | Stream::TosPayments
-    );
-    by_window && &*key.entity != EntityKey::WHOLE
+    Schedule::asks_by_days(key.stream) && &*key.entity != EntityKey::WHOLE
 }
 
 #[cfg(test)]

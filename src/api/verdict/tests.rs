@@ -10,7 +10,7 @@ fn at() -> At {
     At { connection: ConnectionId::try_new("acme").unwrap(), operation: "account_transactions" }
 }
 
-fn answer(status: u16, body: &str) -> Answer {
+pub(super) fn answer(status: u16, body: &str) -> Answer {
     Answer {
         status,
         content_type: "application/json".to_owned(),

@@ -144,12 +144,10 @@ fn of_status(status: u16) -> Judged {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-
     use super::*;
     use crate::{
-        api::{error::At, retry::WaitHeaders},
-        domain::{ids::ConnectionId, time::Timestamp},
+        api::{error::At, verdict::tests::answer},
+        domain::ids::ConnectionId,
     };
 
     fn at() -> At {
@@ -157,18 +155,7 @@ mod tests {
     }
 
     fn judged(status: u16, body: &str) -> (Judged, Error) {
-        let answer = Answer {
-            status,
-            content_type: "application/json".to_owned(),
-            location: String::new(),
-            wait: WaitHeaders::default(),
-            limit: None,
-            body: body.to_owned(),
-            replaced_text: false,
-            fetched_at: Timestamp(0),
-            at: DateTime::UNIX_EPOCH,
-        };
-        let at = at();
+        let (answer, at) = (answer(status, body), at());
         let asked = Asked { at: &at, last_id_alone: false, secrets: &["hush"] };
         let error = match super::super::check_answer(asked, &answer) {
             Err(error) => error,

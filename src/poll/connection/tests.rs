@@ -1,5 +1,5 @@
 use super::*;
-use crate::poll::tests::Stage;
+use crate::{poll::tests::Stage, state::position::Checkpoint};
 
 fn running(stage: &Stage, stop: &CancellationToken) -> Running {
     Running {
@@ -12,6 +12,17 @@ fn running(stage: &Stage, stop: &CancellationToken) -> Running {
         missing: HashSet::new(),
         tasks: JoinSet::new(),
         stop: stop.clone(),
+    }
+}
+
+impl Running {
+    /// An account whose history was read from one day on, and which was last read on another.
+    fn know_account(&mut self, id: i64, start: Day, read_through: Day) {
+        let key = self.key(Stream::BankTransactions, &id.to_string());
+        let mut checkpoint = Checkpoint::initial(start, read_through.start());
+        checkpoint.backfill_next = None;
+        let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+        self.states.insert(key, state);
     }
 }
 
@@ -66,12 +77,7 @@ async fn a_closed_account_is_looked_at_once_more_unless_it_was_left_alone_while_
     let today = now().local_day();
     // So many days ago: the program last ran three days ago, and looks 14 days back.
     for (id, days) in [(7, 3), (8, 16), (9, 17), (10, 200)] {
-        let key = running.key(Stream::BankTransactions, &id.to_string());
-        let read_at = today.plus(-days).start();
-        let mut checkpoint = crate::state::position::Checkpoint::initial(today.plus(-300), read_at);
-        checkpoint.backfill_next = None;
-        let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
-        running.states.insert(key, state);
+        running.know_account(id, today.plus(-300), today.plus(-days));
     }
     running.last_run = last_run(&running.states);
     assert_eq!(running.last_run, Some(today.plus(-3)));
@@ -91,12 +97,7 @@ async fn days_that_nobody_read_are_history_before_the_account_is_handed_any_row(
     let today = now().local_day();
     // Accounts 7 and 8 were last read so many days ago.
     for (id, days) in [(7, 40), (8, 2)] {
-        let key = running.key(Stream::BankTransactions, &id.to_string());
-        let read_at = today.plus(-days).start();
-        let mut checkpoint = crate::state::position::Checkpoint::initial(today.plus(-90), read_at);
-        checkpoint.backfill_next = None;
-        let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
-        running.states.insert(key, state);
+        running.know_account(id, today.plus(-90), today.plus(-days));
     }
     let listed = [7, 8].map(|id| Discovered { id, active: true, currency: None });
     running.follow_accounts(&listed);
