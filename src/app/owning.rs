@@ -1,6 +1,9 @@
 //! The shards that this replica is given: one owner task each, until they are taken away.
 
-use std::{collections::HashMap, future::Future};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+};
 
 use tokio::{
     sync::mpsc,
@@ -12,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{App, DRAIN, pollers::connections_of};
 use crate::{
     log_event,
+    poll::board::LastError,
     shards::{
         assignment::{Change, Granted},
         owner::Phase,
@@ -38,6 +42,10 @@ struct Owners<'a, F> {
     /// Whose task it is; a task that ends is taken out.
     shards: HashMap<Id, i32>,
     tokens: HashMap<i32, CancellationToken>,
+    /// Whether the group counts on this replica.
+    joined: bool,
+    /// Shards that went with the membership: the group gave them to nobody.
+    lost: HashSet<i32>,
     broke: Option<Broke>,
 }
 
@@ -108,19 +116,27 @@ where
 {
     fn new(app: &'a App, own: F, stop: &'a CancellationToken) -> Self {
         let (tasks, shards, tokens) = (JoinSet::new(), HashMap::new(), HashMap::new());
-        Self { app, stop, own, tasks, shards, tokens, broke: None }
+        let (joined, lost) = (false, HashSet::new());
+        Self { app, stop, own, tasks, shards, tokens, joined, lost, broke: None }
     }
 
     fn take(&mut self, change: Change) {
         match change {
             Change::Granted(granted) => self.start(granted),
             Change::Kafka(answers) => self.app.health.set_kafka_answers(answers),
-            Change::Joined(joined) => self.app.health.set_joined(joined),
+            Change::Joined(joined) => {
+                self.joined = joined;
+                self.app.health.set_joined(joined);
+            }
             Change::KeptOut(why) => self.app.health.set_kept_out(why),
             Change::Revoked(shard) => {
                 log_event!(Event::ShardRevoked, shard, "shard revoked");
                 if let Some(token) = self.tokens.remove(&shard) {
                     token.cancel();
+                }
+                // The membership's end is said before what it costs.
+                if !self.joined {
+                    self.lost.insert(shard);
                 }
             }
         }
@@ -132,6 +148,7 @@ where
         for connection in connections_of(&self.app.config, shard) {
             self.app.board.answer_for(&connection.id, now());
         }
+        self.lost.remove(&shard);
         let token = self.stop.child_token();
         if let Some(old) = self.tokens.insert(shard, token.clone()) {
             old.cancel();
@@ -143,8 +160,19 @@ where
     fn show(&self, shard: i32, phase: Phase) {
         self.app.show(shard, phase);
         // A shard that is already granted anew is still answered for.
-        if phase == Phase::Released && !self.tokens.contains_key(&shard) {
-            connections_of(&self.app.config, shard).for_each(|c| self.app.board.forget(&c.id));
+        if phase != Phase::Released || self.tokens.contains_key(&shard) {
+            return;
+        }
+        let why = self.lost.contains(&shard).then(|| LastError {
+            at: now(),
+            code: Event::GroupLost.code(),
+            message: "the group has lost this replica, and its shards with it".into(),
+        });
+        for connection in connections_of(&self.app.config, shard) {
+            match &why {
+                Some(why) => self.app.board.lose(&connection.id, why),
+                None => self.app.board.forget(&connection.id),
+            }
         }
     }
 

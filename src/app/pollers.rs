@@ -19,7 +19,7 @@ use crate::{
     publish::{encode::Encoder, group::Publisher},
     shards::{owner::Work, placement::shard_of},
     state::changelog::ShardState,
-    telemetry::metrics::Metrics,
+    telemetry::{clock::now, metrics::Metrics},
 };
 
 /// The pollers of one shard.
@@ -65,6 +65,7 @@ impl Work for Pollers {
                     rooms: Rooms::default(),
                 },
             };
+            self.board.begin(&config.id, now());
             let own = state.take_connection(&config.id);
             connections.spawn(connection::run(parts, own, stop.child_token()));
         }

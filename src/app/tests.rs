@@ -100,3 +100,46 @@ async fn an_owner_that_breaks_off_ends_the_process_with_an_error_and_the_others_
         assert!(others_drained, "{at_once}");
     }
 }
+
+/// Whether the board still answers for the connection after its shard was taken away.
+async fn answered_after(changes_made: &[Change]) -> bool {
+    let app = app();
+    let (changes, changed) = mpsc::unbounded_channel();
+    let (phases, phase_changes) = mpsc::unbounded_channel();
+    let (stop, released) = (CancellationToken::new(), CancellationToken::new());
+    let own = |granted: Granted, token: CancellationToken| {
+        let (phases, released) = (phases.clone(), released.clone());
+        async move {
+            token.cancelled().await;
+            phases.send((granted.shard, Phase::Released)).unwrap();
+            released.cancel();
+        }
+    };
+    let shard = (0..2).find(|shard| pollers::connections_of(&app.config, *shard).count() == 1);
+    changes.send(Change::Joined(true)).unwrap();
+    changes.send(Change::Granted(Granted { shard: shard.unwrap(), note: None })).unwrap();
+    changes_made.iter().for_each(|change| changes.send(change.clone()).unwrap());
+    changes.send(Change::Revoked(shard.unwrap())).unwrap();
+    let shown = async {
+        released.cancelled().await;
+        // What a shard says is heard after it is said.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let answered = !app.board.answered().is_empty();
+        stop.cancel();
+        answered
+    };
+    let owning = app.own_shards(changed, phase_changes, own, &stop);
+    let (owned, answered) = tokio::join!(owning, shown);
+    assert_eq!(owned, Ok(()));
+    answered
+}
+
+#[tokio::test]
+async fn streams_go_with_a_shard_that_is_given_to_another_and_stay_where_the_group_is_lost() {
+    assert!(!answered_after(&[]).await);
+    assert!(answered_after(&[Change::Joined(false)]).await);
+    let back = [Change::Joined(false), Change::Joined(true)];
+    assert!(!answered_after(&back).await, "the group counts on this replica again");
+}

@@ -1,7 +1,7 @@
 //! Where every entity stands, for metrics, the status page and `status`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -162,6 +162,8 @@ struct Answering {
 struct Answer {
     since: Timestamp,
     granted: bool,
+    /// The group has lost this replica: nobody is known to have taken the connection over.
+    lost: bool,
 }
 
 impl Board {
@@ -170,7 +172,7 @@ impl Board {
         connections: impl Iterator<Item = &'a ConnectionId>,
         started_at: Timestamp,
     ) -> Self {
-        let answer = Answer { since: started_at, granted: false };
+        let answer = Answer { since: started_at, granted: false, lost: false };
         let connections = connections.map(|id| (id.clone(), answer)).collect();
         let answering = Mutex::new(Answering { connections, first_grant: None });
         Self { answering, ..Self::default() }
@@ -207,6 +209,39 @@ impl Board {
         self.answering().connections.remove(connection);
     }
 
+    /// Keeps entities of a connection as they stood, when this replica has lost its shard and
+    /// nobody is known to have it: with Kafka away there may be no other, and a stream that nobody
+    /// reads must grow stale and not vanish. Until the group says more, as at the start.
+    pub fn lose(&self, connection: &ConnectionId, why: &LastError) {
+        for (key, standing) in self.standings().iter_mut() {
+            if key.connection == *connection && standing.phase != Phase::Stopped {
+                standing.phase = Phase::Failed;
+                standing.next_poll = None;
+                standing.last_error = Some(why.clone());
+            }
+        }
+        let mut answering = self.answering();
+        answering.first_grant = None;
+        if let Some(answer) = answering.connections.get_mut(connection) {
+            (answer.granted, answer.lost) = (false, true);
+        }
+    }
+
+    /// Pollers of the connection start. What stood there when the group lost this replica is told
+    /// anew: others may have closed entities since, and published rows.
+    pub fn begin(&self, connection: &ConnectionId, now: Timestamp) {
+        let was_lost = self.answering().connections.get_mut(connection).is_some_and(|answer| {
+            let was_lost = std::mem::take(&mut answer.lost);
+            if was_lost {
+                answer.since = now;
+            }
+            was_lost
+        });
+        if was_lost {
+            self.standings().retain(|key, _| key.connection != *connection);
+        }
+    }
+
     /// A copy of everything.
     pub fn snapshot(&self) -> BTreeMap<EntityKey, Standing> {
         self.standings().clone()
@@ -217,17 +252,24 @@ impl Board {
         let mut answering = self.answering();
         answering.first_grant.get_or_insert(now);
         let whose = answering.connections.entry(connection.clone());
-        whose.or_insert(Answer { since: now, granted: true }).granted = true;
+        whose.or_insert(Answer { since: now, granted: true, lost: false }).granted = true;
     }
 
-    /// Connections that were never given to this replica are another's, once it has its shards.
+    /// Connections that were not given to this replica, or not again, are another's, once it has its
+    /// shards.
     pub(super) fn settle(&self, now: Timestamp) {
         let mut answering = self.answering();
         let settled = answering.first_grant.is_some_and(|at| {
             u128::try_from(now.0 - at.0).is_ok_and(|age| age >= SETTLE.as_millis())
         });
-        if settled {
-            answering.connections.retain(|_, answer| answer.granted);
+        if !settled {
+            return;
+        }
+        let others = answering.connections.extract_if(.., |_, answer| !answer.granted);
+        let others: BTreeSet<ConnectionId> = others.map(|(id, _)| id).collect();
+        drop(answering);
+        if !others.is_empty() {
+            self.standings().retain(|key, _| !others.contains(&key.connection));
         }
     }
 

@@ -244,6 +244,8 @@ impl Feed {
             fetched => fetched?,
         };
         self.check(&answers, window)?;
+        // Before anything can fail to arrive: the answer speaks for accounts without rows too.
+        self.accounts().iter().for_each(|(_, account)| account.report_answered());
         let highest = highest_id(&answers, cursor);
         let round = Round {
             reason: Reason::Live,

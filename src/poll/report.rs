@@ -133,6 +133,16 @@ impl Entity {
         self.count_poll(outcome);
     }
 
+    /// Notes that the connection-wide feed had a good answer, whether or not its rows arrive.
+    pub(super) fn report_answered(&self) {
+        let at = now();
+        self.shared.board.update(&self.target.key, |standing| {
+            if standing.phase == Phase::Running {
+                standing.last_success = Some(at);
+            }
+        });
+    }
+
     /// Notes that the connection-wide feed has read this account's rows too.
     pub fn report_served(&self) {
         let at = now();

@@ -1,7 +1,7 @@
 use prometheus::{TextEncoder, proto::MetricFamily};
 
 use super::*;
-use crate::{domain::time::Day, state::position::Checkpoint};
+use crate::{domain::time::Day, poll::board::LastError, state::position::Checkpoint};
 
 const YAML: &str = "
 connections:
@@ -160,4 +160,69 @@ fn another_replicas_connections_go_once_this_one_has_its_shards() {
     assert!(!all.text().contains("last_success_timestamp_seconds{connection=\"a\""));
     let tos = "connection=\"b\",stream=\"tos_payments\"";
     all.assert_has(&format!("vomsis_source_last_success_timestamp_seconds{{{tos}}} 2030"));
+}
+
+#[test]
+fn a_stream_that_nobody_is_known_to_have_grows_stale_and_does_not_vanish() {
+    let mut all = fixture();
+    let a = ConnectionId::try_new("a").unwrap();
+    let why = LastError { at: LATER, code: "VOM-SHD-012", message: "lost".into() };
+    all.board.answer_for(&a, START);
+    for (entity, phase) in [("1", Phase::Running), ("2", Phase::Stopped)] {
+        all.board.update(&key("a", Stream::BankTransactions, entity), |standing| {
+            (standing.phase, standing.last_success) = (phase, Some(Timestamp(1_500_000)));
+        });
+    }
+    all.board.lose(&a, &why);
+    let long_after = Timestamp(LATER.0 + 600_000);
+    all.series.export(&all.board, long_after);
+    let bank = "connection=\"a\",stream=\"bank_transactions\"";
+    let stale = format!("vomsis_source_last_success_timestamp_seconds{{{bank}}} 1500");
+    let state = |state| {
+        format!(
+            "vomsis_source_state{{connection=\"a\",state=\"{state}\",stream=\"bank_transactions\"}} 1"
+        )
+    };
+    all.assert_has(&stale);
+    all.assert_has(&state("failed"));
+    let standings = all.board.snapshot();
+    assert_eq!(
+        standings.values().map(|standing| standing.phase).collect::<Vec<_>>(),
+        [Phase::Failed, Phase::Stopped],
+        "what is closed stays closed"
+    );
+    assert_eq!(standings.values().next().unwrap().last_error, Some(why));
+
+    // Given back to this replica: stale until its pollers run, then told anew.
+    all.board.answer_for(&a, long_after);
+    all.series.export(&all.board, long_after);
+    all.assert_has(&stale);
+    all.board.begin(&a, long_after);
+    all.series.export(&all.board, long_after);
+    all.assert_has(&format!("vomsis_source_last_success_timestamp_seconds{{{bank}}} 2600"));
+    assert!(all.board.snapshot().is_empty(), "another may have closed some of them");
+    // Pollers that start again without a loss between make nothing look fresh.
+    all.board.update(&key("a", Stream::BankTransactions, "1"), |_| {});
+    all.board.begin(&a, Timestamp(long_after.0 + 600_000));
+    assert_eq!(all.board.snapshot().len(), 1);
+    assert_eq!(all.board.answered().get(&a), Some(&long_after));
+}
+
+#[test]
+fn what_was_lost_and_given_to_another_goes_once_this_replica_has_its_shards() {
+    let mut all = fixture();
+    let (a, b) = (ConnectionId::try_new("a").unwrap(), ConnectionId::try_new("b").unwrap());
+    let why = LastError { at: LATER, code: "VOM-SHD-012", message: "lost".into() };
+    for connection in [&a, &b] {
+        all.board.answer_for(connection, START);
+        all.board.update(&key(connection.as_str(), Stream::Banks, EntityKey::WHOLE), |_| {});
+        all.board.lose(connection, &why);
+    }
+    all.board.answer_for(&b, LATER);
+    all.series.export(&all.board, Timestamp(LATER.0 + 29_999));
+    assert_eq!(all.board.snapshot().len(), 2, "shards arrive one after the other");
+    all.series.export(&all.board, Timestamp(LATER.0 + 30_000));
+    assert!(!all.text().contains("last_success_timestamp_seconds{connection=\"a\""));
+    let left: Vec<_> = all.board.snapshot().into_keys().map(|key| key.connection).collect();
+    assert_eq!(left, [b], "the status page forgets them too");
 }

@@ -7,6 +7,7 @@ use crate::{
     api::Rows,
     config::model::DateType,
     poll::{
+        board::Phase,
         digest::Reason,
         entity::{Advance, Reading},
         feed::{Accounts, Feed},
@@ -131,6 +132,37 @@ async fn a_row_that_comes_behind_the_feeds_cursor_is_published_however_old_its_d
     stage.stop.cancel();
     running.await.unwrap();
     assert_eq!(stage.created(), before + 4, "each of them once");
+}
+
+#[tokio::test]
+async fn an_answer_whose_rows_do_not_arrive_is_a_success_of_every_account_and_a_commit_of_none() {
+    let stage = Stage::new().await;
+    let (_, running) = two_accounts(&stage).await;
+    let board = &stage.parts.shared.board;
+    let key = |id: &str| EntityKey {
+        connection: stage.parts.config.id.clone(),
+        stream: Stream::BankTransactions,
+        entity: id.into(),
+    };
+    for id in ["24", "38"] {
+        board.update(&key(id), |standing| {
+            standing.phase = Phase::Running;
+            (standing.last_success, standing.committed_at) = (None, None);
+        });
+    }
+    stage.confirms.store(false, Ordering::Relaxed);
+    stage.add_row("38", json!({"id": 7_008_000}));
+    tokio::time::pause();
+    tokio::time::advance(POLL).await;
+    tokio::time::resume();
+    // Its shard has lost its writer.
+    running.await.unwrap();
+    let standings = board.snapshot();
+    for id in ["24", "38"] {
+        let standing = &standings[&key(id)];
+        assert!(standing.last_success.is_some(), "{id}: {standing:?}");
+        assert_eq!(standing.committed_at, None, "{id}");
+    }
 }
 
 #[tokio::test]

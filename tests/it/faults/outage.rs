@@ -12,6 +12,7 @@ use super::stage::{
 use crate::harness::{
     kafka::{Broker, BrokerOptions},
     process::Process,
+    scrape::Scrape,
     wait::wait_until,
 };
 
@@ -66,6 +67,16 @@ fn kafka_that_is_away_at_the_start_or_dies_is_waited_for_and_nothing_is_lost_or_
         unmet(&mut connector).first().is_some_and(|(name, _)| name == "kafka")
     });
     assert_waits_quietly(&mut connector);
+    // What nobody reads must grow stale, also once the group has lost this replica.
+    connector.wait_for_line("VOM-SHD-012", DEADLINE);
+    let address = connector.address(DEADLINE);
+    let bank = [("stream", "bank_transactions")];
+    wait_until("its streams are shown as failed", NOTICED, || {
+        let failed = [("stream", "bank_transactions"), ("state", "failed")];
+        Scrape::of(address).value("vomsis_source_state", &failed) > 0.5
+    });
+    let age = Scrape::of(address).value("vomsis_source_last_success_timestamp_seconds", &bank);
+    assert!(age > 0.0, "nothing says how old the streams are");
     stage.add_rows(20);
 
     broker.restart();
