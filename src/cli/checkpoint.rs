@@ -41,8 +41,8 @@ pub enum Command {
         stream: Option<Stream>,
     },
     /// Accept that the state topic lost something (STATE_REGRESSION): its shards go on with what is
-    /// left, and what is missing is read and published again. Shows what it would do, and does it
-    /// with --yes.
+    /// left, and what is missing is read and published again; or take shards over from a deployment
+    /// of another env or kafka.group that has ended. Shows what it would do, and does it with --yes.
     Reset {
         /// Only this shard, else every one that lost something.
         #[arg(long, value_name = "N")]

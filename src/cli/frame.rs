@@ -109,10 +109,11 @@ impl Context {
 /// Reads a configuration with the environment over it, and asks librdkafka about its settings.
 pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
     let loaded = crate::config::load(path, crate::config::environment())?;
-    match properties::check(&loaded.properties) {
-        wrong if wrong.is_empty() => Ok(loaded),
-        wrong => Err(crate::config::Error::Invalid(wrong).into()),
+    let mut wrong = properties::check(&loaded.properties);
+    if wrong.is_empty() {
+        wrong = properties::check_together(&loaded.config.kafka, &loaded.properties);
     }
+    if wrong.is_empty() { Ok(loaded) } else { Err(crate::config::Error::Invalid(wrong).into()) }
 }
 
 /// Runs the command that the arguments ask for.

@@ -4,6 +4,8 @@
 //! one YAML scalar. Names are lower-cased; below `*properties` a single underscore stands for the
 //! dot of librdkafka's names, below `privacy.fields` a double one for the dot behind the record.
 
+use std::collections::HashMap;
+
 use super::{
     error::Origin,
     tree::{Key, Malformed, Node, Value},
@@ -24,9 +26,15 @@ pub(crate) fn overlay(
             .map(|part| (part.parse::<usize>().unwrap_or(0), part.to_owned()))
             .collect::<Vec<_>>()
     });
+    let mut named: HashMap<Vec<String>, String> = HashMap::new();
     for (name, text) in ours {
         let origin = Origin::Env(name.as_str().into());
         let steps = steps(&name, &origin)?;
+        // Of two that differ in capitals one would win without a word, whoever wrote it.
+        if let Some(other) = named.insert(steps.clone(), name) {
+            let message = format!("{other} sets the same key; remove one of the two");
+            return Err(Malformed { at: origin, message });
+        }
         set(root, &steps, &origin, &text)?;
     }
     Ok(())
@@ -148,6 +156,14 @@ mod tests {
         let path = [Step::Key("kafka"), Step::Key("shards")];
         assert_eq!(text(&root, &path), "16");
         assert_eq!(root.nearest(&path).at, origin("VOMSIS__KAFKA__SHARDS"));
+    }
+
+    #[test]
+    fn of_two_variables_of_one_key_none_wins() {
+        let pairs = [("VOMSIS__SINK__ENABLED", "false"), ("VOMSIS__sink__enabled", "true")];
+        let error = overlaid("", &pairs).unwrap_err();
+        assert_eq!(error.at, origin("VOMSIS__sink__enabled"));
+        assert!(error.message.starts_with("VOMSIS__SINK__ENABLED sets the same"), "{error:?}");
     }
 
     #[test]

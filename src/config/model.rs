@@ -10,7 +10,8 @@ use crate::domain::{ids::ConnectionId, money::Money};
 /// The whole configuration of one deployment.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Part of every transactional id: two environments on one cluster never fence each other.
+    /// Part of every transactional id: two environments on one cluster never fence each other,
+    /// so each needs a `kafka.topic_prefix` of its own.
     pub env: String,
     /// One entry a customer.
     pub connections: Vec<Arc<Connection>>,

@@ -3,9 +3,16 @@
 //! A client that is made with a wrong one fails with an error that repeats the value: of a secret
 //! too, and each time that it is tried again.
 
-use rdkafka::{ClientConfig, error::KafkaError, types::RDKafkaConfRes};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{self, Problem, Property};
+use rdkafka::{
+    ClientConfig, consumer::BaseConsumer, error::KafkaError, producer::BaseProducer,
+    types::RDKafkaConfRes,
+};
+
+use crate::config::{self, Problem, Property, model::Kafka};
+
+use super::settings::{Role, client_config};
 
 /// The names that CONFIGURATION.md of librdkafka 2.12 lists and an operator may set.
 const NAMES: &str = include_str!("properties/names.txt");
@@ -19,6 +26,65 @@ pub fn check(written: &[Property]) -> Vec<Problem> {
         Some(Problem { message, ..property.place.clone() })
     };
     written.iter().filter_map(wrong).collect()
+}
+
+/// What librdkafka says of the settings together, each beside what the program sets itself: it compares
+/// them when a client is made, so one of each kind is, without a broker. Who it is that asks, and how
+/// it is encrypted, is left out: that takes files which may not be here.
+pub fn check_together(kafka: &Kafka, written: &[Property]) -> Vec<Problem> {
+    let Some(first) = written.first() else { return Vec::new() };
+    let kafka = without_security(kafka);
+    let roles = [
+        Role::Writer { transactional_id: "trial".to_owned() },
+        Role::StateReader,
+        Role::GroupMember { group: kafka.group.clone() },
+        Role::CommandReader,
+        Role::Speaker,
+        Role::Viewer,
+        Role::Admin,
+    ];
+    let refusals: BTreeSet<String> =
+        roles.iter().filter_map(|role| try_out(&kafka, role).err()).collect();
+    let problem = |says: String| {
+        let is_named = |property: &&Property| says.contains(&format!("`{}`", property.name));
+        let place = written.iter().find(is_named).unwrap_or(first).place.clone();
+        Problem { message: format!("librdkafka does not take these together: {says}"), ..place }
+    };
+    refusals.into_iter().map(problem).collect()
+}
+
+fn without_security(kafka: &Kafka) -> Kafka {
+    let kept = |settings: &BTreeMap<String, String>| {
+        let is_security = |name: &str| {
+            ["security.", "sasl.", "ssl.", "enable.ssl", "enable.sasl", "https."]
+                .iter()
+                .any(|start| name.starts_with(start))
+        };
+        let kept = settings.iter().filter(|(name, _)| !is_security(name));
+        kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    Kafka {
+        properties: kept(&kafka.properties),
+        producer_properties: kept(&kafka.producer_properties),
+        consumer_properties: kept(&kafka.consumer_properties),
+        property_files: BTreeMap::new(),
+        ..kafka.clone()
+    }
+}
+
+fn try_out(kafka: &Kafka, role: &Role) -> Result<(), String> {
+    let mut config = client_config(kafka, role).map_err(|error| error.to_string())?;
+    // Nobody is asked.
+    config.remove("bootstrap.servers");
+    let made = match role.is_consumer() {
+        true => config.create::<BaseConsumer>().map(drop),
+        false => config.create::<BaseProducer>().map(drop),
+    };
+    match made {
+        Ok(()) => Ok(()),
+        Err(KafkaError::ClientCreation(says)) => Err(says),
+        Err(other) => Err(other.to_string()),
+    }
 }
 
 fn judge(property: &Property) -> Result<(), String> {
@@ -113,6 +179,43 @@ mod tests {
             ("topic.metadata.refresh.interval.ms", "1000"),
         ] {
             assert_eq!(said(name, Some(value)), None, "{name}");
+        }
+    }
+
+    fn together(settings: &str) -> Vec<String> {
+        let text = format!(
+            "connections: [{{id: a, bank_pos: {{app_key_file: k, app_secret_file: s}}}}]\n\
+             kafka: {{bootstrap_servers: 'h:1', {settings}}}\n"
+        );
+        let loaded = config::parse("c", &text, std::iter::empty()).unwrap();
+        let wrong = check_together(&loaded.config.kafka, &loaded.properties);
+        wrong.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn settings_that_do_not_go_together_are_told_before_anything_starts() {
+        for (settings, key) in [
+            ("properties: {socket.timeout.ms: '60000'}", "kafka.properties.socket.timeout.ms"),
+            (
+                "consumer_properties: {group.protocol: consumer}",
+                "kafka.consumer_properties.group.protocol",
+            ),
+            (
+                "consumer_properties: {session.timeout.ms: '900000'}",
+                "kafka.consumer_properties.session.timeout.ms",
+            ),
+            ("properties: {client.rack: r, receive.message.max.bytes: '1000'}", "receive.message"),
+        ] {
+            let told = together(settings);
+            assert!(!told.is_empty(), "{settings}");
+            assert!(told.iter().any(|one| one.contains(key)), "{settings}: {told:?}");
+        }
+        for settings in [
+            "shards: 3",
+            "properties: {socket.timeout.ms: '5000', security.protocol: SASL_SSL, sasl.mechanism: SCRAM-SHA-512, sasl.username: u, sasl.password_file: /nowhere}",
+            "producer_properties: {linger.ms: '20', compression.type: zstd}, consumer_properties: {session.timeout.ms: '6000'}",
+        ] {
+            assert_eq!(together(settings), Vec::<String>::new(), "{settings}");
         }
     }
 

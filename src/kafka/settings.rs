@@ -39,7 +39,8 @@ impl Role {
         matches!(self, Self::Writer { .. } | Self::Speaker)
     }
 
-    const fn is_consumer(&self) -> bool {
+    /// Whether the client reads.
+    pub const fn is_consumer(&self) -> bool {
         matches!(
             self,
             Self::StateReader | Self::GroupMember { .. } | Self::CommandReader | Self::Viewer
@@ -231,15 +232,21 @@ const fn protocol(role: &Role) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// The transactional id of a shard: the same for every replica, so the newest fences the others.
-pub fn shard_transactional_id(env: &str, kafka: &Kafka, shard: i32) -> String {
-    format!("{env}.{}.{}.src.v1.{shard}", kafka.topic_prefix, kafka.group)
+/// What the transactional ids of a deployment begin with: those of another one fence none of them.
+pub fn deployment(env: &str, kafka: &Kafka) -> String {
+    format!("{env}.{}.{}", kafka.topic_prefix, kafka.group)
+}
+
+/// The transactional id of a deployment's shard: the same for every replica, so the newest fences
+/// the others.
+pub fn shard_transactional_id(deployment: &str, shard: i32) -> String {
+    format!("{deployment}.src.v1.{shard}")
 }
 
 /// The transactional id of the payment sink: the same for every replica, so the newest owner
 /// fences the one before.
 pub fn sink_transactional_id(env: &str, kafka: &Kafka) -> String {
-    format!("{env}.{}.{}.sink.v1", kafka.topic_prefix, kafka.group)
+    format!("{}.sink.v1", deployment(env, kafka))
 }
 
 /// The group that chooses the owner of the payment sink and remembers how far commands are taken.
@@ -323,6 +330,8 @@ mod tests {
 
     #[test]
     fn transactional_ids_differ_by_environment_prefix_group_and_shard() {
-        assert_eq!(shard_transactional_id("prod", &kafka(), 3), "prod.vomsis.g.src.v1.3");
+        let deployment = deployment("prod", &kafka());
+        assert_eq!(shard_transactional_id(&deployment, 3), "prod.vomsis.g.src.v1.3");
+        assert_eq!(sink_transactional_id("prod", &kafka()), "prod.vomsis.g.sink.v1");
     }
 }

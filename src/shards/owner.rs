@@ -126,12 +126,17 @@ impl<W: Work> Context<W> {
                     stopped = None;
                     let lost = self.run(shard, locked, &stop).await;
                     self.report_loss(shard, lost.as_ref());
+                    let is_fenced = lost.is_some_and(|lost| lost.verdict == Verdict::Fenced);
+                    // Nobody polls while it waits to begin anew: it must not look owned.
+                    if !is_fenced && !stop.is_cancelled() {
+                        self.enter(shard, Phase::Restoring);
+                    }
                 }
                 Ok(None) => break,
                 Err(error) if error.needs_operator() => {
                     let reason = error.to_string();
                     if stopped.as_ref() != Some(&reason) {
-                        log_event!(Event::StateRegressed, shard, %error, "shard stopped");
+                        log_event!(error.event(), shard, %error, "shard stopped");
                         self.enter(shard, Phase::Stopped);
                     }
                     stopped = Some(reason);

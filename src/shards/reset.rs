@@ -13,7 +13,7 @@ use crate::{
     domain::time::Timestamp,
     kafka::{
         reading::{self, Stretch},
-        settings::shard_transactional_id,
+        settings::{deployment, shard_transactional_id},
     },
     publish::{
         batch::{Batch, StateRecord},
@@ -27,7 +27,10 @@ use crate::{
     },
 };
 
-use super::{assignment, inspect, restore::new_identity};
+use super::{
+    assignment, inspect,
+    restore::{new_identity, signature},
+};
 
 /// Why the shards could not be looked at, or the decision not be written.
 #[derive(Debug, thiserror::Error)]
@@ -74,10 +77,20 @@ pub struct Standing {
     pub state: ShardState,
     /// What it lost, unless somebody has accepted that already.
     pub regression: Option<Regression>,
+    /// Whose it is, if it is not ours.
+    pub other: Option<String>,
+}
+
+impl Standing {
+    /// Whether it waits for an operator's word.
+    pub const fn is_stopped(&self) -> bool {
+        self.regression.is_some() || self.other.is_some()
+    }
 }
 
 /// Every shard as it stands; takes no lock. Blocks.
-pub fn look(kafka: &Kafka) -> Result<Vec<Standing>, Error> {
+pub fn look(env: &str, kafka: &Kafka) -> Result<Vec<Standing>, Error> {
+    let ours = deployment(env, kafka);
     let notes = assignment::notes(kafka)
         .map_err(|source| Error::Notes { group: kafka.group.clone(), source })?;
     let standing = |stretch: Stretch| {
@@ -86,12 +99,14 @@ pub fn look(kafka: &Kafka) -> Result<Vec<Standing>, Error> {
         let note = notes.get(&shard).cloned();
         let found = Found { identity: state.identity(), start, end };
         let regression = check_regression(note.as_ref(), found, state.reset()).err();
-        Ok(Standing { shard, note, start, end, state, regression })
+        let other = state.deployment().filter(|of| *of != ours).map(str::to_owned);
+        Ok(Standing { shard, note, start, end, state, regression, other })
     };
     inspect::stretches(kafka)?.into_iter().map(standing).collect()
 }
 
-/// Accepts what the shard has lost. Takes its lock, so that nobody writes meanwhile. Blocks.
+/// Accepts what the shard has lost, or takes it over from another deployment, whose producer is
+/// fenced first. Takes its lock, so that nobody writes meanwhile. Blocks.
 pub fn accept(
     env: &str,
     kafka: &Kafka,
@@ -99,8 +114,12 @@ pub fn accept(
     decision: &Decision,
 ) -> Result<(), Error> {
     let shard = standing.shard;
-    let id = shard_transactional_id(env, kafka, shard);
-    let mut writer = Writer::lock(kafka, id, shard)?;
+    if let Some(other) = &standing.other {
+        // One that still runs finds at its next start whose the shard is now, and stops.
+        drop(Writer::lock(kafka, shard_transactional_id(other, shard), shard)?);
+    }
+    let ours = deployment(env, kafka);
+    let mut writer = Writer::lock(kafka, shard_transactional_id(&ours, shard), shard)?;
     let Decision { by, why, at } = decision.clone();
     let note = standing.note.as_ref();
     let reset = Reset {
@@ -115,6 +134,7 @@ pub fn accept(
     let (_, identity) = new_identity();
     let value = Some(codec::encode_reset(&reset));
     let record = StateRecord { key: codec::RESET_KEY.to_owned(), value };
-    writer.commit(&[&Batch { events: Vec::new(), state: vec![identity, record] }])?;
+    let state = vec![identity, record, signature(&ours)];
+    writer.commit(&[&Batch { events: Vec::new(), state }])?;
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::{
     failpoints::{self, Point},
     kafka::{
         reading::{self, Stretch, read_committed},
-        settings::shard_transactional_id,
+        settings::{deployment, shard_transactional_id},
         topics,
     },
     log_event,
@@ -67,6 +67,20 @@ pub enum Error {
         /// What it lost.
         regression: Regression,
     },
+    /// Somebody else's, whom this one's transactional id does not fence.
+    #[error(
+        "state topic {topic}[{shard}] belongs to the deployment {found:?}, this one is {ours:?}: two of different env or kafka.group cannot fence each other, and would publish every row twice. give this one a kafka.topic_prefix of its own; or, where it takes the other's place, stop every replica of that one, and then `checkpoint reset --why TEXT` shows what it would do, and does it with --yes"
+    )]
+    OtherDeployment {
+        /// The state topic.
+        topic: String,
+        /// The partition.
+        shard: i32,
+        /// Whose it is.
+        found: String,
+        /// Who asks.
+        ours: String,
+    },
     /// The restore broke off: a mistake of this program, which may not happen again.
     #[error("the restore broke off: {0}")]
     Broke(String),
@@ -76,8 +90,17 @@ impl Error {
     /// Whether trying again by itself cannot help.
     pub const fn needs_operator(&self) -> bool {
         match self {
-            Self::Regression { .. } => true,
+            Self::Regression { .. } | Self::OtherDeployment { .. } => true,
             Self::Lost(_) | Self::Read(_) | Self::Broke(_) => false,
+        }
+    }
+
+    /// The code under which it is told.
+    pub const fn event(&self) -> Event {
+        match self {
+            Self::Regression { .. } => Event::StateRegressed,
+            Self::OtherDeployment { .. } => Event::OtherDeployment,
+            Self::Lost(_) | Self::Read(_) | Self::Broke(_) => Event::RestoreFailed,
         }
     }
 }
@@ -163,7 +186,8 @@ pub struct Request {
 /// Takes the lock and restores the shard. Blocks.
 pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     let started = Instant::now();
-    let id = shard_transactional_id(&request.env, &request.kafka, request.shard);
+    let ours = deployment(&request.env, &request.kafka);
+    let id = shard_transactional_id(&ours, request.shard);
     let mut writer = Writer::lock(&request.kafka, id, request.shard)?;
     failpoints::reach(Point::Locked);
     let (start, end) = writer.state_watermarks(METADATA_TIMEOUT)?;
@@ -179,6 +203,7 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
         }
         other => other?,
     };
+    check_deployment(request, &restored.state, &ours)?;
     let found = Found { identity: restored.state.identity(), start, end };
     check_regression(request.note.as_ref(), found, restored.state.reset()).map_err(
         |regression| Error::Regression {
@@ -187,10 +212,7 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
             regression,
         },
     )?;
-    let (identity, end) = match restored.state.identity() {
-        Some(identity) => (identity.to_owned(), end),
-        None => write_identity(&mut writer, &mut restored)?,
-    };
+    let (identity, end) = sign(&mut writer, &mut restored, &ours, end)?;
     let cache = open_cache(request, cached.as_ref(), &restored, (&cluster, &identity), end, now);
     Ok(Locked {
         writer,
@@ -289,14 +311,48 @@ fn read_state(
     Ok(Restored { state, news, records_read })
 }
 
-/// Gives the partition an identity: the first record that a new shard commits.
-fn write_identity(writer: &mut Writer, restored: &mut Restored) -> Result<(String, i64), Error> {
-    let (identity, record) = new_identity();
-    let value = record.value.clone();
-    let batch = Batch { events: Vec::new(), state: vec![record] };
-    let end = writer.commit(&[&batch])?;
-    restored.news.insert(codec::IDENTITY_KEY.to_owned(), value);
+/// The lock holds against those of the same deployment alone.
+fn check_deployment(request: &Request, state: &ShardState, ours: &str) -> Result<(), Error> {
+    match state.deployment() {
+        Some(found) if found != ours => Err(Error::OtherDeployment {
+            topic: request.kafka.topic(topics::STATE),
+            shard: request.shard,
+            found: found.to_owned(),
+            ours: ours.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Gives the partition what it has not yet: an identity, the first record that a new shard commits,
+/// and whose it is. The identity and the end of it all.
+fn sign(
+    writer: &mut Writer,
+    restored: &mut Restored,
+    ours: &str,
+    end: i64,
+) -> Result<(String, i64), Error> {
+    let mut records = Vec::new();
+    let identity = restored.state.identity().map(str::to_owned).unwrap_or_else(|| {
+        let (identity, record) = new_identity();
+        records.push(record);
+        identity
+    });
+    if restored.state.deployment().is_none() {
+        records.push(signature(ours));
+    }
+    if records.is_empty() {
+        return Ok((identity, end));
+    }
+    restored.news.extend(records.iter().map(|r| (r.key.clone(), r.value.clone())));
+    let end = writer.commit(&[&Batch { events: Vec::new(), state: records }])?;
     Ok((identity, end))
+}
+
+/// The record that says whose partition it is.
+pub(super) fn signature(ours: &str) -> StateRecord {
+    let value = Some(codec::encode_deployment(ours));
+    StateRecord { key: codec::DEPLOYMENT_KEY.to_owned(), value }
 }
 
 /// An identity that no partition ever had, and the record that gives it to one.

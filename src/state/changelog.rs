@@ -30,6 +30,7 @@ pub struct ShardState {
     refusals: HashMap<ConnectionId, TosRefusals>,
     identity: Option<String>,
     reset: Option<Reset>,
+    deployment: Option<String>,
 }
 
 /// What belongs to one connection.
@@ -51,6 +52,8 @@ impl ShardState {
             (StateKey::Identity, None) => self.identity = None,
             (StateKey::Reset, Some(StateValue::Reset(reset))) => self.reset = Some(reset),
             (StateKey::Reset, None) => self.reset = None,
+            (StateKey::Deployment, Some(StateValue::Deployment(of))) => self.deployment = Some(of),
+            (StateKey::Deployment, None) => self.deployment = None,
             (StateKey::Refusals(connection), Some(StateValue::Refusals(refusals))) => {
                 self.refusals.insert(connection, refusals);
             }
@@ -88,6 +91,12 @@ impl ShardState {
         self.reset.as_ref()
     }
 
+    /// What the transactional ids of those who may write the partition begin with; partitions of
+    /// before that was noted have none.
+    pub fn deployment(&self) -> Option<&str> {
+        self.deployment.as_deref()
+    }
+
     /// Takes what belongs to one connection out; it belongs to its pollers from then on.
     pub fn take_connection(&mut self, connection: &ConnectionId) -> ConnectionState {
         let (taken, kept) = std::mem::take(&mut self.entities)
@@ -100,12 +109,15 @@ impl ShardState {
     /// Everything in it as keys and values of the state topic, in no particular order.
     pub fn records(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
         // Named one by one, so that what is added is not forgotten here.
-        let Self { entities, refusals, identity, reset } = self;
+        let Self { entities, refusals, identity, reset, deployment } = self;
         let identity = identity
             .as_deref()
             .map(|uuid| (codec::IDENTITY_KEY.to_owned(), codec::encode_identity(uuid)));
         let reset =
             reset.as_ref().map(|reset| (codec::RESET_KEY.to_owned(), codec::encode_reset(reset)));
+        let deployment = deployment
+            .as_deref()
+            .map(|of| (codec::DEPLOYMENT_KEY.to_owned(), codec::encode_deployment(of)));
         let refusals = refusals.iter().map(|(connection, refusals)| {
             (codec::refusals_key(connection), codec::encode_refusals(refusals))
         });
@@ -117,7 +129,8 @@ impl ShardState {
                 move |(id, bytes): (_, &[u8])| (codec::chunk_key(entity, id), bytes.to_vec());
             checkpoint.into_iter().chain(state.seen.chunks().map(chunk))
         });
-        identity.into_iter().chain(reset).chain(refusals).chain(entities)
+        let own = identity.into_iter().chain(reset).chain(deployment);
+        own.chain(refusals).chain(entities)
     }
 
     /// Entities in no particular order.
@@ -210,6 +223,7 @@ mod tests {
             start: 1,
         };
         state.apply(codec::RESET_KEY, Some(&codec::encode_reset(&reset))).unwrap();
+        state.apply(codec::DEPLOYMENT_KEY, Some(&codec::encode_deployment("prod.v.g"))).unwrap();
         let refusals = TosRefusals { refused: 2, salt: "s".to_owned(), digest: "d".to_owned() };
         let connection = entity().connection;
         let bytes = codec::encode_refusals(&refusals);

@@ -6,6 +6,7 @@
 //! | chunk of seen rows | `connection/stream/entity/day/chunk` | `0x02`, then rows |
 //! | identity of the partition | `_identity` | `0x03`, then a uuid |
 //! | an operator's acceptance of a loss | `_reset` | `0x04`, then JSON |
+//! | whose partition it is | `_deployment` | `0x06`, then what its transactional ids begin with |
 //! | refused TOS tokens | `connection/tos_payments/_access/refusals` | `0x05`, then JSON |
 //!
 //! The first byte is the kind, the second the version of its format. A newer version than this
@@ -31,6 +32,7 @@ pub(super) const KIND_CHUNK: u8 = 2;
 const KIND_IDENTITY: u8 = 3;
 const KIND_RESET: u8 = 4;
 const KIND_REFUSALS: u8 = 5;
+const KIND_DEPLOYMENT: u8 = 6;
 /// The version of every format that never changed.
 const VERSION: u8 = 1;
 
@@ -38,6 +40,8 @@ const VERSION: u8 = 1;
 pub const IDENTITY_KEY: &str = "_identity";
 /// The key under which an operator's acceptance of a loss lies.
 pub const RESET_KEY: &str = "_reset";
+/// The key under which it stands whose partition it is.
+pub const DEPLOYMENT_KEY: &str = "_deployment";
 /// What follows the stream in the key of refused tokens; no entity has a key of four parts.
 const REFUSALS_KEY: [&str; 2] = ["_access", "refusals"];
 
@@ -52,6 +56,8 @@ pub enum StateKey {
     Identity,
     /// An operator's acceptance of a loss.
     Reset,
+    /// Whose partition it is.
+    Deployment,
     /// How many TOS tokens of a connection were refused.
     Refusals(ConnectionId),
 }
@@ -67,6 +73,8 @@ pub enum StateValue {
     Identity(String),
     /// An operator's acceptance of a loss.
     Reset(Reset),
+    /// What the transactional ids of those who may write it begin with.
+    Deployment(String),
     /// How many TOS tokens were refused.
     Refusals(TosRefusals),
 }
@@ -99,6 +107,7 @@ impl StateKey {
         match text {
             IDENTITY_KEY => return Ok(Self::Identity),
             RESET_KEY => return Ok(Self::Reset),
+            DEPLOYMENT_KEY => return Ok(Self::Deployment),
             _ => {}
         }
         let wrong = || Error::Key(text.to_owned());
@@ -174,6 +183,11 @@ pub fn encode_identity(uuid: &str) -> Vec<u8> {
     [&[KIND_IDENTITY, VERSION], uuid.as_bytes()].concat()
 }
 
+/// Whose partition it is, as bytes.
+pub fn encode_deployment(deployment: &str) -> Vec<u8> {
+    [&[KIND_DEPLOYMENT, VERSION], deployment.as_bytes()].concat()
+}
+
 /// The newest version of a kind's format that this program reads.
 const fn newest(kind: &u8) -> u8 {
     match *kind {
@@ -198,6 +212,9 @@ pub fn decode(bytes: &[u8]) -> Result<StateValue, Error> {
         KIND_IDENTITY => String::from_utf8(rest.to_vec())
             .map(StateValue::Identity)
             .map_err(|_| Error::Damaged("identity is not text")),
+        KIND_DEPLOYMENT => String::from_utf8(rest.to_vec())
+            .map(StateValue::Deployment)
+            .map_err(|_| Error::Damaged("deployment is not text")),
         KIND_RESET => serde_json::from_slice(rest)
             .map(StateValue::Reset)
             .map_err(|_| Error::Damaged("reset is not the JSON of this version")),
@@ -234,6 +251,11 @@ mod tests {
         assert_eq!(
             StateKey::parse("acme/bank_transactions/38"),
             Ok(StateKey::Checkpoint(entity()))
+        );
+        assert_eq!(StateKey::parse(DEPLOYMENT_KEY), Ok(StateKey::Deployment));
+        assert_eq!(
+            decode(&encode_deployment("prod.vomsis.g")),
+            Ok(StateValue::Deployment("prod.vomsis.g".into()))
         );
         assert!(StateKey::parse("acme/nothing/38").is_err());
         let connection = entity().connection;

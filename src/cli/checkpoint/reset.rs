@@ -32,10 +32,11 @@ pub(super) async fn run(
             .hint(format!("shards are 0 to {last}; without --shard all of them are looked at")));
     }
     let (env, kafka) = (config.env.clone(), config.kafka.clone());
-    let mut standings = blocking(move || reset::look(&kafka)).await?;
+    let looked_for = env.clone();
+    let mut standings = blocking(move || reset::look(&looked_for, &kafka)).await?;
     standings.retain(|standing| shard.is_none_or(|wanted| wanted == standing.shard));
     let mut rows: Vec<Row> = standings.iter().map(|standing| row(standing, &config)).collect();
-    standings.retain(|standing| standing.regression.is_some());
+    standings.retain(Standing::is_stopped);
     let lost = standings.len();
     if !yes || lost == 0 {
         output::print(context, &rows, || table(&rows))?;
@@ -79,9 +80,11 @@ fn would_do(lost: usize) -> Result<(), Failure> {
         eprintln!("no shard lost anything: there is nothing to accept");
         return Ok(());
     }
-    let message = format!("nothing was changed: {lost} shards lost something");
+    let message =
+        format!("nothing was changed: {lost} shards lost something or are another deployment's");
     let hint = "if the topic cannot be restored and the consumers are ready for repeated rows \
-                (their event ids tell them), say --yes";
+                (their event ids tell them), or every replica of the other deployment has ended, \
+                say --yes";
     Err(Failure::new(Exit::Failed, message).hint(hint))
 }
 
@@ -91,6 +94,8 @@ fn would_do(lost: usize) -> Result<(), Failure> {
 enum State {
     Ok,
     Lost,
+    /// Another deployment's.
+    Other,
     Accepted,
 }
 
@@ -99,6 +104,7 @@ impl State {
         match self {
             Self::Ok => "ok",
             Self::Lost => "LOST",
+            Self::Other => "OTHER",
             Self::Accepted => "accepted",
         }
     }
@@ -111,6 +117,8 @@ struct Row {
     state: State,
     /// What it lost.
     lost: Option<String>,
+    /// The other deployment whose it is.
+    belongs_to: Option<String>,
     /// Whose rows are concerned.
     connections: Vec<String>,
     /// First offset and end of its partition.
@@ -131,14 +139,19 @@ struct Accepted {
 }
 
 fn row(standing: &Standing, config: &Config) -> Row {
-    let Standing { shard, start, end, state, regression, .. } = standing;
+    let Standing { shard, start, end, state, regression, other, .. } = standing;
     let Kafka { shards, .. } = config.kafka;
     let own = config.connections.iter().filter(|c| shard_of(&c.id, shards) == *shard);
     let placed = state.entities().filter(|(_, state)| state.checkpoint.is_some());
     Row {
         shard: *shard,
-        state: if regression.is_some() { State::Lost } else { State::Ok },
+        state: match (regression, other) {
+            (Some(_), _) => State::Lost,
+            (None, Some(_)) => State::Other,
+            (None, None) => State::Ok,
+        },
         lost: regression.as_ref().map(ToString::to_string),
+        belongs_to: other.clone(),
         connections: own.map(|connection| connection.id.to_string()).collect(),
         offsets: [*start, *end],
         entities_left: placed.count(),
@@ -159,7 +172,11 @@ fn table(rows: &[Row]) -> String {
         table.add_row([
             row.shard.to_string(),
             row.state.as_str().to_owned(),
-            row.lost.clone().unwrap_or_else(|| "–".to_owned()),
+            row.belongs_to
+                .as_ref()
+                .map(|other| format!("it belongs to {other}"))
+                .or_else(|| row.lost.clone())
+                .unwrap_or_else(|| "–".to_owned()),
             row.connections.join(", "),
             format!("{start} to {end}"),
             row.entities_left.to_string(),

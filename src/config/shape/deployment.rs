@@ -15,7 +15,8 @@ use crate::config::{duration::Span, properties::refused_names};
 #[serde(deny_unknown_fields)]
 #[schemars(title = "vomsis-connect configuration")]
 pub struct Config {
-    /// Part of every transactional id: two environments on one cluster never fence each other.
+    /// Part of every transactional id: two environments on one cluster never fence each other,
+    /// so each needs a `kafka.topic_prefix` of its own.
     #[serde(default = "production")]
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
     pub env: String,

@@ -108,6 +108,47 @@ fn lose_and_recover(name: &str, without_cache: bool, damage: impl Fn(&Stage)) {
     assert!(stage.most_repeated() <= 2, "once before the reset and once after it");
 }
 
+const OTHERS: &str = "VOM-SHD-013";
+
+#[test]
+fn another_deployments_state_stops_the_shards_until_an_operator_takes_them_over() {
+    let stage = Stage::new("deployment");
+    let mut connector = stage.start();
+    stage.wait_for_all();
+    // One of another group, which fences nobody of this one.
+    let folder = stage.home.path().join("elsewhere").display().to_string();
+    let elsewhere = [("VOMSIS__KAFKA__GROUP", "elsewhere"), ("VOMSIS__STATE__DIR", &folder)];
+    let mut other = stage.home.run_with(&elsewhere);
+    let lines = other.wait_for_lines(OTHERS, 2, DEADLINE);
+    assert!(lines[0].contains("elsewhere") && lines[0].contains("checkpoint reset"), "{lines:?}");
+    assert_eq!((probe(&mut other, "/livez"), probe(&mut other, "/readyz")), (200, 503));
+    stage.add_rows(2);
+    stage.wait_for_all();
+    end(&mut connector);
+    stage.assert_exactly_once();
+
+    let file = stage.home.path().join("config.yaml");
+    let ours = fs::read_to_string(&file).unwrap();
+    let group = format!("group: \"{}\"", stage.prefix);
+    stage.change("group", &group, "group: \"elsewhere\"");
+    let (code, rows, said) = reset(&stage, &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(rows.len() == 2 && rows.iter().all(|row| row["state"] == "other"), "{rows:?}");
+    let (code, rows, said) = reset(&stage, &["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(rows.iter().all(|row| row["state"] == "accepted"), "{rows:?}");
+    other.wait_for_status("/readyz", 200, DEADLINE);
+    stage.add_rows(2);
+    stage.wait_for_all();
+    end(&mut other);
+    stage.assert_exactly_once();
+
+    fs::write(&file, ours).unwrap();
+    let mut former = stage.home.run();
+    former.wait_for_lines(OTHERS, 2, DEADLINE);
+    end(&mut former);
+}
+
 #[test]
 fn a_recreated_state_topic_stops_the_shards_until_an_operator_accepts_it() {
     lose_and_recover("recreated", false, recreate);
