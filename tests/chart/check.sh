@@ -54,15 +54,16 @@ parent() {
       echo 'global: {region: eu}'; } >"$parent/values.yaml"
     helm lint "$parent" || return 1
     helm template vomsis "$parent" >"$work/parent.yaml" || return 1
-    grep -q '^  name: payments-vomsis$' "$work/parent.yaml" || { echo "no object of the chart"; return 1; }
+    grep -q '^  name: "payments-vomsis"$' "$work/parent.yaml" || { echo "no object of the chart"; return 1; }
     helm template vomsis "$parent" --set vomsis-connect.enabled=false >"$work/parent.yaml" || return 1
     ! grep -q '^kind:' "$work/parent.yaml" || { echo "the condition does not switch it off"; return 1; }
 }
 
-# What a StatefulSet can never change, as the template prints it.
+# What a StatefulSet can never change, as the template prints it, but for quotes around words that are
+# text without them too.
 immutable() {
     awk '/^  [a-zA-Z#]/ { keep = /^  (serviceName|podManagementPolicy|selector|volumeClaimTemplates):/ } keep' |
-        grep . || { echo "nothing found" >&2; return 1; }
+        sed -E 's/: "(vomsis[a-z-]*|[0-9]+Gi)"$/: \1/' | grep . || { echo "nothing found" >&2; return 1; }
 }
 
 # Upgrades from the last release keep the StatefulSet; $1 is a variant that both know.
@@ -101,8 +102,28 @@ shown() {
     while read -r path; do
         found=$((found + 1))
         grep -qF ".route(\"$path\", get(" "$routes" || { echo "$path is not served by $routes"; return 1; }
-    done < <(sed -n -E 's#.*(path|value): (/[^} ]*).*#\2#p' "$work/outside.yaml")
+    done < <(sed -n -E 's#.*(path|value): "(/[^"]*)".*#\2#p' "$work/outside.yaml")
     [ "$found" = 4 ] || { echo "$found paths instead of two in each object"; return 1; }
+}
+
+# Names that YAML takes for something else stay text: each stands in quotes, whatever it names.
+text() {
+    local word key names switches=dashboards.enabled=true,admin.enabled=true,ingress.enabled=true
+    switches+=,networkPolicy.enabled=true,networkPolicy.metricsFrom[0].podSelector.matchLabels.a=b
+    switches+=,metrics.serviceMonitor.enabled=true,podDisruptionBudget.enabled=true,httpRoute.enabled=true
+    for word in null on; do
+        names=
+        for key in {full,}nameOverride existingConfigMap serviceAccount.name {priority,runtime}ClassName \
+            {credentials,kafka,schemaRegistry,admin}.existingSecret schemaRegistry.username ingress.className \
+            'ingress.hosts[0]' 'httpRoute.parentRefs[0].name' commonLabels.team \
+            dashboards.{namespace,label,labelValue,folder,folderAnnotation}; do
+            names+=$key=$word,
+        done
+        helm template "$word" "$chart" --set-string "${names%,}" --set "$switches" >"$work/text.yaml" || return 1
+        sed -i '/^  [a-z-]*\.json: /d' "$work/text.yaml"
+        [ "$(grep -c "\"$word\"" "$work/text.yaml")" -ge 60 ] || { echo "the names are not there"; return 1; }
+        ! grep -nE "(^|[:{,-] *)$word *([:},]|\$)" "$work/text.yaml" || return 1
+    done
 }
 
 packaged() {
@@ -123,6 +144,7 @@ done
 check "unit tests" helm-unittest --strict -f 'tests/*_test.yaml' "$chart"
 for name in default prod sink netpol umbrella; do check "the program understands $name" understood "$name"; done
 check "what is shown outside is served" shown
+check "names that are words of YAML" text
 check "golden default" golden default
 check "golden prod" golden prod
 check "README" readme

@@ -9,10 +9,10 @@
 {{- default $full .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Never changed: the selector of a StatefulSet is immutable. */}}
+{{/* Never changed: the selector of a StatefulSet is immutable. Quoted: `true` and `2024` are names too. */}}
 {{- define "vomsis-connect.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "vomsis-connect.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "vomsis-connect.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: connector
 {{- end }}
 
@@ -62,19 +62,19 @@ app.kubernetes.io/part-of: vomsis-connect
 {{- end -}}
 {{- end }}
 
-{{/* The Secrets that become files, by the folder's name. */}}
+{{/* The Secrets that become files, by the folder's name; read as YAML, so a name of digits is quoted. */}}
 {{- define "vomsis-connect.secrets" -}}
 {{- with include "vomsis-connect.credentialsSecretName" . }}
-credentials: {{ . }}
+credentials: {{ . | quote }}
 {{- end }}
 {{- with .Values.kafka.existingSecret }}
-kafka: {{ . }}
+kafka: {{ . | quote }}
 {{- end }}
 {{- with .Values.schemaRegistry.existingSecret }}
-schema-registry: {{ . }}
+schema-registry: {{ . | quote }}
 {{- end }}
 {{- if .Values.admin.enabled }}
-admin: {{ .Values.admin.existingSecret }}
+admin: {{ .Values.admin.existingSecret | quote }}
 {{- end }}
 {{- end }}
 
