@@ -126,6 +126,18 @@ text() {
     done
 }
 
+# The README's objects are taken as they stand there, and mean the Pods of this release alone.
+documented() {
+    sed -n '/^extraObjects:$/,/^```$/p' "$chart/README.md" | grep -v '^```$' >"$work/objects.yaml" || return 1
+    render -f "$chart/ci/default-values.yaml" -f "$work/objects.yaml" -s templates/extra.yaml >"$work/extra.yaml" ||
+        return 1
+    sed -n '/endpointSelector:/,/^  [a-z]*:$/p' "$work/extra.yaml" >"$work/selector"
+    for label in component:connector instance:vomsis; do
+        grep -q "app.kubernetes.io/${label%:*}: ['\"]\?${label#*:}['\"]\?\$" "$work/selector" ||
+            { cat "$work/extra.yaml"; return 1; }
+    done
+}
+
 packaged() {
     local files
     helm package "$chart" --destination "$work/package" >/dev/null || return 1
@@ -148,6 +160,7 @@ check "names that are words of YAML" text
 check "golden default" golden default
 check "golden prod" golden prod
 check "README" readme
+check "README's objects" documented
 check "parent chart" parent
 check "upgradable default" upgradable default
 check "upgradable prod" upgradable prod

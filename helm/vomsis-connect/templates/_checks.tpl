@@ -31,16 +31,36 @@ Included by the StatefulSet, so that nothing is installed.
 {{- include "vomsis-connect.names" . }}
 {{- include "vomsis-connect.ownLabels" . }}
 {{- include "vomsis-connect.ownVariables" . }}
+{{- include "vomsis-connect.shards" . }}
 {{- if $config }}
-{{- $shards := dig "kafka" "shards" 8 $config }}
-{{- if gt (int .Values.replicas) (int $shards) }}
-{{- fail (printf "replicas is %d, but config.kafka.shards is %d and an instance without a shard has no work: lower replicas" (int .Values.replicas) (int $shards)) }}
-{{- end }}
 {{- include "vomsis-connect.ownedKeys" $config }}
 {{- include "vomsis-connect.connections" . }}
 {{- include "vomsis-connect.keyFiles" . }}
 {{- end }}
 {{- include "vomsis-connect.claims" . }}
+{{- end }}
+
+{{/* No more replicas than shards. A variable wins over `config`; one that is no plain number is the connector's to judge. */}}
+{{- define "vomsis-connect.shards" -}}
+{{- $config := .Values.config }}
+{{- $found := dict }}
+{{- if $config }}
+{{- $found = dict "config.kafka.shards" (dig "kafka" "shards" 8 $config) }}
+{{- end }}
+{{- range $index, $variable := .Values.extraEnv }}
+{{- if and (hasPrefix "VOMSIS__" $variable.name) (eq (upper $variable.name) "VOMSIS__KAFKA__SHARDS") }}
+{{- $found = omit $found "config.kafka.shards" }}
+{{- $value := default "" $variable.value | trim }}
+{{- if regexMatch "^[0-9]+$" $value }}
+{{- $_ := set $found (printf "extraEnv[%d] (%s)" $index $variable.name) (atoi $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $place, $shards := $found }}
+{{- if gt (int $.Values.replicas) (int $shards) }}
+{{- fail (printf "replicas is %d, but %s is %d and an instance without a shard has no work: lower replicas" (int $.Values.replicas) $place (int $shards)) }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* Keys of `config` that the chart sets by the environment. */}}
