@@ -12,6 +12,9 @@ use crate::mapping::{
 const HIDDEN: &str = "***";
 /// How much of a row that is too large, or no object, is shown.
 const SHOWN_BYTES_MAX: usize = 4_096;
+/// Levels of nesting that are looked into; the rows of these sources have four. What lies deeper is
+/// hidden: brackets within brackets must not use the stack up.
+const LEVELS_MAX: u32 = 16;
 
 /// Masks a row by the fields that its kind is known to have.
 pub(super) fn mask_row(json: &str, known: &[SourceField]) -> String {
@@ -19,9 +22,9 @@ pub(super) fn mask_row(json: &str, known: &[SourceField]) -> String {
     let mut out = String::with_capacity(json.len().min(SHOWN_BYTES_MAX));
     let is_valid = serde_json::from_str::<&serde_json::value::RawValue>(json).is_ok();
     if is_valid && json.starts_with('{') {
-        write_object(&mut out, json, known);
+        write_object(&mut out, json, known, LEVELS_MAX);
     } else if is_valid && json.starts_with('[') {
-        write_array(&mut out, json, Mask::Stars);
+        write_array(&mut out, json, Mask::Stars, LEVELS_MAX);
     } else {
         push_quoted(&mut out, &unstructured(json));
     }
@@ -75,7 +78,8 @@ pub(super) fn mask_beginning(json: &str) -> String {
     out
 }
 
-fn write_object(out: &mut String, raw: &str, known: &[SourceField]) {
+/// `levels`: how many more may lie in each other.
+fn write_object(out: &mut String, raw: &str, known: &[SourceField], levels: u32) {
     out.push('{');
     let mut first = true;
     for (key, value) in members(raw) {
@@ -94,31 +98,31 @@ fn write_object(out: &mut String, raw: &str, known: &[SourceField]) {
             Some(known) => {
                 push_quoted(out, known.name);
                 out.push(':');
-                write_value(out, value, known.mask);
+                write_value(out, value, known.mask, levels);
             }
             // Whoever puts values where names belong would else show them.
             None => {
                 push_quoted(out, &field_name(&name));
                 out.push(':');
-                write_value(out, value, Mask::Stars);
+                write_value(out, value, Mask::Stars, levels);
             }
         }
     }
     out.push('}');
 }
 
-fn write_array(out: &mut String, raw: &str, mask: Mask) {
+fn write_array(out: &mut String, raw: &str, mask: Mask, levels: u32) {
     out.push('[');
     for (i, element) in elements(raw).into_iter().enumerate() {
         if i > 0 {
             out.push(',');
         }
-        write_value(out, element, mask);
+        write_value(out, element, mask, levels);
     }
     out.push(']');
 }
 
-fn write_value(out: &mut String, raw: &str, mask: Mask) {
+fn write_value(out: &mut String, raw: &str, mask: Mask, levels: u32) {
     match Scalar::of(raw).0 {
         Scalar::Absent => out.push_str("null"),
         Scalar::Null | Scalar::Bool(_) => out.push_str(raw),
@@ -131,9 +135,11 @@ fn write_value(out: &mut String, raw: &str, mask: Mask) {
             }
         }
         Scalar::Text(text) => push_quoted(out, &mask_text(&text, mask)),
-        Scalar::Other(other) => match mask {
-            Mask::Nested(known) if other.starts_with('{') => write_object(out, other, known),
-            Mask::Nested(_) => write_array(out, other, mask),
+        Scalar::Other(other) => match (mask, levels.checked_sub(1)) {
+            (Mask::Nested(known), Some(left)) if other.starts_with('{') => {
+                write_object(out, other, known, left);
+            }
+            (Mask::Nested(_), Some(left)) => write_array(out, other, mask, left),
             _ => push_quoted(out, HIDDEN),
         },
     }
@@ -226,18 +232,22 @@ fn push_quoted(out: &mut String, text: &str) {
 /// A nested value whose members with secret names are gone.
 pub(super) fn without_secrets(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
-    copy_without_secrets(&mut out, raw);
+    copy_without_secrets(&mut out, raw, LEVELS_MAX);
     out
 }
 
-fn copy_without_secrets(out: &mut String, raw: &str) {
+fn copy_without_secrets(out: &mut String, raw: &str, levels: u32) {
+    let is_nested = raw.starts_with(['[', '{']);
+    let Some(left) = levels.checked_sub(u32::from(is_nested)) else {
+        return push_quoted(out, HIDDEN);
+    };
     if raw.starts_with('[') {
         out.push('[');
         for (i, element) in elements(raw).into_iter().enumerate() {
             if i > 0 {
                 out.push(',');
             }
-            copy_without_secrets(out, element);
+            copy_without_secrets(out, element, left);
         }
         out.push(']');
     } else if raw.starts_with('{') {
@@ -253,7 +263,7 @@ fn copy_without_secrets(out: &mut String, raw: &str) {
             first = false;
             out.push_str(key);
             out.push(':');
-            copy_without_secrets(out, value);
+            copy_without_secrets(out, value, left);
         }
         out.push('}');
     } else {
@@ -314,6 +324,39 @@ mod tests {
         let json = r#"{"a":"x \" y","n":12345678901,"b":"secret"#;
         let shown = mask_beginning(json);
         assert_eq!(shown, r#""{\"***\":\"***\",\"***\":*******8901,\"***\":\"***\"""#);
+    }
+
+    /// With a stack that some thousands of levels would use up.
+    fn on_a_small_stack(run: impl FnOnce() + Send) {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(256 * 1024);
+            thread.spawn_scoped(scope, run).unwrap().join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_hundred_thousand_levels_are_hidden_from_the_seventeenth_on() {
+        const LEVELS: usize = 100_000;
+        let known = crate::mapping::map::known_fields(crate::domain::ids::Stream::BankTransactions);
+        let shown = |levels: usize| {
+            let (open, close) = ("[".repeat(levels.min(16)), "]".repeat(levels.min(16)));
+            let innermost = if levels > 16 { "\"***\"" } else { "" };
+            format!("{open}{innermost}{close}")
+        };
+        on_a_small_stack(|| {
+            for levels in [1, 16, 17, LEVELS] {
+                let deep = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+                for name in ["tags", "account"] {
+                    let row = format!(r#"{{"{name}":{deep}}}"#);
+                    let expected = format!(r#"{{"{name}":{}}}"#, shown(levels));
+                    assert_eq!(mask_row(&row, known), expected, "{levels} levels");
+                }
+                assert_eq!(without_secrets(&deep), shown(levels), "{levels} levels");
+            }
+            let deep = format!("{}1{}", r#"{"a":"#.repeat(LEVELS), "}".repeat(LEVELS));
+            let expected = format!(r#"{}"***"{}"#, r#"{"a":"#.repeat(16), "}".repeat(16));
+            assert_eq!(without_secrets(&deep), expected);
+        });
     }
 
     proptest! {
