@@ -4,7 +4,7 @@
 //! digit, and nothing is decoded twice. Keys usually come in the documented order, so the next
 //! known name is tried first.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use serde::{
     Deserialize, Deserializer,
@@ -13,6 +13,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::mapping::{
+    map::ROW_BYTES_MAX,
     scan::{self, Members, Next, Value},
     text,
 };
@@ -145,6 +146,7 @@ impl<'a> Fields<'a> {
             duplicate: false,
             extras: Vec::new(),
         };
+        let is_too_large = json.len() > ROW_BYTES_MAX;
         let mut unknown_names: Vec<&str> = Vec::new();
         let mut expected = 0;
         let mut members = Members::of(json)?;
@@ -157,7 +159,11 @@ impl<'a> Fields<'a> {
                     continue;
                 }
                 Next::Other(key, value) => (key, value),
-                Next::End => return Some(fields),
+                Next::End => {
+                    fields.duplicate |= has_repeats(&mut unknown_names);
+                    keep_the_last(&mut fields.extras);
+                    return Some(fields);
+                }
             };
             if let Some(position) = find(known, key) {
                 fields.put(position, value);
@@ -165,7 +171,10 @@ impl<'a> Fields<'a> {
                 continue;
             }
             fields.unknown += 1;
-            fields.duplicate |= unknown_names.contains(&key);
+            // Of a row that is too large only the id and the days are told.
+            if is_too_large {
+                continue;
+            }
             unknown_names.push(key);
             if carry_extras {
                 push_extra(&mut fields.extras, key, value.raw);
@@ -237,8 +246,25 @@ fn push_extra<'a>(extras: &mut Vec<(Cow<'a, str>, Cow<'a, str>)>, key: &'a str, 
         }
         _ => Cow::Borrowed(value),
     };
-    extras.retain(|(known, _)| *known != name);
     extras.push((name, value));
+}
+
+/// Whether a name stands there twice. At the end, and in order: a row may have a hundred thousand.
+fn has_repeats(names: &mut [&str]) -> bool {
+    names.sort_unstable();
+    !names.is_sorted_by(|one, next| one < next)
+}
+
+/// Of extras with one name the last counts, and it stays in its place.
+fn keep_the_last(extras: &mut Vec<(Cow<'_, str>, Cow<'_, str>)>) {
+    let mut names: Vec<&str> = extras.iter().map(|(name, _)| &**name).collect();
+    if !has_repeats(&mut names) {
+        return;
+    }
+    let mut later = HashSet::with_capacity(extras.len());
+    extras.reverse();
+    extras.retain(|(name, _)| later.insert(name.clone()));
+    extras.reverse();
 }
 
 /// A value's text, borrowed from the input.

@@ -39,8 +39,12 @@ pub fn map_row<'a>(
     json: &'a str,
     ctx: &RowContext<'_>,
 ) -> Result<Mapped<'a>, Rejection> {
+    let is_too_large = json.len() > ROW_BYTES_MAX;
     let Some(fields) = Fields::read(json, known_fields(stream), ctx.carry_extras) else {
-        return Err(not_an_object(stream, json));
+        return Err(match is_too_large {
+            true => too_large(stream, json, Head::default()),
+            false => not_an_object(stream, json),
+        });
     };
     let mut reader = Reader::new(&fields);
     if ctx.replaced_text && json.contains(char::REPLACEMENT_CHARACTER) {
@@ -52,7 +56,7 @@ pub fn map_row<'a>(
         body = Err(problem);
     }
     let warnings = reader.warnings;
-    if json.len() > ROW_BYTES_MAX {
+    if is_too_large {
         return Err(too_large(stream, json, head));
     }
     match (body, head.source_id) {

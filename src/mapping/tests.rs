@@ -439,15 +439,6 @@ fn a_row_that_is_no_object_is_rejected_and_masked() {
 }
 
 #[test]
-fn a_row_that_is_too_large_is_rejected_with_its_id_and_beginning() {
-    let json = bank_json(&json!({"description": "x".repeat(256 * 1024)}));
-    let rejection = reject(Stream::BankTransactions, &json);
-    assert_eq!(rejection.reason, RejectionReason::TooLarge);
-    assert_eq!(rejection.source_id, Some(SourceId::Number(1)));
-    assert!(rejection.raw.len() < 8_192);
-}
-
-#[test]
 fn a_rejected_row_shows_nothing_personal() {
     let json = bank_json(&json!({
         "amount": "x", "sender_name": "Ayşe Örnek", "sender_iban": "TR330006100519786457841326",
@@ -482,4 +473,5 @@ pub(super) fn luhn_valid(front: &str) -> String {
 }
 
 mod lists_and_hashes;
+mod size;
 mod wrong_types;
