@@ -20,7 +20,7 @@ pub use super::refusal::Refusal;
 use super::{
     fields,
     plan::Window,
-    refusal::{is_inside, judge_rejections, judge_window},
+    refusal::{Foreign, is_inside, judge_rejections, judge_window},
     repeats::{has_repeats, one_of_each},
     working::Working,
 };
@@ -202,11 +202,12 @@ fn digest_rows<'a>(
 ) -> Result<Digest, Refusal> {
     let mut work = Working::new(target, state, answer);
     let (mut rejections, mut lessened) = (Vec::new(), Vec::new());
-    let mut outside = 0;
+    let (mut outside, mut foreign) = (0, Foreign::default());
     for json in rows {
         match map_any(target.key.stream, json, context) {
             Ok(mapped) => {
                 outside += usize::from(!is_inside(answer.window, &mapped.window_days));
+                foreign.look_at(target, &mapped.key);
                 let unreadable = mapped.warnings.unreadable_field();
                 if work.take_row(mapped)? {
                     lessened.extend(unreadable);
@@ -214,11 +215,13 @@ fn digest_rows<'a>(
             }
             Err(rejection) => {
                 outside += usize::from(!is_inside(answer.window, &rejection.window_days));
+                foreign.look_at_bad(target, json);
                 rejections.push((*json, rejection));
             }
         }
     }
     judge_window(target, answer.window, outside, rows.len())?;
+    foreign.judge(target, rows.len())?;
     // Bad rows that were let pass before do not count: they would stand in the way of every later
     // row of their days.
     let news = rejections.iter().filter(|(json, rejection)| !work.is_quarantined(json, rejection));

@@ -470,6 +470,8 @@ fn an_id_that_the_cursor_never_rises_to_is_not_new_again_once_memory_has_forgott
     }
 }
 
+#[path = "digest_foreign_tests.rs"]
+mod foreign;
 #[path = "digest_model_tests.rs"]
 mod model;
 #[path = "digest_ratio_tests.rs"]

@@ -52,6 +52,7 @@ impl Failure {
         match self {
             Self::Api(error) => error.event(),
             Self::Refused(Refusal::OutsideWindow { .. }) => Event::DatesIgnored,
+            Self::Refused(Refusal::OfAnother { .. }) => Event::RowsOfAnother,
             Self::Refused(Refusal::TooManyBad { .. }) => Event::TooManyBadRows,
             Self::Refused(Refusal::Encode(_)) => Event::NotEncodable,
             Self::Gone(_) => Event::TransactionUnknown,
