@@ -15,6 +15,11 @@ pub enum Unread {
     /// No number with a unit.
     #[error("not a duration; write 2s, 5m, 1h or 30d")]
     NoDuration,
+    /// A unit that the configuration does not have, `M` for months among them.
+    #[error(
+        "not a unit of time; write ms, s (or sec), m (or min), h, d (24 hours) or w (7 days), such as 90m or 30d"
+    )]
+    OtherUnit,
     /// More seconds than a number holds.
     #[error("too long, no clock counts that far; write 2s, 5m, 1h or 30d")]
     TooLong,
@@ -24,6 +29,9 @@ const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+/// The units of the schema's pattern.
+const UNITS: [&str; 8] = ["ms", "s", "sec", "m", "min", "h", "d", "w"];
 
 impl Span {
     /// That many seconds.
@@ -51,6 +59,7 @@ impl Span {
     /// # Errors
     /// What is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, Unread> {
+        check_units(text)?;
         humantime::parse_duration(text.trim()).map(Self).map_err(|error| match error {
             humantime::DurationError::NumberOverflow => Unread::TooLong,
             _ => Unread::NoDuration,
@@ -65,6 +74,26 @@ impl Span {
         let whole = self.0.subsec_nanos() == 0 && seconds.is_multiple_of(day);
         whole.then_some(seconds / day)
     }
+}
+
+/// Whole numbers with a unit each, as the schema has them: what reads them knows months (`M`), years
+/// and fractions too, and takes `1 30m` for 130.
+fn check_units(text: &str) -> Result<(), Unread> {
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let behind_digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let from_unit = behind_digits.trim_start();
+        let behind = from_unit.trim_start_matches(char::is_alphabetic);
+        let unit = from_unit.strip_suffix(behind).unwrap_or_default();
+        if behind_digits.len() == rest.len() || unit.is_empty() {
+            return Err(Unread::NoDuration);
+        }
+        if !UNITS.contains(&unit) {
+            return Err(Unread::OtherUnit);
+        }
+        rest = behind.trim_start();
+    }
+    Ok(())
 }
 
 impl fmt::Display for Span {
@@ -105,7 +134,7 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": r"^\s*(\d+\s*(ms|s|sec|m|min|h|d|w)\s*)+$",
+            "pattern": format!(r"^\s*(\d+\s*({})\s*)+$", UNITS.join("|")),
             "examples": ["2s", "5m", "30d"],
         })
     }
@@ -128,8 +157,19 @@ mod tests {
 
     #[test]
     fn a_number_without_a_unit_is_refused() {
-        for text in ["60", "", "five minutes", "-5m", "5 parsecs"] {
+        for text in ["60", "", "five minutes", "-5m", "1 30m", "1.5h", "5m,", "5"] {
             assert_eq!(Span::parse(text), Err(Unread::NoDuration), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_units_are_those_of_the_schema_and_no_others() {
+        for unit in UNITS {
+            assert!(Span::parse(&format!("2{unit}")).is_ok(), "{unit}");
+        }
+        assert_eq!(Span::parse("2w 1d"), Ok(Span::days(15)));
+        for text in ["1M", "1 month", "2y", "1year", "5 parsecs", "3us", "7ns", "1h 1M", "2days"] {
+            assert_eq!(Span::parse(text), Err(Unread::OtherUnit), "{text:?}");
         }
     }
 
