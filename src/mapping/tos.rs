@@ -14,7 +14,7 @@ use crate::{
     },
     mapping::{
         card, dates,
-        json::{Mask::*, keys},
+        json::{Key as _, Mask::*, keys},
         reader::{Problem, Reader},
         row::{Body, Head, RowContext},
         words,
@@ -73,6 +73,7 @@ pub(super) fn map<'a>(
     let institution_code = reader.text(TosKey::InstitutionCode)?;
     let transaction_code = reader.first_text(&[TosKey::TransactionCode, TosKey::TransactionNo])?;
     let institution = institution_code.as_deref().unwrap_or(ctx.entity);
+    check_numbers(reader, object_id.is_some())?;
     head.source_id = source_id(object_id.as_deref(), institution, transaction_code.as_deref())?;
     let (payment_date, _) = reader.day(TosKey::PaymentDate)?;
     let transferred = reader.time(TosKey::TransferDate)?;
@@ -163,6 +164,28 @@ fn source_id(
         field: "TransactionObjectId",
         detail: Cow::Borrowed("neither digits nor letters alone"),
     })
+}
+
+/// What an id is made from is a text, or a number of digits alone: `2e16` has lost those that an id
+/// needs, and `true` never had any.
+fn check_numbers(reader: &Reader<'_, '_>, has_object_id: bool) -> Result<(), Problem> {
+    let keys: &[TosKey] = match has_object_id {
+        true => &[TosKey::ObjectId],
+        false => &[TosKey::TransactionCode, TosKey::TransactionNo],
+    };
+    for key in keys {
+        let raw = reader.raw(*key);
+        let digits = raw.strip_prefix('-').unwrap_or(raw);
+        let is_text = raw.starts_with('"') || raw == "null";
+        if !is_text && !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Problem {
+                reason: RejectionReason::InvalidId,
+                field: key.name(),
+                detail: Cow::Borrowed("a number of other signs than digits"),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The start of a local day.

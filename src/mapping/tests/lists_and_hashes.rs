@@ -110,6 +110,22 @@ fn an_id_or_key_that_is_too_long_rejects_its_row() {
 }
 
 #[test]
+fn a_tos_id_that_is_a_number_has_digits_alone() {
+    let codes = json!({"TransactionObjectId": null, "InstitutionTransactionCode": "@"});
+    let rows = [tos_json(&json!({"TransactionObjectId": "@"})), tos_json(&codes)];
+    for (row, field) in rows.iter().zip(["TransactionObjectId", "InstitutionTransactionCode"]) {
+        for number in ["2e16", "1E-2", "2022000039254817e0", "20.5", "true"] {
+            let rejection = reject(Stream::TosPayments, &row.replace("\"@\"", number));
+            let found = (rejection.reason, rejection.field, rejection.source_id);
+            assert_eq!(found, (RejectionReason::InvalidId, Some(field), None), "{number}");
+        }
+        for id in ["2022000039254817", "\"2e16\"", "-7"] {
+            map(Stream::TosPayments, &row.replace("\"@\"", id));
+        }
+    }
+}
+
+#[test]
 fn the_gateways_id_of_an_answer_is_not_content() {
     let json = tos_json(&json!({}));
     let named = RowContext { gateway_object_id: Some("b6d2a25b"), ..SYSTEM };
