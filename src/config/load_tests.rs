@@ -408,6 +408,14 @@ fn a_stream_is_stale_after_three_polls_and_a_minute_unless_something_else_is_sai
 }
 
 #[test]
+fn lists_are_never_quiet_and_take_no_promise_that_they_are_not() {
+    let streams = |text: &str| format!("{MINIMAL}    streams:\n      reference: {{{text}}}\n");
+    assert!(parsed(&streams("quiet_slo: 0s")).is_ok());
+    let text = refused(&streams("quiet_slo: 26h"));
+    assert!(text.contains("reference.quiet_slo") && text.contains("0s"), "{text}");
+}
+
+#[test]
 fn the_registry_takes_a_password_or_a_token_from_files_and_not_both() {
     use crate::config::model::RegistryAuth;
     let with = |auth: &str| format!("{MINIMAL}schema_registry: {{url: 'https://h', {auth}}}\n");

@@ -207,3 +207,22 @@ fn too_large(stream: Stream, json: &str, head: Head) -> Rejection {
         window_days,
     }
 }
+
+/// What a row is rejected with whose record has more bytes than a topic takes: a privacy rule may make
+/// a long hash of each of thousands of short texts.
+pub fn outgrown(stream: Stream, json: &str, mapped: &Mapped<'_>, bytes: usize) -> Rejection {
+    let head = Head {
+        source_id: Some(mapped.source_id.clone()),
+        key: Some((&*mapped.key).into()),
+        day: mapped.day,
+        window_days: mapped.window_days,
+        newest_at: None,
+    };
+    let detail = format!("its record has {bytes} bytes, more than a topic takes");
+    Rejection { detail, ..too_large(stream, json, head) }
+}
+
+/// The masked beginning of a row that cannot be shown whole.
+pub fn shown_beginning(json: &str) -> String {
+    raw::mask_beginning(json)
+}

@@ -25,7 +25,7 @@ mod words;
 
 pub use card::mask_cards;
 pub use hash::{EVENT_NAMESPACE, HASH_RULE, content_hash, event_id, rejected_hash};
-pub use map::{ROW_BYTES_MAX, map_mentioned_customer, map_row};
+pub use map::{ROW_BYTES_MAX, map_mentioned_customer, map_row, outgrown, shown_beginning};
 pub use privacy::PrivacyRules;
 pub use row::{Mapped, Rejection, RowContext, WindowDays};
 

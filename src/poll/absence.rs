@@ -27,8 +27,8 @@ use crate::{
 
 use super::{
     digest::Target,
+    kinds::{event_type, source_of},
     plan::Window,
-    working::{event_type, source_of},
 };
 
 const ALL_DAYS: Window = Window { from: Day(i32::MIN), to: Day(i32::MAX) };

@@ -209,7 +209,7 @@ fn digest_rows<'a>(
                 outside += usize::from(!is_inside(answer.window, &mapped.window_days));
                 foreign.look_at(target, &mapped.key);
                 let unreadable = mapped.warnings.unreadable_field();
-                if work.take_row(mapped)? {
+                if work.take_row(json, mapped)? {
                     lessened.extend(unreadable);
                 }
             }

@@ -474,5 +474,7 @@ fn an_id_that_the_cursor_never_rises_to_is_not_new_again_once_memory_has_forgott
 mod foreign;
 #[path = "digest_model_tests.rs"]
 mod model;
+#[path = "digest_news_tests.rs"]
+mod news;
 #[path = "digest_ratio_tests.rs"]
 mod ratio;

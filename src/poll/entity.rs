@@ -138,8 +138,17 @@ pub struct Reading<'a> {
 
 impl Entity {
     /// An entity with what was restored of it.
-    pub fn new(target: Target, deletions: Deletions, state: EntityState, shared: Shared) -> Self {
+    pub fn new(
+        target: Target,
+        deletions: Deletions,
+        mut state: EntityState,
+        shared: Shared,
+    ) -> Self {
         let today = now().local_day();
+        // A row with a slipped year may have been noted as the newest one.
+        if let Some(checkpoint) = &mut state.checkpoint {
+            checkpoint.newest_at = checkpoint.newest_at.map(|at| at.min(now()));
+        }
         shared.board.adopt(&target.key, state.checkpoint.as_ref(), today);
         let memory = Mutex::new(Memory { state, ..Memory::default() });
         let currency = std::sync::RwLock::new(None);

@@ -5,9 +5,9 @@
 //! - `plan`, `history`, `backoff`: what is due, window by window, and when again after a failure
 //! - `row_limit`, `fetch`, `backlog`: asks the API, and looks twice where a count may be a limit; by
 //!   days where a live answer is too large
-//! - `digest`, `working`, `repeats`, `refusal`, `absence`: new, changed, late and known rows; what
-//!   goes to quarantine; which of several contents counts; when nothing of an answer is believed; rows
-//!   that are gone
+//! - `digest`, `working`, `kinds`, `repeats`, `refusal`, `absence`: new, changed, late and known rows;
+//!   what goes to quarantine; which of several contents counts; when nothing of an answer is believed;
+//!   rows that are gone
 //! - `entity`: publishes with the checkpoint last (`seal`), and only then remembers
 //! - `task`, `feed` with `feed_trail`, `feed_look_back`, `feed_backlog` and `feed_out`, `snapshot`:
 //!   one account, terminal or institution; all accounts at once; lists that are read whole
@@ -37,6 +37,7 @@ mod feed_trail;
 pub mod fetch;
 mod fields;
 pub mod history;
+mod kinds;
 mod lookups;
 pub mod plan;
 pub mod preview;

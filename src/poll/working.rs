@@ -10,10 +10,12 @@ use crate::{
         quarantine::QuarantinedRow,
         record::Op,
         time::{Day, Timestamp},
-        vocabulary::Source,
         warnings::{Warning, Warnings},
     },
-    mapping::{HASH_RULE, Mapped, Rejection, content_hash, event_id, rejected_hash},
+    mapping::{
+        HASH_RULE, Mapped, Rejection, content_hash, event_id, outgrown, rejected_hash,
+        shown_beginning,
+    },
     publish::{
         batch::{Batch, EventHeaders, EventRecord, StateRecord},
         encode,
@@ -29,9 +31,16 @@ use crate::{
 
 use super::{
     digest::{Answer, Digest, Reason, Target},
+    kinds::{event_type, source_of},
     plan::{SETTLED_DAYS, Schedule, Window},
 };
 
+/// What the value of a record may have: with key and headers it is no more than a topic takes where
+/// nobody set another limit (1,048,588).
+const RECORD_BYTES_MAX: usize = 1_000_000;
+/// What the masked row in a record of the quarantine may have; a privacy rule may make a long hash of
+/// each of thousands of short texts.
+const RAW_BYTES_MAX: usize = 900_000;
 /// The stream name in the event ids of quarantined rows.
 const QUARANTINE: &str = "quarantine";
 
@@ -74,36 +83,46 @@ impl<'a> Working<'a> {
         }
     }
 
-    /// True where the row is published by it.
-    pub(super) fn take_row(&mut self, mapped: Mapped<'a>) -> Result<bool, encode::Error> {
+    /// True where the row is published by it; `json` is what it was mapped from.
+    pub(super) fn take_row(
+        &mut self,
+        json: &str,
+        mut mapped: Mapped<'a>,
+    ) -> Result<bool, encode::Error> {
         let hash = content_hash(&mapped.record, HASH_RULE, &mut self.scratch);
-        self.note(&mapped.source_id, mapped.newest_at);
+        self.note(&mapped.source_id);
         self.digest.counts.unknown_fields += u64::from(mapped.unknown_fields);
         let place = self.place(&mapped.window_days, mapped.day);
-        match self.decide(&mapped, hash, place) {
-            Decision::Known => {
-                self.digest.counts.unchanged += 1;
-                Ok(false)
-            }
-            Decision::Publish { op, version, late, unseen } => {
-                match op {
-                    Op::Created => self.digest.counts.new += 1,
-                    Op::Updated | Op::Deleted => self.digest.counts.changed += 1,
-                }
-                let mut warnings = mapped.warnings;
-                if late {
-                    warnings.insert(Warning::Late);
-                }
-                // A row that comes back has its own key.
-                if let (true, Some(key)) = (unseen, mapped.source_key)
-                    && self.digest.staging.has_source_key(&self.state.seen, key)
-                {
-                    warnings.insert(Warning::RepeatedSourceKey);
-                }
-                self.publish(mapped, (op, version, warnings), hash, place)?;
-                Ok(true)
-            }
+        let decision = self.decide(&mapped, hash, place);
+        self.date(mapped.newest_at, matches!(decision, Decision::Publish { .. }));
+        let Decision::Publish { op, version, late, unseen } = decision else {
+            self.digest.counts.unchanged += 1;
+            return Ok(false);
+        };
+        let mut warnings = mapped.warnings;
+        if late {
+            warnings.insert(Warning::Late);
         }
+        // A row that comes back has its own key.
+        if let (true, Some(key)) = (unseen, mapped.source_key)
+            && self.digest.staging.has_source_key(&self.state.seen, key)
+        {
+            warnings.insert(Warning::RepeatedSourceKey);
+        }
+        let event = self.event(&mut mapped, (op, version, warnings), hash)?;
+        let bytes = event.value.as_ref().map_or(0, Vec::len);
+        if bytes > RECORD_BYTES_MAX {
+            let rejection = outgrown(self.target.key.stream, json, &mapped, bytes);
+            let (id, hash) = self.name_rejection(json, &rejection);
+            self.quarantine(json, rejection, (id, hash))?;
+            return Ok(false);
+        }
+        match op {
+            Op::Created => self.digest.counts.new += 1,
+            Op::Updated | Op::Deleted => self.digest.counts.changed += 1,
+        }
+        self.publish(event, mapped, (version, hash), place);
+        Ok(true)
     }
 
     /// | memory | becomes |
@@ -111,7 +130,7 @@ impl<'a> Working<'a> {
     /// | same content as was published, whatever went to quarantine since | nothing |
     /// | another content | UPDATED, next version |
     /// | a customer as the list has it, who is mentioned with less | nothing |
-    /// | deleted, or only ever quarantined | CREATED, next version |
+    /// | deleted, or only ever quarantined | CREATED, next version; LATE as a row without memory |
     /// | nothing, and older than memory reaches, at or below the cursor | nothing: known territory |
     /// | nothing | CREATED, version 1; LATE at or below the cursor unless backfilling |
     fn decide(&mut self, mapped: &Mapped<'_>, hash: u128, place: Place) -> Decision {
@@ -133,12 +152,12 @@ impl<'a> Working<'a> {
                 }
                 let op = if fresh { Op::Created } else { Op::Updated };
                 let version = row.version.saturating_add(1);
-                Decision::Publish { op, version, late: false, unseen: false }
+                let late = fresh && self.is_late(&mapped.source_id);
+                Decision::Publish { op, version, late, unseen: false }
             }
             None if self.is_known_territory(&mapped.source_id, place.day) => Decision::Known,
             None => {
-                let late = self.is_at_or_below_cursor(&mapped.source_id)
-                    && matches!(self.answer.reason, Reason::Live | Reason::LookBack);
+                let late = self.is_late(&mapped.source_id);
                 Decision::Publish { op: Op::Created, version: 1, late, unseen: true }
             }
         }
@@ -166,18 +185,20 @@ impl<'a> Working<'a> {
         id > cursor && believable_top(std::iter::once(id), Some(cursor)).is_some()
     }
 
-    fn is_at_or_below_cursor(&self, id: &SourceId) -> bool {
+    /// Whether a row that is created comes at or below the cursor; history has none that is late.
+    fn is_late(&self, id: &SourceId) -> bool {
         let cursor = self.state.checkpoint.as_ref().and_then(|checkpoint| checkpoint.cursor);
         matches!((id.number(), cursor), (Some(id), Some(cursor)) if id <= cursor)
+            && matches!(self.answer.reason, Reason::Live | Reason::LookBack)
     }
 
-    fn publish(
+    /// What says so of a row, with every privacy rule applied.
+    fn event(
         &mut self,
-        mut mapped: Mapped<'a>,
+        mapped: &mut Mapped<'a>,
         (op, version, warnings): (Op, u32, Warnings),
         hash: u128,
-        place: Place,
-    ) -> Result<(), encode::Error> {
+    ) -> Result<EventRecord, encode::Error> {
         let target = self.target;
         let version_number = i32::try_from(version).unwrap_or(i32::MAX);
         let stream = target.key.stream.name();
@@ -192,7 +213,17 @@ impl<'a> Working<'a> {
         let key = format!("{}/{}", target.key.connection, mapped.key);
         let topic = target.encoder.topic(record)?;
         let headers = Some(self.headers(id, record, op));
-        self.push(EventRecord { topic, key, value: Some(value), headers });
+        Ok(EventRecord { topic, key, value: Some(value), headers })
+    }
+
+    fn publish(
+        &mut self,
+        event: EventRecord,
+        mapped: Mapped<'a>,
+        (version, hash): (u32, u128),
+        place: Place,
+    ) {
+        self.push(event);
         let row = SeenRow {
             id: mapped.source_id,
             version,
@@ -202,11 +233,10 @@ impl<'a> Working<'a> {
             partial: is_mention(&mapped.record),
             unsure_day: place.unsure,
             source_key: mapped.source_key,
-            key: (target.key.stream == Stream::VirtualPosTransactions)
+            key: (self.target.key.stream == Stream::VirtualPosTransactions)
                 .then(|| mapped.key.as_ref().into()),
         };
         self.remember(place.day, row);
-        Ok(())
     }
 
     /// Whether a row that cannot be mapped stands in quarantine as it is.
@@ -228,10 +258,19 @@ impl<'a> Working<'a> {
         json: &str,
         rejection: Rejection,
     ) -> Result<(), encode::Error> {
-        let target = self.target;
         let (id, hash) = self.name_rejection(json, &rejection);
+        self.note(&id);
+        self.quarantine(json, rejection, (id, hash))
+    }
+
+    fn quarantine(
+        &mut self,
+        json: &str,
+        rejection: Rejection,
+        (id, hash): (SourceId, u128),
+    ) -> Result<(), encode::Error> {
+        let target = self.target;
         let known_id = rejection.source_id.clone();
-        self.note(&id, None);
         let kept = self.place(&rejection.window_days, rejection.day);
         let seen = self.digest.staging.get(&self.state.seen, &id);
         let is_new = seen.is_none();
@@ -246,6 +285,10 @@ impl<'a> Working<'a> {
         let event = event_id(&target.key.connection, QUARANTINE, &id, version, hash);
         let shown = known_id.unwrap_or_else(|| SourceId::Text("".into()));
         let meta = self.meta(event, Op::Created, version, &shown, (Warnings::NONE, Vec::new()));
+        let mut raw = target.privacy.apply_to_raw(target.key.stream, &rejection.raw);
+        if raw.len() > RAW_BYTES_MAX {
+            raw = shown_beginning(json);
+        }
         let row = QuarantinedRow {
             meta,
             stream: target.key.stream.name().into(),
@@ -253,7 +296,7 @@ impl<'a> Working<'a> {
             reason: rejection.reason,
             field: rejection.field.map(Cow::Borrowed),
             detail: rejection.detail.to_string().into(),
-            raw: target.privacy.apply_to_raw(target.key.stream, &rejection.raw).into(),
+            raw: raw.into(),
         };
         let value = target.encoder.encode(QuarantinedRow::NAME, &row)?;
         // Beside the rows that could be mapped.
@@ -289,8 +332,15 @@ impl<'a> Working<'a> {
         self.digest
     }
 
-    fn note(&mut self, id: &SourceId, at: Option<Timestamp>) {
+    fn note(&mut self, id: &SourceId) {
         self.digest.present.push(id.clone());
+    }
+
+    /// A row that is dated ahead says when it was first shown, and no more: one with a slipped year
+    /// would be the newest for years, and its stream never quiet.
+    fn date(&mut self, at: Option<Timestamp>, is_news: bool) {
+        let shown_at = self.answer.fetched_at;
+        let at = at.filter(|at| is_news || *at <= shown_at).map(|at| at.min(shown_at));
         self.digest.newest_at = self.digest.newest_at.max(at);
     }
 
@@ -408,32 +458,6 @@ pub(super) fn is_published(
 /// A customer as a payment knows it.
 fn is_mention(record: &Content<'_>) -> bool {
     matches!(record, Content::Customer(customer) if customer.partial)
-}
-
-/// The CloudEvents type of a record and what happened to it.
-pub(super) fn event_type(record: &str, op: Op) -> String {
-    let op = match op {
-        Op::Created => "created",
-        Op::Updated => "updated",
-        Op::Deleted => "deleted",
-    };
-    format!("io.vomsis.v1.{record}.{op}")
-}
-
-/// The API behind a stream.
-pub(super) const fn source_of(stream: Stream) -> Source {
-    match stream {
-        Stream::BankTransactions
-        | Stream::PosTransactions
-        | Stream::Banks
-        | Stream::Accounts
-        | Stream::Terminals
-        | Stream::TransactionTypes => Source::VomsisBankV2,
-        Stream::VirtualPosTransactions | Stream::Installments | Stream::Customers => {
-            Source::VomsisVirtualPosV3
-        }
-        Stream::TosPayments => Source::VakifbankTos,
-    }
 }
 
 /// A date further ahead than this is a slip, and must not be remembered for years.

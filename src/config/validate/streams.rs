@@ -100,6 +100,10 @@ pub(crate) fn streams(
         }),
         reference: on(&shape.reference).map(|section| {
             let path = below("reference");
+            if section.quiet_slo > Span::seconds(0) {
+                let path = [&*path, &[Step::Key("quiet_slo")]].concat();
+                review.refuse(&path, "rows of these lists have no time of their own, so no age says that they are quiet: leave it out, or write 0s");
+            }
             model::ReferenceStream {
                 poll_interval: poll_interval(review, &path, section.poll_interval),
                 slo: slo!(review, &path, section),

@@ -214,6 +214,22 @@ async fn a_row_that_was_unreadable_when_it_went_is_told_again_when_it_is_back_so
 }
 
 #[tokio::test]
+async fn a_newest_row_of_another_century_is_noted_as_one_of_now() {
+    let stage = Stage::new().await;
+    for (written, ahead) in [(Timestamp(7_000_000_000_000), true), (Timestamp(5), false)] {
+        let mut checkpoint = Checkpoint::initial(today(), now());
+        checkpoint.newest_at = Some(written);
+        let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+        let before = now();
+        let entity = stage.entity(Stream::BankTransactions, &format!("{ahead}"), state);
+        let shown = stage.parts.shared.board.snapshot()[&entity.target.key].newest_at.unwrap();
+        let expected = if ahead { before..=now() } else { written..=written };
+        assert!(expected.contains(&shown), "{shown:?}");
+        assert_eq!(entity.checkpoint(today()).await.newest_at, Some(shown));
+    }
+}
+
+#[tokio::test]
 async fn a_list_that_was_emptied_is_deleted_in_transactions_of_the_usual_size() {
     let stage = Stage::new().await;
     let entity = stage.entity(Stream::BankTransactions, "73", EntityState::default());
