@@ -101,9 +101,16 @@ pub(super) struct Watch {
     fresh: HashMap<SourceId, Timestamp>,
     /// Rows that the last complete read lacked: last seen when, first absent when.
     absent: HashMap<SourceId, (Option<Timestamp>, Timestamp)>,
+    /// Only rows that this process was shown are missed: what is asked for may have been more before.
+    only_shown: bool,
 }
 
 impl Watch {
+    /// One that has seen nothing yet.
+    pub(super) fn new(only_shown: bool) -> Self {
+        Self { only_shown, ..Self::default() }
+    }
+
     /// Notes the rows of a live poll; the oldest make room, those of one poll together.
     pub(super) fn note(&mut self, ids: &[SourceId], at: Timestamp) {
         self.fresh.extend(ids.iter().map(|id| (id.clone(), at)));
@@ -135,7 +142,10 @@ impl Watch {
         let again = self.complete.as_ref().filter(|complete| complete.days == days);
         let unsure = missing(seen, present, ALL_DAYS, true)
             .filter(|id| again.is_some_and(|it| it.has_shown(id) || before.contains_key(id)));
-        let missing: Vec<_> = missing(seen, present, days, false).chain(unsure).collect();
+        let sure = missing(seen, present, days, false).filter(|id| {
+            !self.only_shown || before.contains_key(id) || self.last_seen(id).is_some()
+        });
+        let missing: Vec<_> = sure.chain(unsure).collect();
         for id in missing {
             // It may have come after its part of the read.
             if self.fresh.get(&id).is_some_and(|shown| *shown >= read.first) {
@@ -352,6 +362,20 @@ mod tests {
         assert_eq!(compare(&mut watch, &[7], later, 800), 0);
         assert_eq!(compare(&mut watch, &[], later, 900), 0);
         assert_eq!(compare(&mut watch, &[], later, 1000), 1, "twice");
+    }
+
+    #[test]
+    fn a_row_of_what_is_asked_for_no_longer_is_missed_only_where_it_was_shown_since() {
+        let (mut watch, seen) = (Watch::new(true), seen(&[7, 8, 9]));
+        for at in [100, 200, 300] {
+            assert_eq!(gone(&mut watch, &seen, &[8, 9], at), None, "7 was shown before the start");
+        }
+        assert_eq!(gone(&mut watch, &seen, &[9], 400), None);
+        assert_eq!(gone(&mut watch, &seen, &[9], 500), times(Some(300), 400, 500));
+        watch.forget(&SourceId::Number(8));
+        watch.note(&[SourceId::Number(7)], Timestamp(600));
+        assert_eq!(gone(&mut watch, &seen, &[8, 9], 700), None);
+        assert_eq!(gone(&mut watch, &seen, &[8, 9], 800), times(Some(600), 700, 800));
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub struct Target {
     pub max_bad_ratio: f64,
     /// `/vomsis/<connection>/<stream>`.
     pub ce_source: Arc<str>,
+    /// Of an institution only some sender accounts are asked for: rows of others may be published from
+    /// a time when they were asked for too.
+    pub some_accounts: bool,
 }
 
 impl Target {
@@ -58,6 +61,7 @@ impl Target {
     ) -> Self {
         let bank = config.streams.bank_transactions.as_ref();
         Self {
+            some_accounts: asks_for_some(config, &key),
             ce_source: format!("/vomsis/{}/{}", key.connection, key.stream).into(),
             key,
             encoder,
@@ -67,6 +71,12 @@ impl Target {
             max_bad_ratio,
         }
     }
+}
+
+fn asks_for_some(config: &Connection, key: &EntityKey) -> bool {
+    let mut institutions = config.tos.iter().flat_map(|tos| &tos.institutions);
+    key.stream == Stream::TosPayments
+        && institutions.any(|it| it.code == *key.entity && !it.sender_accounts.is_empty())
 }
 
 /// Why rows were asked for; it decides what an unknown row means.

@@ -30,6 +30,7 @@ fn target() -> Target {
         carry_extras: false,
         max_bad_ratio: 0.2,
         ce_source: "/vomsis/acme/bank_transactions".into(),
+        some_accounts: false,
     }
 }
 

@@ -150,7 +150,8 @@ impl Entity {
             checkpoint.newest_at = checkpoint.newest_at.map(|at| at.min(now()));
         }
         shared.board.adopt(&target.key, state.checkpoint.as_ref(), today);
-        let memory = Mutex::new(Memory { state, ..Memory::default() });
+        let watch = Watch::new(target.some_accounts);
+        let memory = Mutex::new(Memory { state, watch });
         let currency = std::sync::RwLock::new(None);
         Self {
             target,

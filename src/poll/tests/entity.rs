@@ -230,6 +230,33 @@ async fn a_newest_row_of_another_century_is_noted_as_one_of_now() {
 }
 
 #[tokio::test]
+async fn an_institution_of_which_some_accounts_are_asked_misses_only_what_it_was_shown() {
+    let stage = Stage::new().await;
+    let tos = "{base_url: 'https://h', token_url: 'https://h/t', client_id_file: /i, \
+               client_secret_file: /s, consent_id: x, \
+               institutions: [{code: '1', sender_accounts: ['5']}, {code: '2'}]}";
+    let text = format!("connections: [{{id: acme, tos: {tos}}}]\n");
+    let loaded = crate::config::parse("c", &text, std::iter::empty()).unwrap();
+    let Parts { encoder, privacy, shared, .. } = &stage.parts;
+    for (code, gone) in [("1", 0), ("2", 1)] {
+        let config = &loaded.config.connections[0];
+        let (connection, stream) = (config.id.clone(), Stream::TosPayments);
+        let key = EntityKey { connection, stream, entity: code.into() };
+        let target = Target::new(config, key, Arc::clone(encoder), Arc::clone(privacy), 0.2);
+        let entity = Entity::new(target, Deletions::Emit, EntityState::default(), shared.clone());
+        let payment = json!({"TransactionObjectId": 7, "Amount": 200, "CurrencyType": "TL",
+                             "PaymentDate": format!("{}T00:00:00", today().to_date())});
+        let answers = rows(&[payment.to_string()]);
+        entity.take_in(&reading(&answers, Advance::Backfill(None))).await.unwrap();
+        let days = Window { from: today().plus(-1), to: today() };
+        let at = |seconds: i64| Span::at(Timestamp(now().0 + seconds * 1000));
+        let none = HashSet::new();
+        assert_eq!(entity.take_absences(&none, days, at(1)).await.unwrap(), 0);
+        assert_eq!(entity.take_absences(&none, days, at(2)).await.unwrap(), gone, "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_that_was_emptied_is_deleted_in_transactions_of_the_usual_size() {
     let stage = Stage::new().await;
     let entity = stage.entity(Stream::BankTransactions, "73", EntityState::default());
