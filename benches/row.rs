@@ -107,6 +107,8 @@ fn idle(c: &mut Criterion) {
         carry_extras: false,
         max_bad_ratio: 0.2,
         ce_source: "/vomsis/acme/bank_transactions".into(),
+        some_accounts: false,
+        lookback_days: Some(14),
     };
     let answer = Answer::of(&[], Reason::Live, None, None, Timestamp(0));
     let mut group = c.benchmark_group("empty_answer");

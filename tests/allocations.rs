@@ -60,6 +60,8 @@ mod idle {
             carry_extras: false,
             max_bad_ratio: 0.2,
             ce_source: "/vomsis/acme/bank_transactions".into(),
+            some_accounts: false,
+            lookback_days: Some(14),
         }
     }
 

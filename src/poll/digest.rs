@@ -48,6 +48,8 @@ pub struct Target {
     /// Of an institution only some sender accounts are asked for: rows of others may be published from
     /// a time when they were asked for too.
     pub some_accounts: bool,
+    /// How many days the look-back has, of a stream that is read by days.
+    pub lookback_days: Option<i32>,
 }
 
 impl Target {
@@ -62,6 +64,7 @@ impl Target {
         let bank = config.streams.bank_transactions.as_ref();
         Self {
             some_accounts: asks_for_some(config, &key),
+            lookback_days: lookback_days(config, key.stream),
             ce_source: format!("/vomsis/{}/{}", key.connection, key.stream).into(),
             key,
             encoder,
@@ -77,6 +80,17 @@ fn asks_for_some(config: &Connection, key: &EntityKey) -> bool {
     let mut institutions = config.tos.iter().flat_map(|tos| &tos.institutions);
     key.stream == Stream::TosPayments
         && institutions.any(|it| it.code == *key.entity && !it.sender_accounts.is_empty())
+}
+
+fn lookback_days(config: &Connection, stream: Stream) -> Option<i32> {
+    let streams = &config.streams;
+    let following = match stream {
+        Stream::BankTransactions => &streams.bank_transactions.as_ref()?.following,
+        Stream::PosTransactions => &streams.pos_transactions.as_ref()?.following,
+        Stream::TosPayments => &streams.tos_payments.as_ref()?.following,
+        _ => return None,
+    };
+    following.lookback_days.try_into().ok()
 }
 
 /// Why rows were asked for; it decides what an unknown row means.

@@ -257,6 +257,36 @@ async fn an_institution_of_which_some_accounts_are_asked_misses_only_what_it_was
 }
 
 #[tokio::test]
+async fn a_clock_that_is_days_ahead_forgets_nothing_until_newer_rows_come() {
+    let stage = Stage::new().await;
+    let entity = stage.entity(Stream::BankTransactions, "73", EntityState::default());
+    let dated = |id: i64, days: i32| {
+        let date = today().plus(-days).to_date();
+        row(id, &json!({"system_date": format!("{date} 00:00:01")}))
+    };
+    let old = rows(&[dated(7, 30)]);
+    let start = today().plus(-40);
+    let read = Reading { start, ..reading(&old, Advance::Backfill(None)) };
+    entity.take_in(&read).await.unwrap();
+    let seen_from = entity.checkpoint(today()).await.seen_from;
+    // Of the clock's own look-back, which lies in the future and shows nothing.
+    let ahead = Some(today().plus(5));
+    for _ in 0..2 {
+        let empty = rows(&[]);
+        let read = Reading { first_kept: ahead, ..reading(&empty, Advance::Nothing) };
+        entity.take_in(&read).await.unwrap();
+        assert_eq!(entity.checkpoint(today()).await.seen_from, seen_from);
+        let again = entity.take_in(&reading(&old, Advance::Nothing)).await.unwrap();
+        assert_eq!(again.counts.unchanged, 1);
+    }
+    let newer = rows(&[dated(8, 0)]);
+    let read = Reading { first_kept: ahead, ..reading(&newer, Advance::Nothing) };
+    entity.take_in(&read).await.unwrap();
+    let kept = today().plus(-15);
+    assert_eq!(entity.checkpoint(today()).await.seen_from, kept, "of the newest row");
+}
+
+#[tokio::test]
 async fn a_list_that_was_emptied_is_deleted_in_transactions_of_the_usual_size() {
     let stage = Stage::new().await;
     let entity = stage.entity(Stream::BankTransactions, "73", EntityState::default());
