@@ -47,7 +47,9 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
   limit that was met, no larger answer was seen, and `lastId` shows no more of the day. A row without a readable date, or
   whose dates lie more than 7 days apart (a POS row that is paid out weeks later), is missed only by reads of the very
   days of one that showed it: what went while the process was away, or over midnight, is not told. That takes three reads within a day, so a
-  `lookback_interval` of more than some hours leaves such rows out.
+  `lookback_interval` of more than some hours leaves such rows out. Of a TOS institution with `sender_accounts` only rows
+  that the process was shown are missed: those of accounts that are no longer asked for are not gone, and what went while
+  the process was away is not told.
 - A customer is `partial` only where the list of customers never had it, or it was deleted since: what a payment
   mentions never takes the place of a whole one. Of several payments the newest speaks.
 - Known and left out: the `account` and `bank` inside a movement and the `bank` inside an account (rows of
@@ -72,9 +74,21 @@ asked for with dates always, so its id helps within the last 14 days only.)
 | its id is above the cursor | with the next poll, however old its date |
 | its id is at or below the cursor, its date within `lookback` | with the next look-back (`lookback_interval`), as `LATE` |
 | its id is at or below the cursor, its date older | never: such rows are what was read long ago |
+| it was mended, or is back after its deletion, at or below the cursor | as `CREATED` with the next look-back, as `LATE` |
 
 A row that the source adds while the history is read, under a day that was read already and that the look-back does not
 reach, is not found either: the days that follow raise the cursor over its id.
+
+**Changing `date_type`.** What is remembered lies under the date that decided when it came. After a change, a row whose
+one date lies within the `lookback` and whose other one before it may come once more, as `CREATED` with version 1 and the
+`event_id` that it had: whoever counts each `event_id` once is not disturbed. With `deletions: emit` such a row may be
+told as deleted; set `ignore` before the change, and `emit` again when a `lookback` has passed.
+
+**Clocks.** Rows are remembered for a `lookback` before the newest row, so that a clock which is some days ahead forgets
+nothing; an account without new rows keeps those of its last days.
+
+An answer for one account (TOS: one institution) that holds a row of another one is not believed (VOM-SRC-023): that
+account shows the row too. POS rows and payments of the list name nobody, so theirs cannot be compared.
 
 An id beyond 2^53 raises the cursor only where another row, or the cursor, is at least half of it: a single absurd one
 would hide every later row. Its row is published all the same.
