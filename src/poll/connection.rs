@@ -26,7 +26,7 @@ use crate::{
 };
 
 use super::{
-    digest::Target,
+    digest::{Others, Target},
     discovery::Discovered,
     entity::{Entity, Shared},
     feed::{Accounts, Feed},
@@ -71,6 +71,7 @@ pub async fn run(parts: Parts, state: ConnectionState, stop: CancellationToken) 
         tasks,
         last_run: last_run(&states),
         accounts: Accounts::default(),
+        others: Others::default(),
         served: Served::new(check_interval),
         followed: HashMap::new(),
         missing: HashSet::new(),
@@ -89,6 +90,8 @@ struct Running {
     /// The last day of which anything of the connection was committed before this start.
     last_run: Option<Day>,
     accounts: Accounts,
+    /// Their ids, for the digest of each.
+    others: Others,
     served: Served,
     /// Every started entity.
     followed: HashMap<(Stream, i64), Followed>,
@@ -248,6 +251,7 @@ impl Running {
         let entity = self.entity(stream, &name, following.deletions, following.max_bad_ratio);
         entity.know_currency(found.currency.as_ref());
         if stream == Stream::BankTransactions {
+            self.others.add(&name);
             let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
             accounts.insert(found.id, Arc::clone(&entity));
         }
@@ -349,8 +353,11 @@ impl Running {
         let key = self.key(stream, name);
         let state = self.states.remove(&key).unwrap_or_default();
         let (encoder, privacy) = (&self.parts.encoder, &self.parts.privacy);
-        let target =
+        let mut target =
             Target::new(config, key, Arc::clone(encoder), Arc::clone(privacy), max_bad_ratio);
+        if stream == Stream::BankTransactions {
+            target.others = self.others.clone();
+        }
         Arc::new(Entity::new(target, deletions, state, self.parts.shared.clone()))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     state::{changelog::EntityState, seen::Staging},
 };
 
-pub use super::refusal::Refusal;
+pub use super::refusal::{Others, Refusal};
 use super::{
     fields,
     plan::Window,
@@ -48,6 +48,8 @@ pub struct Target {
     /// Of an institution only some sender accounts are asked for: rows of others may be published from
     /// a time when they were asked for too.
     pub some_accounts: bool,
+    /// The connection's other accounts or institutions that are followed.
+    pub others: Others,
     /// How many days the look-back has, of a stream that is read by days.
     pub lookback_days: Option<i32>,
 }
@@ -62,7 +64,13 @@ impl Target {
         max_bad_ratio: f64,
     ) -> Self {
         let bank = config.streams.bank_transactions.as_ref();
+        let others = Others::default();
+        if key.stream == Stream::TosPayments {
+            let institutions = config.tos.iter().flat_map(|tos| &tos.institutions);
+            institutions.for_each(|institution| others.add(&institution.code));
+        }
         Self {
+            others,
             some_accounts: asks_for_some(config, &key),
             lookback_days: lookback_days(config, key.stream),
             ce_source: format!("/vomsis/{}/{}", key.connection, key.stream).into(),

@@ -31,6 +31,7 @@ fn target() -> Target {
         max_bad_ratio: 0.2,
         ce_source: "/vomsis/acme/bank_transactions".into(),
         some_accounts: false,
+        others: Others::default(),
         lookback_days: Some(14),
     }
 }

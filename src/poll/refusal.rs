@@ -1,9 +1,16 @@
 //! Answers of which nothing may be published.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use crate::{
-    domain::{ids::Stream, time::Day},
+    domain::{
+        ids::{EntityKey, Stream},
+        time::Day,
+    },
     mapping::Rejection,
     publish::encode,
 };
@@ -34,7 +41,7 @@ pub enum Refusal {
     },
     /// The API showed what belongs to another account or institution.
     #[error(
-        "{foreign} of {rows} rows of {entity} belong to another one, the first of them to {owner}: the api did not keep to what it was asked for, so nothing of the answer is published and the cursor stays; tell the provider"
+        "{foreign} of {rows} rows of {entity} belong to another one that is followed too, the first of them to {owner}: the api did not keep to what it was asked for, so nothing of the answer is published and the cursor stays; tell the provider"
     )]
     OfAnother {
         /// Whose rows were asked for.
@@ -92,10 +99,29 @@ pub(super) fn judge_window(
     }
 }
 
-/// Rows of an answer that name another account or institution than the one asked for: whoever that
-/// is has them in its own answers, and each row would come once more.
+/// The accounts or institutions of a connection that are followed, the one asked for among them: their
+/// rows come with their own answers.
+#[derive(Debug, Clone, Default)]
+pub struct Others(Arc<RwLock<BTreeSet<String>>>);
+
+impl Others {
+    /// Notes one that is followed from now on.
+    pub fn add(&self, code: &str) {
+        let mut codes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        codes.insert(bare_code(code).to_owned());
+    }
+
+    fn has(&self, code: &str) -> bool {
+        let codes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        codes.contains(bare_code(code))
+    }
+}
+
+/// Rows of an answer that name another account or institution than the one asked for, which is followed
+/// itself: each would be published once more by its own poller.
 ///
-/// A row that names none belongs to the one asked for. POS rows and payments of the list name none.
+/// A row that names none, or one that nobody follows, is published by whoever gets it: the API may know
+/// an account by several ids. POS rows and payments of the list name none.
 #[derive(Debug, Default)]
 pub(super) struct Foreign {
     rows: usize,
@@ -106,16 +132,16 @@ impl Foreign {
     /// Looks at the key of a row's record, which ends with the owner that it names.
     pub(super) fn look_at(&mut self, target: &Target, record_key: &str) {
         let entity = &*target.key.entity;
-        let same = match target.key.stream {
-            Stream::BankTransactions => record_key == entity,
-            Stream::TosPayments => {
-                record_key == entity || bare_code(record_key) == bare_code(entity)
-            }
-            _ => true,
-        };
-        if !same {
+        // The feed for all accounts shares rows out by what they name.
+        if record_key == entity
+            || entity == EntityKey::WHOLE
+            || !matches!(target.key.stream, Stream::BankTransactions | Stream::TosPayments)
+        {
+            return;
+        }
+        if bare_code(record_key) != bare_code(entity) && target.others.has(record_key) {
             self.rows += 1;
-            self.owner.get_or_insert_with(|| shown_code(record_key));
+            self.owner.get_or_insert_with(|| record_key.trim().to_owned());
         }
     }
 
@@ -125,9 +151,7 @@ impl Foreign {
             Stream::BankTransactions => {
                 fields::number(json, "bank_account_id").map(|id| Cow::Owned(id.to_string()))
             }
-            Stream::TosPayments => fields::text(json, "InstitutionCode")
-                .filter(|code| is_plain_code(code.trim()))
-                .map(Cow::Borrowed),
+            Stream::TosPayments => fields::text(json, "InstitutionCode").map(Cow::Borrowed),
             _ => None,
         };
         owner.into_iter().for_each(|owner| self.look_at(target, &owner));
@@ -151,16 +175,6 @@ impl Foreign {
 /// A code that was sent as a number has lost its zeros.
 fn bare_code(code: &str) -> &str {
     code.trim().trim_start_matches('0')
-}
-
-fn is_plain_code(code: &str) -> bool {
-    (1..=20).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-/// What stands in the place of a code may be anything.
-fn shown_code(code: &str) -> String {
-    let code = code.trim();
-    if is_plain_code(code) { code.to_owned() } else { "something that is no code".to_owned() }
 }
 
 /// # Errors

@@ -69,7 +69,7 @@ events! {
     FeedOut "VOM-SRC-020" WARN "the call for all accounts fails where single accounts are answered; each account is read by its own call" "ask the API's operator why GET /transactions is refused, or set feed: account; the connector tries it again by itself and goes back to it";
     EntityUnlisted "VOM-SRC-021" WARN "the list lacks an account that is there when asked for by its id; it is polled as before" "ask the API's operator why GET /accounts does not show it";
     AccountsByBank "VOM-SRC-022" WARN "GET /accounts cannot be had; the accounts are asked for bank by bank, and none is taken for gone" "ask the API's operator why GET /accounts fails; the line has its error";
-    RowsOfAnother "VOM-SRC-023" ERROR "an answer holds rows of another account or institution than the one asked for; nothing of it was published" "the line names both: tell the API's operator; the cursor has not moved. With feed: connection the rows of all accounts come by one call, which shares them out";
+    RowsOfAnother "VOM-SRC-023" ERROR "an answer holds rows of another account or institution that is followed too; nothing of it was published" "the line names both: tell the API's operator; the cursor has not moved. With feed: connection the rows of all accounts come by one call, which shares them out";
     ApiNotConfigured "VOM-API-001" ERROR "a call needs an API that the connection does not have" "add the section that the line names to the connection";
     ApiSetup "VOM-API-002" ERROR "the HTTP client cannot be made from the configuration" "check the setting that the line names";
     ApiSecretUnreadable "VOM-API-003" ERROR "a secret file cannot be used" "check the path in the line, its owner, mode and content; it is read again at once when it changes";

@@ -7,6 +7,7 @@ fn running(stage: &Stage, stop: &CancellationToken) -> Running {
         states: HashMap::new(),
         last_run: None,
         accounts: Accounts::default(),
+        others: Others::default(),
         served: Served::default(),
         followed: HashMap::new(),
         missing: HashSet::new(),
