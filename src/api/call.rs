@@ -34,6 +34,20 @@ pub(crate) struct Call {
     pub(crate) last_id_alone: bool,
 }
 
+/// What a call is for, and who wants to hear when its turn has come.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn<'a> {
+    pub(crate) purpose: Purpose,
+    /// Told right before the request leaves, each time that it is made.
+    pub(crate) granted: &'a (dyn Fn() + Sync),
+}
+
+impl From<Purpose> for Turn<'_> {
+    fn from(purpose: Purpose) -> Self {
+        Self { purpose, granted: &|| () }
+    }
+}
+
 /// Makes the calls of one connection.
 #[derive(Debug)]
 pub(crate) struct Caller {
@@ -85,16 +99,17 @@ impl Caller {
     /// Makes the call until its answer is read, or until trying again makes no sense here.
     pub(crate) async fn call<T: Default>(
         self: &Arc<Self>,
-        purpose: Purpose,
+        turn: impl Into<Turn<'_>>,
         call: &Call,
         read: impl Fn(&str) -> Result<T, Fault>,
     ) -> Result<(Answer, T), Error> {
+        let turn = turn.into();
         let at = self.at(call.operation);
         let access = self.access(call.operation.api(), &at)?;
         let mut reauthenticated = false;
         let mut first_failure: Option<Instant> = None;
         for tries in 1.. {
-            let failed = match self.attempt(purpose, call, &at, access, &read).await {
+            let failed = match self.attempt(turn, call, &at, access, &read).await {
                 Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };
@@ -125,17 +140,18 @@ impl Caller {
 
     async fn attempt<T: Default>(
         self: &Arc<Self>,
-        purpose: Purpose,
+        turn: Turn<'_>,
         call: &Call,
         at: &At,
         access: &Arc<Access>,
         read: &impl Fn(&str) -> Result<T, Fault>,
     ) -> Result<(Answer, T), Failed> {
-        let token = self.token(purpose, access).await.map_err(Failed::of_token)?;
-        let permit = self.permit(purpose, access.api, at).await?;
+        let token = self.token(turn.purpose, access).await.map_err(Failed::of_token)?;
+        let permit = self.permit(turn.purpose, access.api, at).await?;
         // The wait may have been long: take what is in use now, and see whether that is still so.
         access.check_refusal().await?;
         let token = access.current().unwrap_or(token);
+        (turn.granted)();
         // Boxed: thousands of calls may wait for their turn, and few are under way.
         let sending = self.send(call.operation, at, &access.url, &call.payload, Some(&token));
         let answer = Box::pin(sending).await.map_err(|unanswered| unanswered.error);
@@ -210,7 +226,7 @@ impl Caller {
             Ok(turn) => turn,
             Err(error) => return Err(self.refuse(access, &at, error, false).await),
         };
-        let permit = self.permit(purpose, access.api, &at).await?;
+        let permit = self.permit(purpose.of_token(), access.api, &at).await?;
         let answer = self.send(operation, &at, &access.token_url, &request.payload, None).await;
         drop(permit);
         let asked = Asked { at: &at, last_id_alone: false, secrets: &request.pair.expose() };

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{
     allow::{Api, Operation},
     auth::{Access, Asker, Grant, SharedCount},
-    call::{Call, Caller},
+    call::{Call, Caller, Turn},
     envelope::{self, Found, Shape},
     error::Error,
     http::{Answer, Http, Once, Payload, Secretive},
@@ -183,9 +183,17 @@ impl Client {
         purpose: Purpose,
         status: ListStatus,
     ) -> Result<Rows, Error> {
+        self.virtual_pos_list(purpose.into(), status).await
+    }
+
+    pub(crate) async fn virtual_pos_list(
+        &self,
+        turn: Turn<'_>,
+        status: ListStatus,
+    ) -> Result<Rows, Error> {
         let payload = Payload::Query(vec![("status", status.as_str().to_owned())]);
         let call = plain_call(Operation::VirtualPosList, payload);
-        self.rows(purpose, &call, Shape::List(&["data", "transactions"])).await
+        self.rows(turn, &call, Shape::List(&["data", "transactions"])).await
     }
 
     /// TOS payments of one institution on one payment day.
@@ -295,12 +303,16 @@ impl Client {
         purpose: Purpose,
         reference_no: &str,
     ) -> Result<String, Error> {
+        self.find(purpose.into(), reference_no).await
+    }
+
+    pub(crate) async fn find(&self, turn: Turn<'_>, reference_no: &str) -> Result<String, Error> {
         let payload = Payload::Query(vec![("referanceNo", reference_no.to_owned())]);
         let call = plain_call(Operation::FindPayment, payload);
         let read = |body: &str| {
             envelope::read_single_or_null(body, "data").map(|found| found.map(str::to_owned))
         };
-        let asked = self.caller.call(purpose, &call, read).await;
+        let asked = self.caller.call(turn, &call, read).await;
         let (answer, found) = match asked {
             Err(Error::Rejected { at, status, message: Some(message) })
                 if envelope::says_no_payment(&message) =>
@@ -373,9 +385,14 @@ impl Client {
         Some(tos.refusals())
     }
 
-    async fn rows(&self, purpose: Purpose, call: &Call, shape: Shape) -> Result<Rows, Error> {
+    async fn rows(
+        &self,
+        turn: impl Into<Turn<'_>>,
+        call: &Call,
+        shape: Shape,
+    ) -> Result<Rows, Error> {
         let read = |body: &str| envelope::read_rows(body, shape);
-        let (answer, found) = self.caller.call(purpose, call, read).await?;
+        let (answer, found) = self.caller.call(turn, call, read).await?;
         let Answer { body, fetched_at, replaced_text, .. } = answer;
         let Found { spans, gateway_object_id } = found;
         let mut rows = Rows::new(body, spans, fetched_at);

@@ -6,16 +6,23 @@
 
 mod lists;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use self::lists::{Listing, Lists};
+use self::lists::{Listing, Lists, Shared};
 use super::{
     allow::{Api, Operation},
     auth::{Access, Token},
-    call::Caller,
+    call::{Caller, Turn},
     client::{Client, ListStatus},
     error::{At, Error},
     http::{Answer, Once, OnceFault},
@@ -43,11 +50,13 @@ const TOKENS_MAX: u32 = 3;
 pub(crate) struct Payments {
     once: Once,
     lists: Lists,
+    /// Lists that doubts ask for: they do not wait for one that others want, which has less haste.
+    doubted: Lists,
 }
 
 impl Payments {
     pub(crate) fn new(once: Once) -> Self {
-        Self { once, lists: Lists::default() }
+        Self { once, lists: Lists::default(), doubted: Lists::default() }
     }
 }
 
@@ -58,6 +67,15 @@ pub struct Order<'a> {
     pub reference_no: &'a str,
     /// Cancel, or how much to refund.
     pub change: Change,
+}
+
+/// What a look at a payment saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// How the payment stands; nothing where the API knows no such payment.
+    pub state: Option<PaymentState>,
+    /// When the question left, after every wait: the look knows nothing of what happened since.
+    pub asked_at: Timestamp,
 }
 
 /// When the send may begin and how long it may take.
@@ -135,8 +153,8 @@ impl Client {
         let at = caller.at(Operation::ChangePayment);
         let access = caller.access(Api::VirtualPos, &at)?;
         for _ in 0..TOKENS_MAX {
-            caller.token(Purpose::Payment, access).await?;
-            let permit = caller.permit(Purpose::Payment, Api::VirtualPos, &at).await?;
+            caller.token(Purpose::Send, access).await?;
+            let permit = caller.permit(Purpose::Send, Api::VirtualPos, &at).await?;
             access.check_refusal().await?;
             if let Some(token) = access.current() {
                 let (caller, access) = (Arc::clone(caller), Arc::clone(access));
@@ -148,23 +166,36 @@ impl Client {
         Err(Error::Protocol { at, detail })
     }
 
-    /// Where a payment stands: `find`, and its row in the list of the status that `find` tells,
-    /// both asked for after this call began. Nothing where the API knows no such payment.
+    /// Where a payment stands, as [`look`](Self::look) sees it.
     ///
     /// # Errors
-    /// Besides those of the calls: [`Error::Protocol`] where the two contradict each other again
-    /// and again, or cannot be read. It never answers with half a state: a payment that is not
-    /// found in its list has an unknown sum of refunds, not none.
+    /// As [`look`](Self::look).
     pub async fn payment_state(
         &self,
         purpose: Purpose,
         reference_no: &str,
     ) -> Result<Option<PaymentState>, Error> {
+        self.look(purpose, reference_no).await.map(|looked| looked.state)
+    }
+
+    /// Looks at a payment: `find`, and its row in the list of the status that `find` tells, both
+    /// asked for after this call began. What has begun goes before what begins.
+    ///
+    /// # Errors
+    /// Besides those of the calls: [`Error::Protocol`] where the two contradict each other again
+    /// and again, or cannot be read. It never answers with half a state: a payment that is not
+    /// found in its list has an unknown sum of refunds, not none.
+    pub async fn look(&self, purpose: Purpose, reference_no: &str) -> Result<Looked, Error> {
+        let asked_at = AtomicI64::new(now().0);
+        let granted = || asked_at.store(now().0, Ordering::Relaxed);
+        let looked =
+            |state| Looked { state, asked_at: Timestamp(asked_at.load(Ordering::Relaxed)) };
         let mut looks = 1;
         loop {
-            let found = match self.find_payment(purpose, reference_no).await {
+            let purpose = if looks == 1 { purpose } else { purpose.once_begun() };
+            let found = match self.find(Turn { purpose, granted: &granted }, reference_no).await {
                 Ok(json) => payment::found_state(&json, reference_no),
-                Err(Error::NotFound { is_told: true, .. }) => return Ok(None),
+                Err(Error::NotFound { is_told: true, .. }) => return Ok(looked(None)),
                 Err(error) => return Err(error),
             };
             let found =
@@ -172,30 +203,40 @@ impl Client {
             let Some(list) = list_of(found.status) else {
                 return Err(self.unexpected(Operation::FindPayment, &"status: unknown"));
             };
-            let listing = self.listing(purpose, list).await?;
+            let listing = self.listing(purpose.once_begun(), list).await?;
             let joined = match listing.state_of(reference_no) {
                 Ok(listed) => payment::join(found, listed).map_err(|Unreadable(detail)| detail),
                 Err(detail) => Err(detail),
             };
             match joined {
-                Ok(state) => return Ok(Some(state)),
+                Ok(state) => return Ok(looked(Some(state))),
                 Err(_) if looks < LOOKS_MAX => looks += 1,
                 Err(detail) => return Err(self.unexpected(Operation::VirtualPosList, &detail)),
             }
         }
     }
 
-    /// The whole list of a status, fetched after this was asked for; whoever asks meanwhile shares
-    /// the next fetch.
+    /// The whole list of a status, fetched after this was asked for; whoever asks before the request
+    /// leaves shares it.
     async fn listing(&self, purpose: Purpose, status: ListStatus) -> Result<Arc<Listing>, Error> {
-        let fetch = || async {
-            let rows = self.virtual_pos_transactions(purpose, status).await?;
-            // A list of 64 MiB is no work for the threads that serve everybody.
-            let read = tokio::task::spawn_blocking(move || Listing::new(rows)).await;
-            read.map(Arc::new)
-                .map_err(|_| Error::Interrupted { at: self.caller.at(Operation::VirtualPosList) })
+        let lists = match purpose {
+            Purpose::Doubt => &self.payments.doubted,
+            _ => &self.payments.lists,
         };
-        self.payments.lists.of(status).fetched_after_asking(fetch).await
+        let flight = match lists.of(status).after_asking().await {
+            Shared::Landed(outcome) => return outcome,
+            Shared::Own(flight) => flight,
+        };
+        let granted = || flight.begin();
+        let fetched = self.virtual_pos_list(Turn { purpose, granted: &granted }, status).await;
+        let outcome = match fetched {
+            // A list of 64 MiB is no work for the threads that serve everybody.
+            Ok(rows) => tokio::task::spawn_blocking(move || Arc::new(Listing::new(rows)))
+                .await
+                .map_err(|_| Error::Interrupted { at: self.caller.at(Operation::VirtualPosList) }),
+            Err(error) => Err(error),
+        };
+        flight.land(outcome)
     }
 
     fn unexpected(&self, operation: Operation, detail: &dyn fmt::Display) -> Error {

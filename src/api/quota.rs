@@ -25,7 +25,11 @@ pub enum Purpose {
     /// The payment sink asks what became of a request: nothing may hold that up, least of all the
     /// commands that wait to be sent.
     Doubt,
-    /// The payment sink.
+    /// The payment sink sends: the payment was looked at, and a look is good for some minutes only.
+    Send,
+    /// The payment sink completes a look that has begun.
+    List,
+    /// The payment sink begins to look at a payment.
     Payment,
     /// New rows.
     Live,
@@ -39,9 +43,23 @@ impl Purpose {
     /// Whether it is the sink's, which has its own reserve.
     pub(crate) const fn is_of_payments(self) -> bool {
         match self {
-            Self::Doubt | Self::Payment => true,
+            Self::Doubt | Self::Send | Self::List | Self::Payment => true,
             Self::Live | Self::Repair | Self::Backfill => false,
         }
+    }
+
+    /// For the calls that go on with what one of this purpose has begun.
+    pub(crate) const fn once_begun(self) -> Self {
+        match self {
+            Self::Payment | Self::List => Self::List,
+            Self::Doubt | Self::Send | Self::Live | Self::Repair | Self::Backfill => self,
+        }
+    }
+
+    /// For the token without which no call of this purpose can be made. All of the sink's calls wait
+    /// for it, so it must not wait behind those that begin.
+    pub(crate) const fn of_token(self) -> Self {
+        if self.is_of_payments() { Self::Doubt } else { self }
     }
 }
 
@@ -150,7 +168,7 @@ impl Place {
     fn take(shared: &Arc<Shared>, purpose: Purpose, api: Api) -> Self {
         let waker = Arc::new(Notify::new());
         let mut state = shared.lock();
-        let ticket = state.budget.enter(purpose, api);
+        let ticket = state.budget.enter(purpose, api, Instant::now().into_std());
         state.wakers.insert(ticket.number, Arc::clone(&waker));
         drop(state);
         Self { shared: Arc::clone(shared), ticket, waker }
@@ -216,7 +234,8 @@ mod tests {
             ("live 1", Purpose::Live),
             ("repair", Purpose::Repair),
             ("live 2", Purpose::Live),
-            ("payment", Purpose::Payment),
+            ("look", Purpose::Payment),
+            ("send", Purpose::Send),
             ("doubt", Purpose::Doubt),
         ] {
             let (quota, order) = (quota.clone(), Arc::clone(&order));
@@ -234,7 +253,7 @@ mod tests {
         }
         assert_eq!(
             *order.lock().unwrap(),
-            ["doubt", "payment", "live 1", "live 2", "repair", "backfill"]
+            ["doubt", "send", "look", "live 1", "live 2", "repair", "backfill"]
         );
     }
 

@@ -19,9 +19,10 @@ pub enum Look {
     NotFound,
 }
 
-/// How old a look may be when a request is allowed by it. The way between them waits for the quota
-/// and a token, or for a process that was stopped; what happened meanwhile the look does not tell.
-pub(super) const LOOK_AGE_MAX_MS: i64 = 5 * 60 * 1000;
+/// How old a look may be when a request is allowed by it, from when its question left. The way between
+/// them waits for the quota and a token, or for a process that was stopped; what happened meanwhile the
+/// look does not tell.
+pub(crate) const LOOK_AGE_MAX_MS: i64 = 5 * 60 * 1000;
 
 /// What to do after a look at the payment, before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub enum Decision {
 }
 
 /// Decides whether to send, from a look at the payment; expiry and brakes are asked again, because
-/// the look, which began at `looked_at`, took its time.
+/// the look, which was asked for at `looked_at`, took its time.
 ///
 /// | what is found                                           | decision            |
 /// |---------------------------------------------------------|---------------------|

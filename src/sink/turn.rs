@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, timeout};
 
 use crate::{
-    api::{self, Client, Order as Request, Purpose, Ready, SendWindow, Sent},
+    api::{self, Client, Looked, Order as Request, Purpose, Ready, SendWindow, Sent},
     domain::{payment::Change, time::Timestamp},
     failpoints::{self, Point},
     log_event, mapping,
@@ -22,8 +22,8 @@ use super::{
     command::{CommandKey, Kind, Order},
     desk::{Desk, Failure, announce, now},
     journal::{Entry, JournalEvent},
-    look::{Decision, Look, answer_doubt, intend},
-    plan::{Failures, Pause, Situation, Step, between},
+    look::{Decision, LOOK_AGE_MAX_MS, Look, answer_doubt, intend},
+    plan::{Failures, Pause, Situation, Step, between, later},
 };
 
 /// How a turn ended.
@@ -98,33 +98,40 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
     let (Some(order), Some(client)) = (entry.order(), client(desk, key)) else {
         return Ok(Some(record(desk, entry, unconfigured(key)).await?));
     };
-    let looked_at = now();
-    let look = match look_at(client, Purpose::Payment, key).await {
-        Ok(look) => look,
-        Err(error) => return look_failed(desk, entry, &error).await,
+    let looking = look_at(client, Purpose::Payment, key);
+    let (look, looked_at) = match unless_stopped(desk, looking).await {
+        None => return Ok(None),
+        Some(Ok(seen)) => seen,
+        Some(Err(error)) => return look_failed(desk, entry, &error).await,
     };
     failpoints::reach(Point::PaymentLooked);
-    let ready = match client.ready_to_pay().await {
-        Ok(ready) => ready,
-        Err(error) => {
+    let decide = |now| {
+        desk.with_brakes(|brakes| {
+            let epoch = desk.fixed.epoch;
+            let situation = Situation { epoch, brakes, failures: Failures::NONE };
+            intend(entry, now, (&look, looked_at), &situation, &desk.fixed.policy)
+        })
+    };
+    // What needs no request takes no place from those that wait for one.
+    if let Decision::Instead(step) = decide(now()) {
+        return instead(desk, entry, step).await;
+    }
+    // A place that comes too late for the look is left to the next one instead of being thrown away.
+    let patience = between(now(), later(looked_at, LOOK_AGE_MAX_MS));
+    let ready = match unless_stopped(desk, timeout(patience, client.ready_to_pay())).await {
+        None => return Ok(None),
+        Some(Ok(Ok(ready))) => ready,
+        Some(Ok(Err(error))) => {
             unreadable(key, &error);
             return Ok(None);
         }
+        Some(Err(_too_late)) => return instead(desk, entry, Step::Execute).await,
     };
     // Measured before anything else, on a clock that a stopped process cannot stop.
     let (clock, now) = (Instant::now(), now());
-    let decision = desk.with_brakes(|brakes| {
-        let epoch = desk.fixed.epoch;
-        let situation = Situation { epoch, brakes, failures: Failures::NONE };
-        intend(entry, now, (&look, looked_at), &situation, &desk.fixed.policy)
-    });
-    match decision {
+    match decide(now) {
         // The brakes or the clock had the last word; the next round of the turn hears it again.
-        Decision::Instead(Step::Record(event)) => Ok(Some(record(desk, entry, event).await?)),
-        Decision::Instead(_) => {
-            desk.release(key);
-            Ok(Some(entry.clone()))
-        }
+        Decision::Instead(step) => instead(desk, entry, step).await,
         Decision::Send { .. } if desk.fixed.stop.is_cancelled() => Ok(None),
         Decision::Send { intent, send_not_after } => {
             let deadline = clock + between(now, send_not_after);
@@ -140,6 +147,34 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
             failpoints::reach(Point::ResultCommitted);
             Ok(Some(after))
         }
+    }
+}
+
+/// What comes in the place of a request; the next round of the turn hears what is not an event again.
+async fn instead(desk: &Desk, entry: &Entry, step: Step) -> Result<Option<Entry>, Failure> {
+    let key = entry.key();
+    if let Step::Record(event) = step {
+        return Ok(Some(record(desk, entry, event).await?));
+    }
+    if step == Step::Execute {
+        log_event!(
+            Event::LookOutdated,
+            connection = %key.connection,
+            reference = %key.reference_no,
+            command = %key.command_id,
+            "the payment is looked at anew, its command waits"
+        );
+    }
+    desk.release(key);
+    Ok(Some(entry.clone()))
+}
+
+/// Waits for something that sends nothing; nothing where the ownership ends meanwhile.
+async fn unless_stopped<T>(desk: &Desk, waited_for: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = desk.fixed.stop.cancelled() => None,
+        done = waited_for => Some(done),
     }
 }
 
@@ -187,9 +222,10 @@ async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> 
         let parked = JournalEvent::Parked { at: now(), detail, after: None };
         return Ok(Some(record(desk, entry, parked).await?));
     };
-    let look = match look_at(client, Purpose::Doubt, key).await {
-        Ok(look) => look,
-        Err(error) => {
+    let look = match unless_stopped(desk, look_at(client, Purpose::Doubt, key)).await {
+        None => return Ok(None),
+        Some(Ok((look, _))) => look,
+        Some(Err(error)) => {
             unreadable(key, &error);
             return Ok(None);
         }
@@ -201,9 +237,13 @@ async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> 
     }
 }
 
-async fn look_at(client: &Client, purpose: Purpose, key: &CommandKey) -> Result<Look, api::Error> {
-    let state = client.payment_state(purpose, &key.reference_no).await?;
-    Ok(state.map_or(Look::NotFound, Look::Found))
+async fn look_at(
+    client: &Client,
+    purpose: Purpose,
+    key: &CommandKey,
+) -> Result<(Look, Timestamp), api::Error> {
+    let Looked { state, asked_at } = client.look(purpose, &key.reference_no).await?;
+    Ok((state.map_or(Look::NotFound, Look::Found), asked_at))
 }
 
 /// The API says that it cannot look such a reference up: the command is wrong. Anything else is

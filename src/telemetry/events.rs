@@ -135,6 +135,7 @@ events! {
     CommandResolved "VOM-SNK-014" WARN "a person decided about a parked payment command" "nothing; actor and evidence are in the journal";
     CommandNotSent "VOM-SNK-015" WARN "a request provably did not leave; it is tried again" "check the network to the API if it repeats";
     PaymentUnreadable "VOM-SNK-016" WARN "a payment cannot be looked at; its command waits" "read the line: the API, the credentials or the network; nothing is sent meanwhile";
+    LookOutdated "VOM-SNK-017" WARN "a look at a payment was too old before its request could leave; the payment is looked at anew" "nothing while it is rare; else the quota is too small or the API too slow for what is sent: vomsis_api_rate_limit_wait_seconds_total tells";
     PaymentsHalted "VOM-SNK-020" WARN "the kill switch is on: no payment command is executed" "remove the file payments.stop where there is one, then commands resume, when it is safe again; commands list says who turned it on, and why; waiting commands still expire";
     PaymentsResumed "VOM-SNK-021" INFO "the kill switch is off" "nothing";
     DecisionIgnored "VOM-SNK-022" WARN "a decision about a command that is not parked has no effect" "look at the command with commands show";

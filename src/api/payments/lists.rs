@@ -1,15 +1,19 @@
 //! Whole lists, shared by everybody who asked before their fetch began.
 //!
 //! A list read before a send says nothing about what the send did, so a caller may only share a
-//! fetch that began after it asked. At most one fetch of a status is under way; those who ask
-//! meanwhile share the next one, so a hundred commands cost two fetches, not a hundred.
+//! fetch whose request left after it asked; the wait for the quota is no part of the fetch. At most
+//! one fetch of a status is under way; those who ask meanwhile share the next one, so a hundred
+//! commands cost two fetches, not a hundred.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncGuard};
 
 use crate::{
     api::{client::ListStatus, error::Error, rows::Rows},
@@ -64,6 +68,22 @@ pub(super) struct Lane {
 
 type Outcome = Result<Arc<Listing>, Error>;
 
+/// What somebody who asks for a list gets.
+pub(super) enum Shared<'a> {
+    /// A fetch that another one made.
+    Landed(Outcome),
+    /// The right to fetch; dropped, it is the next one's.
+    Own(Flight<'a>),
+}
+
+/// The one fetch of a list that is under way.
+pub(super) struct Flight<'a> {
+    /// Its number once its request has left, the last one's where it was repeated.
+    number: AtomicU64,
+    interest: Interest<'a>,
+    _turn: AsyncGuard<'a, ()>,
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// Fetches that have begun.
@@ -87,32 +107,41 @@ impl Lists {
 }
 
 impl Lane {
-    /// The outcome of a fetch that began after this call.
-    pub(super) async fn fetched_after_asking<F>(&self, fetch: impl FnOnce() -> F) -> Outcome
-    where
-        F: Future<Output = Outcome>,
-    {
+    /// The outcome of a fetch whose request left after this call, or the right to make one.
+    pub(super) async fn after_asking(&self) -> Shared<'_> {
         let interest = Interest::begin(self);
-        let _flight = self.flight.lock().await;
+        let turn = self.flight.lock().await;
         if let Some((number, outcome)) = &self.lock().last
             && *number > interest.begun_before
         {
-            return outcome.clone();
+            return Shared::Landed(outcome.clone());
         }
-        let number = {
-            let mut state = self.lock();
-            state.begun += 1;
-            state.begun
-        };
-        // Where this is dropped, the flight is free again and the next one fetches for itself.
-        let outcome = fetch().await;
-        self.lock().last = Some((number, outcome.clone()));
-        outcome
+        Shared::Own(Flight { number: AtomicU64::new(0), interest, _turn: turn })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every change is one assignment, so the state is whole whatever panics elsewhere.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight<'_> {
+    /// The request leaves now: who asks from here on needs the next one.
+    pub(super) fn begin(&self) {
+        let mut state = self.interest.lane.lock();
+        state.begun += 1;
+        self.number.store(state.begun, Ordering::Relaxed);
+    }
+
+    /// Hands the outcome to everybody who asked before the request left.
+    pub(super) fn land(self, outcome: Outcome) -> Outcome {
+        if self.number.load(Ordering::Relaxed) == 0 {
+            // Nothing was fetched: why not is as true for all who have asked by now.
+            self.begin();
+        }
+        let number = self.number.load(Ordering::Relaxed);
+        self.interest.lane.lock().last = Some((number, outcome.clone()));
+        outcome
     }
 }
 
@@ -144,8 +173,6 @@ impl Drop for Interest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use futures_util::future::join_all;
     use tokio::sync::{Notify, Semaphore};
 
@@ -180,6 +207,17 @@ mod tests {
             Self { begun: AtomicU64::new(0), changed: Notify::new(), let_go }
         }
 
+        /// Asks, and fetches where nobody else did.
+        async fn ask(&self, lane: &Lane) -> Outcome {
+            match lane.after_asking().await {
+                Shared::Landed(outcome) => outcome,
+                Shared::Own(flight) => {
+                    flight.begin();
+                    flight.land(self.fetch().await)
+                }
+            }
+        }
+
         async fn fetch(&self) -> Outcome {
             let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
             self.changed.notify_one();
@@ -198,8 +236,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_during_a_fetch_shares_the_next_one() {
         let (lane, source) = (Lane::default(), Source::new());
-        let ask =
-            || async { lane.fetched_after_asking(|| source.fetch()).await.unwrap().rows.len() };
+        let ask = || async { source.ask(&lane).await.unwrap().rows.len() };
         let first = ask();
         let later = async {
             source.until_begun(1).await;
@@ -221,7 +258,7 @@ mod tests {
     async fn a_fetch_that_is_given_up_leaves_the_next_one_free() {
         let (lane, source) = (Lane::default(), Source::new());
         {
-            let mut given_up = std::pin::pin!(lane.fetched_after_asking(|| source.fetch()));
+            let mut given_up = std::pin::pin!(source.ask(&lane));
             tokio::select! {
                 biased;
                 _ = &mut given_up => panic!("nobody let it go"),
@@ -229,7 +266,7 @@ mod tests {
             }
         }
         source.let_go.add_permits(1);
-        let listing = lane.fetched_after_asking(|| source.fetch()).await.unwrap();
+        let listing = source.ask(&lane).await.unwrap();
         assert_eq!(listing.rows.len(), 2);
         assert_eq!(lane.lock().interested, 0);
     }
@@ -239,8 +276,46 @@ mod tests {
         let (lane, source) = (Lane::default(), Source::new());
         source.let_go.add_permits(10);
         for number in 1..=3 {
-            let listing = lane.fetched_after_asking(|| source.fetch()).await.unwrap();
+            let listing = source.ask(&lane).await.unwrap();
             assert_eq!(listing.rows.len(), number);
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_before_the_request_leaves_shares_it() {
+        let (lane, source) = (Lane::default(), Source::new());
+        source.let_go.add_permits(10);
+        let Shared::Own(flight) = lane.after_asking().await else { panic!("nobody else asked") };
+        let late = async {
+            let lists = join_all((0..50).map(|_| source.ask(&lane)));
+            let fly = async {
+                // They wait for the flight by now, and it for its place in the quota.
+                tokio::task::yield_now().await;
+                flight.begin();
+                flight.land(source.fetch().await)
+            };
+            tokio::join!(lists, fly).0
+        };
+        let rows: Vec<usize> =
+            late.await.into_iter().map(|list| list.unwrap().rows.len()).collect();
+        assert_eq!(rows, vec![1; 50]);
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_never_left_fails_for_all_who_asked() {
+        let (lane, source) = (Lane::default(), Source::new());
+        let Shared::Own(flight) = lane.after_asking().await else { panic!("nobody else asked") };
+        let detail = "no token".to_owned();
+        let at = crate::api::error::At {
+            connection: crate::domain::ids::ConnectionId::try_new("acme").unwrap(),
+            operation: "list",
+        };
+        let fail = async {
+            tokio::task::yield_now().await;
+            flight.land(Err(Error::Protocol { at, detail }))
+        };
+        let (all, _) = tokio::join!(join_all((0..50).map(|_| source.ask(&lane))), fail);
+        assert!(all.iter().all(Result::is_err));
+        assert_eq!(source.begun.load(Ordering::SeqCst), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! The one send against a server of bare bytes, and the state against a scripted API.
 
+mod backlog;
 mod wire;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

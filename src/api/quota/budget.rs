@@ -9,7 +9,10 @@
 //! | half used   | half of the API's minute is gone: next minute| –                  |
 //! | blocked     | after a 429, as long as told                 | the same           |
 //!
-//! Who goes first: payments, always. Of polling the higher purpose, but a lower one that others have
+//! Who goes first: payments, always; of those the request of a payment that was looked at before what
+//! begins another look, or a backlog would make every look old before its request may leave. The list
+//! that completes a look goes first as well, once it has waited for [`LIST_YIELDS`]: until then other
+//! looks may begin, which share it. Of polling the higher purpose, but a lower one that others have
 //! overtaken often enough ([`overtaken_max`]) has the next turn: more live polls than the budget can
 //! serve would else keep late rows, edits, deletions, discovery and history away for good.
 
@@ -23,12 +26,18 @@ use crate::{api::allow::Api, config::model};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// How long a list that completes a look lets other looks begin first. As many requests follow it as
+/// looks share it, and the oldest look must not be old before the last of them.
+const LIST_YIELDS: Duration = Duration::from_secs(10);
+
 /// How many polling calls of higher purposes start before a waiting one of this purpose has a turn:
 /// of a budget that is not enough, about a fifth is the look-back's and reference data's, and a tenth
 /// is history's.
 const fn overtaken_max(purpose: Purpose) -> u32 {
     match purpose {
-        Purpose::Doubt | Purpose::Payment | Purpose::Live => u32::MAX,
+        Purpose::Doubt | Purpose::Send | Purpose::List | Purpose::Payment | Purpose::Live => {
+            u32::MAX
+        }
         Purpose::Repair => 4,
         Purpose::Backfill => 9,
     }
@@ -45,6 +54,13 @@ pub(super) enum Decision {
     Blocked { remaining: Duration },
     /// Ask again when something changes.
     OnChange,
+}
+
+/// Somebody in a lane.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    number: u64,
+    since: Instant,
 }
 
 /// A place in the queue.
@@ -124,7 +140,7 @@ pub(super) struct Budget {
     total: Meter,
     polling: Meter,
     learned: BTreeMap<Api, Learned>,
-    lanes: BTreeMap<(Purpose, Api), VecDeque<u64>>,
+    lanes: BTreeMap<(Purpose, Api), VecDeque<Waiting>>,
     /// How many calls of higher purposes have started since a call of this one could have.
     overtaken: BTreeMap<Purpose, u32>,
     next_number: u64,
@@ -148,17 +164,18 @@ impl Budget {
         }
     }
 
-    pub(super) fn enter(&mut self, purpose: Purpose, api: Api) -> Ticket {
+    pub(super) fn enter(&mut self, purpose: Purpose, api: Api, now: Instant) -> Ticket {
         let number = self.next_number;
         self.next_number += 1;
-        self.lanes.entry((purpose, api)).or_default().push_back(number);
+        let waiting = Waiting { number, since: now };
+        self.lanes.entry((purpose, api)).or_default().push_back(waiting);
         Ticket { number, lane: (purpose, api) }
     }
 
     pub(super) fn leave(&mut self, ticket: Ticket) {
         if let Some(lane) = self.lanes.get_mut(&ticket.lane) {
             // Mostly the head leaves; numbers in a lane only grow.
-            if let Ok(at) = lane.binary_search(&ticket.number) {
+            if let Ok(at) = lane.binary_search_by_key(&ticket.number, |waiting| waiting.number) {
                 lane.remove(at);
             }
         }
@@ -166,7 +183,7 @@ impl Budget {
 
     /// The first of each lane.
     pub(super) fn heads(&self) -> impl Iterator<Item = u64> {
-        self.lanes.values().filter_map(|lane| lane.front().copied())
+        self.lanes.values().filter_map(|lane| lane.front()).map(|first| first.number)
     }
 
     pub(super) fn learn(&mut self, api: Api, limit: u32, remaining: u32, now: Instant) {
@@ -188,16 +205,18 @@ impl Budget {
         if let Some(remaining) = self.learned.get(&api).and_then(|learned| learned.blocked(now)) {
             return Decision::Blocked { remaining };
         }
-        let is_head =
-            self.lanes.get(&ticket.lane).and_then(VecDeque::front) == Some(&ticket.number);
-        if !is_head || self.under_way >= self.concurrency {
+        let head = self.lanes.get(&ticket.lane).and_then(|lane| lane.front().copied());
+        let Some(own) = head.filter(|head| head.number == ticket.number) else {
+            return Decision::OnChange;
+        };
+        if self.under_way >= self.concurrency {
             return Decision::OnChange;
         }
         let wait = self.wait(purpose, api, now);
         if !wait.is_zero() {
             return Decision::After { wait };
         }
-        if self.somebody_goes_first(ticket, now) {
+        if self.somebody_goes_first(purpose, own, now) {
             return Decision::OnChange;
         }
         self.leave(ticket);
@@ -232,14 +251,15 @@ impl Budget {
     }
 
     /// What decides who goes first, the smallest.
-    fn rank(&self, purpose: Purpose) -> (u8, Purpose) {
+    fn rank(&self, purpose: Purpose, waiting: Waiting, now: Instant) -> (u8, Purpose, u64) {
         let overtaken = self.overtaken.get(&purpose).copied().unwrap_or_default();
         let class = match purpose {
+            Purpose::List if now < waiting.since + LIST_YIELDS => 1,
             _ if purpose.is_of_payments() => 0,
-            _ if overtaken >= overtaken_max(purpose) => 1,
-            _ => 2,
+            _ if overtaken >= overtaken_max(purpose) => 2,
+            _ => 3,
         };
-        (class, purpose)
+        (class, purpose, waiting.number)
     }
 
     fn wait(&self, purpose: Purpose, api: Api, now: Instant) -> Duration {
@@ -252,11 +272,11 @@ impl Budget {
     }
 
     /// A waiting call whose turn is before this one's, and that could start as well.
-    fn somebody_goes_first(&self, ticket: Ticket, now: Instant) -> bool {
-        let own = (self.rank(ticket.lane.0), ticket.number);
+    fn somebody_goes_first(&self, purpose: Purpose, own: Waiting, now: Instant) -> bool {
+        let own = self.rank(purpose, own, now);
         self.lanes.iter().any(|(&lane, waiting)| {
             let Some(&head) = waiting.front() else { return false };
-            (self.rank(lane.0), head) < own && self.can_start(lane, now)
+            self.rank(lane.0, head, now) < own && self.can_start(lane, now)
         })
     }
 }
@@ -274,7 +294,7 @@ mod tests {
         let mut started = 0;
         for step in 0..6000 {
             let now = from + Duration::from_millis(step * 10);
-            let ticket = budget.enter(purpose, Api::BankPos);
+            let ticket = budget.enter(purpose, Api::BankPos, now);
             match budget.decide(ticket, now) {
                 Decision::Start => started += 1,
                 _ => budget.leave(ticket),
@@ -298,10 +318,10 @@ mod tests {
         budget.learn(Api::BankPos, 100, 80, from);
         budget.learn(Api::BankPos, 100, 49, from + Duration::from_secs(20));
         let now = from + Duration::from_secs(21);
-        let live = budget.enter(Purpose::Live, Api::BankPos);
+        let live = budget.enter(Purpose::Live, Api::BankPos, now);
         let left = Duration::from_secs(39);
         assert_eq!(budget.decide(live, now), Decision::After { wait: left });
-        let payment = budget.enter(Purpose::Payment, Api::BankPos);
+        let payment = budget.enter(Purpose::Payment, Api::BankPos, now);
         assert_eq!(budget.decide(payment, now), Decision::Start);
         assert_eq!(budget.decide(live, from + MINUTE), Decision::Start);
     }
@@ -312,7 +332,7 @@ mod tests {
         let mut budget = budget(600, 0);
         for minute in 0..3 {
             let now = from + MINUTE * minute;
-            let live = budget.enter(Purpose::Live, Api::BankPos);
+            let live = budget.enter(Purpose::Live, Api::BankPos, now);
             assert_eq!(budget.decide(live, now), Decision::Start, "minute {minute}");
             budget.finish();
             budget.learn(Api::BankPos, 100, 3, now);
@@ -336,12 +356,12 @@ mod tests {
             concurrency: 1,
             reserved_for_payments: 6,
         });
-        let first = budget.enter(Purpose::Live, Api::BankPos);
+        let first = budget.enter(Purpose::Live, Api::BankPos, now);
         assert_eq!(budget.decide(first, now), Decision::Start);
-        let payment = budget.enter(Purpose::Payment, Api::BankPos);
+        let payment = budget.enter(Purpose::Payment, Api::BankPos, now);
         assert_eq!(budget.decide(payment, now), Decision::OnChange);
         budget.finish();
-        let live = budget.enter(Purpose::Live, Api::BankPos);
+        let live = budget.enter(Purpose::Live, Api::BankPos, now);
         let later = now + Duration::from_secs(1);
         assert_eq!(budget.decide(live, later), Decision::OnChange);
         assert_eq!(budget.decide(payment, later), Decision::Start);
@@ -356,7 +376,7 @@ mod tests {
         minutes: std::ops::Range<u32>,
     ) -> BTreeMap<Purpose, u32> {
         let mut waiting: Vec<Ticket> =
-            purposes.iter().map(|(purpose, api)| budget.enter(*purpose, *api)).collect();
+            purposes.iter().map(|(purpose, api)| budget.enter(*purpose, *api, from)).collect();
         let mut started = BTreeMap::new();
         for minute in minutes {
             let now = from + MINUTE * minute;
@@ -367,7 +387,7 @@ mod tests {
             let (purpose, api) = purposes[went[0]];
             *started.entry(purpose).or_default() += 1;
             budget.finish();
-            waiting[went[0]] = budget.enter(purpose, api);
+            waiting[went[0]] = budget.enter(purpose, api, now);
         }
         waiting.into_iter().for_each(|ticket| budget.leave(ticket));
         started
@@ -396,7 +416,8 @@ mod tests {
         let all = [(Purpose::Live, bank), (Purpose::Repair, bank), (Purpose::Payment, bank)];
         let (mut budget, from) = (one_a_minute(), Instant::now());
         turns(&mut budget, &all[..2], from, 0..9);
-        assert_eq!(budget.rank(Purpose::Repair).0, 1, "its turn is next");
+        let waiting = Waiting { number: 0, since: from };
+        assert_eq!(budget.rank(Purpose::Repair, waiting, from).0, 2, "its turn is next");
         let started = turns(&mut budget, &all, from, 9..59);
         assert_eq!(started.get(&Purpose::Payment), Some(&50), "{started:?}");
     }
