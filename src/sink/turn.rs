@@ -102,7 +102,12 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
     let (look, looked_at) = match unless_stopped(desk, looking).await {
         None => return Ok(None),
         Some(Ok(seen)) => seen,
-        Some(Err(error)) => return look_failed(desk, entry, &error).await,
+        // Whatever the API says of a question, it says nothing of the payment: that there is none is
+        // no error. The command waits.
+        Some(Err(error)) => {
+            unreadable(key, &error);
+            return Ok(None);
+        }
     };
     failpoints::reach(Point::PaymentLooked);
     let decide = |now| {
@@ -244,21 +249,6 @@ async fn look_at(
 ) -> Result<(Look, Timestamp), api::Error> {
     let Looked { state, asked_at } = client.look(purpose, &key.reference_no).await?;
     Ok((state.map_or(Look::NotFound, Look::Found), asked_at))
-}
-
-/// The API says that it cannot look such a reference up: the command is wrong. Anything else is
-/// the API's trouble, and the command waits.
-async fn look_failed(
-    desk: &Desk,
-    entry: &Entry,
-    error: &api::Error,
-) -> Result<Option<Entry>, Failure> {
-    if let api::Error::Rejected { status: 422, .. } = error {
-        let why = format!("the API refuses to look the reference up: {error}");
-        return Ok(Some(record(desk, entry, JournalEvent::Rejected { at: now(), why }).await?));
-    }
-    unreadable(entry.key(), error);
-    Ok(None)
 }
 
 fn client<'d>(desk: &'d Desk, key: &CommandKey) -> Option<&'d Client> {

@@ -1,6 +1,8 @@
 //! Turns against a simulated API that counts requests, with a journal whose every commit is watched.
 
-use std::thread;
+use std::{net::SocketAddr, thread};
+
+use axum::{Router, http::StatusCode, routing::get};
 
 use super::*;
 use crate::{
@@ -43,9 +45,15 @@ impl Till {
         let options = SimulatorOptions { history_days: 0, ..SimulatorOptions::default() };
         let simulator = Simulator::start(options).await.unwrap();
         simulator.ledger().add_payment(&NewPayment::new("REF-1", "100.00")).unwrap();
+        let url = simulator.base_url();
+        Self::asking(simulator, &url, confirms)
+    }
+
+    /// Asks another address than the simulator's.
+    fn asking(simulator: Simulator, url: &str, confirms: Confirms) -> Self {
         let secrets = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
-        let connection = connection(&simulator.base_url(), secrets.path());
+        let connection = connection(url, secrets.path());
         let client = Client::new(&connection, Arc::clone(&metrics)).unwrap();
         let fixed = Fixed { clients: [(connection.id.clone(), client)].into(), ..fixed(&metrics) };
         let order = Order { expires_at: None, currency: None, ..refund("10.00") };
@@ -143,4 +151,47 @@ async fn a_switch_that_is_turned_on_while_the_intent_is_written_lets_nothing_lea
     // What is proven not to have left may have another turn when the switch lets go.
     let entry = till.desk.entry(&till.key).unwrap();
     assert!(matches!(entry.status(), Status::NotSent { attempts: 1, .. }), "{entry:?}");
+}
+
+/// Refuses one of the two questions about a payment in these words, and answers the other.
+async fn refusing(asked: &str, says: &'static str) -> SocketAddr {
+    let refusal = move || async move { (StatusCode::UNPROCESSABLE_ENTITY, says) };
+    let token = || async { r#"{"status":"success","token":"tok"}"# };
+    let found = || async {
+        r#"{"success":true,"data":{"referanceNo":"REF-1","amount":"100.00","status":"Başarılı"}}"#
+    };
+    let find = if asked == "find" { get(refusal) } else { get(found) };
+    let app = Router::new()
+        .route("/api/vpos/v3/authenticate", axum::routing::post(token))
+        .route("/api/vpos/v3/auth/token", axum::routing::post(token))
+        .route("/api/vpos/v3/transaction/find", find)
+        .route("/api/vpos/v3/transactions-list", get(refusal));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+#[tokio::test]
+async fn a_refused_question_is_no_word_about_the_payment() {
+    let options = || SimulatorOptions { history_days: 0, ..SimulatorOptions::default() };
+    for (asked, says, ends) in [
+        ("list", r#"{"message":"The selected status is invalid."}"#, false),
+        ("list", r#"{"message":"The payment was not found."}"#, false),
+        ("find", r#"{"message":"The referance no field is required."}"#, false),
+        ("find", r#"{"message":"The payment was not found."}"#, true),
+    ] {
+        let simulator = Simulator::start(options()).await.unwrap();
+        let url = format!("http://{}", refusing(asked, says).await);
+        let till = Till::asking(simulator, &url, |_, _| true);
+        let ended = till.carry().await.unwrap();
+        if ends {
+            assert_eq!(ended, Ended::Finished, "{asked} {says}");
+            continue;
+        }
+        let Ended::Paused { why, .. } = &ended else { panic!("{asked} {says}: {ended:?}") };
+        assert_eq!(*why, Pause::Backoff, "{asked} {says}");
+        let entry = till.desk.entry(&till.key).unwrap();
+        assert_eq!(*entry.status(), Status::Received, "{asked} {says}");
+    }
 }
