@@ -133,7 +133,7 @@ impl group::Member for Membership {
         }
         if self.refreshed_at.elapsed() >= REFRESH_INTERVAL {
             self.refreshed_at = Instant::now();
-            self.pending.append(&mut self.committed.clone());
+            self.refresh();
         }
         if self.committed_at.elapsed() >= COMMIT_INTERVAL {
             self.committed_at = Instant::now();
@@ -162,10 +162,18 @@ impl Membership {
         self.committed.clear();
     }
 
+    /// What was committed is committed again, unless newer is on its way.
+    fn refresh(&mut self) {
+        for (partition, progress) in &self.committed {
+            self.pending.entry(*partition).or_insert_with(|| progress.clone());
+        }
+    }
+
     fn take(&mut self, consumer: &BaseConsumer<Seat>) -> Result<(), KafkaError> {
         self.commit(consumer);
         pulse::step("reading how far commands are taken");
         let taken = taken(consumer, &self.kafka)?;
+        self.committed = remembered(&taken);
         self.owner = true;
         drop(self.changes.send(Change::Gained(taken)));
         Ok(())
@@ -204,6 +212,16 @@ impl Membership {
     }
 }
 
+/// What is to be committed anew from time to time, also of partitions where nothing comes: the broker
+/// would forget it, and with it what tells a lost journal from a new one.
+fn remembered(taken: &[Taken]) -> BTreeMap<i32, Progress> {
+    let of = |taken: &Taken| {
+        let (partition, next, note) = (taken.partition, taken.next?, taken.note.clone()?);
+        Some((partition, Progress { partition, next, note }))
+    };
+    taken.iter().filter_map(of).collect()
+}
+
 /// What the group remembers of every partition of the command topic.
 fn taken(consumer: &BaseConsumer<Seat>, kafka: &Kafka) -> Result<Vec<Taken>, KafkaError> {
     let topic = kafka.topic(topics::COMMANDS);
@@ -230,4 +248,42 @@ fn taken(consumer: &BaseConsumer<Seat>, kafka: &Kafka) -> Result<Vec<Taken>, Kaf
     }
     taken.sort_by_key(|taken| taken.partition);
     Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(partition: i32, next: i64) -> Progress {
+        let note = Note { identity: format!("journal {partition}"), end: next };
+        Progress { partition, next, note }
+    }
+
+    fn taken_of(progress: Progress) -> Taken {
+        let Progress { partition, next, note } = progress;
+        Taken { partition, next: Some(next), note: Some(note) }
+    }
+
+    #[test]
+    fn what_is_refreshed_holds_partitions_that_are_idle_and_nothing_older_than_what_waits() {
+        let never_taken = Taken { partition: 3, next: None, note: None };
+        let taken = [taken_of(progress(1, 10)), taken_of(progress(2, 20)), never_taken];
+        let (changes, _changed) = mpsc::unbounded_channel();
+        let (_, progressed) = mpsc::unbounded_channel();
+        let (_, renewals) = mpsc::unbounded_channel();
+        let mut membership = Membership {
+            kafka: crate::sink::desk::tests::kafka(),
+            changes,
+            progressed,
+            renewals,
+            owner: true,
+            pending: BTreeMap::from([(2, progress(2, 21))]),
+            committed: remembered(&taken),
+            committed_at: Instant::now(),
+            refreshed_at: Instant::now(),
+        };
+        membership.refresh();
+        let refreshed: Vec<Progress> = membership.pending.into_values().collect();
+        assert_eq!(refreshed, [progress(1, 10), progress(2, 21)]);
+    }
 }
