@@ -19,11 +19,11 @@ use super::{
 };
 
 /// Noon in Istanbul.
-pub(super) const NOON: Timestamp = Timestamp(1_751_965_200_000);
-pub(super) const SECOND: i64 = 1000;
-pub(super) const HOUR: i64 = 3_600_000;
+pub(crate) const NOON: Timestamp = Timestamp(1_751_965_200_000);
+pub(crate) const SECOND: i64 = 1000;
+pub(crate) const HOUR: i64 = 3_600_000;
 
-pub(super) const POLICY: Policy = Policy {
+pub(crate) const POLICY: Policy = Policy {
     post_timeout_ms: 30 * SECOND,
     quiescence_ms: 900 * SECOND,
     send_window_ms: 10 * SECOND,
@@ -31,19 +31,19 @@ pub(super) const POLICY: Policy = Policy {
     attempts_max: 3,
 };
 
-pub(super) const NO_LIMITS: Limits =
+pub(crate) const NO_LIMITS: Limits =
     Limits { max_amount: None, max_daily_amount: None, max_in_doubt: 3 };
 
-pub(super) fn money(text: &str) -> Money {
+pub(crate) fn money(text: &str) -> Money {
     Money::parse(text).unwrap()
 }
 
-pub(super) fn after(ms: i64) -> Timestamp {
+pub(crate) fn after(ms: i64) -> Timestamp {
     Timestamp(NOON.0 + ms)
 }
 
 /// The n-th command of a reference.
-pub(super) fn key_of(reference: &str, n: u128) -> CommandKey {
+pub(crate) fn key_of(reference: &str, n: u128) -> CommandKey {
     CommandKey {
         connection: ConnectionId::try_new("acme").unwrap(),
         reference_no: reference.into(),
@@ -51,11 +51,11 @@ pub(super) fn key_of(reference: &str, n: u128) -> CommandKey {
     }
 }
 
-pub(super) fn key() -> CommandKey {
+pub(crate) fn key() -> CommandKey {
     key_of("REF-1", 1)
 }
 
-pub(super) fn refund(amount: &str) -> Order {
+pub(crate) fn refund(amount: &str) -> Order {
     Order {
         kind: Kind::Refund { amount: money(amount) },
         currency: None,
@@ -66,28 +66,28 @@ pub(super) fn refund(amount: &str) -> Order {
     }
 }
 
-pub(super) fn cancel() -> Order {
+pub(crate) fn cancel() -> Order {
     Order { kind: Kind::Cancel, ..refund("1.00") }
 }
 
-pub(super) fn outline() -> Outline {
+pub(crate) fn outline() -> Outline {
     Outline { kind: CommandType::Unknown, amount: None, expires_at: None, digest: Digest(9) }
 }
 
-pub(super) fn arrival(offset: i64) -> Arrival {
+pub(crate) fn arrival(offset: i64) -> Arrival {
     Arrival { partition: 0, offset }
 }
 
-pub(super) fn received_as(key: CommandKey, order: Order) -> Entry {
+pub(crate) fn received_as(key: CommandKey, order: Order) -> Entry {
     Entry::received(Command { key, order }, arrival(5), NOON)
 }
 
-pub(super) fn entry(order: Order) -> Entry {
+pub(crate) fn entry(order: Order) -> Entry {
     received_as(key(), order)
 }
 
 /// A payment of 100.00 in a state.
-pub(super) fn payment(status: VirtualPosStatus, refunded: Option<&str>) -> PaymentState {
+pub(crate) fn payment(status: VirtualPosStatus, refunded: Option<&str>) -> PaymentState {
     PaymentState {
         status,
         amount: Some(money("100.00")),
@@ -96,11 +96,11 @@ pub(super) fn payment(status: VirtualPosStatus, refunded: Option<&str>) -> Payme
     }
 }
 
-pub(super) fn paid() -> PaymentState {
+pub(crate) fn paid() -> PaymentState {
     payment(VirtualPosStatus::Successful, None)
 }
 
-pub(super) fn provider() -> Provider {
+pub(crate) fn provider() -> Provider {
     Provider {
         transaction_id: Some("T-17".into()),
         operation_id: Some(4711),
@@ -110,7 +110,7 @@ pub(super) fn provider() -> Provider {
     }
 }
 
-pub(super) fn intended(attempt: u32, epoch: u64) -> JournalEvent {
+pub(crate) fn intended(attempt: u32, epoch: u64) -> JournalEvent {
     JournalEvent::Intended {
         at: NOON,
         attempt,
@@ -121,19 +121,19 @@ pub(super) fn intended(attempt: u32, epoch: u64) -> JournalEvent {
     }
 }
 
-pub(super) fn not_sent() -> JournalEvent {
+pub(crate) fn not_sent() -> JournalEvent {
     JournalEvent::NotSent { at: NOON, detail: "refused".into() }
 }
 
-pub(super) fn doubted() -> JournalEvent {
+pub(crate) fn doubted() -> JournalEvent {
     JournalEvent::Doubted { at: after(SECOND), detail: "timed out".into() }
 }
 
-pub(super) fn parked() -> JournalEvent {
+pub(crate) fn parked() -> JournalEvent {
     JournalEvent::Parked { at: after(2 * SECOND), detail: "unchanged".into(), after: Some(paid()) }
 }
 
-pub(super) fn resolved(executed: bool) -> JournalEvent {
+pub(crate) fn resolved(executed: bool) -> JournalEvent {
     JournalEvent::Resolved {
         at: after(3 * SECOND),
         executed,
@@ -142,19 +142,19 @@ pub(super) fn resolved(executed: bool) -> JournalEvent {
     }
 }
 
-pub(super) fn approved() -> JournalEvent {
+pub(crate) fn approved() -> JournalEvent {
     JournalEvent::Approved { at: after(SECOND), provider: provider() }
 }
 
-pub(super) fn declined() -> JournalEvent {
+pub(crate) fn declined() -> JournalEvent {
     JournalEvent::Declined { at: after(SECOND), provider: provider() }
 }
 
-pub(super) fn rejected() -> JournalEvent {
+pub(crate) fn rejected() -> JournalEvent {
     JournalEvent::Rejected { at: NOON, why: "over a cap".into() }
 }
 
-pub(super) fn inferred() -> JournalEvent {
+pub(crate) fn inferred() -> JournalEvent {
     JournalEvent::Inferred {
         at: after(2 * SECOND),
         after: payment(VirtualPosStatus::Refunded, Some("10.00")),
@@ -162,26 +162,26 @@ pub(super) fn inferred() -> JournalEvent {
 }
 
 /// A refund of 10.00 with what happened to it.
-pub(super) fn story(events: impl IntoIterator<Item = JournalEvent>) -> Entry {
+pub(crate) fn story(events: impl IntoIterator<Item = JournalEvent>) -> Entry {
     story_of(entry(refund("10.00")), events)
 }
 
-pub(super) fn story_of(mut entry: Entry, events: impl IntoIterator<Item = JournalEvent>) -> Entry {
+pub(crate) fn story_of(mut entry: Entry, events: impl IntoIterator<Item = JournalEvent>) -> Entry {
     for event in events {
         entry.apply(event).unwrap();
     }
     entry
 }
 
-pub(super) fn brakes(limits: Limits) -> Brakes {
+pub(crate) fn brakes(limits: Limits) -> Brakes {
     Brakes::new(limits)
 }
 
-pub(super) const fn situation(brakes: &Brakes) -> Situation<'_> {
+pub(crate) const fn situation(brakes: &Brakes) -> Situation<'_> {
     Situation { epoch: 2, brakes, failures: Failures::NONE }
 }
 
 /// A number whose check digit is right, never written out in full.
-pub(super) fn card() -> String {
+pub(crate) fn card() -> String {
     ["4111", "1111", "1111", "1111"].concat()
 }

@@ -53,9 +53,10 @@ fn compare(entry: &Entry, now: Option<PaymentState>, journal: &Inspected) -> Com
         JournalEvent::Intended { before, .. } => Some(before.clone()),
         _ => None,
     });
-    let says = match (entry.order(), &before, &now) {
-        (_, _, None) => "the API has no payment of this reference".to_owned(),
-        (Some(order), Some(before), Some(now)) => {
+    let says = match (known(entry), entry.order(), &before, &now) {
+        (Some(known), ..) => known,
+        (None, _, _, None) => "the API has no payment of this reference".to_owned(),
+        (None, Some(order), Some(before), Some(now)) => {
             match judge_doubt(order.kind, before, now, &rivals(entry, journal)) {
                 Judgement::Explained => {
                     "the payment changed as only this command explains: it was executed".to_owned()
@@ -65,7 +66,7 @@ fn compare(entry: &Entry, now: Option<PaymentState>, journal: &Inspected) -> Com
                 }
             }
         }
-        (None, _, _) | (_, None, _) => "no request of this command was ever intended".to_owned(),
+        (None, None, ..) | (None, _, None, _) => NOTHING_LEFT.to_owned(),
     };
     let says = match entry.status() {
         Status::InDoubt { .. } => format!("{says} (the sink asks again by itself)"),
@@ -73,6 +74,37 @@ fn compare(entry: &Entry, now: Option<PaymentState>, journal: &Inspected) -> Com
     };
     let status = entry.status().word();
     Compared { command_id: entry.key().command_id.to_string(), status, before, now, says }
+}
+
+const NOTHING_LEFT: &str = "no request of this command left";
+
+/// What the journal knows without asking how the payment stands: whatever changed it, where no request
+/// of this command left or the API refused it, it was not this command.
+fn known(entry: &Entry) -> Option<String> {
+    let last = entry.events().iter().rev().find(|event| match event {
+        JournalEvent::Intended { .. }
+        | JournalEvent::NotSent { .. }
+        | JournalEvent::Approved { .. }
+        | JournalEvent::Declined { .. } => true,
+        JournalEvent::Received { .. }
+        | JournalEvent::Refused { .. }
+        | JournalEvent::Rejected { .. }
+        | JournalEvent::Expired { .. }
+        | JournalEvent::Doubted { .. }
+        | JournalEvent::Inferred { .. }
+        | JournalEvent::Parked { .. }
+        | JournalEvent::Resolved { .. } => false,
+    });
+    match last {
+        None | Some(JournalEvent::NotSent { .. }) => Some(NOTHING_LEFT.to_owned()),
+        Some(JournalEvent::Declined { provider, .. }) => {
+            let words = [provider.code.as_deref(), provider.message.as_deref()];
+            let words: Vec<&str> = words.into_iter().flatten().collect();
+            let why = if words.is_empty() { "no reason".to_owned() } else { words.join(" ") };
+            Some(format!("the API declined it ({why}): it was not executed"))
+        }
+        Some(_) => None,
+    }
 }
 
 /// Other commands that may have changed the payment since this one's look at it: what the sink knows
@@ -102,4 +134,49 @@ fn rivals(entry: &Entry, journal: &Inspected) -> Vec<Rival> {
         }
     }
     rivals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::vocabulary::VirtualPosStatus,
+        sink::tests::{
+            approved, declined, doubted, intended, not_sent, parked, payment, rejected, story,
+        },
+    };
+
+    /// What is said of a command whose payment shows a refund of its amount.
+    fn says(events: &[JournalEvent]) -> String {
+        let refunded = payment(VirtualPosStatus::Refunded, Some("10.00"));
+        let entry = story(events.iter().cloned());
+        compare(&entry, Some(refunded), &Inspected::default()).says
+    }
+
+    #[test]
+    fn a_refund_by_hand_is_not_taken_for_a_command_of_which_nothing_left() {
+        let expired = JournalEvent::Expired { at: crate::sink::tests::NOON };
+        for events in [
+            vec![],
+            vec![rejected()],
+            vec![intended(1, 1), not_sent()],
+            vec![intended(1, 1), not_sent(), expired.clone()],
+            vec![intended(1, 1), not_sent(), intended(2, 1), not_sent(), expired],
+        ] {
+            assert_eq!(says(&events), NOTHING_LEFT, "{events:?}");
+        }
+        let said = says(&[intended(1, 1), declined()]);
+        assert_eq!(said, "the API declined it (00 tamam): it was not executed");
+    }
+
+    #[test]
+    fn what_may_have_left_is_judged_by_the_payment() {
+        for events in [
+            vec![intended(1, 1), doubted(), parked()],
+            vec![intended(1, 1), not_sent(), intended(2, 1), doubted(), parked()],
+            vec![intended(1, 1), approved()],
+        ] {
+            assert!(says(&events).ends_with("it was executed"), "{events:?}");
+        }
+    }
 }
