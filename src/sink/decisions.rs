@@ -28,6 +28,11 @@ impl Decisions {
         self.0.remove(entry.key());
     }
 
+    /// What was said of a command is forgotten, or the command is.
+    pub fn forget(&mut self, key: &CommandKey) {
+        self.0.remove(key);
+    }
+
     /// Command by command.
     pub fn into_each(self) -> impl Iterator<Item = (CommandKey, Vec<Resolve>)> {
         self.0.into_iter()

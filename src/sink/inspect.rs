@@ -69,6 +69,11 @@ impl Inspected {
             Line::Said(record) => record,
             Line::Forgotten(key) => {
                 self.commands.remove(&key);
+                self.decisions.remove(&key);
+                return Ok(());
+            }
+            Line::Undecided(key) => {
+                self.decisions.remove(&key);
                 return Ok(());
             }
             Line::TakenBack => return Ok(()),

@@ -354,27 +354,32 @@ fn mark(
     Ok(())
 }
 
-/// Tombstones for commands that nobody can execute any more.
+/// Tombstones for commands that nobody can execute any more, and for what people decided about them.
 fn forget(
     request: &Request,
     transactions: &mut Transactions,
     topics: &Topics,
     journal: &mut Journal,
 ) -> Result<(), Error> {
-    let forgettable = journal.take_forgettable();
-    for part in forgettable.chunks(FORGET_AT_ONCE) {
+    for part in tombstones(journal).chunks(FORGET_AT_ONCE) {
         request.go_on()?;
-        let mut write = Write::default();
-        for (key, partition) in part {
-            write.journal.push(JournalRecord {
-                partition: *partition,
-                key: key.to_string(),
-                value: None,
-                finished: None,
-            });
-        }
+        let write = Write { journal: part.to_vec(), ..Write::default() };
         ledger::commit(transactions, &[&write], topics)?;
-        part.iter().for_each(|(key, _)| journal.stories.remove(key));
     }
     Ok(())
 }
+
+fn tombstones(journal: &mut Journal) -> Vec<JournalRecord> {
+    let of = |key: String, partition| JournalRecord { partition, key, value: None, finished: None };
+    let stories = journal.take_forgettable();
+    stories.iter().for_each(|(key, _)| journal.is_forgotten(key));
+    // Also those of stories that earlier owners forgot.
+    let decisions = journal.take_orphaned_decisions();
+    let decisions = decisions.into_iter().map(|(key, at)| of(codec::resolve_key(&key), at));
+    let stories = stories.into_iter().map(|(key, at)| of(key.to_string(), at));
+    stories.chain(decisions).collect()
+}
+
+#[cfg(test)]
+#[path = "lock_tests.rs"]
+mod tests;

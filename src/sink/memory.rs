@@ -43,6 +43,8 @@ pub struct Journal {
     /// Those that nobody can execute any more: the partitions that their stories lie in, and since when
     /// they may be forgotten.
     forgettable: HashMap<CommandKey, (i32, Timestamp)>,
+    /// About which commands a decision lies in the journal, acted on or not, and in which partition.
+    decided: HashMap<CommandKey, i32>,
     /// When it was written.
     days: Days,
 }
@@ -61,6 +63,12 @@ impl Journal {
             Line::Said(record) => record,
             Line::Forgotten(key) => {
                 self.forget(&key);
+                self.decisions.forget(&key);
+                return Ok(());
+            }
+            Line::Undecided(key) => {
+                self.decided.remove(&key);
+                self.decisions.forget(&key);
                 return Ok(());
             }
             Line::TakenBack => return Ok(()),
@@ -72,7 +80,10 @@ impl Journal {
             }
             Record::Owner(owner) => self.owner = Some(owner),
             Record::Stop(stop) => self.stop = Some(stop),
-            Record::Resolve(key, decision) => self.decisions.said(key, decision),
+            Record::Resolve(key, decision) => {
+                self.decided.insert(key.clone(), place.partition);
+                self.decisions.said(key, decision);
+            }
         }
         Ok(())
     }
@@ -82,6 +93,22 @@ impl Journal {
     pub fn take_forgettable(&mut self) -> Vec<(CommandKey, i32)> {
         let outlived = self.forgettable.drain().filter(|(_, (_, at))| self.days.show_passed(*at));
         outlived.map(|(key, (partition, _))| (key, partition)).collect()
+    }
+
+    /// Takes out those about which decisions lie in the journal without a story: the name of who decided
+    /// is to go with it. A decision has always followed the story that it is about.
+    pub fn take_orphaned_decisions(&mut self) -> Vec<(CommandKey, i32)> {
+        let (open, stories) = (&self.open, &self.stories);
+        let is_orphaned =
+            |key: &CommandKey, _: &mut i32| !open.contains_key(key) && stories.get(key).is_none();
+        let orphaned: Vec<_> = self.decided.extract_if(is_orphaned).collect();
+        orphaned.iter().for_each(|(key, _)| self.decisions.forget(key));
+        orphaned
+    }
+
+    /// Its story is being replaced by a tombstone.
+    pub fn is_forgotten(&mut self, key: &CommandKey) {
+        self.stories.remove(key);
     }
 
     fn forget(&mut self, key: &CommandKey) {

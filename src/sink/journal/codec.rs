@@ -173,6 +173,8 @@ pub enum Line {
     Said(Record),
     /// The command's story is forgotten.
     Forgotten(CommandKey),
+    /// What people decided about the command is forgotten.
+    Undecided(CommandKey),
     /// Another key's word is taken back.
     TakenBack,
 }
@@ -189,6 +191,7 @@ pub fn read_line(key: &[u8], value: Option<&[u8]>) -> Result<Line, Error> {
     }
     Ok(match JournalKey::parse(key) {
         Ok(JournalKey::Command(key)) => Line::Forgotten(key),
+        Ok(JournalKey::Resolve(key)) => Line::Undecided(key),
         // Also a key of another program: a tombstone under it says nothing that counts here.
         Ok(_) | Err(_) => Line::TakenBack,
     })
