@@ -26,6 +26,7 @@ mod words;
 pub use card::mask_cards;
 pub use hash::{EVENT_NAMESPACE, HASH_RULE, content_hash, event_id, rejected_hash};
 pub use map::{ROW_BYTES_MAX, map_mentioned_customer, map_row, outgrown, shown_beginning};
+pub(crate) use patterns::free as mask_free;
 pub use privacy::PrivacyRules;
 pub use row::{Mapped, Rejection, RowContext, WindowDays};
 

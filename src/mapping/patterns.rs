@@ -62,7 +62,7 @@ const FIGURE_WORDS: [&str; 29] = [
 
 /// A free text whose cards, accounts, identities, telephones, mail addresses and other long
 /// numbers are masked.
-pub(super) fn free(text: &str) -> String {
+pub(crate) fn free(text: &str) -> String {
     hide_digit_runs(&known(text))
 }
 

@@ -12,7 +12,10 @@
 
 use uuid::Uuid;
 
-use crate::domain::{ids::ConnectionId, money::Money, vocabulary::CommandType};
+use crate::{
+    domain::{ids::ConnectionId, money::Money, vocabulary::CommandType},
+    mapping::mask_free,
+};
 
 use super::{
     command::{Command, CommandKey, Kind, Order, Outline},
@@ -96,9 +99,10 @@ impl RejectedBecause {
 }
 
 impl Rejection {
-    /// A rejection whose detail holds no card number.
+    /// A rejection whose detail holds no number or address of a person, wherever the sender wrote it.
+    /// The record itself lies beside it, untouched.
     pub fn new(reason: RejectedBecause, detail: &str) -> Self {
-        Self { reason, detail: clean(detail) }
+        Self { reason, detail: clean(&mask_free(detail)) }
     }
 }
 

@@ -233,3 +233,18 @@ fn the_words_of_the_header_are_the_event_models() {
     .map(RejectedBecause::as_str);
     assert_eq!(words, ["UNDECODABLE", "WRONG_KEY", "WRONG_SCHEMA", "INVALID_ID"]);
 }
+
+#[test]
+fn what_a_sender_wrote_where_an_id_belongs_is_masked() {
+    let (iban, national_id) = ("TR330006100519786457841326", "10000000146");
+    for planted in [iban, national_id, &card()] {
+        let named = Payload { command_id: planted.into(), ..payload() };
+        for intake in [
+            read(&named, Some(b"acme/REF-1"), |_| Access::Ready),
+            read(&payload(), Some(planted.as_bytes()), |_| Access::Ready),
+        ] {
+            let Intake::Rejected(rejection) = intake else { panic!("{intake:?}") };
+            assert!(!rejection.detail.contains(planted), "{}", rejection.detail);
+        }
+    }
+}

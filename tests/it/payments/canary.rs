@@ -187,18 +187,19 @@ fn pages(connector: &mut Process) -> Vec<(String, String)> {
 }
 
 /// Records that are no commands.
-const JUNK: usize = 4;
+const JUNK: usize = 10;
 
 fn send_junk(stage: &Stage, canaries: &Canaries) {
-    let pan = &canaries.pan;
     let schema = stage.shop.schema_id();
     let good = Order::refund("TRUE", 300);
     stage.shop.send_raw("acme/TRUE", canaries.sentence().as_bytes());
-    stage.shop.send_raw(pan, &good.value(schema));
-    let named = Order { id: pan.clone(), ..good.clone() };
-    stage.shop.send_raw("acme/TRUE", &named.value(schema));
-    let connection = Order { connection: format!("{pan}/"), ..good };
-    stage.shop.send_raw("acme/TRUE", &connection.value(schema));
+    for planted in [&canaries.pan, &canaries.iban, &canaries.national_id] {
+        stage.shop.send_raw(planted, &good.value(schema));
+        let named = Order { id: planted.clone(), ..good.clone() };
+        stage.shop.send_raw("acme/TRUE", &named.value(schema));
+        let connection = Order { connection: format!("{planted}/"), ..good.clone() };
+        stage.shop.send_raw("acme/TRUE", &connection.value(schema));
+    }
 }
 
 /// Topics: headers and results, and the journal with everything in it.
