@@ -40,6 +40,20 @@ pub enum Error {
         /// How it stands.
         status: &'static str,
     },
+    /// Somebody was quicker, and no sink has acted on it yet.
+    #[error(
+        "command {id}: {actor} has decided otherwise at {at}, which no sink has acted on yet: {outcome} will be published, because the first decision counts"
+    )]
+    Decided {
+        /// The command.
+        id: Uuid,
+        /// What will be published.
+        outcome: &'static str,
+        /// Who decided.
+        actor: String,
+        /// When.
+        at: String,
+    },
     /// The first decision is the last word.
     #[error("command {id}: somebody else has decided otherwise: {published} stands")]
     Overruled {

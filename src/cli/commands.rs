@@ -96,7 +96,7 @@ impl From<commands::Error> for Failure {
             commands::Error::NotParked { .. } => {
                 said.hint("only a parked command needs a person; `commands show` tells its story")
             }
-            commands::Error::Overruled { id, .. } => said.hint(format!(
+            commands::Error::Decided { id, .. } | commands::Error::Overruled { id, .. } => said.hint(format!(
                 "`commands show {id}` tells who, and how they know; the first decision is the last word"
             )),
             commands::Error::NotConfigured(_) => {

@@ -11,7 +11,7 @@ use super::{
     command::CommandKey,
     held,
     journal::{
-        Entry,
+        Entry, Status,
         codec::{self, Line, Record},
         records::{Owner, Resolve, Stop},
     },
@@ -59,6 +59,14 @@ pub fn read(kafka: &Kafka) -> Result<Inspected, reading::Error> {
 }
 
 impl Inspected {
+    /// What somebody decided about a parked command, and no owner has acted on yet. What was said of one
+    /// that is not parked is about nothing.
+    pub fn decision(&self, key: &CommandKey) -> Option<&Resolve> {
+        let told = self.commands.get(key)?;
+        let is_parked = matches!(told.entry.status(), Status::Parked);
+        self.decisions.get(key).filter(|_| is_parked)
+    }
+
     fn apply(
         &mut self,
         partition: i32,

@@ -48,7 +48,7 @@ impl Desk {
         };
         let Filter { connection, reference, .. } = filter;
         let chosen = list::Filter { state, connection, reference }.chosen(&journal);
-        let rows: Vec<Row> = chosen.into_iter().map(Row::of).collect();
+        let rows: Vec<Row> = chosen.into_iter().map(|entry| Row::of(entry, &journal)).collect();
         let halted = journal.stop.as_ref().filter(|stop| stop.stopped).map(|stop| {
             json!({ "at": stop.at.to_rfc3339(), "actor": stop.actor, "reason": stop.reason })
         });
@@ -59,7 +59,7 @@ impl Desk {
         let _turn = self.one_at_a_time.acquire().await;
         let journal = journal(&self.config.kafka).await?;
         let (_, told) = the_one(&journal, id)?;
-        value(&Story::of(&told.entry))
+        value(&Story::of(&told.entry, &journal))
     }
 
     async fn reconcile(&self, id: Uuid) -> Result<Value, Refused> {
@@ -78,7 +78,7 @@ impl Desk {
             Outcome::NotExecuted => Finding::NotExecuted,
         };
         let decision = Resolve { outcome: finding, evidence, actor, at: now() };
-        let is_published = decide(kafka, key, told.partition, &decision).await?;
+        let is_published = decide(kafka, &journal, (key, told), &decision).await?;
         Ok(json!({ "command_id": id, "outcome": is_published.then(|| outcome(finding)) }))
     }
 }
@@ -98,6 +98,7 @@ impl From<Error> for Refused {
             Error::Unknown(_) => Self::Unknown(detail),
             Error::Ambiguous(_)
             | Error::NotParked { .. }
+            | Error::Decided { .. }
             | Error::Overruled { .. }
             | Error::NotConfigured(_) => Self::Conflict(detail),
             Error::Api(_) => Self::Upstream(detail),

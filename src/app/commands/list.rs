@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use super::resolve::outcome;
 use crate::{
     domain::time::Timestamp,
     sink::{
         inspect::Inspected,
-        journal::{Entry, Status},
+        journal::{Entry, Status, records::Resolve},
     },
 };
 
@@ -93,15 +94,40 @@ pub struct Row {
     sequence: i32,
     received_at: String,
     last_at: String,
+    /// What somebody decided and no sink has acted on yet.
+    decision: Option<Decided>,
     /// What to type where somebody must decide.
     next: Option<String>,
 }
 
+/// A decision that no sink has acted on yet.
+#[derive(Debug, Serialize)]
+pub struct Decided {
+    /// The outcome of the result that it will publish.
+    pub outcome: &'static str,
+    /// Who decided.
+    pub actor: String,
+    /// How they know.
+    pub evidence: String,
+    /// When.
+    pub at: String,
+}
+
+impl Decided {
+    /// What was decided about a command.
+    pub fn about(entry: &Entry, journal: &Inspected) -> Option<Self> {
+        let Resolve { outcome: found, actor, evidence, at } =
+            journal.decision(entry.key())?.clone();
+        Some(Self { outcome: outcome(found), actor, evidence, at: at.to_rfc3339() })
+    }
+}
+
 impl Row {
     /// The line of a command.
-    pub fn of(entry: &Entry) -> Self {
+    pub fn of(entry: &Entry, journal: &Inspected) -> Self {
         let (key, outline, status) = (entry.key(), entry.outline(), entry.status());
-        let next = (*status == Status::Parked).then(|| {
+        let decision = Decided::about(entry, journal);
+        let next = (*status == Status::Parked && decision.is_none()).then(|| {
             format!(
                 "commands resolve {} --outcome executed|not-executed --evidence TEXT --actor NAME",
                 key.command_id
@@ -118,6 +144,7 @@ impl Row {
             sequence: entry.sequence(),
             received_at: entry.first_at().to_rfc3339(),
             last_at: entry.last_at().to_rfc3339(),
+            decision,
             next,
         }
     }

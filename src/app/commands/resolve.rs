@@ -44,29 +44,47 @@ pub const fn outcome(finding: Finding) -> &'static str {
 }
 
 /// Writes the decision about a [`parked`] command down and waits until the owner has acted on it;
-/// `false` where no running sink has done so yet: it does when it runs.
+/// `false` where no running sink has done so yet: it does when it runs. Where the same is written
+/// already, it only waits.
 ///
 /// # Errors
 /// Where it is not written, or somebody else came first and saw it otherwise.
 pub async fn decide(
     kafka: &Kafka,
-    key: &CommandKey,
-    partition: i32,
+    journal: &Inspected,
+    (key, told): (&CommandKey, &Told),
     decision: &Resolve,
 ) -> Result<bool, Error> {
-    words::say_resolved(kafka, partition, key, decision).await.map_err(|error| {
-        Error::NotWritten { brokers: kafka.bootstrap_servers.clone(), cause: error.to_string() }
-    })?;
+    let id = key.command_id;
+    if !is_written(journal.decision(key), decision.outcome, id)? {
+        words::say_resolved(kafka, told.partition, key, decision).await.map_err(|error| {
+            Error::NotWritten { brokers: kafka.bootstrap_servers.clone(), cause: error.to_string() }
+        })?;
+    }
     let started = Instant::now();
     while started.elapsed() < TAKEN_UP {
         sleep(LOOK_AGAIN).await;
         let journal = super::journal(kafka).await?;
-        let (_, told) = the_one(&journal, key.command_id)?;
-        if let Some(decided) = decided(told.entry.status(), decision.outcome, key.command_id) {
+        let (_, told) = the_one(&journal, id)?;
+        if let Some(decided) = decided(told.entry.status(), decision.outcome, id) {
             return decided.map(|()| true);
         }
+        // Somebody may have written at the same time, and before.
+        is_written(journal.decision(key), decision.outcome, id)?;
     }
     Ok(false)
+}
+
+/// Whether the same decision waits for an owner already; a failure where another one does.
+fn is_written(waiting: Option<&Resolve>, wanted: Finding, id: Uuid) -> Result<bool, Error> {
+    match waiting {
+        None => Ok(false),
+        Some(waiting) if waiting.outcome == wanted => Ok(true),
+        Some(Resolve { outcome: other, actor, at, .. }) => {
+            let (outcome, actor, at) = (outcome(*other), actor.clone(), at.to_rfc3339());
+            Err(Error::Decided { id, outcome, actor, at })
+        }
+    }
 }
 
 /// Nothing while nobody has decided; a failure where somebody else came first and saw it otherwise.
@@ -82,6 +100,7 @@ fn decided(status: &Status, wanted: Finding, id: Uuid) -> Option<Result<(), Erro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Timestamp;
 
     #[test]
     fn whoever_decides_second_and_otherwise_is_told_so() {
@@ -98,5 +117,21 @@ mod tests {
             let status = Status::Resolved { executed };
             assert_eq!(ends(&status, wanted), Some(is_ok), "{executed} {wanted:?}");
         }
+    }
+
+    #[test]
+    fn of_two_decisions_that_wait_for_an_owner_the_second_is_not_written() {
+        let id = Uuid::from_u128(1);
+        let waiting = Resolve {
+            outcome: Finding::Executed,
+            evidence: "panel".into(),
+            actor: "ayse".into(),
+            at: Timestamp(0),
+        };
+        let is_written = |waiting, wanted| is_written(waiting, wanted, id);
+        assert!(matches!(is_written(None, Finding::Executed), Ok(false)));
+        assert!(matches!(is_written(Some(&waiting), Finding::Executed), Ok(true)));
+        let refused = is_written(Some(&waiting), Finding::NotExecuted).unwrap_err().to_string();
+        assert!(refused.contains("ayse") && refused.contains("SUCCEEDED"), "{refused}");
     }
 }

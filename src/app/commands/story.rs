@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use crate::sink::journal::{Entry, JournalEvent};
+use super::list::Decided;
+use crate::sink::{
+    inspect::Inspected,
+    journal::{Entry, JournalEvent},
+};
 
 /// A command with everything that happened to it, in time order.
 #[derive(Debug, Serialize)]
@@ -14,6 +18,8 @@ pub struct Story {
     amount: Option<String>,
     status: &'static str,
     attempts: i32,
+    /// What somebody decided and no sink has acted on yet.
+    decision: Option<Decided>,
     events: Vec<Told>,
 }
 
@@ -28,7 +34,7 @@ struct Told {
 
 impl Story {
     /// The story of a command.
-    pub fn of(entry: &Entry) -> Self {
+    pub fn of(entry: &Entry, journal: &Inspected) -> Self {
         let (key, outline) = (entry.key(), entry.outline());
         Self {
             command_id: key.command_id.to_string(),
@@ -38,6 +44,7 @@ impl Story {
             amount: outline.amount.map(|amount| amount.to_string()),
             status: entry.status().word(),
             attempts: entry.attempts(),
+            decision: Decided::about(entry, journal),
             events: entry.events().iter().map(told).collect(),
         }
     }

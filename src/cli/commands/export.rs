@@ -28,7 +28,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     chosen.sort_by_key(|entry| (entry.first_at(), entry.key().clone()));
     let mut stdout = BufWriter::new(io::stdout().lock());
     for entry in &chosen {
-        let line = serde_json::to_string(&Story::of(entry))
+        let line = serde_json::to_string(&Story::of(entry, &journal))
             .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         writeln!(stdout, "{line}")?;
     }

@@ -4,9 +4,9 @@ use clap::ValueEnum;
 
 use super::lines;
 use crate::{
-    app::commands::list::{Filter, Row, Wanted},
+    app::commands::list::{Decided, Filter, Row, Wanted},
     cli::{Context, Failure, output},
-    sink::journal::Entry,
+    sink::{inspect::Inspected, journal::Entry},
 };
 
 /// Arguments of `commands list`.
@@ -62,8 +62,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let kafka = context.load()?.config.kafka;
     let journal = super::journal(&kafka).await?;
     let chosen = filter(args.state, args.of).chosen(&journal);
-    let rows: Vec<Row> = chosen.iter().map(|entry| Row::of(entry)).collect();
-    output::print(context, &rows, || table(&chosen))?;
+    let rows: Vec<Row> = chosen.iter().map(|entry| Row::of(entry, &journal)).collect();
+    output::print(context, &rows, || table(&chosen, &journal))?;
     if let Some(stop) = journal.stop.as_ref().filter(|stop| stop.stopped) {
         eprintln!(
             "the kill switch is on since {}, by {}: {}",
@@ -78,7 +78,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn table(chosen: &[&Entry]) -> String {
+fn table(chosen: &[&Entry], journal: &Inspected) -> String {
     let columns = ["command", "connection", "reference", "type", "amount", "status", "since"];
     let mut table = output::table(&columns);
     for entry in chosen {
@@ -90,9 +90,18 @@ fn table(chosen: &[&Entry]) -> String {
             key.reference_no.to_string(),
             outline.kind.to_string(),
             amount.unwrap_or_else(|| "–".to_owned()),
-            entry.status().word().to_owned(),
+            status(entry, journal),
             lines::local(entry.last_at()),
         ]);
     }
     table.to_string()
+}
+
+/// How a command stands, and what becomes of it when the sink runs.
+fn status(entry: &Entry, journal: &Inspected) -> String {
+    let word = entry.status().word();
+    match Decided::about(entry, journal) {
+        Some(Decided { outcome, .. }) => format!("{word}, decided: {outcome}"),
+        None => word.to_owned(),
+    }
 }

@@ -62,7 +62,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     super::agreed(args.yes, &what, &args.id.to_string())?;
     let (evidence, actor) = (args.evidence, args.actor);
     let decision = Resolve { outcome: finding, evidence, actor, at: now() };
-    if decide(&kafka, key, told.partition, &decision).await? {
+    if decide(&kafka, &journal, (key, told), &decision).await? {
         let shown = json!({ "command_id": args.id, "outcome": result });
         return output::print(context, &shown, || format!("{}: {result}", args.id));
     }

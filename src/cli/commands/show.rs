@@ -6,6 +6,7 @@ use super::lines;
 use crate::{
     app::commands::{
         compare::{Compared, reconcile as compared},
+        list::Decided,
         story::Story,
         the_one,
     },
@@ -18,7 +19,10 @@ pub(super) async fn run(id: Uuid, context: &Context) -> Result<(), Failure> {
     let kafka = context.load()?.config.kafka;
     let journal = super::journal(&kafka).await?;
     let (_, told) = the_one(&journal, id)?;
-    output::print(context, &Story::of(&told.entry), || table(&told.entry))
+    output::print(context, &Story::of(&told.entry, &journal), || {
+        let decided = Decided::about(&told.entry, &journal);
+        table(&told.entry) + &decided.as_ref().map(waiting).unwrap_or_default()
+    })
 }
 
 fn table(entry: &Entry) -> String {
@@ -37,6 +41,14 @@ fn table(entry: &Entry) -> String {
         key.reference_no,
         key.command_id,
         entry.status().word(),
+    )
+}
+
+/// A decision that no sink has acted on yet, as a line of its own.
+fn waiting(decided: &Decided) -> String {
+    let Decided { outcome, actor, evidence, at } = decided;
+    format!(
+        "\n\n{actor} decided at {at}: {outcome} ({evidence}). no sink has acted on it yet; it does when it runs"
     )
 }
 

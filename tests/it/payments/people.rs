@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     DEADLINE,
-    orders::Order,
+    orders::{Order, produce},
     stage::{OWNED, Said, Stage, change, end, say},
 };
 use crate::harness::{process::Home, wait::wait_until};
@@ -153,10 +153,32 @@ fn a_decision_that_nobody_hears_yet_counts_when_the_sink_runs_again() {
     let said = say(&home, &[&arguments[..], &["panel", "--actor", "ayse", "--yes"]].concat());
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.out.contains("written down") && said.err.contains("when it runs"), "{said:?}");
+    for arguments in [&["list"][..], &["show", &order.id]] {
+        let said = say(&home, &[&["commands"], arguments].concat());
+        assert!(said.out.contains("decided") && said.out.contains("DECLINED"), "{said:?}");
+    }
+    let shown = ask(&home, &["show", &order.id]);
+    assert_eq!((&shown["status"], &shown["decision"]["actor"]), (&"PARKED".into(), &"ayse".into()));
     // Somebody else has not heard of it, and sees it otherwise.
+    let written = || {
+        let records = stage.records("internal.payment-journal");
+        let is_decision = |key: &str| key.starts_with("_resolve/");
+        records
+            .into_iter()
+            .filter(|r| r.key.as_deref().is_some_and(is_decision))
+            .collect::<Vec<_>>()
+    };
     let arguments = ["commands", "resolve", &order.id, "--outcome", "executed", "--evidence"];
     let said = say(&home, &[&arguments[..], &["a call", "--actor", "mehmet", "--yes"]].concat());
-    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.code, NOT_DONE, "{said:?}");
+    assert!(said.err.contains("ayse") && said.err.contains("DECLINED"), "{said:?}");
+    let decisions = written();
+    let [first] = &decisions[..] else { panic!("{decisions:?}") };
+    // At the same time it would have been written, and counts for nothing.
+    let (key, value) = (first.key.as_deref().unwrap(), first.value.as_deref().unwrap());
+    let other = String::from_utf8_lossy(value).replace("NOT_EXECUTED", "EXECUTED");
+    let topic = stage.topic("internal.payment-journal");
+    produce(stage.brokers(), &topic, first.partition, key, other.as_bytes());
     let mut connector = home.run();
     let told = feed.wait_for(&order, "DECLINED");
     assert_eq!((&told["resolved_by"], &told["sequence"]), (&"ayse".into(), &3.into()), "{told}");
