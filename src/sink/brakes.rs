@@ -191,9 +191,9 @@ impl Brakes {
         self.reserved.remove(key);
     }
 
-    /// Forgets the sums of days before yesterday; the caps ask for today only.
+    /// Forgets the sums of days before [`kept_since`]; the caps ask for today only.
     pub fn forget_old_days(&mut self, now: Timestamp) {
-        let oldest = now.local_day().plus(-1);
+        let oldest = kept_since(now);
         for sums in self.connections.values_mut() {
             sums.days = sums.days.split_off(&oldest);
         }
@@ -277,6 +277,15 @@ impl Brakes {
             (false, false) | (true, true) => {}
         }
     }
+}
+
+/// Days of which sums are kept, today among them. The clock may be ahead for a while, and is believed
+/// when it has been set right: what was spent on the day that it really is must be known then.
+const KEPT_DAYS: i32 = 35;
+
+/// The first day of which sums are kept.
+pub fn kept_since(now: Timestamp) -> Day {
+    now.local_day().plus(1 - KEPT_DAYS)
 }
 
 /// What an entry adds to its connection.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::domain::time::Timestamp;
 
 use super::{
-    brakes::Brakes,
+    brakes::{Brakes, kept_since},
     command::CommandKey,
     decisions::Decisions,
     finished::Place,
@@ -24,7 +24,7 @@ use super::{
 pub struct Journal {
     /// Commands that are not finished, parked ones included.
     pub open: HashMap<CommandKey, Entry>,
-    /// What the finished ones add to the caps of yesterday and today.
+    /// What the finished ones add to the caps of the last days.
     pub finished: Brakes,
     /// The finished ones that may explain a change of their payment.
     pub rivals: Rivals,
@@ -130,9 +130,9 @@ impl Journal {
         self.open.remove(&key);
         self.rivals.restore(&entry);
         let is_new = self.stories.insert(&key, place);
-        let yesterday = now.local_day().plus(-1);
+        let kept_since = kept_since(now);
         // Nothing follows a finished story: should it be there twice, it still counts once.
-        if is_new && entry.intended_at().is_some_and(|at| at.local_day() >= yesterday) {
+        if is_new && entry.intended_at().is_some_and(|at| at.local_day() >= kept_since) {
             self.finished.add(&entry);
         }
         if let Some(at) = forget_at(&entry).filter(|at| now >= *at) {

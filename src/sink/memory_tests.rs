@@ -47,8 +47,8 @@ fn a_finished_story_counts_once_however_often_the_journal_tells_it() {
 }
 
 #[test]
-fn yesterday_still_counts_and_the_day_before_does_not() {
-    for (days, expected) in [(0, "10.00"), (1, "10.00"), (2, "0.00")] {
+fn what_was_spent_weeks_ago_still_counts_for_its_day() {
+    for (days, expected) in [(0, "10.00"), (1, "10.00"), (34, "10.00"), (35, "0.00")] {
         let mut journal = Journal::default();
         apply(&mut journal, &finished(1), 0, after(days * DAY));
         assert_eq!(spent(&journal), Money::parse(expected).unwrap(), "after {days} days");
