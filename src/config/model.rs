@@ -355,9 +355,9 @@ pub struct Sink {
     pub enabled: bool,
     /// Must be true too: real money moves.
     pub acknowledge_real_money: bool,
-    /// The largest amount of one refund.
+    /// The largest amount of one refund, in whatever currency.
     pub max_amount: Option<Money>,
-    /// The largest sum of refunds a day and connection.
+    /// The largest sum of refunds a day and connection; currencies are added up.
     pub max_daily_amount: Option<Money>,
     /// Commands in doubt or parked after which a connection takes no new one.
     pub max_in_doubt: u32,

@@ -172,9 +172,11 @@ pub struct Sink {
     pub enabled: bool,
     /// Must be true as well: commands move real money.
     pub acknowledge_real_money: bool,
-    /// The largest amount of one refund, `"1000.00"`; null is no cap.
+    /// The largest amount of one refund, `"1000.00"`; null is no cap. The figure alone
+    /// counts, in whatever currency the payment is.
     pub max_amount: Option<Decimal>,
-    /// The largest sum of refunds of a connection and day; null is no cap.
+    /// The largest sum of refunds of a connection and day; null is no cap. Figures of all
+    /// currencies are added up.
     pub max_daily_amount: Option<Decimal>,
     /// Commands in doubt or parked after which a connection takes no new one.
     #[schemars(range(min = 1))]
