@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
+use super::allow::Operation;
 use crate::{
     domain::{ids::ConnectionId, refusals},
     telemetry::events::Event,
@@ -276,7 +277,7 @@ pub enum Error {
         detail: String,
     },
     /// The answer is too large.
-    #[error("{at}: the answer is larger than {limit} {unit}; ask for a smaller window")]
+    #[error("{at}: the answer is larger than {limit} {unit}; {}", smaller(at))]
     TooLarge {
         /// The call.
         at: At,
@@ -306,6 +307,15 @@ fn when(after: Option<Duration>) -> String {
 
 fn shown(ip: Option<IpAddr>) -> String {
     ip.map_or_else(|| "the API does not say which".to_owned(), |ip| ip.to_string())
+}
+
+/// What makes an answer smaller. The virtual POS's lists have neither dates nor pages.
+fn smaller(at: &At) -> &'static str {
+    if at.operation == Operation::VirtualPosList.name() {
+        "the list is always whole: ask the provider to archive old payments"
+    } else {
+        "ask for a smaller window"
+    }
 }
 
 impl Error {

@@ -92,7 +92,7 @@ events! {
     ApiNotFound "VOM-API-032" ERROR "what was asked for does not exist" "check the id in the line and base_url";
     ApiNotJson "VOM-API-033" ERROR "the answer is no JSON" "check base_url and any proxy in between";
     ApiUnexpectedAnswer "VOM-API-034" ERROR "the answer is not what the documents promise" "keep the line, tell the API's operator; the cursor has not moved";
-    ApiTooLarge "VOM-API-035" ERROR "the answer is larger than the limit" "shorten lookback or start, or ask the API's operator";
+    ApiTooLarge "VOM-API-035" ERROR "the answer is larger than the limit" "shorten lookback or start; where it is virtual_pos_transactions, which is always read whole, ask the provider to archive old payments (docs/payments.md)";
     KafkaUnavailable "VOM-KFK-001" WARN "Kafka does not answer; nothing is lost, polling waits" "check the brokers and kafka.bootstrap_servers";
     TransactionFailed "VOM-KFK-002" WARN "a transaction did not commit; the shard restores and its rows are sent again" "nothing while it is rare; else look at the broker's log";
     TransactionUnknown "VOM-KFK-003" WARN "the outcome of a transaction is unknown; the shard restores" "nothing; the state is read again before anything is written";
