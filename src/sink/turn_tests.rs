@@ -195,3 +195,34 @@ async fn a_refused_question_is_no_word_about_the_payment() {
         assert_eq!(*entry.status(), Status::Received, "{asked} {says}");
     }
 }
+
+#[tokio::test]
+async fn a_look_ends_with_the_ownership() {
+    let simulator =
+        Simulator::start(SimulatorOptions { history_days: 0, ..SimulatorOptions::default() });
+    // Takes connections and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let till = Till::asking(simulator.await.unwrap(), &url, |_, _| true);
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        till.desk.fixed.stop.cancel();
+    };
+    let both = async { tokio::join!(till.carry(), stop).0 };
+    let ended = timeout(Duration::from_secs(5), both).await.expect("nobody waits for the API");
+    assert_eq!(ended.unwrap(), Ended::Stopped);
+    assert_eq!(*till.desk.entry(&till.key).unwrap().status(), Status::Received);
+}
+
+#[tokio::test]
+async fn what_has_its_intent_is_sent_and_told_although_the_ownership_ends() {
+    let till = Till::new(|desk, status| {
+        if matches!(status, Status::Intended(_)) {
+            desk.fixed.stop.cancel();
+        }
+        true
+    })
+    .await;
+    assert!(matches!(till.carry().await, Ok(Ended::Finished)));
+    assert_eq!(till.posts(), 1);
+}
