@@ -11,7 +11,7 @@ use vomsis_connect::{
         time::{Day, Timestamp},
     },
     mapping::{HASH_RULE, PrivacyRules, RowContext, content_hash, map_row},
-    poll::digest::{Answer, Reason, Target, digest},
+    poll::digest::{Answer, Others, Reason, Target, digest},
     publish::encode::{Encoder, local_ids},
     state::{
         changelog::EntityState,
@@ -106,6 +106,7 @@ fn idle(c: &mut Criterion) {
         date_type: DateType::SystemDate,
         carry_extras: false,
         max_bad_ratio: 0.2,
+        others: Others::default(),
         ce_source: "/vomsis/acme/bank_transactions".into(),
         some_accounts: false,
         lookback_days: Some(14),

@@ -372,7 +372,7 @@ fn forget(
 fn tombstones(journal: &mut Journal) -> Vec<JournalRecord> {
     let of = |key: String, partition| JournalRecord { partition, key, value: None, finished: None };
     let stories = journal.take_forgettable();
-    stories.iter().for_each(|(key, _)| journal.is_forgotten(key));
+    stories.iter().for_each(|(key, _)| journal.let_go(key));
     // Also those of stories that earlier owners forgot.
     let decisions = journal.take_orphaned_decisions();
     let decisions = decisions.into_iter().map(|(key, at)| of(codec::resolve_key(&key), at));

@@ -107,7 +107,7 @@ impl Journal {
     }
 
     /// Its story is being replaced by a tombstone.
-    pub fn is_forgotten(&mut self, key: &CommandKey) {
+    pub fn let_go(&mut self, key: &CommandKey) {
         self.stories.remove(key);
     }
 
