@@ -18,7 +18,7 @@ mod idle {
         mapping::PrivacyRules,
         poll::{
             board::Board,
-            digest::{Answer, Reason, Target, digest},
+            digest::{Answer, Others, Reason, Target, digest},
             entity::{Advance, Entity, Reading, Shared},
             rooms::Rooms,
         },
@@ -59,6 +59,7 @@ mod idle {
             date_type: DateType::SystemDate,
             carry_extras: false,
             max_bad_ratio: 0.2,
+            others: Others::default(),
             ce_source: "/vomsis/acme/bank_transactions".into(),
             some_accounts: false,
             lookback_days: Some(14),

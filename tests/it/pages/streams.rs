@@ -87,8 +87,10 @@ told as deleted; set `ignore` before the change, and `emit` again when a `lookba
 **Clocks.** Rows are remembered for a `lookback` before the newest row, so that a clock which is some days ahead forgets
 nothing; an account without new rows keeps those of its last days.
 
-An answer for one account (TOS: one institution) that holds a row of another one is not believed (VOM-SRC-023): that
-account shows the row too. POS rows and payments of the list name nobody, so theirs cannot be compared.
+An answer for one account (TOS: one institution) that holds a row of another one that is followed too is not believed
+(VOM-SRC-023): that account shows the row as well, and it would come twice. A row that names an account which nobody
+follows is published by whoever gets it, under the name that it has. POS rows and payments of the list name nobody, so
+theirs cannot be compared.
 
 An id beyond 2^53 raises the cursor only where another row, or the cursor, is at least half of it: a single absurd one
 would hide every later row. Its row is published all the same.
