@@ -103,7 +103,6 @@ impl Quota {
 
     /// Waits for its turn. Dropping the future gives the place in the queue back.
     pub(crate) async fn acquire(&self, purpose: Purpose, api: Api) -> Result<Permit, Blocked> {
-        let started = Instant::now();
         let place = Place::take(&self.shared, purpose, api);
         let granted = loop {
             let decision = place.decide();
@@ -120,7 +119,6 @@ impl Quota {
             }
         };
         drop(place);
-        self.shared.waited.inc_by(started.elapsed().as_secs_f64());
         granted
     }
 
@@ -162,16 +160,18 @@ struct Place {
     shared: Arc<Shared>,
     ticket: Ticket,
     waker: Arc<Notify>,
+    since: Instant,
 }
 
 impl Place {
     fn take(shared: &Arc<Shared>, purpose: Purpose, api: Api) -> Self {
         let waker = Arc::new(Notify::new());
         let mut state = shared.lock();
-        let ticket = state.budget.enter(purpose, api, Instant::now().into_std());
+        let since = Instant::now();
+        let ticket = state.budget.enter(purpose, api, since.into_std());
         state.wakers.insert(ticket.number, Arc::clone(&waker));
         drop(state);
-        Self { shared: Arc::clone(shared), ticket, waker }
+        Self { shared: Arc::clone(shared), ticket, waker, since }
     }
 
     fn decide(&self) -> Decision {
@@ -181,6 +181,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        // Also the wait of one who gave up.
+        self.shared.waited.inc_by(self.since.elapsed().as_secs_f64());
         let mut state = self.shared.lock();
         state.budget.leave(self.ticket);
         state.wakers.remove(&self.ticket.number);

@@ -126,6 +126,9 @@ where
             Change::Kafka(answers) => self.app.health.set_kafka_answers(answers),
             Change::Joined(joined) => {
                 self.joined = joined;
+                if !joined {
+                    self.app.board.unsettle();
+                }
                 self.app.health.set_joined(joined);
             }
             Change::KeptOut(why) => self.app.health.set_kept_out(why),
@@ -145,6 +148,7 @@ where
     fn start(&mut self, granted: Granted) {
         let shard = granted.shard;
         log_event!(Event::ShardAssigned, shard, "shard granted");
+        self.app.board.note_grant(now());
         for connection in connections_of(&self.app.config, shard) {
             self.app.board.answer_for(&connection.id, now());
         }

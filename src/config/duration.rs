@@ -31,7 +31,10 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// The units of the schema's pattern.
-const UNITS: [&str; 8] = ["ms", "s", "sec", "m", "min", "h", "d", "w"];
+const UNITS: [&str; 21] = [
+    "ms", "msec", "s", "sec", "second", "seconds", "m", "min", "minute", "minutes", "h", "hr",
+    "hour", "hours", "d", "day", "days", "w", "week", "weeks", "millis",
+];
 
 impl Span {
     /// That many seconds.
@@ -80,6 +83,10 @@ impl Span {
 /// and fractions too, and takes `1 30m` for 130.
 fn check_units(text: &str) -> Result<(), Unread> {
     let mut rest = text.trim();
+    // Nothing is nothing in every unit.
+    if rest == "0" {
+        return Ok(());
+    }
     while !rest.is_empty() {
         let behind_digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
         let from_unit = behind_digits.trim_start();
@@ -134,7 +141,7 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": format!(r"^\s*(\d+\s*({})\s*)+$", UNITS.join("|")),
+            "pattern": format!(r"^\s*(0\s*|(\d+\s*({})\s*)+)$", UNITS.join("|")),
             "examples": ["2s", "5m", "30d"],
         })
     }
@@ -168,7 +175,11 @@ mod tests {
             assert!(Span::parse(&format!("2{unit}")).is_ok(), "{unit}");
         }
         assert_eq!(Span::parse("2w 1d"), Ok(Span::days(15)));
-        for text in ["1M", "1 month", "2y", "1year", "5 parsecs", "3us", "7ns", "1h 1M", "2days"] {
+        assert_eq!(
+            (Span::parse("0"), Span::parse("2 days")),
+            (Ok(Span::seconds(0)), Ok(Span::days(2)))
+        );
+        for text in ["1M", "1 month", "2y", "1year", "5 parsecs", "3us", "7ns", "1h 1M"] {
             assert_eq!(Span::parse(text), Err(Unread::OtherUnit), "{text:?}");
         }
     }

@@ -175,6 +175,10 @@ fn check_numbers(reader: &Reader<'_, '_>, has_object_id: bool) -> Result<(), Pro
     };
     for key in keys {
         let raw = reader.raw(*key);
+        // The first that says anything is what the id is made from.
+        if matches!(raw, "" | "null" | "\"\"") {
+            continue;
+        }
         let digits = raw.strip_prefix('-').unwrap_or(raw);
         let is_text = raw.starts_with('"') || raw == "null";
         if !is_text && !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -184,6 +188,7 @@ fn check_numbers(reader: &Reader<'_, '_>, has_object_id: bool) -> Result<(), Pro
                 detail: Cow::Borrowed("a number of other signs than digits"),
             });
         }
+        break;
     }
     Ok(())
 }

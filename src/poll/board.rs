@@ -220,11 +220,20 @@ impl Board {
                 standing.last_error = Some(why.clone());
             }
         }
-        let mut answering = self.answering();
-        answering.first_grant = None;
-        if let Some(answer) = answering.connections.get_mut(connection) {
+        if let Some(answer) = self.answering().connections.get_mut(connection) {
             (answer.granted, answer.lost) = (false, true);
         }
+    }
+
+    /// The group has lost this replica: whose connections are whose is not known until it has shards
+    /// again.
+    pub fn unsettle(&self) {
+        self.answering().first_grant = None;
+    }
+
+    /// A shard was given to this replica, with or without connections.
+    pub fn note_grant(&self, now: Timestamp) {
+        self.answering().first_grant.get_or_insert(now);
     }
 
     /// Pollers of the connection start. What stood there when the group lost this replica is told
@@ -250,7 +259,6 @@ impl Board {
     /// From now on this replica answers for the connection: one of its shards has it.
     pub fn answer_for(&self, connection: &ConnectionId, now: Timestamp) {
         let mut answering = self.answering();
-        answering.first_grant.get_or_insert(now);
         let whose = answering.connections.entry(connection.clone());
         whose.or_insert(Answer { since: now, granted: true, lost: false }).granted = true;
     }

@@ -90,7 +90,7 @@ struct Running {
     /// The last day of which anything of the connection was committed before this start.
     last_run: Option<Day>,
     accounts: Accounts,
-    /// Their ids, for the digest of each.
+    /// The ids of those that are open, for the digest of each.
     others: Others,
     served: Served,
     /// Every started entity.
@@ -228,6 +228,10 @@ impl Running {
     }
 
     fn follow(&mut self, stream: Stream, found: &Discovered, following: Following, origin: Origin) {
+        if stream == Stream::BankTransactions {
+            let name = found.id.to_string();
+            if found.active { self.others.add(&name) } else { self.others.remove(&name) }
+        }
         if let Some(followed) = self.followed.get(&(stream, found.id)) {
             followed.entity.know_currency(found.currency.as_ref());
             match (followed.set_open(found.active), found.active) {
@@ -251,7 +255,6 @@ impl Running {
         let entity = self.entity(stream, &name, following.deletions, following.max_bad_ratio);
         entity.know_currency(found.currency.as_ref());
         if stream == Stream::BankTransactions {
-            self.others.add(&name);
             let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
             accounts.insert(found.id, Arc::clone(&entity));
         }

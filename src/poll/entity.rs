@@ -316,7 +316,7 @@ impl Entity {
             }
         }
         digest.newest_at.into_iter().for_each(|at| checkpoint.raise_newest(at));
-        if let Some(first_kept) = self.first_kept(reading, &checkpoint)
+        if let Some(first_kept) = self.first_kept(state, reading, &checkpoint)
             && first_kept > checkpoint.seen_from
         {
             digest.staging.drop_before(&state.seen, first_kept);
@@ -333,12 +333,19 @@ impl Entity {
 
     /// Memory of a look-back before the newest row is kept whatever day it is: were a clock that is some
     /// days ahead believed, the days that it is ahead would be forgotten, and read by nobody later. Once
-    /// newer rows come, time has passed.
-    fn first_kept(&self, reading: &Reading<'_>, checkpoint: &Checkpoint) -> Option<Day> {
+    /// newer rows come, good or bad and with or without a date, time has passed.
+    fn first_kept(
+        &self,
+        state: &EntityState,
+        reading: &Reading<'_>,
+        checkpoint: &Checkpoint,
+    ) -> Option<Day> {
         let first_kept = reading.first_kept?;
-        let newest = checkpoint.newest_at.zip(self.target.lookback_days);
-        let of_newest = newest.map(|(at, days)| at.local_day().plus(-(days + 1)));
-        Some(of_newest.map_or(first_kept, |day| day.min(first_kept)))
+        let Some(days) = self.target.lookback_days else { return Some(first_kept) };
+        // Memory may have rows that are dated ahead.
+        let remembered = state.seen.newest_day(now().local_day());
+        let newest = checkpoint.newest_at.map(|at| at.local_day()).max(remembered);
+        Some(newest.map_or(first_kept, |day| day.plus(-(days + 1)).min(first_kept)))
     }
 
     /// Puts the checkpoint last. A read that changed nothing writes nothing.

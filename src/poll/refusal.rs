@@ -111,6 +111,12 @@ impl Others {
         codes.insert(bare_code(code).to_owned());
     }
 
+    /// Notes one that the source has closed: another may show its rows from now on.
+    pub fn remove(&self, code: &str) {
+        let mut codes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        codes.remove(bare_code(code));
+    }
+
     fn has(&self, code: &str) -> bool {
         let codes = self.0.read().unwrap_or_else(PoisonError::into_inner);
         codes.contains(bare_code(code))

@@ -145,6 +145,7 @@ fn one_failing_entity_shows_and_the_oldest_success_counts() {
 fn another_replicas_connections_go_once_this_one_has_its_shards() {
     let mut all = fixture();
     let (a, b) = (ConnectionId::try_new("a").unwrap(), ConnectionId::try_new("b").unwrap());
+    all.board.note_grant(LATER);
     all.board.answer_for(&a, LATER);
     all.series.export(&all.board, LATER);
     assert!(all.text().contains("last_success_timestamp_seconds{connection=\"b\""), "not yet");
@@ -216,9 +217,13 @@ fn what_was_lost_and_given_to_another_goes_once_this_replica_has_its_shards() {
     for connection in [&a, &b] {
         all.board.answer_for(connection, START);
         all.board.update(&key(connection.as_str(), Stream::Banks, EntityKey::WHOLE), |_| {});
-        all.board.lose(connection, &why);
     }
+    all.board.lose(&b, &why);
+    // Given a shard, be it one without connections; another is released only after that.
+    all.board.unsettle();
+    all.board.note_grant(LATER);
     all.board.answer_for(&b, LATER);
+    all.board.lose(&a, &why);
     all.series.export(&all.board, Timestamp(LATER.0 + 29_999));
     assert_eq!(all.board.snapshot().len(), 2, "shards arrive one after the other");
     all.series.export(&all.board, Timestamp(LATER.0 + 30_000));

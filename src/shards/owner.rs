@@ -140,7 +140,11 @@ impl<W: Work> Context<W> {
                         self.enter(shard, Phase::Stopped);
                     }
                     stopped = Some(reason);
-                    backoff = RECHECK;
+                    // Another's state topic is read whole by each look.
+                    backoff = match error {
+                        restore::Error::OtherDeployment { .. } => BACKOFF_MAX,
+                        _ => RECHECK,
+                    };
                 }
                 Err(error) => {
                     log_event!(Event::RestoreFailed, shard, %error, retry_in_s = backoff.as_secs(), "shard not ready");

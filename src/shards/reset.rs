@@ -114,12 +114,14 @@ pub fn accept(
     decision: &Decision,
 ) -> Result<(), Error> {
     let shard = standing.shard;
-    if let Some(other) = &standing.other {
-        // One that still runs finds at its next start whose the shard is now, and stops.
-        drop(Writer::lock(kafka, shard_transactional_id(other, shard), shard)?);
-    }
     let ours = deployment(env, kafka);
-    let mut writer = Writer::lock(kafka, shard_transactional_id(&ours, shard), shard)?;
+    let own = Writer::lock(kafka, shard_transactional_id(&ours, shard), shard)?;
+    // Said under the lock of whoever has the shard: were it still running and locked again meanwhile,
+    // this would not be committed; whoever locks it afterwards finds whose it is now, and stops.
+    let mut writer = match &standing.other {
+        None => own,
+        Some(other) => Writer::lock(kafka, shard_transactional_id(other, shard), shard)?,
+    };
     let Decision { by, why, at } = decision.clone();
     let note = standing.note.as_ref();
     let reset = Reset {

@@ -122,7 +122,9 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
         return instead(desk, entry, step).await;
     }
     // A place that comes too late for the look is left to the next one instead of being thrown away.
-    let patience = between(now(), later(looked_at, LOOK_AGE_MAX_MS));
+    // No longer than that whatever a clock that is set says.
+    let patience = between(now(), later(looked_at, LOOK_AGE_MAX_MS))
+        .min(Duration::from_millis(LOOK_AGE_MAX_MS.unsigned_abs()));
     let ready = match unless_stopped(desk, timeout(patience, client.ready_to_pay())).await {
         None => return Ok(None),
         Some(Ok(Ok(ready))) => ready,

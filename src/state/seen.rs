@@ -116,6 +116,12 @@ impl SeenRows {
             .flat_map(|(id, bytes)| chunk::rows(bytes).map(|row| (row.to_owned(), id.day)))
     }
 
+    /// The newest day that rows are remembered of, none after `through`.
+    pub fn newest_day(&self, through: Day) -> Option<Day> {
+        let last = ChunkId { day: through, index: u16::MAX };
+        self.chunks.range(..=last).next_back().map(|(id, _)| id.day)
+    }
+
     /// Its chunks, as they stand in the changelog.
     pub fn chunks(&self) -> impl Iterator<Item = (ChunkId, &[u8])> {
         self.chunks.iter().map(|(id, bytes)| (*id, &**bytes))

@@ -217,7 +217,13 @@ impl Budget {
             return Decision::After { wait };
         }
         if self.somebody_goes_first(purpose, own, now) {
-            return Decision::OnChange;
+            // Time alone changes who goes first where a list yields, and time wakes nobody: the other
+            // may decide after that, and they would wait for each other.
+            let yields = (own.since + LIST_YIELDS).saturating_duration_since(now);
+            return match purpose {
+                Purpose::List if !yields.is_zero() => Decision::After { wait: yields },
+                _ => Decision::OnChange,
+            };
         }
         self.leave(ticket);
         self.under_way += 1;
@@ -302,6 +308,24 @@ mod tests {
             budget.under_way = 0;
         }
         started
+    }
+
+    #[test]
+    fn a_list_that_yields_decides_again_when_it_does_so_no_longer() {
+        let from = Instant::now();
+        let mut budget = Budget::new(model::Quota {
+            requests_per_minute: 600,
+            concurrency: 2,
+            reserved_for_payments: 6,
+        });
+        let list = budget.enter(Purpose::List, Api::VirtualPos, from);
+        let look = budget.enter(Purpose::Payment, Api::VirtualPos, from);
+        let millisecond = Duration::from_millis(1);
+        let before = from + LIST_YIELDS - millisecond;
+        // Each decides while the other waits, on both sides of the moment.
+        assert_eq!(budget.decide(list, before), Decision::After { wait: millisecond });
+        assert_eq!(budget.decide(look, from + LIST_YIELDS), Decision::OnChange);
+        assert_eq!(budget.decide(list, from + LIST_YIELDS), Decision::Start);
     }
 
     #[test]

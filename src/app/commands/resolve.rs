@@ -44,8 +44,8 @@ pub const fn outcome(finding: Finding) -> &'static str {
 }
 
 /// Writes the decision about a [`parked`] command down and waits until the owner has acted on it;
-/// `false` where no running sink has done so yet: it does when it runs. Where the same is written
-/// already, it only waits.
+/// `false` where no running sink has done so yet: it does when it runs. The same may be written again,
+/// should an owner have overheard it.
 ///
 /// # Errors
 /// Where it is not written, or somebody else came first and saw it otherwise.
@@ -56,11 +56,10 @@ pub async fn decide(
     decision: &Resolve,
 ) -> Result<bool, Error> {
     let id = key.command_id;
-    if !is_written(journal.decision(key), decision.outcome, id)? {
-        words::say_resolved(kafka, told.partition, key, decision).await.map_err(|error| {
-            Error::NotWritten { brokers: kafka.bootstrap_servers.clone(), cause: error.to_string() }
-        })?;
-    }
+    agrees(journal.decision(key), decision.outcome, id)?;
+    words::say_resolved(kafka, told.partition, key, decision).await.map_err(|error| {
+        Error::NotWritten { brokers: kafka.bootstrap_servers.clone(), cause: error.to_string() }
+    })?;
     let started = Instant::now();
     while started.elapsed() < TAKEN_UP {
         sleep(LOOK_AGAIN).await;
@@ -70,16 +69,15 @@ pub async fn decide(
             return decided.map(|()| true);
         }
         // Somebody may have written at the same time, and before.
-        is_written(journal.decision(key), decision.outcome, id)?;
+        agrees(journal.decision(key), decision.outcome, id)?;
     }
     Ok(false)
 }
 
-/// Whether the same decision waits for an owner already; a failure where another one does.
-fn is_written(waiting: Option<&Resolve>, wanted: Finding, id: Uuid) -> Result<bool, Error> {
-    match waiting {
-        None => Ok(false),
-        Some(waiting) if waiting.outcome == wanted => Ok(true),
+/// A failure where a decision that sees it otherwise waits for an owner.
+fn agrees(waiting: Option<&Resolve>, wanted: Finding, id: Uuid) -> Result<(), Error> {
+    match waiting.filter(|waiting| waiting.outcome != wanted) {
+        None => Ok(()),
         Some(Resolve { outcome: other, actor, at, .. }) => {
             let (outcome, actor, at) = (outcome(*other), actor.clone(), at.to_rfc3339());
             Err(Error::Decided { id, outcome, actor, at })
@@ -120,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_decisions_that_wait_for_an_owner_the_second_is_not_written() {
+    fn a_decision_that_contradicts_one_that_waits_for_an_owner_is_not_written() {
         let id = Uuid::from_u128(1);
         let waiting = Resolve {
             outcome: Finding::Executed,
@@ -128,10 +126,10 @@ mod tests {
             actor: "ayse".into(),
             at: Timestamp(0),
         };
-        let is_written = |waiting, wanted| is_written(waiting, wanted, id);
-        assert!(matches!(is_written(None, Finding::Executed), Ok(false)));
-        assert!(matches!(is_written(Some(&waiting), Finding::Executed), Ok(true)));
-        let refused = is_written(Some(&waiting), Finding::NotExecuted).unwrap_err().to_string();
+        let agrees = |waiting, wanted| agrees(waiting, wanted, id);
+        assert!(agrees(None, Finding::Executed).is_ok());
+        assert!(agrees(Some(&waiting), Finding::Executed).is_ok());
+        let refused = agrees(Some(&waiting), Finding::NotExecuted).unwrap_err().to_string();
         assert!(refused.contains("ayse") && refused.contains("SUCCEEDED"), "{refused}");
     }
 }

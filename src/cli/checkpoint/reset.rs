@@ -70,7 +70,7 @@ fn failure(error: reset::Error) -> Failure {
         }
         reset::Error::Read(error) => error.into(),
         other => Failure::new(Exit::Unavailable, other.to_string())
-            .hint("nothing was changed where no shard is shown as accepted; check the brokers"),
+            .hint("nothing was changed where no shard is shown as accepted; check the brokers, and the right to write under the transactional ids of both deployments"),
     }
 }
 
@@ -172,11 +172,7 @@ fn table(rows: &[Row]) -> String {
         table.add_row([
             row.shard.to_string(),
             row.state.as_str().to_owned(),
-            row.belongs_to
-                .as_ref()
-                .map(|other| format!("it belongs to {other}"))
-                .or_else(|| row.lost.clone())
-                .unwrap_or_else(|| "–".to_owned()),
+            told(row).unwrap_or_else(|| "–".to_owned()),
             row.connections.join(", "),
             format!("{start} to {end}"),
             row.entities_left.to_string(),
@@ -186,9 +182,34 @@ fn table(rows: &[Row]) -> String {
     table.to_string()
 }
 
+/// All that an operator accepts with it.
+fn told(row: &Row) -> Option<String> {
+    let other = row.belongs_to.as_ref().map(|other| format!("it belongs to {other}"));
+    let all: Vec<String> = other.into_iter().chain(row.lost.clone()).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shard_of_another_deployment_that_lost_something_too_says_both() {
+        let row = |belongs_to: Option<&str>, lost: Option<&str>| Row {
+            shard: 1,
+            state: State::Ok,
+            lost: lost.map(str::to_owned),
+            belongs_to: belongs_to.map(str::to_owned),
+            connections: Vec::new(),
+            offsets: [0, 1],
+            entities_left: 0,
+            seen_rows_left: 0,
+            accepted: None,
+        };
+        assert_eq!(told(&row(None, None)), None);
+        let both = told(&row(Some("prod.v.g"), Some("it was cut"))).unwrap();
+        assert_eq!(both, "it belongs to prod.v.g; it was cut");
+    }
 
     #[test]
     fn without_a_loss_there_is_nothing_to_do_and_with_one_nothing_is_done_unasked() {

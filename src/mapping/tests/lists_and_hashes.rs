@@ -123,6 +123,9 @@ fn a_tos_id_that_is_a_number_has_digits_alone() {
             map(Stream::TosPayments, &row.replace("\"@\"", id));
         }
     }
+    let unread = json!({"TransactionObjectId": null, "InstitutionTransactionCode": "X1",
+                        "InstitutionTransactionNo": 12.5});
+    map(Stream::TosPayments, &tos_json(&unread));
 }
 
 #[test]

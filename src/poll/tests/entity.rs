@@ -287,6 +287,26 @@ async fn a_clock_that_is_days_ahead_forgets_nothing_until_newer_rows_come() {
 }
 
 #[tokio::test]
+async fn bad_rows_let_time_pass_as_good_ones_do() {
+    let stage = Stage::new().await;
+    let entity = stage.entity(Stream::BankTransactions, "73", EntityState::default());
+    let dated = |id: i64, days: i32, amount: &str| {
+        let date = today().plus(-days).to_date();
+        row(id, &json!({"system_date": format!("{date} 00:00:01"), "amount": amount}))
+    };
+    let start = today().plus(-40);
+    for (id, days, amount) in [(7, 30, "5.00"), (8, 1, "1.234,56")] {
+        let answer = rows(&[dated(id, days, amount)]);
+        let read = Reading { start, ..reading(&answer, Advance::Nothing) };
+        entity.take_in(&read).await.unwrap();
+    }
+    let empty = rows(&[]);
+    let read = Reading { first_kept: Some(today().plus(-15)), ..reading(&empty, Advance::Nothing) };
+    entity.take_in(&read).await.unwrap();
+    assert_eq!(entity.checkpoint(today()).await.seen_from, today().plus(-16), "of the bad row");
+}
+
+#[tokio::test]
 async fn a_list_that_was_emptied_is_deleted_in_transactions_of_the_usual_size() {
     let stage = Stage::new().await;
     let entity = stage.entity(Stream::BankTransactions, "73", EntityState::default());

@@ -14,6 +14,7 @@ use rdkafka::{
     error::KafkaError,
     message::Headers,
     metadata::MetadataPartition,
+    types::RDKafkaErrorCode,
 };
 
 use super::wait::{GENEROUS, wait_for};
@@ -116,8 +117,12 @@ pub(crate) fn read_to_end(bootstrap: &str, topic: &str) -> Vec<Record> {
                     open.remove(&partition);
                 }
             }
+            // A connection that was lost is made again by the client itself.
+            Some(Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure,
+            )))
+            | None => {}
             Some(Err(e)) => panic!("reading {topic}: {e}"),
-            None => {}
         }
     }
     records.retain(|r| ends.get(&r.partition).is_some_and(|&(_, high)| r.offset < high));
