@@ -8,7 +8,7 @@
 #   chart   helm and its two companions: all that `make test-chart` needs (6 minutes cold)
 #   all     an API server and a fake kubelet too, for `make test-kube` (20 minutes more, cold)
 #   --have  builds nothing; ends with 1 and one line where something is missing
-# `all` also wants podman, buildah, runc, curl, openssl and strip: as root with apt-get it installs them.
+# `all` also wants podman, catatonit, buildah, runc, curl, openssl and strip: as root with apt-get it installs them.
 # A second run finds everything and takes no time.
 set -euo pipefail
 cache=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}/kube
@@ -109,6 +109,9 @@ absent_packages() {
     for pair in podman:podman buildah:buildah runc:runc curl:curl openssl:openssl strip:binutils; do
         command -v "${pair%:*}" >/dev/null || echo "${pair#*:}"
     done
+    # What a Pod's pause container runs. Podman only recommends its package, and knows these places.
+    command -v catatonit >/dev/null || [ -x /usr/libexec/podman/catatonit ] ||
+        [ -x /usr/lib/podman/catatonit ] || echo catatonit
 }
 
 missing=()

@@ -103,7 +103,7 @@ pod_runs() {
     program=${CARGO_TARGET_DIR:-$root/target}/debug/vomsis-connect
     local tool image kafka api schemas object name
     for tool in podman buildah runc curl strip; do
-        command -v "$tool" >/dev/null || die "$tool is missing, and the admitted Pod cannot be run (Debian: podman buildah runc netavark curl binutils)"
+        command -v "$tool" >/dev/null || die "$tool is missing, and the admitted Pod cannot be run (Debian: podman catatonit buildah runc netavark curl binutils)"
     done
     [ -x "$program" ] || die "$program is missing: cargo build"
     mkdir -p "$pod"
