@@ -135,8 +135,11 @@ impl App {
         watchdog::start(Arc::clone(&self.health)).context("starting the watchdog's thread")?;
         tokio::spawn(beat(Pulse::new("runtime", None)));
         tokio::spawn(export(Arc::clone(&self.board), self.series.clone(), stop.clone()));
-        let store = self.open_store();
-        let store = store.await.unwrap_or(None);
+        let store = tokio::select! {
+            store = self.open_store() => store.unwrap_or(None),
+            // A folder that another process holds is waited for, and not for longer than this one runs.
+            () = stop.cancelled() => return Ok(()),
+        };
         if let Some(store) = store.clone() {
             tokio::spawn(measure(store, Arc::clone(&self.metrics), stop.clone()));
         }

@@ -83,7 +83,7 @@ impl From<commands::Error> for Failure {
         let said = Self::new(Exit::Failed, error.to_string());
         match error {
             commands::Error::Journal(cause) if cause.is_missing_topic() => {
-                said.hint("no sink has run here yet; `topics apply` creates the topics")
+                said.hint("no sink has run here yet; `topics apply` creates the topics where sink.enabled is true")
             }
             commands::Error::Journal(cause) => cause.into(),
             commands::Error::Unknown(_) => said.hint(

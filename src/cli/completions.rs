@@ -19,5 +19,11 @@ pub async fn run(args: Args, _: &Context) -> Result<(), Failure> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
-    output::write(&String::from_utf8_lossy(&script))
+    output::write(&one_spelling(&String::from_utf8_lossy(&script)))
+}
+
+/// The script for bash spells a hyphen in the program's name in two ways (clap_complete 4.6), and finds
+/// nothing below the first word then; those of the other shells have none of them.
+fn one_spelling(script: &str) -> String {
+    script.replace("vomsis__subcmd__connect", "vomsis__connect")
 }

@@ -82,9 +82,17 @@ fn try_out(kafka: &Kafka, role: &Role) -> Result<(), String> {
     };
     match made {
         Ok(()) => Ok(()),
-        Err(KafkaError::ClientCreation(says)) => Err(says),
+        Err(KafkaError::ClientCreation(says)) => Err(with_values(&says, &config)),
         Err(other) => Err(other.to_string()),
     }
+}
+
+/// What librdkafka says, with the values of the settings that it names: some of them are the program's.
+fn with_values(says: &str, config: &ClientConfig) -> String {
+    let named = says.split('`').skip(1).step_by(2);
+    let values: Vec<String> =
+        named.filter_map(|name| Some(format!("{name} is {}", config.get(name)?))).collect();
+    if values.is_empty() { says.to_owned() } else { format!("{says} (here {})", values.join(", ")) }
 }
 
 fn judge(property: &Property) -> Result<(), String> {
@@ -210,6 +218,8 @@ mod tests {
             assert!(!told.is_empty(), "{settings}");
             assert!(told.iter().any(|one| one.contains(key)), "{settings}: {told:?}");
         }
+        let told = together("properties: {socket.timeout.ms: '60000'}").concat();
+        assert!(told.contains("transaction.timeout.ms is 10000"), "{told}");
         for settings in [
             "shards: 3",
             "properties: {socket.timeout.ms: '5000', security.protocol: SASL_SSL, sasl.mechanism: SCRAM-SHA-512, sasl.username: u, sasl.password_file: /nowhere}",

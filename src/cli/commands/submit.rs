@@ -105,7 +105,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let value = encoded(&config, &command).await?;
     let key = format!("{connection}/{}", args.reference);
     // Before it is sent: whoever is interrupted now must be able to ask, or to send it again.
-    eprintln!("command {id} is sent");
+    eprintln!("sending command {id}");
     words::submit(&config.kafka, &key, &value).await.map_err(|error| {
         super::unavailable(&error, &config.kafka).hint(format!(
             "it may have arrived all the same: `commands show {id}` tells; submitting it again with \
@@ -114,6 +114,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     })?;
     output::print(context, &json!({ "command_id": id }), || id.to_string())?;
     eprintln!("`commands show {id}` tells what became of it");
+    if args.command_id.is_some() {
+        eprintln!(
+            "was the id sent before, then what it said first stands, and this is answered DUPLICATE: \
+             `tail payment.results` shows that"
+        );
+    }
     Ok(())
 }
 

@@ -57,6 +57,29 @@ fn the_schema_of_the_configuration_comes_as_json_or_yaml_and_is_no_table() {
 }
 
 #[test]
+fn a_shell_completes_what_comes_behind_the_first_word() {
+    let home = Home::new("");
+    let script = alone(&home, 0, &["completions", "bash"]).stdout;
+    let ask = |words: &str| {
+        let words = format!(
+            "COMP_WORDS=({words} ''); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             _vomsis__connect vomsis-connect '' ''; echo \"${{COMPREPLY[*]}}\""
+        );
+        let bash = Command::new("bash").arg("-c").arg(format!("{script}\n{words}")).output();
+        String::from_utf8(bash.unwrap().stdout).unwrap()
+    };
+    for (words, offered) in [
+        ("vomsis-connect", "preview"),
+        ("vomsis-connect config", "validate"),
+        ("vomsis-connect commands", "resolve"),
+        ("vomsis-connect check", "--only"),
+    ] {
+        let said = ask(words);
+        assert!(said.split_whitespace().any(|word| word == offered), "{words}: {said}");
+    }
+}
+
+#[test]
 fn what_flows_comes_in_lines_of_json_or_not_at_all() {
     let home = Home::new("");
     for form in ["table", "yaml"] {

@@ -237,7 +237,7 @@ fn submit_asks_first_and_prints_the_id_that_show_understands() {
     assert!(!said.err.contains("warning"), "{said:?}");
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.err.contains("this will refund 12.50 of payment A of acme, with real money"));
-    assert!(said.err.contains(&format!("command {} is sent", said.out.trim())), "{said:?}");
+    assert!(said.err.contains(&format!("sending command {}", said.out.trim())), "{said:?}");
     let id = said.out.trim().to_owned();
     let order = Order { id: id.clone(), currency: Some("TRY"), ..Order::refund("A", 1_250) };
     let mut connector = home.run();
