@@ -15,6 +15,7 @@ use crate::{
         quarantine::RowDeletion,
         record::Op,
         time::{Day, Timestamp},
+        vocabulary::Source,
         warnings::Warnings,
     },
     mapping::event_id,
@@ -25,11 +26,7 @@ use crate::{
     state::seen::{SeenRow, SeenRows, Staging},
 };
 
-use super::{
-    digest::Target,
-    kinds::{event_type, source_of},
-    plan::Window,
-};
+use super::{digest::Target, kinds::event_type, plan::Window};
 
 const ALL_DAYS: Window = Window { from: Day(i32::MIN), to: Day(i32::MAX) };
 
@@ -234,7 +231,7 @@ pub(super) fn deletion(
         meta: EventMeta {
             event_id: event,
             connection_id: key.connection.as_str(),
-            source: source_of(stream),
+            source: Source::of(stream),
             op: Op::Deleted,
             version,
             source_id: source_id.as_str().into(),

@@ -1,6 +1,6 @@
-//! What an event says of where it comes from and of what happened.
+//! What an event says of what happened.
 
-use crate::domain::{ids::Stream, record::Op, vocabulary::Source};
+use crate::domain::record::Op;
 
 /// The CloudEvents type of a record and what happened to it.
 pub(super) fn event_type(record: &str, op: Op) -> String {
@@ -10,20 +10,4 @@ pub(super) fn event_type(record: &str, op: Op) -> String {
         Op::Deleted => "deleted",
     };
     format!("io.vomsis.v1.{record}.{op}")
-}
-
-/// The API behind a stream.
-pub(super) const fn source_of(stream: Stream) -> Source {
-    match stream {
-        Stream::BankTransactions
-        | Stream::PosTransactions
-        | Stream::Banks
-        | Stream::Accounts
-        | Stream::Terminals
-        | Stream::TransactionTypes => Source::VomsisBankV2,
-        Stream::VirtualPosTransactions | Stream::Installments | Stream::Customers => {
-            Source::VomsisVirtualPosV3
-        }
-        Stream::TosPayments => Source::VakifbankTos,
-    }
 }

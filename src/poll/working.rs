@@ -10,6 +10,7 @@ use crate::{
         quarantine::QuarantinedRow,
         record::Op,
         time::{Day, Timestamp},
+        vocabulary::Source,
         warnings::{Warning, Warnings},
     },
     mapping::{
@@ -31,7 +32,7 @@ use crate::{
 
 use super::{
     digest::{Answer, Digest, Reason, Target},
-    kinds::{event_type, source_of},
+    kinds::event_type,
     plan::{SETTLED_DAYS, Schedule, Window},
 };
 
@@ -358,7 +359,7 @@ impl<'a> Working<'a> {
         EventMeta {
             event_id,
             connection_id: self.target.key.connection.as_str(),
-            source: source_of(self.target.key.stream),
+            source: Source::of(self.target.key.stream),
             op,
             version,
             source_id: Cow::Owned(source_id.to_string()),
