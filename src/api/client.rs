@@ -54,10 +54,31 @@ impl fmt::Debug for Client {
 pub struct BankQuery {
     /// First and last day, both inclusive.
     pub window: Option<(Day, Day)>,
+    /// From when on the first day, and until when on the last one.
+    pub hours: Hours,
     /// Only rows above this id.
     pub last_id: Option<i64>,
     /// Which date the window is about.
     pub date_type: DateType,
+}
+
+/// Seconds of a day, both inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    from: u32,
+    to: u32,
+}
+
+impl Hours {
+    /// From midnight to midnight.
+    pub const ALL: Self = Self { from: 0, to: 86_399 };
+
+    /// Both halves, or nothing where there is no more than a minute.
+    pub fn halves(self) -> Option<(Self, Self)> {
+        let length = self.to - self.from + 1;
+        let middle = self.from + length / 2;
+        (length > 60).then_some((Self { to: middle - 1, ..self }, Self { from: middle, ..self }))
+    }
 }
 
 /// The four lists of the virtual POS.
@@ -427,13 +448,18 @@ fn plain_call(operation: Operation, payload: Payload) -> Call {
 fn bank_call(operation: Operation, query: &BankQuery) -> Call {
     let mut pairs = Vec::with_capacity(4);
     if let Some((first, last)) = query.window {
-        pairs.push(("beginDate", format!("{} 00:00:00", date_of(first))));
-        pairs.push(("endDate", format!("{} 23:59:59", date_of(last))));
+        let Hours { from, to } = query.hours;
+        pairs.push(("beginDate", format!("{} {}", date_of(first), time_of(from))));
+        pairs.push(("endDate", format!("{} {}", date_of(last), time_of(to))));
     }
     pairs.extend(query.last_id.map(|id| ("lastId", id.to_string())));
     pairs.push(("dateType", query.date_type.as_str().to_owned()));
     let last_id_alone = query.window.is_none() && query.last_id.is_some();
     Call { operation, payload: Payload::Query(pairs), last_id_alone }
+}
+
+fn time_of(second: u32) -> String {
+    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
 }
 
 /// The only spelling that the API reads; others are answered with a range of its own.

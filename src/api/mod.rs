@@ -23,7 +23,7 @@ mod verdict;
 
 pub use allow::Api;
 pub use auth::Asker;
-pub use client::{BankQuery, Client, ListStatus};
+pub use client::{BankQuery, Client, Hours, ListStatus};
 pub use error::{At, Error, RetryClass};
 pub use payments::{Looked, Order, Ready, SendWindow, Sent};
 pub use quota::Purpose;

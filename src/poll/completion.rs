@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | accounts | one that it had | by its id, each reading | found: it stays, unchanged; not found: it is absent; an error: it stays |
 //! | accounts | everything, for `/accounts` cannot be had | bank by bank | its rows count, and nobody is absent |
-//! | customers | one that a payment mentions | by its id, once a day | found: it is published whole; else as it is mentioned |
+//! | customers | one that a payment mentions | by its id, once a day | found: it is published whole; else as it is mentioned; not found: one that was whole is absent |
 //!
 //! The row of an account asked for by its id is no more than a proof: it lacks the bank, which only
 //! the whole list has. Bank by bank the bank is known, and written into the row. That way is taken
@@ -16,7 +16,7 @@ use tokio::time::Duration;
 
 use crate::{
     api::{Client, Error, Purpose, RetryClass, Rows},
-    domain::ids::Stream,
+    domain::ids::{SourceId, Stream},
     log_event,
     telemetry::events::Event,
 };
@@ -42,6 +42,8 @@ pub(super) struct Completion {
     accounts: HashMap<i64, Discovered>,
     /// Of them, those that no list showed.
     unlisted: Vec<Discovered>,
+    /// Customers that no list showed and of whom no call has said whether they are there.
+    unproven: Vec<i64>,
     /// Failed readings in a row.
     failed: u32,
     by_bank: bool,
@@ -51,6 +53,12 @@ impl Completion {
     /// Accounts that the last reading lacked, and that are there or may be.
     pub(super) fn unlisted(&self) -> impl Iterator<Item = &Discovered> {
         self.unlisted.iter()
+    }
+
+    /// Who may be there although the last reading lacked them.
+    pub(super) fn not_absent(&self) -> impl Iterator<Item = SourceId> {
+        let unlisted = self.unlisted.iter().map(|found| found.id);
+        unlisted.chain(self.unproven.iter().copied()).map(SourceId::Number)
     }
 
     /// The rows of the accounts' list, and who is there without a row.
@@ -167,6 +175,8 @@ impl Completion {
         let ids: BTreeSet<i64> = mentions.iter().filter_map(mentioned_id).collect();
         let ask = |id| api.customer(Purpose::Repair, id);
         self.lookups.look(&ids, CUSTOMER_AGAIN, ask).await;
+        let is_unproven = |id: &i64| matches!(self.lookups.known(*id), Known::Unknown);
+        self.unproven = ids.iter().copied().filter(is_unproven).collect();
         let whole = |id: i64| match self.lookups.known(id) {
             Known::Found(rows) => Some(rows),
             Known::Gone | Known::Unknown => None,

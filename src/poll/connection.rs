@@ -30,6 +30,7 @@ use super::{
     discovery::Discovered,
     entity::{Entity, Shared},
     feed::{Accounts, Feed},
+    feed_unlisted::Unlisted,
     fetch::{Fetcher, Origin},
     plan::{SETTLED_DAYS, Schedule},
     served::Served,
@@ -222,6 +223,7 @@ impl Running {
             fetcher: Fetcher::new(self.parts.api.clone(), origin),
             schedule: schedule(Stream::BankTransactions, following),
             served: self.served.clone(),
+            unlisted: Unlisted::new(matches!(stream.accounts, Selection::All)),
             stop: self.stop.clone(),
         };
         self.tasks.spawn(feed.run());

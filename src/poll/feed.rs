@@ -35,6 +35,7 @@ use super::{
     discovery::account_of,
     entity::{Advance, Entity, Failure, Reading},
     feed_trail::Trail,
+    feed_unlisted::Unlisted,
     fetch::{Fetcher, Read, highest_id},
     plan::{Agenda, Schedule, Turn, Window},
     served::Served,
@@ -66,6 +67,8 @@ pub struct Feed {
     pub schedule: Schedule,
     /// What it tells the accounts' own pollers.
     pub served: Served,
+    /// Whose rows it leaves out.
+    pub unlisted: Unlisted,
     /// The process or the shard ends.
     pub stop: CancellationToken,
 }
@@ -339,8 +342,7 @@ impl Feed {
     /// which names it.
     pub(super) async fn take_unnamed(&self, answers: &[Rows], round: Round) -> Result<(), Failure> {
         for rows in answers {
-            let unnamed = rows.iter().filter(|row| account_of(row).is_none());
-            let mut unnamed = Rows::from_texts(unnamed, rows.fetched_at);
+            let mut unnamed = Rows::from_texts(self.unnamed(rows), rows.fetched_at);
             if unnamed.is_empty() {
                 continue;
             }
@@ -357,6 +359,19 @@ impl Feed {
             self.entity.take_in(&reading).await?;
         }
         Ok(())
+    }
+
+    /// Those that name no account; of those that name one which nobody follows it is told.
+    fn unnamed<'r>(&self, rows: &'r Rows) -> Vec<&'r str> {
+        let followed = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        let is_unnamed = |row: &&str| {
+            let account = account_of(row);
+            if let Some(account) = account.filter(|account| !followed.contains_key(account)) {
+                self.unlisted.tell(&self.entity.target.key.connection, account);
+            }
+            account.is_none()
+        };
+        rows.iter().filter(is_unnamed).collect()
     }
 
     async fn recover(&mut self, work: Work, failure: &Failure, pace: &mut Pace) {

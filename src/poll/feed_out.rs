@@ -13,7 +13,7 @@
 use tokio::time::Instant;
 
 use crate::{
-    api::{BankQuery, Purpose, RetryClass},
+    api::{BankQuery, Hours, Purpose, RetryClass},
     log_event,
     telemetry::{clock::now, events::Event},
 };
@@ -67,6 +67,7 @@ impl Feed {
         let today = now().local_day();
         let query = BankQuery {
             window: Some((today, today)),
+            hours: Hours::ALL,
             last_id: None,
             date_type: self.entity.target.date_type,
         };

@@ -6,12 +6,13 @@
 //! |---|---|---|
 //! | several days | its halves | the halves where they hold more, else the whole |
 //! | one day | the day above its highest id, page by page | all pages |
-//! | one day that shows no more | none is possible | the rows, and nothing that they lack |
+//! | one day that shows no more | bank: its hours ([`super::day_parts`]) | the hours where they hold more |
+//! | one day of others | none is possible | the rows, and nothing that they lack |
 
 use std::fmt;
 
 use crate::{
-    api::{BankQuery, Client, Error, Purpose, Rows},
+    api::{BankQuery, Client, Error, Hours, Purpose, Rows},
     config::model::DateType,
     log_event,
     state::position::believable_top,
@@ -73,10 +74,12 @@ pub struct Read {
 /// Asks for windows of one origin, and remembers what their counts said of a row limit.
 #[derive(Debug)]
 pub struct Fetcher {
-    api: Client,
-    origin: Origin,
+    pub(super) api: Client,
+    pub(super) origin: Origin,
     /// What is known of a row limit.
-    limit: RowLimit,
+    pub(super) limit: RowLimit,
+    /// How often in a row the parts of a day have told nothing.
+    pub(super) fruitless: u32,
     /// It was told that an answer may be cut.
     told: bool,
     /// The API refused `lastId` alone.
@@ -86,7 +89,14 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher that has seen nothing yet.
     pub fn new(api: Client, origin: Origin) -> Self {
-        Self { api, origin, limit: RowLimit::default(), told: false, dates_required: false }
+        Self {
+            api,
+            origin,
+            limit: RowLimit::default(),
+            fruitless: 0,
+            told: false,
+            dates_required: false,
+        }
     }
 
     /// Whether one of the answers may be cut, of those that are for no window as a whole.
@@ -109,7 +119,7 @@ impl Fetcher {
             return Ok(Read { answers, whole: true });
         };
         let Some(halves) = window.halves() else {
-            return self.rest_of_day(purpose, window, answers, longest).await;
+            return self.doubtful_day(purpose, window, answers, longest).await;
         };
         let halves = self.halves(purpose, halves).await?;
         let count = |answers: &[Rows]| answers.iter().map(Rows::len).sum::<usize>();
@@ -145,8 +155,33 @@ impl Fetcher {
         Ok(read)
     }
 
-    /// A day cannot be halved, but asked for above the highest id of its answer, where the API has
-    /// a cursor. Nothing tells whether it holds back lower ids instead.
+    /// A day cannot be halved, but asked for above its highest id, and bank rows by the hour.
+    async fn doubtful_day(
+        &mut self,
+        purpose: Purpose,
+        day: Window,
+        answers: Vec<Rows>,
+        rows: usize,
+    ) -> Result<Read, Error> {
+        let mut read = self.rest_of_day(purpose, day, answers, rows).await?;
+        if !read.whole {
+            read = self.doubted_day(purpose, day.from, rows, read).await?;
+        }
+        if !read.whole && !std::mem::replace(&mut self.told, true) {
+            log_event!(
+                Event::PerhapsCut,
+                connection = %self.api.connection(),
+                origin = %self.origin,
+                day = %day.from.to_date(),
+                rows,
+                "the answer for a single day may be cut: it has as many rows as a page may have, and no larger one was seen; nothing that it lacks is taken for deleted"
+            );
+        }
+        Ok(read)
+    }
+
+    /// What stands above the highest id of a day's answer, where the API has a cursor. Nothing tells
+    /// whether it holds back lower ids instead.
     async fn rest_of_day(
         &mut self,
         purpose: Purpose,
@@ -183,18 +218,7 @@ impl Fetcher {
             // Pages in another order may have left ids out between them.
             return Ok(Read { whole: answers.iter().all(ids_ascend), answers });
         }
-        let whole = self.limit.is_whole_day(rows);
-        if !whole && !std::mem::replace(&mut self.told, true) {
-            log_event!(
-                Event::PerhapsCut,
-                connection = %self.api.connection(),
-                origin = %self.origin,
-                day = %day.from.to_date(),
-                rows,
-                "the answer for a single day may be cut: it has as many rows as a page may have, and no larger one was seen; nothing that it lacks is taken for deleted"
-            );
-        }
-        Ok(Read { answers, whole })
+        Ok(Read { answers, whole: self.limit.is_whole_day(rows) })
     }
 
     /// Rows above the cursor. `recent` are the days to send where dates are needed: always for
@@ -214,7 +238,8 @@ impl Fetcher {
             let answers = self.ask(Purpose::Live, recent, cursor).await?;
             return Ok((answers, Some(recent)));
         }
-        let query = |date_type| BankQuery { window: None, last_id: cursor, date_type };
+        let query =
+            |date_type| BankQuery { window: None, hours: Hours::ALL, last_id: cursor, date_type };
         let rows = match self.origin {
             Origin::Account { id, date_type } => {
                 self.api.account_transactions(Purpose::Live, id, &query(date_type)).await?
@@ -239,14 +264,25 @@ impl Fetcher {
         window: Window,
         last_id: Option<i64>,
     ) -> Result<Vec<Rows>, Error> {
+        self.ask_hours(purpose, window, Hours::ALL, last_id).await
+    }
+
+    /// The same, of bank rows from and to a time of day; the dates of other rows carry none.
+    pub(super) async fn ask_hours(
+        &self,
+        purpose: Purpose,
+        window: Window,
+        hours: Hours,
+        last_id: Option<i64>,
+    ) -> Result<Vec<Rows>, Error> {
         let days = (window.from, window.to);
         match &self.origin {
             Origin::Account { id, date_type } => {
-                let query = BankQuery { window: Some(days), last_id, date_type: *date_type };
+                let query = BankQuery { window: Some(days), hours, last_id, date_type: *date_type };
                 Ok(vec![self.api.account_transactions(purpose, *id, &query).await?])
             }
             Origin::Connection { date_type } => {
-                let query = BankQuery { window: Some(days), last_id, date_type: *date_type };
+                let query = BankQuery { window: Some(days), hours, last_id, date_type: *date_type };
                 Ok(vec![self.api.connection_transactions(purpose, &query).await?])
             }
             Origin::Station { id } => {

@@ -3,14 +3,14 @@
 //! In the order of the data; the first line of each pair decides, the second acts:
 //!
 //! - `plan`, `history`, `backoff`: what is due, window by window, and when again after a failure
-//! - `row_limit`, `fetch`, `backlog`: asks the API, and looks twice where a count may be a limit; by
-//!   days where a live answer is too large
+//! - `row_limit`, `fetch`, `day_parts`, `backlog`: asks the API, and looks twice where a count may be a
+//!   limit, at a day by its hours; by days where a live answer is too large
 //! - `digest`, `working`, `kinds`, `repeats`, `refusal`, `absence`: new, changed, late and known rows;
 //!   what goes to quarantine; which of several contents counts; when nothing of an answer is believed;
 //!   rows that are gone
 //! - `entity`: publishes with the checkpoint last (`seal`), and only then remembers
-//! - `task`, `feed` with `feed_trail`, `feed_look_back`, `feed_backlog` and `feed_out`, `snapshot`:
-//!   one account, terminal or institution; all accounts at once; lists that are read whole
+//! - `task`, `feed` with `feed_trail`, `feed_look_back`, `feed_backlog`, `feed_unlisted` and `feed_out`,
+//!   `snapshot`: one account, terminal or institution; all accounts at once; lists that are read whole
 //! - `completion`, `lookups`: what lists lack, asked for by id or bank by bank
 //! - `served`: what an account knows of the feed that may read for it
 //! - `connection`, `discovery`, `tos_refusals`: starts and stops them as the lists say; refused tokens
@@ -26,6 +26,7 @@ mod blame;
 pub mod board;
 mod completion;
 pub mod connection;
+mod day_parts;
 pub mod digest;
 pub mod discovery;
 pub mod entity;
@@ -34,6 +35,7 @@ mod feed_backlog;
 mod feed_look_back;
 mod feed_out;
 mod feed_trail;
+pub mod feed_unlisted;
 pub mod fetch;
 mod fields;
 pub mod history;

@@ -13,10 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{Client, Error, ListStatus, Purpose, Rows},
     config::model::{Connection, Deletions},
-    domain::{
-        ids::{SourceId, Stream},
-        time::Day,
-    },
+    domain::{ids::Stream, time::Day},
     telemetry::clock::now,
 };
 
@@ -152,8 +149,7 @@ impl Snapshot {
         }
         if let (Deletions::Emit, Some(read)) = (self.entity.deletions, Span::of(&answers)) {
             let all = Window { from: Day(i32::MIN), to: Day(i32::MAX) };
-            let unlisted = completion.unlisted().map(|found| SourceId::Number(found.id));
-            let present = digest.present.into_iter().chain(unlisted).collect();
+            let present = digest.present.into_iter().chain(completion.not_absent()).collect();
             return Ok(rows + self.entity.take_absences(&present, all, read).await?);
         }
         Ok(rows)

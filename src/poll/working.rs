@@ -65,6 +65,8 @@ type Remarks<'a> = (Warnings, Vec<(Cow<'a, str>, Cow<'a, str>)>);
 enum Decision {
     /// Published before, or never to be published.
     Known,
+    /// A customer whom the list had whole and a payment mentions: known, and not shown by the list.
+    OnlyMentioned,
     /// To be published as this version; `unseen` where memory has nothing of it.
     Publish { op: Op, version: u32, late: bool, unseen: bool },
 }
@@ -91,10 +93,12 @@ impl<'a> Working<'a> {
         mut mapped: Mapped<'a>,
     ) -> Result<bool, encode::Error> {
         let hash = content_hash(&mapped.record, HASH_RULE, &mut self.scratch);
-        self.note(&mapped.source_id);
         self.digest.counts.unknown_fields += u64::from(mapped.unknown_fields);
         let place = self.place(&mapped.window_days, mapped.day);
         let decision = self.decide(&mapped, hash, place);
+        if !matches!(decision, Decision::OnlyMentioned) {
+            self.note(&mapped.source_id);
+        }
         self.date(mapped.newest_at, matches!(decision, Decision::Publish { .. }));
         let Decision::Publish { op, version, late, unseen } = decision else {
             self.digest.counts.unchanged += 1;
@@ -130,7 +134,7 @@ impl<'a> Working<'a> {
     /// |---|---|
     /// | same content as was published, whatever went to quarantine since | nothing |
     /// | another content | UPDATED, next version |
-    /// | a customer as the list has it, who is mentioned with less | nothing |
+    /// | a customer as the list has it, who is mentioned with less | nothing; two such reads, and it is gone from the list |
     /// | deleted, or only ever quarantined | CREATED, next version; LATE as a row without memory |
     /// | nothing, and older than memory reaches, at or below the cursor | nothing: known territory |
     /// | nothing | CREATED, version 1; LATE at or below the cursor unless backfilling |
@@ -148,8 +152,11 @@ impl<'a> Working<'a> {
                     self.remember(day, SeenRow { partial, unsure_day, ..row });
                     return Decision::Known;
                 }
-                if same || (mentioned && !row.partial && !fresh) {
+                if same {
                     return Decision::Known;
+                }
+                if mentioned && !row.partial && !fresh {
+                    return Decision::OnlyMentioned;
                 }
                 let op = if fresh { Op::Created } else { Op::Updated };
                 let version = row.version.saturating_add(1);

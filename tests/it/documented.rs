@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 use axum::{Router, extract::Request, http::header, response::IntoResponse as _};
 use tokio::{net::TcpListener, runtime::Runtime};
 use vomsis_connect::{
-    api::{BankQuery, Client, Error, ListStatus, Purpose, Rows},
+    api::{BankQuery, Client, Error, Hours, ListStatus, Purpose, Rows},
     config::{self, model::DateType},
     domain::{ids::Stream, time::Day},
     mapping::{RowContext, map_row},
@@ -87,8 +87,12 @@ async fn client(answer: String) -> (Client, tempfile::TempDir) {
 
 async fn rows(client: &Client, name: &str, stream: Stream) -> Result<Rows, Error> {
     let day = Day(19_000);
-    let query =
-        BankQuery { window: Some((day, day)), last_id: None, date_type: DateType::SystemDate };
+    let query = BankQuery {
+        window: Some((day, day)),
+        hours: Hours::ALL,
+        last_id: None,
+        date_type: DateType::SystemDate,
+    };
     match (stream, name) {
         (_, "connection_transactions") => client.connection_transactions(LIVE, &query).await,
         (Stream::BankTransactions, _) => client.account_transactions(LIVE, 73, &query).await,

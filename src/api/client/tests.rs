@@ -22,6 +22,7 @@ const ONE_ROW: &str = r#"{"status":"success","transactions":[{"id":1}]}"#;
 pub(in crate::api) const TOKEN: &str = r#"{"status":"success","token":"tok.canary.one"}"#;
 const WINDOW: BankQuery = BankQuery {
     window: Some((Day(19_000), Day(19_006))),
+    hours: Hours::ALL,
     last_id: None,
     date_type: DateType::SystemDate,
 };
@@ -302,7 +303,7 @@ async fn last_id_alone_may_be_refused() {
         json(422, r#"{"message":"The given data was invalid.","errors":{"beginDate":["x"]}}"#)
     })
     .await;
-    let query = BankQuery { window: None, last_id: Some(5), date_type: DateType::SystemDate };
+    let query = BankQuery { window: None, last_id: Some(5), ..WINDOW };
     let call = fake.client();
     let error = call.connection_transactions(Purpose::Live, &query).await.unwrap_err();
     assert_eq!(error.retry_class(), RetryClass::DatesRequired);

@@ -192,7 +192,10 @@ impl Budget {
 
     pub(super) fn block(&mut self, api: Api, until: Instant) {
         let learned = self.learned.entry(api).or_default();
-        learned.blocked_until = Some(learned.blocked_until.map_or(until, |old| old.max(until)));
+        let until = learned.blocked_until.map_or(until, |old| old.max(until));
+        learned.blocked_until = Some(until);
+        // By then the API counts anew, so what it told of its minute ends there and no later.
+        learned.minute_began = until.checked_sub(MINUTE).or(learned.minute_began);
     }
 
     pub(super) fn finish(&mut self) {
@@ -348,6 +351,21 @@ mod tests {
         let payment = budget.enter(Purpose::Payment, Api::BankPos, now);
         assert_eq!(budget.decide(payment, now), Decision::Start);
         assert_eq!(budget.decide(live, from + MINUTE), Decision::Start);
+    }
+
+    #[test]
+    fn a_wait_that_the_api_tells_ends_its_minute() {
+        let from = Instant::now() + MINUTE;
+        for (remaining, wait) in [(0, 7), (1, 3), (0, 80)] {
+            let mut budget = budget(600, 0);
+            budget.learn(Api::BankPos, 100, remaining, from);
+            let until = from + Duration::from_secs(wait);
+            budget.block(Api::BankPos, until);
+            let live = budget.enter(Purpose::Live, Api::BankPos, from);
+            let remaining = Duration::from_secs(wait);
+            assert_eq!(budget.decide(live, from), Decision::Blocked { remaining });
+            assert_eq!(budget.decide(live, until), Decision::Start, "{wait} s");
+        }
     }
 
     #[test]

@@ -119,3 +119,33 @@ async fn a_mentioned_customer_is_published_whole_where_the_api_has_it_by_its_id(
     assert_eq!((created(), count(&stage, "tombstone")), (all, 0));
     stage.stop.cancel();
 }
+
+#[tokio::test]
+async fn a_customer_that_was_deleted_goes_though_payments_mention_it() {
+    let stage = Stage::new().await;
+    let id = stage.simulator.ledger().add_entity(Stream::Customers, fields(json!({}))).unwrap();
+    let rows = vec![fields(json!({"musteri": {"id": id, "unvan": "Deniz Ltd."}}))];
+    let added =
+        stage.simulator.ledger().add_rows(Stream::VirtualPosTransactions, EntityKey::WHOLE, rows);
+    added.unwrap();
+    let mentioned = Mentioned::default();
+    mentioned.lock().unwrap().awaited = true;
+    follow(&stage, Stream::VirtualPosTransactions, &mentioned);
+    until("the payments are read", || !mentioned.lock().unwrap().awaited).await;
+    follow(&stage, Stream::Customers, &mentioned);
+    let created = || count(&stage, "io.vomsis.v1.Customer.created");
+    until("the list is published", || created() > 2).await;
+    let all = created();
+
+    // Nothing says yet that it is not there.
+    stage.set_faults(&["success_false:customer"]);
+    stage.simulator.ledger().delete_entity(Stream::Customers, id).unwrap();
+    more(&stage, "customers").await;
+    assert_eq!((created(), count(&stage, "tombstone")), (all, 0));
+
+    stage.set_faults(&[]);
+    until("it goes, and is what payments mention", || created() == all + 1).await;
+    more(&stage, "customers").await;
+    assert_eq!((created(), count(&stage, "tombstone")), (all + 1, 1));
+    stage.stop.cancel();
+}

@@ -11,6 +11,7 @@ use crate::{
         digest::Reason,
         entity::{Advance, Reading},
         feed::{Accounts, Feed},
+        feed_unlisted::Unlisted,
         fetch::{Fetcher, Origin},
         plan::Schedule,
         served::Served,
@@ -44,6 +45,7 @@ fn start(
         api,
         schedule,
         served,
+        unlisted: Unlisted::new(true),
         stop: stage.stop.clone(),
     };
     (entity, tokio::spawn(feed.run()))

@@ -8,6 +8,7 @@ use crate::{
     domain::time::Day,
     poll::{
         feed::{Accounts, Feed},
+        feed_unlisted::Unlisted,
         fetch::{Fetcher, Origin},
         served::Served,
         task::Follow,
@@ -52,6 +53,7 @@ fn feed(stage: &Stage, cursor: Option<i64>, accounts: &[(i64, Arc<Entity>)]) -> 
         api,
         schedule: schedule(Duration::from_millis(40), Duration::from_secs(3600)),
         served,
+        unlisted: Unlisted::new(true),
         stop: stage.stop.clone(),
     };
     tokio::spawn(feed.run());

@@ -7,6 +7,7 @@ use crate::{
     config::model::DateType,
     poll::{
         feed::{Accounts, Feed},
+        feed_unlisted::Unlisted,
         fetch::{Fetcher, Origin},
         served::Served,
         task::Follow,
@@ -35,6 +36,7 @@ fn start(stage: &Stage) -> Served {
         api: api.clone(),
         schedule,
         served: served.clone(),
+        unlisted: Unlisted::new(true),
         stop: stage.stop.clone(),
     };
     let follow = Follow {

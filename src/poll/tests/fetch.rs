@@ -1,5 +1,7 @@
 //! Counts that a row limit would give: what is asked again, and what is believed.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::*;
@@ -8,6 +10,7 @@ use crate::{
     config::model::DateType,
     domain::time::Day,
     poll::{
+        digest::id_of,
         fetch::{Fetcher, Origin, Read},
         plan::Window,
     },
@@ -65,6 +68,79 @@ async fn a_day_whose_older_rows_may_be_held_back_is_not_believed_to_be_whole() {
     let week = Window { from: yesterday().plus(-5), to: yesterday().plus(1) };
     assert_eq!(read(&mut fetcher, week).await, (100, false));
     assert_eq!(read(&mut fetcher, week).await, (100, false), "again");
+}
+
+/// So many rows of yesterday, spread over the day, with ids from 1,000 on.
+fn spread_rows(stage: &Stage, count: i64) {
+    let day = yesterday().to_date();
+    for n in 0..count {
+        let second = n * 86_399 / (count - 1).max(1);
+        let time = format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
+        stage.add_row("73", json!({"id": 1000 + n, "system_date": format!("{day} {time}")}));
+    }
+}
+
+fn ids(read: &Read) -> BTreeSet<i64> {
+    read.answers.iter().flat_map(crate::api::Rows::iter).filter_map(id_of).collect()
+}
+
+#[tokio::test]
+async fn a_day_that_holds_back_older_rows_is_read_by_its_hours() {
+    for order in [RowOrder::Descending, RowOrder::Shuffled] {
+        let stage = Stage::in_order(order).await;
+        spread_rows(&stage, 1_000);
+        stage.set_faults(&["cap=100:account_transactions"]);
+        let mut fetcher = fetcher(&stage);
+        for window in [(0, 0), (-4, 1)] {
+            let (from, to) = (yesterday().plus(window.0), yesterday().plus(window.1));
+            let window = Window { from, to };
+            let found = fetcher.window(Purpose::Repair, window).await.unwrap();
+            assert_eq!(ids(&found), (1000..2000).collect(), "{order:?}, {window:?}");
+            assert!(found.whole, "{order:?}, {window:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_day_of_a_round_count_is_whole_where_its_hours_hold_no_more() {
+    let stage = Stage::new().await;
+    spread_rows(&stage, 100);
+    let mut fetcher = fetcher(&stage);
+    let day = Window { from: yesterday(), to: yesterday() };
+    for calls in [4, 8, 12, 13] {
+        assert_eq!(read(&mut fetcher, day).await, (100, true));
+        assert_eq!(stage.asked(ROWS).len(), calls, "proven three times it is not asked for again");
+    }
+    assert!(stage.asked(ROWS)[2].target.contains("+00%3A00%3A00&endDate"));
+    assert!(stage.asked(ROWS)[3].target.contains("+12%3A00%3A00&endDate"));
+}
+
+#[tokio::test]
+async fn hours_that_tell_nothing_are_not_asked_for_for_ever() {
+    // All rows of one second: as good as dates without a time.
+    let stage = Stage::new().await;
+    add_rows(&stage, 150);
+    stage.set_faults(&["cap=100:account_transactions"]);
+    let mut fetcher = fetcher(&stage);
+    let day = Window { from: yesterday(), to: yesterday() };
+    for _ in 0..3 {
+        assert_eq!(read(&mut fetcher, day).await, (100, false));
+    }
+    let asked = stage.asked(ROWS).len();
+    assert!(asked <= 3 * (2 + 2 * 11), "{asked} calls");
+    assert_eq!(read(&mut fetcher, day).await, (100, false));
+    assert_eq!(stage.asked(ROWS).len(), asked + 2);
+}
+
+#[tokio::test]
+async fn an_api_that_does_not_read_the_time_is_asked_for_two_parts_of_a_day() {
+    let stage = Stage::new().await;
+    spread_rows(&stage, 500);
+    stage.set_faults(&["default_range:account_transactions", "cap=100:account_transactions"]);
+    let mut fetcher = fetcher(&stage);
+    let day = Window { from: yesterday(), to: yesterday() };
+    assert_eq!(read(&mut fetcher, day).await, (100, false));
+    assert_eq!(stage.asked(ROWS).len(), 4, "the day, above it, its two halves");
 }
 
 #[tokio::test]

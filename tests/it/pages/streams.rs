@@ -44,14 +44,17 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
   `last_seen_at` is null where the process never saw the row, or has shown more than 4,096 newer ones since the
   last complete read; both counts begin anew with a restart. No read counts as complete in which the answer for a
   single day may be cut by a limit of the API (VOM-SRC-018): it has a round number of rows from 50 on, or as many as a
-  limit that was met, no larger answer was seen, and `lastId` shows no more of the day. A row without a readable date, or
+  limit that was met, no larger answer was seen, and neither `lastId` nor, of bank rows, the hours of the day show more. A row without a readable date, or
   whose dates lie more than 7 days apart (a POS row that is paid out weeks later), is missed only by reads of the very
   days of one that showed it: what went while the process was away, or over midnight, is not told. That takes three reads within a day, so a
   `lookback_interval` of more than some hours leaves such rows out. Of a TOS institution with `sender_accounts` only rows
   that the process was shown are missed: those of accounts that are no longer asked for are not gone, and what went while
   the process was away is not told.
-- A customer is `partial` only where the list of customers never had it, or it was deleted since: what a payment
-  mentions never takes the place of a whole one. Of several payments the newest speaks.
+- A customer is `partial` only where neither the list of customers nor `/customers/{id}` has it: what a payment
+  mentions never takes the place of a whole one. One that was deleted goes with a tombstone, and comes again as
+  payments mention it. Of several payments the newest speaks.
+- With `feed: connection`, rows of an account that `/accounts` does not list are left out, and told (VOM-SRC-024): the
+  account's history is read from `start` on once it is listed.
 - Known and left out: the `account` and `bank` inside a movement and the `bank` inside an account (rows of
   their own topics), `formatted_account_number` (the number once more), the colours of `status_detail`,
   `bayi` and `tahsilat` of a payment, and `related`, `invoices` and `invoiceInformation` of a customer (no
