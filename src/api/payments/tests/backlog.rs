@@ -86,7 +86,7 @@ impl Model {
         let asked_at = Instant::now();
         tokio::time::sleep(self.call).await;
         drop(permit);
-        if let Shared::Own(flight) = lists.after_asking().await {
+        if let Shared::Own(flight) = lists.after_asking("R").await {
             let permit = self.permit(list).await.unwrap();
             flight.begin();
             tokio::time::sleep(self.call).await;
