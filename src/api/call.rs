@@ -10,7 +10,7 @@ use super::{
     auth::{Access, Token},
     envelope::Fault,
     error::{At, Error, RetryClass},
-    http::{Answer, Http, NoAnswer, Payload, SendFault},
+    http::{Answer, Http, NoAnswer, Payload, SendFault, Sieve},
     quota::{Permit, Purpose, Quota},
     retry,
     secrets::Pair,
@@ -34,17 +34,19 @@ pub(crate) struct Call {
     pub(crate) last_id_alone: bool,
 }
 
-/// What a call is for, and who wants to hear when its turn has come.
+/// What a call is for, who wants to hear when its turn has come, and what of the answer is wanted.
 #[derive(Clone, Copy)]
 pub(crate) struct Turn<'a> {
     pub(crate) purpose: Purpose,
     /// Told right before the request leaves, each time that it is made.
     pub(crate) granted: &'a (dyn Fn() + Sync),
+    /// Which rows are kept; without it every one.
+    pub(crate) sieve: Option<Sieve<'a>>,
 }
 
 impl From<Purpose> for Turn<'_> {
     fn from(purpose: Purpose) -> Self {
-        Self { purpose, granted: &|| () }
+        Self { purpose, granted: &|| (), sieve: None }
     }
 }
 
@@ -153,7 +155,8 @@ impl Caller {
         let token = access.current().unwrap_or(token);
         (turn.granted)();
         // Boxed: thousands of calls may wait for their turn, and few are under way.
-        let sending = self.send(call.operation, at, &access.url, &call.payload, Some(&token));
+        let Call { operation, payload, .. } = call;
+        let sending = self.send(*operation, at, &access.url, payload, Some(&token), turn.sieve);
         let answer = Box::pin(sending).await.map_err(|unanswered| unanswered.error);
         drop(permit);
         let pair = access.used();
@@ -227,7 +230,8 @@ impl Caller {
             Err(error) => return Err(self.refuse(access, &at, error, false).await),
         };
         let permit = self.permit(purpose.of_token(), access.api, &at).await?;
-        let answer = self.send(operation, &at, &access.token_url, &request.payload, None).await;
+        let answer =
+            self.send(operation, &at, &access.token_url, &request.payload, None, None).await;
         drop(permit);
         let asked = Asked { at: &at, last_id_alone: false, secrets: &request.pair.expose() };
         let granted = match answer {
@@ -282,10 +286,11 @@ impl Caller {
         url: &str,
         payload: &Payload,
         token: Option<&Token>,
+        sieve: Option<Sieve<'_>>,
     ) -> Result<Answer, Unanswered> {
         let started = Instant::now();
         let token = token.map(|token| &token.value);
-        let outcome = self.http.exchange(operation, url, payload, token).await;
+        let outcome = self.http.exchange(operation, url, payload, token, sieve).await;
         self.count_exchange(operation.api(), at, started, outcome.as_ref().ok());
         let at = at.clone();
         outcome.map_err(|NoAnswer { status, fault }| {

@@ -11,7 +11,7 @@ use super::{
     call::{Call, Caller, Turn},
     envelope::{self, Found, Shape},
     error::Error,
-    http::{Answer, Http, Once, Payload, Secretive},
+    http::{Answer, Http, Once, Payload, Secretive, Sieve},
     installments,
     payments::Payments,
     quota::{Purpose, Quota},
@@ -32,6 +32,7 @@ use crate::{
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 const TRANSACTIONS: Shape = Shape::List(&["transactions", "data"]);
+const PAYMENTS: &[&str] = &["data", "transactions"];
 const ACCOUNTS: &[&str] = &["accounts", "banks", "account", "data"];
 
 /// The source systems of one connection; cloning shares its tokens and its quota.
@@ -207,14 +208,21 @@ impl Client {
         self.virtual_pos_list(purpose.into(), status).await
     }
 
-    pub(crate) async fn virtual_pos_list(
+    /// The same list for who looks for a few of its rows; the others come back as `{}`.
+    pub(crate) async fn sifted_virtual_pos_list(
         &self,
         turn: Turn<'_>,
         status: ListStatus,
+        keeps: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Rows, Error> {
+        let sieve = Some(Sieve { keys: PAYMENTS, keeps });
+        self.virtual_pos_list(Turn { sieve, ..turn }, status).await
+    }
+
+    async fn virtual_pos_list(&self, turn: Turn<'_>, status: ListStatus) -> Result<Rows, Error> {
         let payload = Payload::Query(vec![("status", status.as_str().to_owned())]);
         let call = plain_call(Operation::VirtualPosList, payload);
-        self.rows(turn, &call, Shape::List(&["data", "transactions"])).await
+        self.rows(turn, &call, Shape::List(PAYMENTS)).await
     }
 
     /// TOS payments of one institution on one payment day.

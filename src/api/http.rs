@@ -4,6 +4,7 @@
 //! that read by [`Http`], the one that moves money by [`Once`].
 
 mod once;
+mod sieve;
 
 use std::{error::Error as _, fmt, sync::LazyLock, time::Duration};
 
@@ -15,12 +16,19 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-pub(crate) use self::once::{Once, OnceFault};
+use self::sieve::Sifting;
+pub(crate) use self::{
+    once::{Once, OnceFault},
+    sieve::Sieve,
+};
 use super::{allow::Operation, retry::WaitHeaders};
 use crate::{config::model::Timeouts, domain::time::Timestamp};
 
 /// A larger body is refused, after decompression.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Of a body that is sifted so many times as much may come, and no more than the whole of another may
+/// be left.
+const SIFTED_TIMES_MAX: usize = 8;
 /// Room made ahead for a body whose size is known; the rest grows as it comes.
 const BODY_BYTES_AHEAD_MAX: u64 = 8 * 1024 * 1024;
 /// An answer that stands still for that long is given up even within the total deadline.
@@ -134,13 +142,14 @@ impl Http {
         self
     }
 
-    /// Makes one exchange. Dropping the future closes it.
+    /// Makes one exchange, and sifts the body of a success. Dropping the future closes it.
     pub(crate) async fn exchange(
         &self,
         operation: Operation,
         base_url: &str,
         payload: &Payload,
         token: Option<&SecretString>,
+        sieve: Option<Sieve<'_>>,
     ) -> Result<Answer, NoAnswer> {
         if operation.writes() {
             // This client keeps connections, and may send again what it believes unsent.
@@ -165,12 +174,16 @@ impl Http {
             request = request.bearer_auth(token.expose_secret());
         }
         let response = request.send().await.map_err(send_fault)?;
-        receive(response, self.body_bytes_max).await
+        receive(response, self.body_bytes_max, sieve).await
     }
 }
 
 /// Reads the rest of an answer whose head has come.
-async fn receive(mut response: Response, body_bytes_max: usize) -> Result<Answer, NoAnswer> {
+async fn receive(
+    mut response: Response,
+    body_bytes_max: usize,
+    sieve: Option<Sieve<'_>>,
+) -> Result<Answer, NoAnswer> {
     let status = response.status().as_u16();
     let headers = response.headers();
     let text = |name: &HeaderName| {
@@ -182,7 +195,9 @@ async fn receive(mut response: Response, body_bytes_max: usize) -> Result<Answer
     let content_type = text(&CONTENT_TYPE).unwrap_or_else(|| "an unknown type".to_owned());
     let wait = WaitHeaders { retry_after: text(&RETRY_AFTER), reset: text(reset) };
     let limit = number(limit).zip(number(remaining));
-    let bytes = receive_body(&mut response, body_bytes_max)
+    // What refuses may say why in rows.
+    let sieve = sieve.filter(|_| (200..300).contains(&status));
+    let bytes = receive_body(&mut response, body_bytes_max, sieve)
         .await
         .map_err(|fault| NoAnswer { status: Some(status), fault })?;
     let (body, replaced_text) = match String::from_utf8(bytes) {
@@ -206,18 +221,30 @@ async fn receive(mut response: Response, body_bytes_max: usize) -> Result<Answer
 async fn receive_body(
     response: &mut Response,
     body_bytes_max: usize,
+    sieve: Option<Sieve<'_>>,
 ) -> Result<Vec<u8>, SendFault> {
+    let times = sieve.map_or(1, |_| SIFTED_TIMES_MAX);
+    let come_max = body_bytes_max.saturating_mul(times);
     let known = response.content_length().unwrap_or(0);
-    if known > body_bytes_max as u64 {
-        return Err(SendFault::TooLarge(body_bytes_max));
+    if known > come_max as u64 {
+        return Err(SendFault::TooLarge(come_max));
     }
-    let ahead = usize::try_from(known.min(BODY_BYTES_AHEAD_MAX)).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(ahead);
+    let mut sifting = sieve.map(Sifting::new);
+    let ahead = if sifting.is_some() { 0 } else { known.min(BODY_BYTES_AHEAD_MAX) };
+    let mut bytes = Vec::with_capacity(usize::try_from(ahead).unwrap_or(0));
+    let mut came = 0;
     while let Some(chunk) = response.chunk().await.map_err(send_fault)? {
-        if bytes.len() + chunk.len() > body_bytes_max {
+        came += chunk.len();
+        if came > come_max {
+            return Err(SendFault::TooLarge(come_max));
+        }
+        match &mut sifting {
+            Some(sifting) => sifting.sift(&chunk, &mut bytes),
+            None => bytes.extend_from_slice(&chunk),
+        }
+        if bytes.len() > body_bytes_max {
             return Err(SendFault::TooLarge(body_bytes_max));
         }
-        bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }

@@ -193,7 +193,8 @@ impl Client {
         let mut looks = 1;
         loop {
             let purpose = if looks == 1 { purpose } else { purpose.once_begun() };
-            let found = match self.find(Turn { purpose, granted: &granted }, reference_no).await {
+            let turn = Turn { granted: &granted, ..purpose.into() };
+            let found = match self.find(turn, reference_no).await {
                 Ok(json) => payment::found_state(&json, reference_no),
                 Err(Error::NotFound { is_told: true, .. }) => return Ok(looked(None)),
                 Err(error) => return Err(error),
@@ -203,7 +204,7 @@ impl Client {
             let Some(list) = list_of(found.status) else {
                 return Err(self.unexpected(Operation::FindPayment, &"status: unknown"));
             };
-            let listing = self.listing(purpose.once_begun(), list).await?;
+            let listing = self.listing(purpose.once_begun(), list, reference_no).await?;
             let joined = match listing.state_of(reference_no) {
                 Ok(listed) => payment::join(found, listed).map_err(|Unreadable(detail)| detail),
                 Err(detail) => Err(detail),
@@ -216,21 +217,28 @@ impl Client {
         }
     }
 
-    /// The whole list of a status, fetched after this was asked for; whoever asks before the request
-    /// leaves shares it.
-    async fn listing(&self, purpose: Purpose, status: ListStatus) -> Result<Arc<Listing>, Error> {
+    /// The list of a status, fetched after this was asked for; whoever asks before the request leaves
+    /// shares it. It holds the rows of the payments that somebody asks for, however many others came.
+    async fn listing(
+        &self,
+        purpose: Purpose,
+        status: ListStatus,
+        reference_no: &str,
+    ) -> Result<Arc<Listing>, Error> {
         let lists = match purpose {
             Purpose::Doubt => &self.payments.doubted,
             _ => &self.payments.lists,
         };
-        let flight = match lists.of(status).after_asking().await {
+        let flight = match lists.of(status).after_asking(reference_no).await {
             Shared::Landed(outcome) => return outcome,
             Shared::Own(flight) => flight,
         };
         let granted = || flight.begin();
-        let fetched = self.virtual_pos_list(Turn { purpose, granted: &granted }, status).await;
+        let turn = Turn { granted: &granted, ..purpose.into() };
+        let keeps = |row: &str| flight.looks_for(row);
+        let fetched = self.sifted_virtual_pos_list(turn, status, &keeps).await;
         let outcome = match fetched {
-            // A list of 64 MiB is no work for the threads that serve everybody.
+            // A list of 200,000 places is no work for the threads that serve everybody.
             Ok(rows) => tokio::task::spawn_blocking(move || Arc::new(Listing::new(rows)))
                 .await
                 .map_err(|_| Error::Interrupted { at: self.caller.at(Operation::VirtualPosList) }),

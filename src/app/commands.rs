@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod compare;
+pub mod duplicates;
 pub mod list;
 pub mod resolve;
 pub mod story;

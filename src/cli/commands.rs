@@ -21,6 +21,9 @@ use crate::{
     sink::{inspect::Inspected, words},
 };
 
+const NO_SINK_YET: &str =
+    "no sink has run here yet; `topics apply` creates the topics where sink.enabled is true";
+
 /// Arguments of `commands`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -83,7 +86,7 @@ impl From<commands::Error> for Failure {
         let said = Self::new(Exit::Failed, error.to_string());
         match error {
             commands::Error::Journal(cause) if cause.is_missing_topic() => {
-                said.hint("no sink has run here yet; `topics apply` creates the topics where sink.enabled is true")
+                said.hint(NO_SINK_YET)
             }
             commands::Error::Journal(cause) => cause.into(),
             commands::Error::Unknown(_) => said.hint(
@@ -133,6 +136,20 @@ fn agreed(yes: bool, what: &str, word: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(Exit::Failed, "nothing was done: another word was typed"))
+}
+
+/// Says at once that a topic is missing which is to be written to: what writes waits for half a minute,
+/// since topics may just be made. A connector that starts makes them, so its own words do wait.
+async fn check_there(kafka: &Kafka, topic: &str) -> Result<(), Failure> {
+    let topic = kafka.topic(topic);
+    if !topics::is_missing(kafka, &topic).await {
+        return Ok(());
+    }
+    let message = format!(
+        "kafka at {}: there is no topic {topic}; nothing was sent",
+        kafka.bootstrap_servers
+    );
+    Err(Failure::new(Exit::Failed, message).hint(NO_SINK_YET))
 }
 
 fn unavailable(error: &dyn std::fmt::Display, kafka: &Kafka) -> Failure {

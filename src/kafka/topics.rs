@@ -41,6 +41,12 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(15);
 /// Events of a client that found no broker: a few of each broker and try.
 const EVENTS_MAX: usize = 100;
 
+/// Brokers that are asked for one topic answer at once, or whoever writes to it will say why not.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often, and after which pause, a topic is looked for that may have been made just now.
+const LOOKS: u32 = 3;
+const LOOK_PAUSE: Duration = Duration::from_millis(300);
+
 const CLEANUP: &str = "cleanup.policy";
 const MIN_INSYNC: &str = "min.insync.replicas";
 
@@ -226,6 +232,34 @@ fn sizes(kafka: &Kafka) -> Result<BTreeMap<String, (i32, i32)>, Error> {
         }
     })?;
     Ok(metadata.topics().iter().map(|t| (t.name().to_owned(), size_of(t))).collect())
+}
+
+/// Whether the brokers say that there is no such topic. Whoever writes to one that is not there hears
+/// of a time-out after half a minute, or has it made by brokers that make topics of their own. Where
+/// they say something else, or nothing, it is not missing.
+pub async fn is_missing(kafka: &Kafka, topic: &str) -> bool {
+    let (kafka, topic) = (kafka.clone(), topic.to_owned());
+    let looked = tokio::task::spawn_blocking(move || look_for(&kafka, &topic));
+    matches!(looked.await, Ok(Ok(false)))
+}
+
+/// Whether a topic is there. Blocks.
+fn look_for(kafka: &Kafka, topic: &str) -> Result<bool, KafkaError> {
+    let config = client_config(kafka, &Role::Viewer)?;
+    let consumer: BaseConsumer<Logging> = config.create_with_context(Logging)?;
+    for look in 0..LOOKS {
+        if look > 0 {
+            std::thread::sleep(LOOK_PAUSE);
+        }
+        let metadata = consumer.fetch_metadata(Some(topic), LOOK_TIMEOUT)?;
+        let error = metadata.topics().iter().find_map(MetadataTopic::error);
+        match error.map(RDKafkaErrorCode::from) {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {}
+            Some(error) => return Err(KafkaError::MetadataFetch(error)),
+            None => return Ok(true),
+        }
+    }
+    Ok(false)
 }
 
 /// What a client was told of a refused login. The call that waits for a broker only sees that none

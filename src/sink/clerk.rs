@@ -8,11 +8,7 @@
 //! by itself: nothing behind that record is taken, so its commands stay in order, and once the
 //! registry answers it is read again from that record on.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::sleep};
 
@@ -38,6 +34,7 @@ use super::{
     reporter::Reporter,
     result::{STREAM, duplicate_answer},
     schemas::{Schemas, Told},
+    standstill::Standstill,
 };
 
 /// Commands under way at which no more are read: the topic keeps them as well. Parked ones do not
@@ -58,23 +55,9 @@ pub struct Clerk {
     lag: Lag,
     batches: Batches,
     again: mpsc::UnboundedSender<Again>,
-    /// Partitions that stand still, and before which record.
-    standing: BTreeMap<i32, Still>,
-    /// How often each partition was gone back in; what was read before the last time is old.
-    rounds: HashMap<i32, u32>,
-    /// What must be the next record of a partition that was gone back in.
-    awaited: HashMap<i32, i64>,
+    still: Standstill,
     commands_topic: String,
     rejected_topic: String,
-}
-
-/// Where a partition stands still.
-#[derive(Debug, Clone, Copy)]
-struct Still {
-    /// Of the record that cannot be read yet.
-    offset: i64,
-    /// The schema that it needs.
-    schema: u32,
 }
 
 /// What one batch comes to.
@@ -105,9 +88,7 @@ impl Clerk {
             lag,
             batches,
             again,
-            standing: BTreeMap::new(),
-            rounds: HashMap::new(),
-            awaited: HashMap::new(),
+            still: Standstill::default(),
             commands_topic: topic(topics::COMMANDS),
             rejected_topic: topic(topics::REJECTED_COMMANDS),
         }
@@ -141,12 +122,8 @@ impl Clerk {
         self.schemas.forget_refusals();
         let mut read = Vec::with_capacity(batch.len());
         for raw in batch {
-            if !self.is_next(raw) {
+            if !self.still.is_next(raw)? {
                 continue;
-            }
-            // Whatever else comes would leave a command unread for good.
-            if self.awaited.remove(&raw.partition).is_some_and(|offset| offset != raw.offset) {
-                return Err(Failure::IntakeEnded);
             }
             if schema_of(raw).is_some_and(|id| !self.schemas.is_settled(id)) {
                 self.take_in(std::mem::take(&mut read)).await?;
@@ -158,13 +135,6 @@ impl Clerk {
         }
         failpoints::reach(Point::CommandRead);
         self.take_in(read).await
-    }
-
-    /// Whether a record comes after those that were taken: its partition does not stand still, nor
-    /// was it read before its partition was gone back in.
-    fn is_next(&self, raw: &Raw) -> bool {
-        let round = self.rounds.get(&raw.partition).copied().unwrap_or_default();
-        raw.round == round && !self.standing.contains_key(&raw.partition)
     }
 
     /// What a record is; the schema that it needs, where the registry does not tell that one.
@@ -193,28 +163,21 @@ impl Clerk {
 
     /// Nothing more of this partition is taken until the registry tells the schema.
     fn stand_still(&mut self, raw: &Raw, schema: u32) {
-        self.standing.insert(raw.partition, Still { offset: raw.offset, schema });
+        self.still.begin(raw, schema);
         self.show_standing();
     }
 
     /// The registry answers about a schema: partitions that waited for it are read again.
     fn go_on(&mut self, schema: u32) {
-        for (&partition, still) in self.standing.iter().filter(|(_, still)| still.schema == schema)
-        {
-            let round = self.rounds.entry(partition).or_default();
-            *round += 1;
+        for again in self.still.end(schema) {
             // The reader is gone only when the ownership is ending, or when it has to.
-            let again = Again { partition, offset: still.offset, round: *round };
             self.again.send(again).unwrap_or_default();
-            self.awaited.insert(partition, still.offset);
         }
-        self.standing.retain(|_, still| still.schema != schema);
         self.show_standing();
     }
 
     fn show_standing(&self) {
-        let waits = self.standing.iter().map(|(partition, still)| (*partition, still.schema));
-        self.desk.fixed.tally.waits_for_registry(waits.collect());
+        self.desk.fixed.tally.waits_for_registry(self.still.waits());
     }
 
     async fn take_in(&self, read: Vec<(&Raw, Intake)>) -> Result<(), Failure> {

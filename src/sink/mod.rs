@@ -9,6 +9,7 @@
 //! - `result`: the event that tells what became of a command
 //! - `queue`: one command of a reference at a time; `waiting`: how many wait, and since when
 //! - `finished`, `retention`: what need not stay in memory, and in the journal
+//! - `standstill`: partitions that wait for the schema of a record, and what of each is next
 //!
 //! None of these reads a clock or waits: they are given `now` and answer with times. The shell acts:
 //!
@@ -53,6 +54,7 @@ pub mod result;
 pub mod retention;
 pub mod rivals;
 pub mod schemas;
+mod standstill;
 pub mod stop_file;
 pub mod tally;
 pub mod term;

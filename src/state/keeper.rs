@@ -151,6 +151,7 @@ mod tests {
         let (_folder, store, keeper) = opened(DEADLINE);
         keeper.write(entry("a"), 7, NOW).unwrap();
         keeper.flush().unwrap();
+        assert_eq!(Keeper::open(&store, 4).unwrap().deadline, DEADLINE);
         let cached = store.load(3, "c", NOW).unwrap();
         assert_eq!((cached.tag.next_offset, cached.entries.len()), (7, 1));
     }
@@ -159,11 +160,18 @@ mod tests {
     fn a_write_that_does_not_come_back_is_waited_for_so_long_and_the_cache_left_alone() {
         let (folder, store, mut keeper) = opened(DEADLINE);
         keeper.deadline = Duration::from_millis(50);
-        let hangs = keeper.ask(|_| {
-            loop {
-                thread::park();
-            }
+        let (tell, told) = mpsc::channel();
+        let writer = thread::spawn(move || {
+            let hangs = keeper.ask(|_| {
+                loop {
+                    thread::park();
+                }
+            });
+            tell.send((hangs, keeper)).unwrap();
         });
+        let waited = told.recv_timeout(DEADLINE / 2);
+        let (hangs, keeper) = waited.expect("it waits no longer than its deadline");
+        writer.join().unwrap();
         assert!(matches!(hangs, Err(Error::Hangs { .. })), "{hangs:?}");
         assert!(store.load(3, "c", NOW).is_none());
         let again = Keeper::open(&store, 4).unwrap_err();

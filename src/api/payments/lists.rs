@@ -1,9 +1,10 @@
-//! Whole lists, shared by everybody who asked before their fetch began.
+//! Lists, shared by everybody who asked before their fetch began.
 //!
 //! A list read before a send says nothing about what the send did, so a caller may only share a
 //! fetch whose request left after it asked; the wait for the quota is no part of the fetch. At most
 //! one fetch of a status is under way; those who ask meanwhile share the next one, so a hundred
-//! commands cost two fetches, not a hundred.
+//! commands cost two fetches, not a hundred. Of a list that comes, only the rows are kept that one of
+//! those who wait asks for: all who may share it wait since before its request left.
 
 use std::{
     collections::HashMap,
@@ -88,8 +89,9 @@ pub(super) struct Flight<'a> {
 struct State {
     /// Fetches that have begun.
     begun: u64,
-    /// Callers that have asked and not yet been answered; the last one takes the list with it.
-    interested: usize,
+    /// What callers ask for that have not yet been answered, and how many of them each; the last one
+    /// takes the list with it.
+    wanted: HashMap<String, usize>,
     /// The last fetch that came to an end: its number, and what came of it.
     last: Option<(u64, Outcome)>,
 }
@@ -108,8 +110,8 @@ impl Lists {
 
 impl Lane {
     /// The outcome of a fetch whose request left after this call, or the right to make one.
-    pub(super) async fn after_asking(&self) -> Shared<'_> {
-        let interest = Interest::begin(self);
+    pub(super) async fn after_asking(&self, reference_no: &str) -> Shared<'_> {
+        let interest = Interest::begin(self, reference_no);
         let turn = self.flight.lock().await;
         if let Some((number, outcome)) = &self.lock().last
             && *number > interest.begun_before
@@ -120,7 +122,7 @@ impl Lane {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is one assignment, so the state is whole whatever panics elsewhere.
+        // Nothing in between can fail, so the state is whole whatever panics elsewhere.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,6 +133,12 @@ impl Flight<'_> {
         let mut state = self.interest.lane.lock();
         state.begun += 1;
         self.number.store(state.begun, Ordering::Relaxed);
+    }
+
+    /// Whether a row is of a payment that somebody asks for.
+    pub(super) fn looks_for(&self, row: &str) -> bool {
+        payment::reference_of(row)
+            .is_some_and(|reference| self.interest.lane.lock().wanted.contains_key(&reference))
     }
 
     /// Hands the outcome to everybody who asked before the request left.
@@ -148,23 +156,29 @@ impl Flight<'_> {
 /// Somebody who waits for a list.
 struct Interest<'a> {
     lane: &'a Lane,
+    reference_no: String,
     /// Fetches that had begun when it asked: too old for it.
     begun_before: u64,
 }
 
 impl<'a> Interest<'a> {
-    fn begin(lane: &'a Lane) -> Self {
+    fn begin(lane: &'a Lane, reference_no: &str) -> Self {
         let mut state = lane.lock();
-        state.interested += 1;
-        Self { lane, begun_before: state.begun }
+        *state.wanted.entry(reference_no.to_owned()).or_default() += 1;
+        Self { lane, reference_no: reference_no.to_owned(), begun_before: state.begun }
     }
 }
 
 impl Drop for Interest<'_> {
     fn drop(&mut self) {
         let mut state = self.lane.lock();
-        state.interested -= 1;
-        if state.interested == 0 {
+        if let Some(count) = state.wanted.get_mut(&self.reference_no) {
+            *count -= 1;
+            if *count == 0 {
+                state.wanted.remove(&self.reference_no);
+            }
+        }
+        if state.wanted.is_empty() {
             // Nobody may use it any more: whoever asks from now on needs a newer one.
             state.last = None;
         }
@@ -209,7 +223,7 @@ mod tests {
 
         /// Asks, and fetches where nobody else did.
         async fn ask(&self, lane: &Lane) -> Outcome {
-            match lane.after_asking().await {
+            match lane.after_asking("1").await {
                 Shared::Landed(outcome) => outcome,
                 Shared::Own(flight) => {
                     flight.begin();
@@ -268,7 +282,7 @@ mod tests {
         source.let_go.add_permits(1);
         let listing = source.ask(&lane).await.unwrap();
         assert_eq!(listing.rows.len(), 2);
-        assert_eq!(lane.lock().interested, 0);
+        assert!(lane.lock().wanted.is_empty());
     }
 
     #[tokio::test]
@@ -285,7 +299,7 @@ mod tests {
     async fn whoever_asks_before_the_request_leaves_shares_it() {
         let (lane, source) = (Lane::default(), Source::new());
         source.let_go.add_permits(10);
-        let Shared::Own(flight) = lane.after_asking().await else { panic!("nobody else asked") };
+        let Shared::Own(flight) = lane.after_asking("1").await else { panic!("nobody else asked") };
         let late = async {
             let lists = join_all((0..50).map(|_| source.ask(&lane)));
             let fly = async {
@@ -304,7 +318,7 @@ mod tests {
     #[tokio::test]
     async fn a_fetch_that_never_left_fails_for_all_who_asked() {
         let (lane, source) = (Lane::default(), Source::new());
-        let Shared::Own(flight) = lane.after_asking().await else { panic!("nobody else asked") };
+        let Shared::Own(flight) = lane.after_asking("1").await else { panic!("nobody else asked") };
         let detail = "no token".to_owned();
         let at = crate::api::error::At {
             connection: crate::domain::ids::ConnectionId::try_new("acme").unwrap(),

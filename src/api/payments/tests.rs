@@ -1,6 +1,7 @@
 //! The one send against a server of bare bytes, and the state against a scripted API.
 
 mod backlog;
+mod large;
 mod wire;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

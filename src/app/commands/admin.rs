@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    Error, compare, journal,
+    Error, compare, duplicates, journal,
     list::{self, Row, Wanted},
     resolve::{decide, outcome, parked},
     story::Story,
@@ -59,7 +59,9 @@ impl Desk {
         let _turn = self.one_at_a_time.acquire().await;
         let journal = journal(&self.config.kafka).await?;
         let (_, told) = the_one(&journal, id)?;
-        value(&Story::of(&told.entry, &journal))
+        let found = duplicates::of(&self.config, told.entry.key()).await;
+        let found = found.as_deref().map_err(String::as_str);
+        value(&Story::of(&told.entry, &journal).with(&told.entry, found))
     }
 
     async fn reconcile(&self, id: Uuid) -> Result<Value, Refused> {

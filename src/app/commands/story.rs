@@ -1,12 +1,19 @@
-//! The whole story of one command, as the journal keeps it.
+//! The whole story of one command: as the journal keeps it, with the other commands under its id.
 
 use serde::Serialize;
+use serde_json::json;
 
-use super::list::Decided;
+use super::{
+    duplicates::{Duplicate, Happened, in_order},
+    list::Decided,
+};
 use crate::sink::{
     inspect::Inspected,
     journal::{Entry, JournalEvent},
 };
+
+/// What the line of another command under the id is called.
+pub const DUPLICATE: &str = "Duplicate";
 
 /// A command with everything that happened to it, in time order.
 #[derive(Debug, Serialize)]
@@ -20,6 +27,9 @@ pub struct Story {
     attempts: i32,
     /// What somebody decided and no sink has acted on yet.
     decision: Option<Decided>,
+    /// Why it is not known whether other commands came under the id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicates_unknown: Option<String>,
     events: Vec<Told>,
 }
 
@@ -28,12 +38,12 @@ pub struct Story {
 struct Told {
     at: String,
     event: &'static str,
-    /// The event as the journal keeps it.
+    /// The event as the journal keeps it; of a duplicate what it asked for, and its answer.
     detail: serde_json::Value,
 }
 
 impl Story {
-    /// The story of a command.
+    /// The story of a command as the journal tells it.
     pub fn of(entry: &Entry, journal: &Inspected) -> Self {
         let (key, outline) = (entry.key(), entry.outline());
         Self {
@@ -45,8 +55,32 @@ impl Story {
             status: entry.status().word(),
             attempts: entry.attempts(),
             decision: Decided::about(entry, journal),
+            duplicates_unknown: None,
             events: entry.events().iter().map(told).collect(),
         }
+    }
+
+    /// The same with the other commands that came under the id, or with why they are not known.
+    #[must_use]
+    pub fn with(self, entry: &Entry, duplicates: Result<&[Duplicate], &str>) -> Self {
+        match duplicates {
+            Ok(duplicates) => {
+                let events = in_order(entry, duplicates).into_iter().map(happened).collect();
+                Self { events, ..self }
+            }
+            Err(why) => Self { duplicates_unknown: Some(why.to_owned()), ..self },
+        }
+    }
+}
+
+fn happened(happened: Happened<'_>) -> Told {
+    match happened {
+        Happened::Event(event) => told(event),
+        Happened::Duplicate(Duplicate { at, kind, amount, says }) => Told {
+            at: at.to_rfc3339(),
+            event: DUPLICATE,
+            detail: json!({ "type": kind, "amount": amount, "says": says }),
+        },
     }
 }
 

@@ -18,7 +18,8 @@ pub struct Args {
     of: Of,
 }
 
-/// Writes them to stdout, each as `commands show -o json` tells it.
+/// Writes them to stdout, each as `commands show -o json` tells it, without the duplicates: those are
+/// on the results topic.
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     output::only_lines(context, "commands export")?;
     let kafka = context.load()?.config.kafka;

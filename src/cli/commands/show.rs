@@ -6,8 +6,9 @@ use super::lines;
 use crate::{
     app::commands::{
         compare::{Compared, reconcile as compared},
+        duplicates::{self, Duplicate, Happened, in_order},
         list::Decided,
-        story::Story,
+        story::{DUPLICATE, Story},
         the_one,
     },
     cli::{Context, Failure, output},
@@ -16,22 +17,31 @@ use crate::{
 
 /// Prints the story.
 pub(super) async fn run(id: Uuid, context: &Context) -> Result<(), Failure> {
-    let kafka = context.load()?.config.kafka;
-    let journal = super::journal(&kafka).await?;
-    let (_, told) = the_one(&journal, id)?;
-    output::print(context, &Story::of(&told.entry, &journal), || {
+    let config = context.load()?.config;
+    let journal = super::journal(&config.kafka).await?;
+    let (key, told) = the_one(&journal, id)?;
+    let found = duplicates::of(&config, key).await;
+    if let Err(why) = &found {
+        eprintln!("warning: whether other commands came under this id is not known: {why}");
+    }
+    let found = found.as_deref().map_err(String::as_str);
+    output::print(context, &Story::of(&told.entry, &journal).with(&told.entry, found), || {
         let decided = Decided::about(&told.entry, &journal);
-        table(&told.entry) + &decided.as_ref().map(waiting).unwrap_or_default()
+        let happened = in_order(&told.entry, found.unwrap_or_default());
+        table(&told.entry, happened) + &decided.as_ref().map(waiting).unwrap_or_default()
     })
 }
 
-fn table(entry: &Entry) -> String {
+fn table(entry: &Entry, happened: Vec<Happened<'_>>) -> String {
     let (key, outline, currency) = (entry.key(), entry.outline(), lines::currency(entry));
     let amount = outline.amount.map(|amount| lines::money(amount, currency));
     let mut table = output::table(&["at", "event", "detail"]);
-    for event in entry.events() {
-        let says = lines::line(event, currency);
-        table.add_row([lines::local(event.at()), event.name().to_owned(), says]);
+    for happened in happened {
+        let (at, name, says) = match happened {
+            Happened::Event(event) => (event.at(), event.name(), lines::line(event, currency)),
+            Happened::Duplicate(other) => (other.at, DUPLICATE, another(other)),
+        };
+        table.add_row([lines::local(at), name.to_owned(), says]);
     }
     format!(
         "{} {} of {}/{}, command {}: {}\n\n{table}",
@@ -42,6 +52,12 @@ fn table(entry: &Entry) -> String {
         key.command_id,
         entry.status().word(),
     )
+}
+
+/// What came under the same id, and what it was told.
+fn another(Duplicate { kind, amount, says, .. }: &Duplicate) -> String {
+    let amount = amount.as_ref().map(|amount| format!(" of {amount}")).unwrap_or_default();
+    format!("a {kind}{amount} came under this id, and was answered DUPLICATE: {says}")
 }
 
 /// A decision that no sink has acted on yet, as a line of its own.

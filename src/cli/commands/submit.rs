@@ -11,6 +11,7 @@ use crate::{
         commands::PaymentCommand, ids::ConnectionId, money::Money, schemas, time::Timestamp,
         vocabulary::CommandType,
     },
+    kafka::topics,
     publish::{encode::Encoder, registry::Registry},
     sink::{admission::check_amount, words},
     telemetry::clock::now,
@@ -102,6 +103,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         requested_at,
         expires_at: args.expires_in.map(|span| after(requested_at, span)),
     };
+    super::check_there(&config.kafka, topics::COMMANDS).await?;
     let value = encoded(&config, &command).await?;
     let key = format!("{connection}/{}", args.reference);
     // Before it is sent: whoever is interrupted now must be able to ask, or to send it again.
@@ -117,7 +119,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if args.command_id.is_some() {
         eprintln!(
             "was the id sent before, then what it said first stands, and this is answered DUPLICATE: \
-             `tail payment.results` shows that"
+             `commands show {id}` tells that too"
         );
     }
     Ok(())

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{
     cli::{Context, Exit, Failure, output},
+    kafka::topics,
     sink::{journal::records::Stop, stop_file::STOP_FILE, words},
     telemetry::clock::now,
 };
@@ -67,13 +68,11 @@ pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<
     if !stopped {
         super::agreed(args.yes, "let payment commands be executed again", "resume")?;
     }
+    let told = |failure| if stopped { not_halted(failure) } else { failure };
+    super::check_there(&kafka, topics::JOURNAL).await.map_err(told)?;
     let Args { reason, actor, .. } = args;
-    words::say_stop(&kafka, &Stop { stopped, actor, reason, at: now() }).await.map_err(
-        |error| {
-            let failure = super::unavailable(&error, &kafka);
-            if stopped { not_halted(failure) } else { failure }
-        },
-    )?;
+    let said = words::say_stop(&kafka, &Stop { stopped, actor, reason, at: now() }).await;
+    said.map_err(|error| told(super::unavailable(&error, &kafka)))?;
     let word = if stopped { "halted" } else { "resumed" };
     output::print(context, &json!({ "halted": stopped }), || format!("payment commands {word}"))?;
     if stopped {

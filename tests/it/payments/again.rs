@@ -6,14 +6,17 @@ use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer},
 };
 
+use serde_json::Value;
 use vomsis_connect::state::note::Note;
 
 use super::{
     DEADLINE,
     orders::Order,
-    stage::{OWNED, PARTITIONS, Stage, end},
+    stage::{OWNED, PARTITIONS, Stage, change, end, say},
 };
 use crate::harness::{
+    process::Home,
+    registry::shared_registry,
     topics::{admin, block_on},
     wait::{GENEROUS, wait_until},
 };
@@ -27,6 +30,27 @@ fn wait_for_results(stage: &Stage, order: &Order, count: usize) -> Vec<String> {
         feed.outcomes(order).len() >= count
     });
     feed.outcomes(order).into_iter().map(str::to_owned).collect()
+}
+
+/// `commands show` of a command under whose id so many others came, the last of them `other`.
+#[track_caller]
+fn tells_of_duplicates(home: &Home, order: &Order, count: usize) {
+    let said = say(home, &["commands", "show", &order.id, "-o", "json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let story: Value = serde_json::from_str(&said.out).unwrap();
+    let events = story["events"].as_array().unwrap();
+    let of = |name: &str| events.iter().filter(|told| told["event"] == name).collect::<Vec<_>>();
+    let duplicates = of("Duplicate");
+    assert_eq!(duplicates.len(), count, "{story}");
+    assert_eq!((of("Received").len(), of("Approved").len()), (1, 1), "{story}");
+    let times: Vec<_> = events.iter().map(|told| told["at"].as_str().unwrap()).collect();
+    assert!(times.is_sorted(), "in time order: {times:?}");
+    let detail = &duplicates[0]["detail"];
+    assert_eq!((&detail["type"], &detail["amount"]), (&"REFUND".into(), &"20.00".into()));
+    assert!(detail["says"].as_str().unwrap().contains("the first one stands"), "{detail}");
+    let said = say(home, &["commands", "show", &order.id]);
+    assert_eq!(said.out.matches("was answered DUPLICATE").count(), count, "{said:?}");
+    assert!(said.out.contains("SUCCEEDED") && said.out.contains("a REFUND of 20.00"), "{said:?}");
 }
 
 #[test]
@@ -47,6 +71,7 @@ fn a_command_that_comes_again_is_told_again_and_never_sent_again() {
     let mut sorted = told.clone();
     sorted.sort();
     assert_eq!(sorted, ["DUPLICATE", "DUPLICATE", "DUPLICATE", "SUCCEEDED"], "{told:?}");
+    tells_of_duplicates(&home, &order, 3);
 
     // And when it is done: the first three are told from its end, by a new owner too.
     stage.shop.send([&order, &other]);
@@ -56,6 +81,15 @@ fn a_command_that_comes_again_is_told_again_and_never_sent_again() {
     connector.wait_for_line(OWNED, DEADLINE);
     stage.shop.send([&order, &other]);
     assert_eq!(wait_for_results(&stage, &order, 8)[6..], ["SUCCEEDED", "DUPLICATE"]);
+    tells_of_duplicates(&home, &order, 5);
+    // Without them the journal's story is told all the same, and that they are not known.
+    let registry = shared_registry().url();
+    change(&home, registry, "http://127.0.0.1:9");
+    let said = say(&home, &["commands", "show", &order.id, "-o", "json"]);
+    assert!(said.code == 0 && said.err.contains("is not known"), "{said:?}");
+    let story: Value = serde_json::from_str(&said.out).unwrap();
+    assert!(story["duplicates_unknown"].is_string() && said.out.contains("Approved"), "{story}");
+    change(&home, "http://127.0.0.1:9", registry);
     stage.check(std::slice::from_ref(&order));
 
     // The same id for another payment is another command.

@@ -1,5 +1,7 @@
 //! What people type: `commands list`, `show`, `reconcile`, `resolve`, `submit`, and how they end.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     orders::{Order, produce},
     stage::{OWNED, Said, Stage, change, end, say},
 };
-use crate::harness::{process::Home, wait::wait_until};
+use crate::harness::{process::Home, topics::topics_below, wait::wait_until};
 
 const NOT_DONE: i32 = 1;
 const USAGE: i32 = 2;
@@ -260,4 +262,31 @@ fn submit_asks_first_and_prints_the_id_that_show_understands() {
         let advice = "check the brokers";
         assert!(!is_told || said.err.contains(advice), "{advice}: {said:?}");
     }
+}
+
+#[test]
+fn where_the_topics_are_missing_that_is_told_at_once_and_nothing_is_sent() {
+    let stage = Stage::new("pay-missing");
+    let home = stage.home();
+    let topic_prefix = |prefix: &str| format!("topic_prefix: \"{prefix}\"");
+    let nowhere = format!("{}-nowhere", stage.prefix);
+    change(&home, &topic_prefix(&stage.prefix), &topic_prefix(&nowhere));
+    let by = ["--reason", "drill", "--actor", "ayse", "--yes"];
+    let submit = ["submit", "--type", "cancel", "--connection", "acme", "--reference", "A"];
+    let submit = [&submit[..], &["--requested-by", "ayse", "--yes"]].concat();
+    for (arguments, topic) in [
+        (submit, "payment.commands"),
+        ([&["halt"][..], &by].concat(), "internal.payment-journal"),
+        ([&["resume"][..], &by].concat(), "internal.payment-journal"),
+    ] {
+        let begun = Instant::now();
+        let said = say(&home, &[&["commands"], &arguments[..]].concat());
+        let told = format!("there is no topic {nowhere}.{topic}; nothing was sent");
+        assert!(said.code == NOT_DONE && said.err.contains(&told), "{said:?}");
+        assert!(said.err.contains("topics apply") && said.out.is_empty(), "{said:?}");
+        let is_halt = arguments.contains(&"halt");
+        assert_eq!(said.err.contains("payments are NOT halted"), is_halt, "{said:?}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "no time-out is waited for");
+    }
+    assert!(topics_below(stage.brokers(), &nowhere).is_empty(), "and none is made");
 }

@@ -86,7 +86,7 @@ impl Model {
         let asked_at = Instant::now();
         tokio::time::sleep(self.call).await;
         drop(permit);
-        if let Shared::Own(flight) = lists.after_asking().await {
+        if let Shared::Own(flight) = lists.after_asking("R").await {
             let permit = self.permit(list).await.unwrap();
             flight.begin();
             tokio::time::sleep(self.call).await;
@@ -133,6 +133,10 @@ impl Model {
 
     /// Three hours with a backlog in 64 lanes.
     async fn run(self: Arc<Self>, manner: Manner) -> Seen {
+        self.run_for(MINUTE * 180, manner).await
+    }
+
+    async fn run_for(self: Arc<Self>, time: Duration, manner: Manner) -> Seen {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..64 {
             let model = Arc::clone(&self);
@@ -140,7 +144,7 @@ impl Model {
         }
         let model = Arc::clone(&self);
         tasks.spawn(async move { model.ask().await });
-        tokio::time::sleep(MINUTE * 180).await;
+        tokio::time::sleep(time).await;
         tasks.shutdown().await;
         std::mem::take(&mut self.seen.lock().unwrap())
     }
@@ -188,6 +192,19 @@ async fn looks_that_begin_together_share_their_list() {
     let seen = Model::new(60, 2, Duration::from_millis(200)).run(REAL).await;
     let calls = seen.calls as f64 / seen.sent.len() as f64;
     assert!(calls < 2.2, "{calls} calls a command");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_an_ample_quota_nobody_waits_for_more_than_the_list_that_is_on_its_way() {
+    let call = Duration::from_millis(20);
+    let seen = Model::new(6_000_000, 100, call).run_for(MINUTE, REAL).await;
+    // The find, a list that has left already, the next one, the request.
+    let least = 64.0 * 60.0 / (call * 4).as_secs_f64() * 0.95;
+    assert!(seen.sent.len() as f64 >= least, "{} of {least}", seen.sent.len());
+    let alone = Model::new(60, 2, call);
+    let (purposes, begun) = ((REAL.look, REAL.list), Instant::now());
+    alone.look(purposes, &alone.lists).await;
+    assert!(begun.elapsed() <= call * 2 + call / 4, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,4 +261,29 @@ async fn who_may_send_goes_before_those_that_look_and_those_share_one_list() {
     assert!(looked.iter().all(|at| *at >= doubted && *at >= Timestamp(asked.0 + 50)), "{looked:?}");
     // The first one's, the doubt's, and one that all share.
     assert_eq!(fake.count("/transactions-list"), 3);
+}
+
+#[tokio::test]
+async fn the_token_that_all_wait_for_goes_before_those_that_begin() {
+    let (fake, client) = one_at_a_time().await;
+    let held = client.ready_to_pay().await.unwrap();
+    let mut looks = tokio::task::JoinSet::new();
+    let look = || {
+        let client = Arc::clone(&client);
+        async move { client.look(Purpose::Payment, "R1").await.map(drop) }
+    };
+    let wait = || tokio::time::sleep(Duration::from_millis(50));
+    for _ in 0..5 {
+        looks.spawn(look());
+    }
+    wait().await;
+    // These five wait for their turn; the sixth finds no token and asks for a new one.
+    held.access.forget(held.token.generation);
+    looks.spawn(look());
+    wait().await;
+    let before = fake.seen.lock().unwrap().len();
+    drop(held);
+    assert!(looks.join_all().await.iter().all(Result::is_ok));
+    let next = fake.seen.lock().unwrap().get(before).map(|seen| seen.line.clone());
+    assert_eq!(next.as_deref(), Some("POST /auth/token"));
 }
