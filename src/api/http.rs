@@ -3,6 +3,7 @@
 //! The reqwest clients are private here, and requests are made from an [`Operation`] alone: those
 //! that read by [`Http`], the one that moves money by [`Once`].
 
+mod charset;
 mod once;
 mod sieve;
 
@@ -200,10 +201,7 @@ async fn receive(
     let bytes = receive_body(&mut response, body_bytes_max, sieve)
         .await
         .map_err(|fault| NoAnswer { status: Some(status), fault })?;
-    let (body, replaced_text) = match String::from_utf8(bytes) {
-        Ok(body) => (body, false),
-        Err(invalid) => (String::from_utf8_lossy(invalid.as_bytes()).into_owned(), true),
-    };
+    let (body, replaced_text) = charset::text_of(bytes, &content_type);
     let at = Utc::now();
     Ok(Answer {
         status,

@@ -102,9 +102,9 @@ impl App {
         match phase {
             Phase::Owned => self.health.shard_restored(shard),
             Phase::Released => self.health.shard_revoked(shard),
-            // A stopped shard is an operator's matter: taking the Pod out helps nobody, but it
-            // must not look ready either.
-            Phase::Restoring | Phase::Fenced | Phase::Stopped => self.health.shard_assigned(shard),
+            Phase::Restoring | Phase::Fenced => self.health.shard_assigned(shard),
+            // An operator's matter: taking the Pod out helps nobody, but it must not look ready either.
+            Phase::Stopped => self.health.shard_stopped(shard),
         }
     }
 }

@@ -31,8 +31,8 @@ pub struct Health {
     /// Why the brokers keep this user out of the group, where they do.
     kept_out: Mutex<Option<String>>,
     sink_awaited: AtomicBool,
-    /// Assigned shards, and whether each is restored.
-    shards: Mutex<BTreeMap<i32, bool>>,
+    /// Assigned shards, and where each stands.
+    shards: Mutex<BTreeMap<i32, Shard>>,
     /// Why the payment sink has stopped, where it has.
     sink_stopped: Mutex<Option<String>>,
     /// Which thread hangs, where one does; it is the end of the process.
@@ -146,13 +146,18 @@ impl Health {
 
     /// The shard was assigned and is being restored.
     pub fn shard_assigned(&self, shard: i32) {
-        self.shards().insert(shard, false);
+        self.shards().insert(shard, Shard::Restoring);
+    }
+
+    /// The shard is this replica's still, and only an operator can help it.
+    pub fn shard_stopped(&self, shard: i32) {
+        self.shards().insert(shard, Shard::Stopped);
     }
 
     /// The shard is restored; one that was taken away meanwhile stays away.
     pub fn shard_restored(&self, shard: i32) {
-        if let Some(restored) = self.shards().get_mut(&shard) {
-            *restored = true;
+        if let Some(stands) = self.shards().get_mut(&shard) {
+            *stands = Shard::Restored;
         }
     }
 
@@ -231,14 +236,19 @@ impl Health {
 
     /// A shard that has to be restored can only be while Kafka answers.
     fn shards_check(&self, kafka: &Check) -> Check {
-        let restoring: Vec<_> = {
+        let those = |stand: Shard, what: &str| {
             let shards = self.shards();
-            let open = shards.iter().filter(|(_, restored)| !**restored);
-            open.map(|(shard, _)| shard.to_string()).collect()
+            let those = shards.iter().filter(|(_, stands)| **stands == stand);
+            let those: Vec<_> = those.map(|(shard, _)| shard.to_string()).collect();
+            (!those.is_empty()).then(|| format!("{what} {}", those.join(", ")))
         };
-        let detail = format!("restoring {}", restoring.join(", "));
-        let check = Check::new("shards", restoring.is_empty(), detail);
-        if check.ok { check } else { check.after(kafka) }
+        let stopped = those(Shard::Stopped, "the log says why and what to do, stopped");
+        let restoring = those(Shard::Restoring, "restoring");
+        let is_stopped = stopped.is_some();
+        let detail: Vec<_> = restoring.into_iter().chain(stopped).collect();
+        let check = Check::new("shards", detail.is_empty(), detail.join("; "));
+        // A stopped one waits for nobody but an operator.
+        if check.ok || is_stopped { check } else { check.after(kafka) }
     }
 
     fn sink_check(&self, topics: &Check) -> Check {
@@ -252,9 +262,17 @@ impl Health {
         }
     }
 
-    fn shards(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, bool>> {
+    fn shards(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, Shard>> {
         self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where an assigned shard stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shard {
+    Restoring,
+    Restored,
+    Stopped,
 }
 
 impl Default for Health {
@@ -288,6 +306,25 @@ mod tests {
         health.shard_assigned(4);
         health.shard_revoked(4);
         health.shard_restored(4);
+        assert!(health.is_ready());
+    }
+
+    #[test]
+    fn shards_that_are_restored_and_those_that_stopped_are_told_apart() {
+        let health = ready();
+        health.shard_assigned(0);
+        health.shard_assigned(1);
+        health.shard_stopped(1);
+        let shards = |health: &Health| {
+            let checks = health.checks();
+            checks.into_iter().find(|check| check.name == "shards").unwrap().detail
+        };
+        let stopped = "the log says why and what to do, stopped 1";
+        assert_eq!(shards(&health), format!("restoring 0; {stopped}"));
+        health.shard_restored(0);
+        assert_eq!(shards(&health), stopped);
+        assert!(!health.is_ready());
+        health.shard_restored(1);
         assert!(health.is_ready());
     }
 
