@@ -28,7 +28,7 @@ pub(super) async fn run(id: Uuid, context: &Context) -> Result<(), Failure> {
 fn table(entry: &Entry) -> String {
     let (key, outline, currency) = (entry.key(), entry.outline(), lines::currency(entry));
     let amount = outline.amount.map(|amount| lines::money(amount, currency));
-    let mut table = output::table(&["at", "event", "detail"]);
+    let mut table = output::table_of_names(&["at", "event", "detail"], &[0, 1]);
     for event in entry.events() {
         let says = lines::line(event, currency);
         table.add_row([lines::local(event.at()), event.name().to_owned(), says]);
@@ -60,7 +60,7 @@ pub(super) async fn reconcile(id: Uuid, context: &Context) -> Result<(), Failure
 }
 
 fn compared_table(compared: &Compared) -> String {
-    let mut table = output::table(&["", "status", "amount", "refunded", "currency"]);
+    let mut table = output::unbroken_table(&["", "status", "amount", "refunded", "currency"]);
     for (name, state) in [("before", &compared.before), ("now", &compared.now)] {
         let Some(state) = state else { continue };
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
