@@ -9,6 +9,7 @@ pub mod completions;
 pub mod config;
 mod failure;
 mod frame;
+mod glance;
 pub mod healthcheck;
 mod local_http;
 pub mod output;
