@@ -8,6 +8,7 @@ pub mod commands;
 pub mod completions;
 pub mod config;
 mod failure;
+mod forms;
 mod frame;
 mod glance;
 pub mod healthcheck;
