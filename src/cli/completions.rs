@@ -1,9 +1,8 @@
 //! `completions`: a script for the shell.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, Context, Failure, output};
+use super::{Context, Failure, forms, output};
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -15,7 +14,7 @@ pub struct Args {
 
 /// Prints the script: `vomsis-connect completions bash > …/vomsis-connect`.
 pub async fn run(args: Args, _: &Context) -> Result<(), Failure> {
-    let mut command = Cli::command();
+    let mut command = forms::command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);

@@ -6,11 +6,11 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, FromArgMatches as _, Parser, Subcommand};
 
 use super::{
-    Exit, Failure, check, checkpoint, commands, completions, config, healthcheck, output, preview,
-    progress, run, sandbox, schemas, status, tail, topics, version,
+    Exit, Failure, check, checkpoint, commands, completions, config, forms, healthcheck, output,
+    preview, progress, run, sandbox, schemas, status, tail, topics, version,
 };
 use crate::{
     config::{DEFAULT_PATH, Loaded},
@@ -28,7 +28,7 @@ pub struct Cli {
     /// The configuration file.
     #[arg(long, global = true, env = "VOMSIS_CONFIG", value_name = "FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
-    /// The form of what is printed; by default a table, or lines.
+    /// The form of what is printed; each verb names those that it has.
     #[arg(short, long, global = true, value_enum)]
     pub output: Option<output::Format>,
     /// The form of the log on stderr.
@@ -99,6 +99,13 @@ impl Context {
         load(&self.config_path)
     }
 
+    /// The same for who asks the running connector alone: librdkafka is not asked about its settings,
+    /// as nothing that it could say changes where the connector listens. A probe runs every few
+    /// seconds.
+    pub(super) fn load_unasked(&self) -> Result<Loaded, Failure> {
+        Ok(crate::config::load(&self.config_path, crate::config::environment())?)
+    }
+
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         let config_path = PathBuf::from("/nowhere.yaml");
@@ -118,7 +125,8 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
 
 /// Runs the command that the arguments ask for.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = forms::command().try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors: clap knows which stream and code each has.

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 
 use super::{Context, Exit, Failure, local_http, output};
 
+/// How a listener is named.
+const WRITTEN: &str = "--url http://HOST:PORT";
+
 /// Arguments of `healthcheck`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -32,7 +35,13 @@ pub(crate) fn url(given: Option<String>, context: &Context) -> Result<String, Fa
     if let Some(url) = given {
         return Ok(url);
     }
-    let listen = context.load()?.config.http_listen;
+    let loaded = context.load_unasked().map_err(|failure| {
+        let hint = failure.hint.clone().unwrap_or_default();
+        failure.hint(format!(
+            "name the listener with {WRITTEN}, which needs no configuration; or {hint}"
+        ))
+    })?;
+    let listen = loaded.config.http_listen;
     if listen.port() == 0 {
         return Err(Failure::new(Exit::Usage, "http.listen has port 0, so the port is not known")
             .hint("name it: --url http://127.0.0.1:PORT"));
@@ -55,10 +64,10 @@ fn reachable(mut listen: SocketAddr) -> SocketAddr {
 pub(crate) fn unreachable(url: &str, error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::InvalidInput {
         return Failure::new(Exit::Usage, format!("{url} cannot be asked: {error}"))
-            .hint("write --url http://HOST:PORT");
+            .hint(format!("write {WRITTEN}"));
     }
     Failure::new(Exit::Unavailable, format!("no answer from {url}: {error}"))
-        .hint("is the connector running? name its listener with --url http://HOST:PORT")
+        .hint(format!("is the connector running? name its listener with {WRITTEN}"))
 }
 
 #[cfg(test)]
@@ -128,6 +137,28 @@ mod tests {
             let failure = run(args, &Context::for_tests()).await.unwrap_err();
             assert_eq!(failure.exit, Exit::Usage, "{failure:?}");
         }
+    }
+
+    #[test]
+    fn without_a_configuration_the_hint_names_the_listener_s_argument() {
+        let failure = url(None, &Context::for_tests()).unwrap_err();
+        assert_eq!(failure.exit, Exit::Config);
+        let hint = failure.hint.unwrap();
+        assert!(
+            hint.contains("--url http://HOST:PORT") && hint.contains("--config FILE"),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn settings_of_librdkafka_are_nothing_to_who_asks_the_listener() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.yaml");
+        let text = "connections: [{id: a, bank_pos: {app_key_file: a, app_secret_file: b}}]\nkafka: {properties: {socket.timeout.ms: '60000'}}\nhttp: {listen: '127.0.0.1:7'}\n";
+        std::fs::write(&path, text).unwrap();
+        let context = Context { config_path: path, ..Context::for_tests() };
+        assert_eq!(url(None, &context).unwrap(), "http://127.0.0.1:7");
+        assert!(context.load().is_err(), "run refuses it");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use comfy_table::{ContentArrangement, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, presets};
 use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
@@ -71,6 +71,27 @@ pub fn unbroken_table(columns: &[&str]) -> Table {
     table
 }
 
+/// The same with these columns whole, as they hold names; the others wrap their words.
+pub fn table_of_names(columns: &[&str], whole: &[usize]) -> Table {
+    let mut table = table(columns);
+    for column in whole {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table
+}
+
+/// Whether a table with every cell whole is wider than the terminal; elsewhere none is too wide.
+pub fn is_too_wide(table: &Table) -> bool {
+    table.width().is_some_and(|width| widest(table) > usize::from(width))
+}
+
+/// The characters of its longest line.
+pub fn widest(table: &Table) -> usize {
+    table.to_string().lines().map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
 /// Prints a value in the form that was asked for; the table is only made where it is.
 pub fn print<T: Serialize>(
     context: &Context,
@@ -108,12 +129,16 @@ pub fn write(text: &str) -> Result<(), Failure> {
 
 /// One of many lines that flow: whole for a program, cut to the width of a terminal for people.
 pub fn fit(line: &str) -> String {
-    // Known only where stdout is a terminal.
-    let width = comfy_table::Table::new().width();
-    width.map_or_else(|| line.to_owned(), |width| cut(line, usize::from(width)))
+    terminal().map_or_else(|| line.to_owned(), |width| cut(line, width))
 }
 
-fn cut(line: &str, width: usize) -> String {
+/// The width of the terminal; none where stdout is no terminal.
+pub fn terminal() -> Option<usize> {
+    comfy_table::Table::new().width().map(usize::from)
+}
+
+/// A text with at most that many characters.
+pub fn cut(line: &str, width: usize) -> String {
     if line.chars().count() <= width {
         return line.to_owned();
     }
@@ -204,6 +229,22 @@ mod tests {
         let text = format!("{table}\n");
         assert!(text.lines().all(|line| line.trim_end() == line), "{text:?}");
         assert!(text.contains("a long one") && table.to_string() == text.trim_end_matches('\n'));
+    }
+
+    #[test]
+    fn names_stay_whole_however_narrow_the_terminal_is() {
+        let mut table = table_of_names(&["name", "words"], &[0]);
+        table.set_width(30);
+        table.add_row(["vomsis.reference.terminals", "a few words that wrap"]);
+        let text = table.to_string();
+        assert!(text.contains("vomsis.reference.terminals"), "{text}");
+        assert!(text.lines().count() > 2, "{text}");
+        let mut table = unbroken_table(&["name", "words"]);
+        table.add_row(["vomsis.reference.terminals", "a few words"]);
+        table.set_width(40);
+        assert!(!is_too_wide(&table), "{}", widest(&table));
+        table.set_width(39);
+        assert!(is_too_wide(&table), "{}", widest(&table));
     }
 
     #[test]

@@ -1,11 +1,20 @@
 //! `preview`: rows of the API as events on stdout; touches neither Kafka nor state, but for the count
 //! of refused TOS tokens in `state.dir`.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    io::{self, IsTerminal},
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
+use comfy_table::CellAlignment;
 use serde_json::{Value, json};
 
-use super::{Context, Exit, Failure, output, progress};
+use super::{
+    Context, Exit, Failure,
+    glance::{Glance, plain},
+    output, progress,
+};
 use crate::{
     api::{Asker, Client},
     app::privacy_rules,
@@ -13,7 +22,7 @@ use crate::{
         duration::Span,
         model::{Config, Connection},
     },
-    domain::{ids::Stream, quarantine::QuarantinedRow},
+    domain::{ids::Stream, quarantine::QuarantinedRow, words::counted},
     poll::preview::{self, Preview, Shown, Wanted},
     publish::{
         batch::EventRecord,
@@ -47,7 +56,10 @@ pub struct Args {
     pub tos_again: bool,
 }
 
-/// Prints the events, one a line; `-o` makes them one value, or a table.
+/// With less room than this a text says nothing.
+const TEXT_MIN: usize = 8;
+
+/// Prints the events: a table on a terminal, one a line elsewhere; `-o` makes them one value.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let config = context.load()?.config;
     let days = args.since.whole_days().filter(|days| (1..=3650).contains(days));
@@ -76,7 +88,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if shown.cut {
         eprintln!("there are more: raise --limit, or name one with --entity");
     }
-    eprintln!("{} events, {bad} of them for quarantine; nothing was written", events.len());
+    let shown = counted(events.len(), "event");
+    eprintln!("{shown}, {bad} of them for quarantine; nothing was written");
     Ok(())
 }
 
@@ -170,44 +183,54 @@ fn is_quarantined(event: &Value) -> bool {
     event.get("quarantined").is_some()
 }
 
+/// A table for people; a program that names no form gets one event a line.
 fn print(events: &[Value], context: &Context) -> Result<(), Failure> {
-    if context.output.is_some() {
+    if context.output.is_some() || io::stdout().is_terminal() {
         return output::print(context, &events, || table(events));
     }
     events.iter().try_for_each(|event| output::write(&format!("{event}\n")))
 }
 
-/// Where the records keep what people look for first.
-const WHEN: [&str; 4] = ["booked_at", "transaction_at", "transacted_at", "payment_date"];
-const AMOUNT: [&str; 2] = ["amount", "gross_amount"];
-const WORDS: [&str; 6] = ["description", "explanation", "status", "name", "title", "detail"];
-
+/// Rows of one kind need not say it each; of a long text the terminal has as much as fits.
 fn table(events: &[Value]) -> String {
-    let columns = ["key", "record", "id", "when", "amount", "currency", "text"];
-    let mut table = output::table(&columns);
-    for event in events {
-        let text = |pointer: &str| match event.pointer(pointer) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Null) | None => String::new(),
-            Some(other) => other.to_string(),
-        };
-        let first = |names: &[&str]| {
-            let texts = names.iter().map(|name| text(&format!("/value/{name}")));
-            texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
-        };
-        let record = text("/type");
-        let record = record.trim_start_matches("io.vomsis.v1.").trim_end_matches(".created");
-        table.add_row([
-            text("/key"),
-            record.to_owned(),
-            text("/value/meta/source_id"),
-            first(&WHEN),
-            first(&AMOUNT),
-            text("/value/currency"),
-            first(&WORDS),
-        ]);
+    let rows: Vec<(&Value, Glance)> = events
+        .iter()
+        .map(|event| (event, Glance::of(event.get("value").unwrap_or(&Value::Null))))
+        .collect();
+    let is_mixed = events.windows(2).any(|pair| record(&pair[0]) != record(&pair[1]));
+    let kinds = if is_mixed { &["record"][..] } else { &[] };
+    let columns = [&["when", "amount", "direction", "key", "id"], kinds].concat();
+    let mut table = output::unbroken_table(&columns);
+    for (event, Glance { when, amount, way, id, .. }) in &rows {
+        let key = plain(text(event, "key"));
+        let record = is_mixed.then(|| record(event).to_owned());
+        let cells = [when.clone(), amount.clone(), way.clone(), key, id.clone()];
+        table.add_row(cells.into_iter().chain(record));
     }
-    table.to_string()
+    if let Some(amount) = table.column_mut(1) {
+        amount.set_cell_alignment(CellAlignment::Right);
+    }
+    let width = output::widest(&table);
+    let room = output::terminal().map_or(usize::MAX, |terminal| terminal.saturating_sub(width + 2));
+    if room < TEXT_MIN {
+        return table.to_string();
+    }
+    let texts = rows.iter().map(|(_, glance)| output::cut(&glance.words, room));
+    let texts = std::iter::once("TEXT".to_owned()).chain(texts);
+    let text = table.to_string();
+    let lines = text.lines().zip(texts).map(|(line, text)| {
+        let filled = line.chars().count();
+        format!("{line}{}  {text}", " ".repeat(width.saturating_sub(filled))).trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn text<'a>(event: &'a Value, name: &str) -> &'a str {
+    event.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn record(event: &Value) -> &str {
+    text(event, "type").trim_start_matches("io.vomsis.v1.").trim_end_matches(".created")
 }
 
 #[cfg(test)]
@@ -219,13 +242,21 @@ mod tests {
         let event = json!({
             "topic": "t", "key": "acme/38", "type": "io.vomsis.v1.BankTransaction.created",
             "value": {"meta": {"source_id": "7"}, "amount": "10.50", "currency": "TRY",
-                "booked_at": "2026-01-01T00:00:00Z", "description": null},
+                "booked_at": "2026-01-01T00:00:00Z", "description": "coffee"},
         });
         assert!(!is_quarantined(&event));
-        let text = table(&[event]);
-        for part in ["acme/38", " BankTransaction ", "10.50", "TRY", "2026-01-01"] {
+        let bad = json!({"topic": "q", "key": "acme/38", "type": "io.vomsis.v1.QuarantinedRow.created",
+            "value": {"meta": {"source_id": "8"}, "detail": "no date"}});
+        let text = table(std::slice::from_ref(&event));
+        for part in ["acme/38", "10.50 TRY", "2026-01-01 03:00", "  7   coffee"] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
+        assert!(!text.contains("BankTransaction"), "all are of one kind: {text}");
+        let text = table(&[event, bad]);
+        for part in ["  BankTransaction  coffee", "  QuarantinedRow   no date"] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+        assert!(text.lines().all(|line| line.trim_end() == line), "{text}");
     }
 
     #[test]

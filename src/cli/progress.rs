@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::Shown,
+    domain::words::counted,
     poll::history::{Begun, History},
     telemetry::{clock::now, logs::Around},
 };
@@ -52,7 +53,7 @@ pub(super) async fn follow(shown: Shown, stop: CancellationToken) {
             let eta = since.eta(at, history.ratio).map(humantime::format_duration);
             let eta = eta.map_or_else(String::new, |eta| format!(", about {eta} left"));
             let History { entities, done, rows, .. } = history;
-            let words = format!("{done} of {entities} done, {rows} rows{eta}");
+            let words = format!("{done} of {entities} done, {}{eta}", counted(rows, "row"));
             (history.percent() * WHOLE / 100, words)
         }));
         tokio::select! {

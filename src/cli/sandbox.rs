@@ -2,19 +2,27 @@
 
 mod orders;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context, Exit, Failure, output,
+    Context, Exit, Failure,
+    glance::Glance,
+    output,
     run::{serve, stop_on_signals},
     tail::{follow, line},
 };
 use crate::{
     app::Broker,
     config::duration::Span,
+    domain::words::counted,
     kafka::{topics, viewing},
     sandbox::{
         Simulator, SimulatorOptions,
@@ -57,7 +65,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         arrivals_per_second: ARRIVALS,
         ..SimulatorOptions::default()
     };
-    if args.api_only { api_only(options, stop).await } else { whole(options, stop).await }
+    let to_people = context.output.is_none() && io::stdout().is_terminal();
+    if args.api_only {
+        api_only(options, stop).await
+    } else {
+        whole(options, to_people, stop).await
+    }
 }
 
 fn stop_after(time: Duration, stop: CancellationToken) {
@@ -86,7 +99,11 @@ async fn api_only(options: SimulatorOptions, stop: CancellationToken) -> Result<
     Ok(())
 }
 
-async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(), Failure> {
+async fn whole(
+    options: SimulatorOptions,
+    to_people: bool,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
     let folder = std::env::temp_dir().join(format!("vomsis-sandbox-{}", std::process::id()));
     let embedded = Embedded::start(options, &folder).await.map_err(|error| match error {
         embedded::Error::Simulator(error) => not_started(error),
@@ -98,7 +115,7 @@ async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(),
         .map(|topic| topic.name)
         .filter(|name| !name.contains(".internal."))
         .collect();
-    legend(&embedded, &shown);
+    legend(&embedded, &shown, to_people);
     orders::add_payments(&embedded)?;
     let orders = tokio::spawn(orders::submit(embedded.config.clone(), stop.clone()));
     let connector =
@@ -108,9 +125,16 @@ async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(),
     let from = viewing::From::Beginning;
     let reader = tokio::spawn(async move {
         let mut events = 0_u64;
+        let prefix = kafka.topic("");
         let outcome = follow(&kafka, &registry, &shown, from, reader_stop, |viewed, value| {
             events += 1;
-            output::write(&format!("{}\n", output::fit(&line(viewed, value, false))))?;
+            let line = if to_people {
+                let topic = viewed.topic.strip_prefix(&prefix).unwrap_or(&viewed.topic);
+                output::fit(&Glance::of(&value).line(&viewed.key, topic))
+            } else {
+                line(viewed, value, false)
+            };
+            output::write(&format!("{line}\n"))?;
             Ok(true)
         })
         .await;
@@ -122,22 +146,29 @@ async fn whole(options: SimulatorOptions, stop: CancellationToken) -> Result<(),
     let (events, read) = reader.await.map_err(failed)?;
     // Secrets of the sandbox are no secrets, and its cache is of no use to anybody.
     drop(std::fs::remove_dir_all(&folder));
-    eprintln!("{events} events; the sandbox ended cleanly");
+    let events = counted(events, "event");
+    eprintln!("{events}; the sandbox ended cleanly");
     outcome.and(read).and(ordered)
 }
 
-fn legend(embedded: &Embedded, topics: &[String]) {
+fn legend(embedded: &Embedded, topics: &[String], to_people: bool) {
     eprintln!("sandbox: an invented company with bank accounts, POS terminals and a virtual POS");
     eprintln!("  source systems   {}", embedded.simulator.base_url());
     eprintln!("  schema registry  {}", embedded.registry.url());
     eprintln!("  kafka (mock)     {}", embedded.broker.bootstrap_servers());
     eprintln!("  topics           {}", topics.join(" "));
+    if to_people {
+        eprintln!(
+            "each line on stdout is one event: when (in Istanbul), amount, direction or state, key \
+             (connection/account),"
+        );
+        eprintln!("what happened, topic, text; in a pipe, a file or with -o json the whole event.");
+    } else {
+        eprintln!("each line on stdout is one event: topic, key, value.");
+    }
     eprintln!(
-        "each line on stdout is one event: topic, key, value (cut to the width of a terminal,"
+        "CREATED is a new row, UPDATED an edited one, DELETED one that disappeared. after three"
     );
-    eprintln!("whole in a pipe or a file); op CREATED is a new row,");
-    eprintln!(
-        "UPDATED an edited one, DELETED one that disappeared. after three seconds a few payment"
-    );
-    eprintln!("commands are submitted; payment.results tells what became of each. Ctrl-C ends.");
+    eprintln!("seconds a few payment commands are submitted; payment.results tells what became of");
+    eprintln!("each. Ctrl-C ends.");
 }

@@ -88,7 +88,8 @@ async fn list(config: &Config, context: &Context) -> Result<(), Failure> {
         unanswered = unanswered.or_else(|| id.err().filter(|error| error.is_retriable()));
     }
     output::print(context, &rows, || {
-        let mut table = output::table(&["record", "subject", "fields", "fingerprint", "id"]);
+        let mut table =
+            output::unbroken_table(&["record", "subject", "fields", "fingerprint", "id"]);
         for row in &rows {
             let id = row.id.map_or_else(|| "–".to_owned(), |id| id.to_string());
             let fields = row.fields.to_string();
@@ -208,7 +209,7 @@ async fn check(config: &Config, context: &Context) -> Result<(), Failure> {
 }
 
 fn table(rows: &[Checked]) -> String {
-    let mut table = output::table(&["record", "subject", "state", "id"]);
+    let mut table = output::unbroken_table(&["record", "subject", "state", "id"]);
     for row in rows {
         let id = row.id.map_or_else(|| "–".to_owned(), |id| id.to_string());
         table.add_row([row.record, &row.subject, row.state.as_str(), &id]);
@@ -251,7 +252,7 @@ async fn register(config: &Config, yes: bool, context: &Context) -> Result<(), F
     }
     drop(waiting);
     output::print(context, &rows, || {
-        let mut table = output::table(&["record", "subject", "id"]);
+        let mut table = output::unbroken_table(&["record", "subject", "id"]);
         for row in &rows {
             table.add_row([row.record, &row.subject, &row.id.to_string()]);
         }

@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,11 @@ use super::{
     upstream::{KAFKA_AWAY, KAFKA_REFUSED},
 };
 use crate::{
-    config::model::{Kafka, SchemaRegistry},
+    config::{
+        duration::Span,
+        model::{Kafka, SchemaRegistry},
+    },
+    domain::time::{Day, Timestamp},
     kafka::{
         reading::refuses,
         topics,
@@ -23,6 +27,7 @@ use crate::{
         decode::{self, Decoder},
         registry::Registry,
     },
+    telemetry::clock::now,
 };
 
 const POLL: Duration = Duration::from_millis(200);
@@ -34,7 +39,8 @@ const UNDECODABLE: &str = "undecodable";
 pub struct Args {
     /// The topic, with or without its prefix.
     pub topic: String,
-    /// Where to begin: `beginning`, `end`, or a time such as `2026-01-31T08:00:00Z`.
+    /// Where to begin: `beginning`, `end`, a time such as `2026-01-31T08:00:00Z`, a day such as
+    /// `2026-01-31` (its first instant in Istanbul), or a duration ago, such as `30m` or `2d`.
     #[arg(long, default_value = "end")]
     pub from: From,
     /// Only events of this connection.
@@ -60,7 +66,9 @@ pub enum From {
     /// With the next one.
     End,
     /// With the first one at or after an instant.
-    Time(DateTime<Utc>),
+    Time(Timestamp),
+    /// With the first one that is no older than this.
+    Ago(Span),
 }
 
 impl FromStr for From {
@@ -68,18 +76,51 @@ impl FromStr for From {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "beginning" => Ok(Self::Beginning),
-            "end" => Ok(Self::End),
-            time => DateTime::parse_from_rfc3339(time)
-                .map(|time| Self::Time(time.to_utc()))
-                .map_err(|_| "write beginning, end or a time such as 2026-01-31T08:00:00Z".into()),
+            "beginning" => return Ok(Self::Beginning),
+            "end" => return Ok(Self::End),
+            _ => {}
         }
+        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+            return Ok(Self::Time(Timestamp::from_utc(time.to_utc())));
+        }
+        if let Ok(day) = text.parse::<NaiveDate>() {
+            return Ok(Self::Time(Day::from_date(day).start()));
+        }
+        Span::parse(text).map(Self::Ago).map_err(|_| {
+            "write beginning, end, a time such as 2026-01-31T08:00:00Z, a day such as 2026-01-31, or \
+             a duration ago such as 30m"
+                .to_owned()
+        })
+    }
+}
+
+impl From {
+    /// The same for who reads; what has not come yet has no first event.
+    fn at(self, now: Timestamp) -> Result<viewing::From, Failure> {
+        let time = match self {
+            Self::Beginning => return Ok(viewing::From::Beginning),
+            Self::End => return Ok(viewing::From::End),
+            Self::Time(time) => time,
+            Self::Ago(span) => {
+                let millis = i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
+                Timestamp(now.0.saturating_sub(millis))
+            }
+        };
+        if time > now {
+            let (time, now) = (time.to_rfc3339(), now.to_rfc3339());
+            let message = format!("--from is {time}, and that is to come: it is {now}");
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("leave --from away for what comes from now on"));
+        }
+        // Instants before 1970 would be the names of the ends to a broker.
+        Ok(viewing::From::Time(time.0.max(0)))
     }
 }
 
 /// Prints events until Ctrl-C, or until `--limit` is reached.
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     output::only_lines(context, "tail")?;
+    let from = args.from.at(now())?;
     let config = context.load()?.config;
     // What was published of a connection outlives its place in the configuration.
     if let Err(failure) = chosen(&config, args.connection.as_deref()) {
@@ -92,11 +133,6 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     holds_events(&topic, suffix)?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let from = match args.from {
-        From::Beginning => viewing::From::Beginning,
-        From::End => viewing::From::End,
-        From::Time(time) => viewing::From::Time(time.timestamp_millis()),
-    };
     let with_headers = args.headers || suffix == topics::REJECTED_COMMANDS;
     let mut left = args.limit.unwrap_or(u64::MAX);
     let wanted = |viewed: &Viewed| is_wanted(&args, viewed);
@@ -277,10 +313,24 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_begins_at_an_end_or_a_time() {
-        assert_eq!("end".parse(), Ok(From::End));
-        let time = "2026-01-31T08:00:00+03:00".parse::<From>().unwrap();
-        assert_eq!(time, From::Time(DateTime::from_timestamp(1_769_835_600, 0).unwrap()));
-        assert!("yesterday".parse::<From>().is_err());
+    fn a_reader_begins_at_an_end_a_time_a_day_or_a_while_ago() {
+        let now = Timestamp(1_769_900_000_000);
+        let begins = |text: &str| text.parse::<From>().unwrap().at(now);
+        let at = |millis| Ok(viewing::From::Time(millis));
+        assert_eq!(begins("end"), Ok(viewing::From::End));
+        assert_eq!(begins("2026-01-31T08:00:00+03:00"), at(1_769_835_600_000));
+        assert_eq!(begins("2026-01-31"), at(1_769_806_800_000), "midnight in Istanbul");
+        assert_eq!(begins("1h 30m"), at(now.0 - 5_400_000));
+        assert_eq!(begins("0"), at(now.0));
+        assert_eq!((begins("99999d"), begins("1969-12-31")), (at(0), at(0)));
+        for text in ["yesterday", "30", "2026-02-30", "31.01.2026"] {
+            assert!(text.parse::<From>().unwrap_err().contains("30m"), "{text}");
+        }
+        for text in ["2026-02-02", "2026-02-01T00:00:00Z"] {
+            let failure = begins(text).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(failure.message.contains("is to come"), "{failure:?}");
+            assert!(failure.hint.unwrap().contains("leave --from away"));
+        }
     }
 }

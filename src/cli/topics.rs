@@ -6,13 +6,20 @@ use serde::Serialize;
 use super::{Context, Exit, Failure, output};
 use crate::{
     config::model::Kafka,
+    domain::words::counted,
     kafka::topics::{self, Actual, Step},
 };
 
+/// What to do where topics are to have more replicas than there are brokers.
+pub(super) const TOO_FEW: &str = "start the missing brokers, or set kafka.replication_factor to the number that there are; it \
+     counts for topics that are created, and changes no other";
 /// What to do about a topic that is there and wrong.
 pub(super) const UNCHANGED: &str = "nothing is changed by itself: bring the topic or the setting in line (kafka-configs.sh alters a \
      policy); partitions of a topic cannot be taken away, and those of internal.* must stay as \
      they are once data is in them";
+
+/// The characters of a line of keys: beside the longest names they fit into eighty columns.
+const FOLD: usize = 20;
 
 /// Arguments of `topics`.
 #[derive(Debug, clap::Args)]
@@ -40,8 +47,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let config = context.load()?.config;
     let kafka = config.kafka;
     let desired = topics::desired(&kafka, config.sink.enabled);
-    let steps = topics::plan(&desired, &topics::actual(&kafka, &desired).await?);
-    let rows: Vec<Row> = steps.iter().map(|step| row(step, &kafka)).collect();
+    let cluster = topics::actual(&kafka, &desired).await?;
+    let steps = topics::plan(&desired, &cluster.topics);
+    let rows: Vec<Row> = steps.iter().map(|step| row(step, cluster.brokers)).collect();
     for warning in rows.iter().filter_map(|row| row.warning.as_deref()) {
         eprintln!("warning: {warning}");
     }
@@ -86,7 +94,7 @@ pub(super) struct Row {
     holds: &'static str,
     desired: Wanted,
     actual: Option<Actual>,
-    /// All that differs, with both values of each.
+    /// All that differs, with both values of each, or why it cannot be created.
     pub(super) reason: Option<String>,
     /// What is worth a look although nothing is wrong.
     pub(super) warning: Option<String>,
@@ -104,10 +112,11 @@ struct Wanted {
     min_insync_replicas: Option<i32>,
 }
 
-/// A step as it is shown. Other replication stops nobody, but it is not what was asked for.
-pub(super) fn row(step: &Step, kafka: &Kafka) -> Row {
+/// A step as it is shown. Other replication stops nobody, but it is not what was asked for; `run`
+/// waits for brokers that are too few.
+pub(super) fn row(step: &Step, brokers: i32) -> Row {
     let (topic, actual, reason, blocks) = match step {
-        Step::Create { topic } => (topic, None, None, false),
+        Step::Create { topic } => (topic, None, topics::too_few_brokers(step, brokers), false),
         Step::Conflict { topic, found, reason } => {
             (topic, Some(found.clone()), Some(reason.clone()), true)
         }
@@ -123,7 +132,7 @@ pub(super) fn row(step: &Step, kafka: &Kafka) -> Row {
     let desired = Wanted {
         partitions: topic.partitions,
         any_partitions: !topic.partitions_fixed && topic.partitions_like.is_none(),
-        replication: kafka.replication_factor,
+        replication: topic.replication,
         cleanup: topic.cleanup.map(topics::Cleanup::as_str),
         min_insync_replicas: topic.min_insync_replicas,
     };
@@ -134,11 +143,21 @@ pub(super) fn row(step: &Step, kafka: &Kafka) -> Row {
 
 /// Why the rows are not as they must be, and what to do about it.
 fn mismatch(rows: &[Row]) -> Option<Failure> {
-    let reasons: Vec<&str> = rows.iter().filter_map(|row| row.reason.as_deref()).collect();
-    if reasons.is_empty() {
-        return None;
-    }
-    Some(Failure::new(Exit::Failed, reasons.join("\n")).hint(UNCHANGED))
+    let mut reasons: Vec<&str> = rows.iter().filter_map(|row| row.reason.as_deref()).collect();
+    // Every topic that is missing has the same.
+    let few = too_few(rows);
+    reasons.retain(|reason| few.is_none_or(|few| few != *reason));
+    let differ = !reasons.is_empty();
+    reasons.extend(few);
+    let hints: Vec<&str> =
+        [differ.then_some(UNCHANGED), few.map(|_| TOO_FEW)].into_iter().flatten().collect();
+    (!reasons.is_empty())
+        .then(|| Failure::new(Exit::Failed, reasons.join("\n")).hint(hints.join("; ")))
+}
+
+/// Why what is missing cannot be created.
+pub(super) fn too_few(rows: &[Row]) -> Option<&str> {
+    rows.iter().filter(|row| row.state == State::Missing).find_map(|row| row.reason.as_deref())
 }
 
 async fn apply(
@@ -154,8 +173,13 @@ async fn apply(
     }
     let missing = topics::check(steps, true)?;
     if !missing.is_empty() {
+        // The controller also counts brokers that are registered and down, so it has the last word.
+        if let Some(few) = too_few(&rows) {
+            eprintln!("warning: {few}");
+        }
         let names: Vec<_> = missing.iter().map(|topic| topic.name.as_str()).collect();
-        let question = format!("create {} topics: {}", missing.len(), names.join(", "));
+        let topics = counted(missing.len(), "topic");
+        let question = format!("create {topics}: {}", names.join(", "));
         if !yes && !output::confirmed(&question)? {
             return Err(Failure::new(Exit::Failed, "nothing was created"));
         }
@@ -163,30 +187,59 @@ async fn apply(
     }
     for row in rows.iter_mut().filter(|row| row.state == State::Missing) {
         row.state = State::Created;
+        row.reason = None;
     }
     output::print(context, &rows, || table(&rows))?;
-    eprintln!("{} topics created, {} were there", missing.len(), rows.len() - missing.len());
+    let there = rows.len() - missing.len();
+    let were = if there == 1 { "was" } else { "were" };
+    eprintln!("{} created, {there} {were} there", counted(missing.len(), "topic"));
     Ok(())
 }
 
+/// One table, or two below each other where the terminal is too narrow for one.
 fn table(rows: &[Row]) -> String {
-    let columns = ["topic", "state", "partitions", "cleanup.policy", "replicas", "key", "holds"];
-    let mut table = output::table(&columns);
+    let standing = ["topic", "state", "partitions", "cleanup.policy", "replicas"];
+    let mut whole = output::unbroken_table(&[&standing[..], &["key", "holds"]].concat());
     for row in rows {
-        let Wanted { partitions, any_partitions, replication, cleanup, .. } = &row.desired;
-        let cleanup = cleanup.unwrap_or("any");
-        let actual = row.actual.as_ref();
-        table.add_row([
-            row.topic.clone(),
-            row.state.as_str().to_owned(),
-            both(actual.map(|a| a.partitions), partitions, *any_partitions),
-            both(actual.map(|a| a.cleanup.as_str()), &cleanup, cleanup == "any"),
-            both(actual.map(|a| a.replication), replication, false),
-            row.key.to_owned(),
-            row.holds.to_owned(),
-        ]);
+        let contents = [row.key.to_owned(), row.holds.to_owned()];
+        whole.add_row([&self::standing(row)[..], &contents].concat());
     }
-    table.to_string()
+    if !output::is_too_wide(&whole) {
+        return whole.to_string();
+    }
+    let mut first = output::unbroken_table(&standing);
+    let mut second = output::unbroken_table(&["topic", "key", "holds"]);
+    for row in rows {
+        first.add_row(self::standing(row));
+        second.add_row([row.topic.clone(), folded(row.key), folded(row.holds)]);
+    }
+    format!("{first}\n\n{second}")
+}
+
+/// A key or a few words on lines that are short, broken only behind a slash or a blank.
+fn folded(text: &str) -> String {
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for piece in text.split_inclusive(['/', ' ']) {
+        if !line.is_empty() && line.chars().count() + piece.trim_end().chars().count() > FOLD {
+            lines.push(std::mem::take(&mut line));
+        }
+        line.push_str(piece);
+    }
+    lines.push(line);
+    lines.join("\n")
+}
+
+fn standing(row: &Row) -> [String; 5] {
+    let Wanted { partitions, any_partitions, replication, cleanup, .. } = &row.desired;
+    let cleanup = cleanup.unwrap_or("any");
+    let actual = row.actual.as_ref();
+    [
+        row.topic.clone(),
+        row.state.as_str().to_owned(),
+        both(actual.map(|a| a.partitions), partitions, *any_partitions),
+        both(actual.map(|a| a.cleanup.as_str()), &cleanup, cleanup == "any"),
+        both(actual.map(|a| a.replication), replication, false),
+    ]
 }
 
 /// What is there, and what is wanted where that is something else.
@@ -219,7 +272,7 @@ mod tests {
         let desired = topics::desired(&kafka, false);
         let state = desired.iter().find(|topic| topic.name == kafka.topic(topics::STATE)).unwrap();
         let actual = [(state.name.clone(), found)].into();
-        row(&topics::plan(std::slice::from_ref(state), &actual)[0], &kafka)
+        row(&topics::plan(std::slice::from_ref(state), &actual)[0], 1)
     }
 
     #[test]
@@ -258,10 +311,40 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_broken_behind_slashes_and_names_of_records_never() {
+        let lines = folded("connection/family/pos_id/installment/currency");
+        assert_eq!(lines, "connection/family/\npos_id/installment/\ncurrency");
+        for topic in topics::desired(&kafka(), true) {
+            assert!(
+                folded(topic.key).lines().all(|line| line.trim_end().len() <= FOLD),
+                "{topic:?}"
+            );
+            let record = !topic.holds.contains(' ');
+            assert!(!record || folded(topic.holds) == topic.holds, "{topic:?}");
+        }
+    }
+
+    #[test]
     fn nothing_is_wrong_where_a_topic_is_only_missing() {
         let kafka = kafka();
         let steps = topics::plan(&topics::desired(&kafka, true), &Default::default());
-        let rows: Vec<Row> = steps.iter().map(|step| row(step, &kafka)).collect();
+        let rows: Vec<Row> = steps.iter().map(|step| row(step, 3)).collect();
         assert!(mismatch(&rows).is_none() && rows.iter().all(|row| row.state == State::Missing));
+    }
+
+    #[test]
+    fn too_few_brokers_are_told_once_whatever_is_missing() {
+        let steps = topics::plan(&topics::desired(&kafka(), true), &Default::default());
+        let mut rows: Vec<Row> = steps.iter().map(|step| row(step, 1)).collect();
+        let failure = mismatch(&rows).unwrap();
+        assert_eq!(failure.message.lines().count(), 1, "{failure:?}");
+        assert!(failure.message.contains("wants 3 replicas"), "{failure:?}");
+        assert_eq!((failure.exit, failure.hint.as_deref()), (Exit::Failed, Some(TOO_FEW)));
+        assert!(rows.iter().all(|row| row.state == State::Missing && !row.blocks));
+        rows.push(shown(5, 3, "compact"));
+        let failure = mismatch(&rows).unwrap();
+        assert_eq!(failure.message.lines().count(), 2, "{failure:?}");
+        let hint = failure.hint.unwrap();
+        assert!(hint.contains(UNCHANGED) && hint.contains(TOO_FEW), "{hint}");
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use super::{
     error::Origin,
+    schema,
     tree::{Key, Malformed, Node, Value},
 };
 
@@ -38,6 +39,36 @@ pub(crate) fn overlay(
         set(root, &steps, &origin, &text)?;
     }
     Ok(())
+}
+
+/// What to say of variables that are meant for the configuration and do not begin as its own do:
+/// `VOMSIS_KAFKA__SHARDS` sets nothing. Names alone are looked at, as others may begin with `VOMSIS_`.
+pub(crate) fn misspelt<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(Origin, String)> {
+    let mut found: Vec<_> = names.filter_map(|name| Some((name, meant(name)?))).collect();
+    found.sort();
+    found
+        .into_iter()
+        .map(|(name, right)| (Origin::Env(name.into()), format!("sets nothing; write {right}")))
+        .collect()
+}
+
+/// The variable that the name is a slip of.
+fn meant(name: &str) -> Option<String> {
+    let (start, rest) = name.split_once('_')?;
+    let rest = rest.trim_start_matches('_');
+    let (section, _) = rest.split_once("__")?;
+    let is_ours = name.starts_with(PREFIX) || !start.eq_ignore_ascii_case("vomsis");
+    let known = schema::has_section(&section.to_ascii_lowercase());
+    (!is_ours && known).then(|| format!("{PREFIX}{}", rest.to_ascii_uppercase()))
+}
+
+/// The parts of the key that a variable sets, or was meant to set; nothing for other names.
+pub(super) fn steps_of(name: &str) -> Option<Vec<String>> {
+    let name = match name.starts_with(PREFIX) {
+        true => name.to_owned(),
+        false => meant(name)?,
+    };
+    steps(&name, &Origin::Env(name.as_str().into())).ok()
 }
 
 fn steps(name: &str, origin: &Origin) -> Result<Vec<String>, Malformed> {
@@ -201,6 +232,27 @@ mod tests {
             let path = [fields[0], fields[1], Step::Key("BankTransaction.note")];
             assert_eq!(text(&root, &path), "drop");
         }
+    }
+
+    #[test]
+    fn a_variable_with_another_beginning_is_answered_with_the_right_name() {
+        let names = [
+            "vomsis__sink__enabled",
+            "VOMSIS_KAFKA__BOOTSTRAP_SERVERS",
+            // The last four are somebody else's, or the program's own.
+            "VOMSIS__KAFKA__SHARDS",
+            "VOMSIS_CONFIG",
+            "VOMSIS_KAFKA_PORT_9092_TCP",
+            "VOMSIS_CACHE__SIZE",
+        ];
+        let found = misspelt(names.into_iter());
+        let expected = [
+            ("VOMSIS_KAFKA__BOOTSTRAP_SERVERS", "VOMSIS__KAFKA__BOOTSTRAP_SERVERS"),
+            ("vomsis__sink__enabled", "VOMSIS__SINK__ENABLED"),
+        ];
+        let expected =
+            expected.map(|(name, right)| (origin(name), format!("sets nothing; write {right}")));
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -71,22 +71,30 @@ pub fn parse(
 ) -> Result<Loaded, Error> {
     let problem = |Malformed { at, message }: Malformed| Problem::new(name, Some(&at), "", message);
     let mut root = tree::parse(text).map_err(|found| Error::Malformed(problem(found)))?;
-    env::overlay(&mut root, env).map_err(|found| Error::Invalid(vec![problem(found)]))?;
-    let mut effective = shape_of(name, &root)?;
+    let variables: Vec<(String, String)> = env.collect();
+    let misspelt = env::misspelt(variables.iter().map(|(name, _)| name.as_str()));
+    let misspelt: Vec<Problem> =
+        misspelt.into_iter().map(|(at, message)| problem(Malformed { at, message })).collect();
+    // What a variable was to say may be the very thing that is missing.
+    let invalid = |found: Vec<Problem>| Error::Invalid([found, misspelt.clone()].concat());
+    env::overlay(&mut root, variables.into_iter())
+        .map_err(|found| invalid(vec![problem(found)]))?;
+    let mut effective = shape_of(name, &root).map_err(&invalid)?;
     let mut review = Review::new(name, &root);
     validate::resolve(&mut effective, &mut review);
     let config = validate::config(&mut review, &effective);
     if !review.problems.is_empty() {
-        return Err(Error::Invalid(review.problems));
+        return Err(invalid(review.problems));
     }
-    let (warnings, properties) = (review.warnings, review.properties);
+    let (mut warnings, properties) = (review.warnings, review.properties);
+    warnings.extend(misspelt.iter().map(ToString::to_string));
     let canonical = serde_json::to_vec(&effective).unwrap_or_default();
     let hash = format!("{:016x}", xxh3_64(&canonical));
     Ok(Loaded { config, warnings, hash, effective, properties })
 }
 
 /// Each misfit is looked past, so that all of them are named at once.
-fn shape_of(name: &str, root: &Node) -> Result<shape::Config, Error> {
+fn shape_of(name: &str, root: &Node) -> Result<shape::Config, Vec<Problem>> {
     let mut found: Vec<(Option<Origin>, Problem)> = Vec::new();
     let mut passed = Passed::default();
     while found.len() < MISFITS_MAX {
@@ -108,7 +116,7 @@ fn shape_of(name: &str, root: &Node) -> Result<shape::Config, Error> {
         Some(Origin::File { line, column }) => (0, *line, *column),
         Some(Origin::Env(_)) | None => (1, 0, 0),
     });
-    Err(Error::Invalid(found.into_iter().map(|(_, problem)| problem).collect()))
+    Err(found.into_iter().map(|(_, problem)| problem).collect())
 }
 
 /// Whether a key is only missing because its value was looked past.

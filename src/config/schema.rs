@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{load::nearest, shape};
+use super::{
+    env,
+    load::nearest,
+    properties::{self, Verdict},
+    shape,
+};
 
 /// The schema as it is committed in `config/schema.json`.
 pub fn text() -> String {
@@ -20,6 +25,12 @@ pub fn value() -> Value {
         entries.insert("$id".to_owned(), "vomsis-connect.schema.json".into());
     }
     schema
+}
+
+/// Whether a key stands at the top.
+pub(super) fn has_section(key: &str) -> bool {
+    let root = value();
+    Node { schema: &root, root: &root }.property(key).is_some()
 }
 
 /// What is known about one key.
@@ -46,14 +57,15 @@ pub struct Explanation {
 pub struct UnknownKey {
     /// What was asked for.
     pub key: String,
-    /// What may have been meant.
-    pub near: Option<String>,
+    /// Those that may have been meant, whole.
+    pub near: Vec<String>,
     /// In words, the section where the search ended.
     place: String,
     known: Vec<String>,
 }
 
-/// Explains a dotted key; the index of a list may be left out or written `[0]`, `[]` or `.0.`.
+/// Explains a dotted key, or the environment variable that sets it; the index of a list may be left
+/// out or written `[0]`, `[]` or `.0.`.
 pub fn explain(key: &str) -> Result<Explanation, UnknownKey> {
     let root = value();
     let mut node = Node { schema: &root, root: &root }.resolved();
@@ -61,9 +73,9 @@ pub fn explain(key: &str) -> Result<Explanation, UnknownKey> {
     let mut env = "VOMSIS".to_owned();
     let mut doc = node.doc();
     let mut default: Option<Value> = None;
-    let plain = key.replace(['[', ']'], ".");
-    let steps = plain.split('.').filter(|step| !is_index(step));
-    for step in steps {
+    let steps = steps(key);
+    let mut rest = steps.as_slice();
+    while let Some((step, behind)) = rest.split_first() {
         if let Some(item) = node.item() {
             node = item;
             env.push_str("__0");
@@ -71,26 +83,102 @@ pub fn explain(key: &str) -> Result<Explanation, UnknownKey> {
                 list.push_str("[]");
             }
         }
+        if let Some(entry) = node.entry() {
+            return Ok(entry_of(&shown, &env, &doc, (entry.kind(), &rest.join("."))));
+        }
         let Some(below) = node.property(step) else {
-            let known = node.keys();
-            let near = nearest(step, &known.iter().map(String::as_str).collect::<Vec<_>>());
-            let near = near.map(|near| shown.iter().map(String::as_str).chain([near]).collect());
-            let near = near.map(|parts: Vec<&str>| parts.join("."));
-            let place = if shown.is_empty() {
-                "at the top".to_owned()
-            } else {
-                format!("below {}", shown.join("."))
+            let near = near(&root, &shown, step, node, &steps);
+            let place = match shown.as_slice() {
+                [] => "at the top".to_owned(),
+                shown => format!("below {}", shown.join(".")),
             };
-            return Err(UnknownKey { key: key.to_owned(), near, place, known });
+            return Err(UnknownKey { key: key.to_owned(), near, place, known: node.keys() });
         };
         default = below.default().or_else(|| default.as_ref()?.get(step).cloned());
         doc = below.doc();
         node = below.resolved();
-        shown.push(step.to_owned());
+        shown.push(step.clone());
         env = format!("{env}__{}", step.to_ascii_uppercase());
+        rest = behind;
     }
     let keys = node.item().unwrap_or(node).keys();
     Ok(Explanation { key: shown.join("."), kind: node.kind(), default, doc, env, keys })
+}
+
+/// The parts of a dotted key or of a variable's name, without indices.
+fn steps(key: &str) -> Vec<String> {
+    let named = env::steps_of(key)
+        .unwrap_or_else(|| key.replace(['[', ']'], ".").split('.').map(str::to_owned).collect());
+    named.into_iter().filter(|step| !is_index(step)).collect()
+}
+
+/// An entry of a section whose keys are free: settings of librdkafka, classes and fields.
+fn entry_of(
+    shown: &[String],
+    env: &str,
+    section: &str,
+    (kind, name): (String, &str),
+) -> Explanation {
+    let is_property = shown.last().is_some_and(|last| last.ends_with("properties"));
+    let dot = if is_property { "_" } else { "__" };
+    let doc = if !is_property {
+        section.to_owned()
+    } else {
+        match properties::judge(name, "0") {
+            Verdict::Refuse(why) => why,
+            Verdict::FromFile { name } => {
+                format!("The file that holds librdkafka's {name}. {section}")
+            }
+            Verdict::Pass => {
+                format!("librdkafka's {name}; its CONFIGURATION.md says what it does. {section}")
+            }
+        }
+    };
+    Explanation {
+        key: format!("{}.{name}", shown.join(".")),
+        kind,
+        default: None,
+        doc,
+        env: format!("{env}__{}", name.replace('.', dot).to_ascii_uppercase()),
+        keys: Vec::new(),
+    }
+}
+
+/// What may have been meant: keys anywhere that end as the one that was asked for, then the nearest
+/// beside it, then those anywhere whose last part is near or has the word in it.
+fn near(
+    root: &Value,
+    shown: &[String],
+    step: &str,
+    node: Node<'_>,
+    steps: &[String],
+) -> Vec<String> {
+    let mut all = Vec::new();
+    Node { schema: root, root }.resolved().collect("", &mut all);
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let ending = |end: &str| -> Vec<String> {
+        let behind = format!(".{end}");
+        all.iter().filter(|key| key.as_str() == end || key.ends_with(&behind)).cloned().collect()
+    };
+    let asked = steps.join(".").to_ascii_lowercase().replace('-', "_");
+    let word = last(&asked);
+    let beside = || {
+        let known = node.keys();
+        let near = nearest(step, &known.iter().map(String::as_str).collect::<Vec<_>>())?;
+        Some(shown.iter().map(String::as_str).chain([near]).collect::<Vec<_>>().join("."))
+    };
+    let anywhere = || {
+        let lasts: Vec<String> = all.iter().map(|key| last(key)).collect();
+        let near = nearest(&word, &lasts.iter().map(String::as_str).collect::<Vec<_>>());
+        near.map(&ending).unwrap_or_default()
+    };
+    let holding = || {
+        let has = |key: &&String| last(key).split('_').any(|part| part == word);
+        all.iter().filter(has).cloned().collect()
+    };
+    let found: [&dyn Fn() -> Vec<String>; 4] =
+        [&|| ending(&asked), &|| beside().into_iter().collect(), &anywhere, &holding];
+    found.iter().map(|find| find()).find(|found| !found.is_empty()).unwrap_or_default()
 }
 
 fn is_index(step: &str) -> bool {
@@ -137,6 +225,23 @@ impl<'a> Node<'a> {
     fn item(self) -> Option<Self> {
         let item = self.with(self.resolved().schema.get("items")?).resolved();
         item.properties().map(|_| item)
+    }
+
+    /// What a section with free keys holds.
+    fn entry(self) -> Option<Self> {
+        let free = self.resolved().schema.get("additionalProperties")?;
+        free.is_object().then(|| self.with(free))
+    }
+
+    /// Every key below, dotted.
+    fn collect(self, above: &str, all: &mut Vec<String>) {
+        let node = self.item().unwrap_or(self);
+        for (name, below) in node.properties().into_iter().flatten() {
+            let dot = if above.is_empty() { "" } else { "." };
+            let key = format!("{above}{dot}{name}");
+            all.push(key.clone());
+            node.with(below).resolved().collect(&key, all);
+        }
     }
 
     fn default(self) -> Option<Value> {
@@ -208,7 +313,49 @@ mod tests {
     #[test]
     fn an_unknown_key_is_answered_with_the_nearest() {
         let error = explain("kafka.shard").unwrap_err();
-        assert_eq!(error.near.as_deref(), Some("kafka.shards"));
+        assert_eq!(error.near, ["kafka.shards"]);
+    }
+
+    #[test]
+    fn a_short_name_is_answered_with_the_keys_that_end_in_it() {
+        let near = |key: &str| explain(key).unwrap_err().near;
+        assert_eq!(near("shards"), ["kafka.shards"]);
+        assert_eq!(near("Replication-Factor"), ["kafka.replication_factor"]);
+        assert_eq!(near("quota.concurrency"), ["connections.quota.concurrency"]);
+        assert_eq!(near("shard"), ["kafka.shards"]);
+        let lookbacks = near("lookback");
+        assert!(lookbacks.len() > 2, "{lookbacks:?}");
+        assert!(lookbacks.iter().all(|key| key.ends_with(".lookback")), "{lookbacks:?}");
+        assert!(
+            near("interval").contains(&"connections.streams.reference.poll_interval".to_owned())
+        );
+        assert_eq!(near("xyzzy"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_variable_is_explained_as_the_key_that_it_sets() {
+        for name in ["VOMSIS__KAFKA__SHARDS", "VOMSIS_KAFKA__SHARDS", "vomsis__kafka__shards"] {
+            assert_eq!(explain(name).unwrap(), explain("kafka.shards").unwrap());
+        }
+        let found = explain("VOMSIS__CONNECTIONS__1__QUOTA__CONCURRENCY").unwrap();
+        assert_eq!(found.key, "connections[].quota.concurrency");
+        let found = explain("VOMSIS__KAFKA__PROPERTIES__SASL_PASSWORD_FILE").unwrap();
+        assert_eq!(found, explain("kafka.properties.sasl.password_file").unwrap());
+        assert_eq!(found.key, "kafka.properties.sasl.password_file");
+        assert_eq!(found.env, "VOMSIS__KAFKA__PROPERTIES__SASL_PASSWORD_FILE");
+    }
+
+    #[test]
+    fn settings_of_librdkafka_and_fields_are_explained_by_their_section() {
+        let found = explain("kafka.properties.security.protocol").unwrap();
+        assert!(found.doc.contains("librdkafka's security.protocol"), "{found:?}");
+        assert!(found.doc.contains("every client"), "{found:?}");
+        let found = explain("kafka.producer_properties.acks").unwrap();
+        assert!(found.doc.contains("cannot be set here"), "{found:?}");
+        assert!(explain("kafka.properties.sasl.password").unwrap().doc.contains("from files"));
+        let found = explain("privacy.fields.BankTransaction.note").unwrap();
+        assert_eq!(found.kind, "clear | mask | hmac | drop");
+        assert_eq!(found.env, "VOMSIS__PRIVACY__FIELDS__BANKTRANSACTION__NOTE");
     }
 
     #[test]

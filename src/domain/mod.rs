@@ -18,3 +18,4 @@ pub mod time;
 pub mod transactions;
 pub mod vocabulary;
 pub mod warnings;
+pub mod words;

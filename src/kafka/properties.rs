@@ -28,6 +28,19 @@ pub fn check(written: &[Property]) -> Vec<Problem> {
     written.iter().filter_map(wrong).collect()
 }
 
+/// Says what is wrong with a name that librdkafka does not know, and which may have been meant.
+///
+/// # Errors
+/// It does not know it.
+pub fn known(name: &str) -> Result<(), String> {
+    match set(name, ANY) {
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+            Err(unknown(name, false))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What librdkafka says of the settings together, each beside what the program sets itself: it compares
 /// them when a client is made, so one of each kind is, without a broker. Who it is that asks, and how
 /// it is encrypted, is left out: that takes files which may not be here.

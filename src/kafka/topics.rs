@@ -30,8 +30,17 @@ pub use self::{
         ASSIGNMENT, COMMANDS, Cleanup, DELETIONS, Desired, JOURNAL, QUARANTINE, REJECTED_COMMANDS,
         RESULTS, STATE, desired,
     },
-    plan::{Actual, Step, check, other_replication, plan, weakness},
+    plan::{Actual, Step, check, other_replication, plan, too_few_brokers, weakness},
 };
+
+/// What there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// Brokers that are up.
+    pub brokers: i32,
+    /// Those of the topics that are there.
+    pub topics: BTreeMap<String, Actual>,
+}
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Brokers that are there answer this one at once.
@@ -186,17 +195,17 @@ fn failed(kafka: &Kafka, source: KafkaError) -> Error {
     }
 }
 
-/// Those of the topics that are there.
-pub async fn actual(kafka: &Kafka, desired: &[Desired]) -> Result<BTreeMap<String, Actual>, Error> {
+/// The brokers, and those of the topics that are there.
+pub async fn actual(kafka: &Kafka, desired: &[Desired]) -> Result<Cluster, Error> {
     let names: Vec<String> = desired.iter().map(|topic| topic.name.clone()).collect();
     let settings = kafka.clone();
-    let sizes = tokio::task::spawn_blocking(move || sizes(&settings))
+    let (brokers, sizes) = tokio::task::spawn_blocking(move || sizes(&settings))
         .await
         .map_err(|_| failed(kafka, KafkaError::Canceled))??;
     let there: Vec<&String> = names.iter().filter(|name| sizes.contains_key(*name)).collect();
-    let mut found = BTreeMap::new();
+    let mut topics = BTreeMap::new();
     if there.is_empty() {
-        return Ok(found);
+        return Ok(Cluster { brokers, topics });
     }
     let admin = admin(kafka)?;
     let resources: Vec<_> = there.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
@@ -211,13 +220,16 @@ pub async fn actual(kafka: &Kafka, desired: &[Desired]) -> Result<BTreeMap<Strin
         let min_insync_replicas = value(MIN_INSYNC).and_then(|value| value.parse().ok());
         let (partitions, replication) = sizes.get(name).copied().unwrap_or_default();
         let actual = Actual { partitions, replication, cleanup, min_insync_replicas };
-        found.insert(name.clone(), actual);
+        topics.insert(name.clone(), actual);
     }
-    Ok(found)
+    Ok(Cluster { brokers, topics })
 }
 
-/// Partitions and replicas of every topic there is. Blocks.
-fn sizes(kafka: &Kafka) -> Result<BTreeMap<String, (i32, i32)>, Error> {
+/// Partitions and replicas by topic.
+type Sizes = BTreeMap<String, (i32, i32)>;
+
+/// How many brokers are up; partitions and replicas of every topic there is. Blocks.
+fn sizes(kafka: &Kafka) -> Result<(i32, Sizes), Error> {
     let failed = |error| failed(kafka, error);
     let consumer: BaseConsumer<Handshakes> = client_config(kafka, &Role::Viewer)
         .and_then(|config| config.create_with_context(Handshakes::default()))
@@ -231,7 +243,8 @@ fn sizes(kafka: &Kafka) -> Result<BTreeMap<String, (i32, i32)>, Error> {
             _ => failed(refused.unwrap_or(error)),
         }
     })?;
-    Ok(metadata.topics().iter().map(|t| (t.name().to_owned(), size_of(t))).collect())
+    let sizes = metadata.topics().iter().map(|t| (t.name().to_owned(), size_of(t)));
+    Ok((count(metadata.brokers().len()), sizes.collect()))
 }
 
 /// Whether the brokers say that there is no such topic. Whoever writes to one that is not there hears
@@ -283,9 +296,12 @@ pub(super) const fn is_refusal(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+fn count(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
 /// Partitions, and replicas of the partition that has the fewest.
 fn size_of(topic: &MetadataTopic) -> (i32, i32) {
-    let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
     (count(topic.partitions().len()), count(replicas.unwrap_or(0)))
 }
@@ -335,7 +351,7 @@ async fn wait_until_shown(kafka: &Kafka, topics: &[Desired]) -> Result<(), Error
     let begun = Instant::now();
     while begun.elapsed() < SHOWN_WITHIN {
         let settings = kafka.clone();
-        let sizes = tokio::task::spawn_blocking(move || sizes(&settings))
+        let (_, sizes) = tokio::task::spawn_blocking(move || sizes(&settings))
             .await
             .map_err(|_| failed(kafka, KafkaError::Canceled))??;
         let is_shown = |topic: &Desired| sizes.get(&topic.name).is_some_and(|size| size.0 > 0);
@@ -358,7 +374,7 @@ fn not_created(topic: String, code: RDKafkaErrorCode, replicas: i32) -> Error {
 /// What there should be beside what there is.
 async fn steps(kafka: &Kafka, payments: bool) -> Result<Vec<Step>, Error> {
     let desired = desired(kafka, payments);
-    Ok(plan(&desired, &actual(kafka, &desired).await?))
+    Ok(plan(&desired, &actual(kafka, &desired).await?.topics))
 }
 
 /// Whether [`ensure`] can bring the topics to what there should be; changes nothing.

@@ -38,6 +38,19 @@ fn a_missing_topic_is_created_only_where_that_is_allowed() {
 }
 
 #[test]
+fn more_replicas_than_brokers_are_told_of_what_is_missing_alone() {
+    let wanted = Desired { replication: 3, ..topic(true) };
+    let said = |there: &BTreeMap<String, Actual>, brokers| {
+        too_few_brokers(&plan(std::slice::from_ref(&wanted), there)[0], brokers)
+    };
+    let few = said(&BTreeMap::new(), 1).unwrap();
+    assert!(few.contains("wants 3 replicas") && few.contains("1 broker is up"), "{few}");
+    assert!(said(&BTreeMap::new(), 2).unwrap().contains("2 brokers are up"));
+    assert_eq!(said(&BTreeMap::new(), 3), None);
+    assert_eq!(said(&found(8, "compact"), 1), None);
+}
+
+#[test]
 fn conflicts_name_both_values() {
     let wrong = check(&plan(&[topic(true)], &found(3, "compact")), true).unwrap_err();
     assert!(wrong.to_string().contains("3 partitions"), "{wrong}");
@@ -56,7 +69,7 @@ fn all_that_is_wrong_is_told_at_once_with_both_values() {
         wrong,
         "topic vomsis.x has 3 partitions, kafka.shards wants 8; has cleanup.policy=delete, wanted \
          compact\ntopic vomsis.y has 3 partitions, kafka.shards wants 8; has \
-         cleanup.policy=delete, wanted compact; has 1 replicas, kafka.replication_factor wants 3"
+         cleanup.policy=delete, wanted compact; has 1 replica, kafka.replication_factor wants 3"
     );
 }
 

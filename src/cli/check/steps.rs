@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::{
     super::{
         schemas,
-        topics::{State as TopicState, row},
+        topics::{State as TopicState, TOO_FEW, row, too_few},
         upstream::{exit_of_api, hint_for_api},
     },
     Exit, Failure, Step, Target, Tos,
@@ -162,13 +162,13 @@ fn failed(step: String, error: &api::Error) -> Step {
 /// Brokers, and the topics against what they must be.
 pub(super) async fn kafka(kafka: &Kafka, payments: bool) -> Vec<Step> {
     let desired = topics::desired(kafka, payments);
-    let actual = match topics::actual(kafka, &desired).await {
-        Ok(actual) => actual,
+    let cluster = match topics::actual(kafka, &desired).await {
+        Ok(cluster) => cluster,
         Err(error) => return vec![Step::failed(Target::Kafka, "reachable", error.into())],
     };
     let mut steps = vec![Step::ok(Target::Kafka, "reachable", kafka.bootstrap_servers.as_str())];
-    let plan = topics::plan(&desired, &actual);
-    let rows: Vec<_> = plan.iter().map(|step| row(step, kafka)).collect();
+    let plan = topics::plan(&desired, &cluster.topics);
+    let rows: Vec<_> = plan.iter().map(|step| row(step, cluster.brokers)).collect();
     let missing: Vec<&str> = rows
         .iter()
         .filter(|row| row.state == TopicState::Missing)
@@ -189,6 +189,10 @@ pub(super) async fn kafka(kafka: &Kafka, payments: bool) -> Vec<Step> {
         let failure = Failure::new(Exit::Failed, and_missing).hint(hint);
         Step::failed(Target::Kafka, "topics", failure)
     });
+    if let Some(few) = too_few(&rows) {
+        let failure = Failure::new(Exit::Failed, few).hint(TOO_FEW);
+        steps.push(Step::failed(Target::Kafka, "replicas", failure));
+    }
     for row in &rows {
         let step = || format!("topic {}", row.topic);
         if let Some(weakness) = row.warning.as_deref() {

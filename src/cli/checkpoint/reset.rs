@@ -1,11 +1,13 @@
 //! `checkpoint reset`: what the state topic lost, and an operator's word that it may be so.
 
+use std::io::{self, IsTerminal};
+
 use serde::Serialize;
 
 use crate::{
     cli::{Context, Exit, Failure, output},
     config::model::{Config, Kafka},
-    domain::time::Timestamp,
+    domain::{time::Timestamp, words::counted},
     shards::{
         placement::shard_of,
         reset::{self, Decision, Standing},
@@ -51,7 +53,8 @@ pub(super) async fn run(
         });
     }
     output::print(context, &rows, || table(&rows))?;
-    eprintln!("{lost} shards accepted as they are; a running connector goes on within a minute");
+    let accepted = counted(lost, "shard");
+    eprintln!("{accepted} accepted with the loss; a running connector goes on within a minute");
     Ok(())
 }
 
@@ -80,8 +83,8 @@ fn would_do(lost: usize) -> Result<(), Failure> {
         eprintln!("no shard lost anything: there is nothing to accept");
         return Ok(());
     }
-    let message =
-        format!("nothing was changed: {lost} shards lost something or are another deployment's");
+    let stopped = counted(lost, "shard");
+    let message = format!("nothing was changed: {stopped} with a loss, or of another deployment");
     let hint = "if the topic cannot be restored and the consumers are ready for repeated rows \
                 (their event ids tell them), or every replica of the other deployment has ended, \
                 say --yes";
@@ -166,14 +169,17 @@ fn row(standing: &Standing, config: &Config) -> Row {
 
 fn table(rows: &[Row]) -> String {
     let columns = ["shard", "state", "lost", "connections", "offsets", "entities left"];
-    let mut table = output::table(&[&columns[..], &["seen rows left"]].concat());
+    // What was lost is told in words, which wrap; connections stand below each other for people.
+    let between = if io::stdout().is_terminal() { "\n" } else { ", " };
+    let columns = [&columns[..], &["seen rows left"]].concat();
+    let mut table = output::table_of_names(&columns, &[0, 1, 3]);
     for row in rows {
         let [start, end] = row.offsets;
         table.add_row([
             row.shard.to_string(),
             row.state.as_str().to_owned(),
             told(row).unwrap_or_else(|| "–".to_owned()),
-            row.connections.join(", "),
+            row.connections.join(between),
             format!("{start} to {end}"),
             row.entities_left.to_string(),
             row.seen_rows_left.to_string(),

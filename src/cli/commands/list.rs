@@ -80,7 +80,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 
 fn table(chosen: &[&Entry], journal: &Inspected) -> String {
     let columns = ["command", "connection", "reference", "type", "amount", "status", "since"];
-    let mut table = output::table(&columns);
+    let mut table = output::unbroken_table(&columns);
     for entry in chosen {
         let (key, outline) = (entry.key(), entry.outline());
         let amount = outline.amount.map(|amount| lines::money(amount, lines::currency(entry)));

@@ -35,7 +35,7 @@ pub(super) async fn run(id: Uuid, context: &Context) -> Result<(), Failure> {
 fn table(entry: &Entry, happened: Vec<Happened<'_>>) -> String {
     let (key, outline, currency) = (entry.key(), entry.outline(), lines::currency(entry));
     let amount = outline.amount.map(|amount| lines::money(amount, currency));
-    let mut table = output::table(&["at", "event", "detail"]);
+    let mut table = output::table_of_names(&["at", "event", "detail"], &[0, 1]);
     for happened in happened {
         let (at, name, says) = match happened {
             Happened::Event(event) => (event.at(), event.name(), lines::line(event, currency)),
@@ -76,7 +76,7 @@ pub(super) async fn reconcile(id: Uuid, context: &Context) -> Result<(), Failure
 }
 
 fn compared_table(compared: &Compared) -> String {
-    let mut table = output::table(&["", "status", "amount", "refunded", "currency"]);
+    let mut table = output::unbroken_table(&["", "status", "amount", "refunded", "currency"]);
     for (name, state) in [("before", &compared.before), ("now", &compared.now)] {
         let Some(state) = state else { continue };
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());

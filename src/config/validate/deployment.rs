@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::{Review, connection::connections, privacy::privacy};
+use super::{
+    Review,
+    connection::connections,
+    login::login,
+    privacy::privacy,
+    review::{authority, is_on_this_machine},
+};
 use crate::config::{
     model,
     properties::{Verdict, judge},
@@ -36,7 +42,8 @@ pub(crate) fn config(review: &mut Review<'_>, shape: &shape::Config) -> model::C
     let listen = &[Step::Key("http"), Step::Key("listen")];
     let admin = admin(review, &shape.admin);
     if let Some(admin) = &admin
-        && is_on_this_machine(&schema_registry.url, admin.listen.port())
+        && is_on_this_machine(&schema_registry.url)
+        && authority(&schema_registry.url).ends_with(&format!(":{}", admin.listen.port()))
     {
         review.warn(
             &[Step::Key("admin"), Step::Key("listen")],
@@ -78,7 +85,7 @@ fn schema_registry(
         (None, Some(file)) => Some(model::RegistryAuth::Bearer { token_file: file.clone() }),
         (None, None) => None,
     };
-    if auth.is_some() && url.starts_with("http://") {
+    if auth.is_some() && url.starts_with("http://") && !is_on_this_machine(&url) {
         review.warn(&below("url"), "plain http: the registry's credentials travel readable");
     }
     let mode = match shape.mode {
@@ -91,8 +98,8 @@ fn schema_registry(
 fn kafka(review: &mut Review<'_>, shape: &shape::Kafka) -> model::Kafka {
     let below = |key: &'static str| [Step::Key("kafka"), Step::Key(key)];
     let servers = shape.bootstrap_servers.trim();
-    if servers.is_empty() || servers.split(',').any(|server| !is_server(server.trim())) {
-        review.refuse(&below("bootstrap_servers"), "write host:port, several with commas");
+    if let Some(wrong) = servers.split(',').find_map(|server| not_a_server(server.trim())) {
+        review.refuse(&below("bootstrap_servers"), wrong);
     }
     review.name(&below("group"), &shape.group, 200);
     review.name(&below("topic_prefix"), &shape.topic_prefix, 200);
@@ -109,6 +116,7 @@ fn kafka(review: &mut Review<'_>, shape: &shape::Kafka) -> model::Kafka {
     let properties = kept("properties", &shape.properties);
     let consumer_properties = kept("consumer_properties", &shape.consumer_properties);
     let producer_properties = kept("producer_properties", &shape.producer_properties);
+    login(review, shape);
     model::Kafka {
         bootstrap_servers: servers.to_owned(),
         group: shape.group.clone(),
@@ -123,10 +131,21 @@ fn kafka(review: &mut Review<'_>, shape: &shape::Kafka) -> model::Kafka {
     }
 }
 
-fn is_server(server: &str) -> bool {
-    let Some((host, port)) = server.rsplit_once(':') else { return false };
+/// What is wrong with an entry of the list. A port that is left out is none: librdkafka would take
+/// 9092 without a word, and no cluster with TLS listens there.
+fn not_a_server(server: &str) -> Option<String> {
+    if let Some((scheme, rest)) = server.split_once("://") {
+        let host = rest.split('/').next().unwrap_or_default();
+        let port = if host.contains(':') { "" } else { ":PORT" };
+        return Some(format!(
+            "{scheme}:// does not belong here, write {host}{port}; how brokers are spoken to says \
+             kafka.properties.security.protocol"
+        ));
+    }
+    let (host, port) = server.rsplit_once(':').unwrap_or_default();
     let port = port.parse::<u16>().is_ok_and(|port| port > 0);
-    port && !host.is_empty() && !host.contains(char::is_whitespace)
+    let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
+    (!port || !is_host).then(|| "write host:port, several with commas".to_owned())
 }
 
 fn properties(
@@ -220,14 +239,6 @@ fn payments(review: &mut Review<'_>, shape: &shape::Config, sink: &model::Sink) 
             );
         }
     }
-}
-
-/// Whether the URL is this port of the machine that asks.
-fn is_on_this_machine(url: &str, port: u16) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = authority.strip_suffix(&format!(":{port}"));
-    host.is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"))
 }
 
 fn admin(review: &mut Review<'_>, shape: &shape::Admin) -> Option<model::Admin> {

@@ -5,6 +5,7 @@
 
 mod connection;
 mod deployment;
+mod login;
 mod privacy;
 mod resolve;
 mod review;

@@ -1,6 +1,6 @@
 //! Collects what is wrong, with the place of each key.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::{
     config::{
@@ -83,7 +83,7 @@ impl<'a> Review<'a> {
     /// A URL that credentials or rows travel to.
     pub(crate) fn api_url(&mut self, path: &[Step<'_>], text: &str) -> String {
         let url = self.url(path, text);
-        if url.starts_with("http://") {
+        if url.starts_with("http://") && !is_on_this_machine(&url) {
             self.warn(path, "plain http: credentials and rows travel readable, use https");
         }
         url
@@ -150,6 +150,21 @@ impl<'a> Review<'a> {
     }
 }
 
+/// Whether a URL names a listener of this machine: nothing that is sent there leaves it.
+pub(super) fn is_on_this_machine(url: &str) -> bool {
+    let authority = authority(url);
+    let port = |rest: &str| rest.is_empty() || rest.starts_with(':');
+    let is = |host: &str| authority.strip_prefix(host).is_some_and(port);
+    let address = authority.split(':').next().and_then(|host| host.parse::<Ipv4Addr>().ok());
+    is("localhost") || is("[::1]") || address.is_some_and(|address| address.is_loopback())
+}
+
+/// Host and port of a URL, as they are written.
+pub(super) fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
+}
+
 fn dotted(path: &[Step<'_>]) -> String {
     let mut text = String::new();
     for step in path {
@@ -164,4 +179,26 @@ fn dotted(path: &[Step<'_>]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_of_this_machine_are_known_by_their_names_and_addresses() {
+        for url in [
+            "http://localhost",
+            "http://127.0.0.1:9700/api/v2",
+            "https://127.9.9.9/",
+            "http://[::1]:1",
+        ] {
+            assert!(is_on_this_machine(url), "{url}");
+        }
+        for url in
+            ["http://localhost.example", "http://10.0.0.1:80", "http://[::2]", "http://h/localhost"]
+        {
+            assert!(!is_on_this_machine(url), "{url}");
+        }
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::domain::words::counted;
+
 use super::{
     Error,
     desired::{Cleanup, Desired, MIN_INSYNC_REPLICAS},
@@ -75,14 +77,15 @@ fn conflict(topic: &Desired, found: &Actual, pattern: Option<(&String, i32)>) ->
     let mut wrong = Vec::new();
     match pattern {
         Some((name, partitions)) if partitions != found.partitions => wrong.push(format!(
-            "has {} partitions, {name} has {partitions}: both must have as many, because a \
+            "has {}, {name} has {partitions}: both must have as many, because a \
              command's journal lies in the partition of the same number",
-            found.partitions
+            counted(found.partitions, "partition")
         )),
         None if topic.partitions_fixed && found.partitions != topic.partitions => {
             wrong.push(format!(
-                "has {} partitions, kafka.shards wants {}",
-                found.partitions, topic.partitions
+                "has {}, kafka.shards wants {}",
+                counted(found.partitions, "partition"),
+                topic.partitions
             ));
         }
         Some(_) | None => {}
@@ -101,13 +104,27 @@ fn conflict(topic: &Desired, found: &Actual, pattern: Option<(&String, i32)>) ->
 
 fn replicas(topic: &Desired, found: &Actual) -> Option<String> {
     let (there, wanted) = (found.replication, topic.replication);
-    (there != wanted)
-        .then(|| format!("has {there} replicas, kafka.replication_factor wants {wanted}"))
+    (there != wanted).then(|| {
+        format!("has {}, kafka.replication_factor wants {wanted}", counted(there, "replica"))
+    })
 }
 
 /// How the replicas of a topic that is else as it must be differ from what was asked for.
 pub fn other_replication(topic: &Desired, found: &Actual) -> Option<String> {
     replicas(topic, found).map(|wrong| format!("topic {} {wrong}", topic.name))
+}
+
+/// Why a missing topic cannot be created: it is to have more replicas than there are brokers.
+pub fn too_few_brokers(step: &Step, brokers: i32) -> Option<String> {
+    let Step::Create { topic } = step else { return None };
+    let wanted = topic.replication;
+    let are = if brokers == 1 { "is" } else { "are" };
+    let there = counted(brokers, "broker");
+    (wanted > brokers).then(|| {
+        format!(
+            "kafka.replication_factor wants {wanted} replicas of each new topic, and {there} {are} up"
+        )
+    })
 }
 
 /// Why a topic that is as it must be may still lose what was committed; a warning, because the

@@ -180,7 +180,7 @@ fn preview_shows_events_and_touches_neither_kafka_nor_registry_nor_state() {
         assert!(outcome.stderr.contains("nothing was written"), "{outcome:?}");
     }
     let table = stage.expect(0, &["preview", "tos_payments", "--since", "5d", "-o", "table"]);
-    assert!(table.stdout.contains("TosPayment") && table.stdout.contains("TRY"), "{table:?}");
+    assert!(table.stdout.contains("TO_ACCOUNT") && table.stdout.contains("TRY"), "{table:?}");
     let yaml = stage.expect(0, &["preview", "banks", "--limit", "2", "-o", "yaml"]);
     assert_eq!(yaml.stdout.matches("- topic: ").count(), 2, "{yaml:?}");
     let json = stage.expect(0, &["preview", "banks", "--limit", "2", "-o", "json"]);

@@ -46,6 +46,32 @@ fn topics_are_planned_created_and_then_left_alone() {
 }
 
 #[test]
+fn more_replicas_than_brokers_are_told_before_anything_is_created() {
+    let stage = Stage::new("replicas");
+    let config = std::fs::read_to_string(stage.home.path().join("config.yaml")).unwrap();
+    let three = config.replace("replication_factor: 1", "replication_factor: 3");
+    assert_ne!(three, config);
+    stage.home.write("config.yaml", &three);
+    let both = "kafka.replication_factor wants 3 replicas of each new topic, and 1 broker is up";
+    let plan = stage.expect(1, &["topics", "plan"]);
+    assert_eq!(plan.stderr.matches(both).count(), 1, "{plan:?}");
+    assert!(plan.stdout.contains("missing") && plan.stderr.contains("hint: start"), "{plan:?}");
+    let check = stage.expect(1, &["check", "--only", "kafka", "-o", "json"]);
+    assert_eq!(
+        (&check.step("replicas")["status"], &check.step("replicas")["detail"]),
+        (&json!("failed"), &json!(both))
+    );
+    let apply = stage.expect(69, &["topics", "apply", "--yes"]);
+    assert!(apply.stderr.starts_with(&format!("warning: {both}")), "{apply:?}");
+    // Of topics that are there, only what they are is told.
+    stage.home.write("config.yaml", &config);
+    stage.expect(0, &["topics", "apply", "--yes"]);
+    stage.home.write("config.yaml", &three);
+    let plan = stage.expect(1, &["topics", "plan"]);
+    assert!(!plan.stderr.contains(both) && plan.stderr.contains("has 1 replica,"), "{plan:?}");
+}
+
+#[test]
 fn a_topic_with_the_wrong_partitions_or_policy_is_an_error_that_names_both_values() {
     let stage = Stage::new("mismatch");
     let brokers = shared_broker().bootstrap();
