@@ -105,3 +105,43 @@ pub fn resolve_local(local: NaiveDateTime) -> LocalTime {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Summer time began and ended in the night, some years at midnight.
+    #[test]
+    fn every_day_begins_where_the_one_before_ends() {
+        let from = Day::from_date(NaiveDate::from_ymd_opt(1950, 1, 1).unwrap_or_default());
+        let to = Day::from_date(NaiveDate::from_ymd_opt(2035, 1, 1).unwrap_or_default());
+        for day in (from.0..to.0).map(Day) {
+            let start = day.start();
+            assert_eq!(start.local_day(), day, "{}", day.to_date());
+            assert_eq!(Timestamp(start.0 - 1).local_day(), day.plus(-1), "{}", day.to_date());
+            let hours = (day.plus(1).start().0 - start.0) / 3_600_000;
+            assert!((23..=25).contains(&hours), "{} has {hours} hours", day.to_date());
+        }
+    }
+
+    #[test]
+    fn the_last_edges_of_summer_time_are_as_the_law_had_them() {
+        let local = |day: u32, month: u32, year: i32, hour: u32| {
+            let date = NaiveDate::from_ymd_opt(year, month, day).unwrap_or_default();
+            resolve_local(date.and_hms_opt(hour, 30, 0).unwrap_or_default())
+        };
+        let utc = |at: &str| Timestamp::from_utc(at.parse().unwrap_or_default());
+        for (found, expected) in [
+            (local(8, 11, 2015, 2), LocalTime::Exact(utc("2015-11-07T23:30:00Z"))),
+            (local(8, 11, 2015, 3), LocalTime::Ambiguous(utc("2015-11-08T00:30:00Z"))),
+            (local(8, 11, 2015, 4), LocalTime::Exact(utc("2015-11-08T02:30:00Z"))),
+            (local(27, 3, 2016, 2), LocalTime::Exact(utc("2016-03-27T00:30:00Z"))),
+            (local(27, 3, 2016, 3), LocalTime::Shifted(utc("2016-03-27T01:30:00Z"))),
+            (local(27, 3, 2016, 4), LocalTime::Exact(utc("2016-03-27T01:30:00Z"))),
+            // There has been none since.
+            (local(30, 10, 2016, 3), LocalTime::Exact(utc("2016-10-30T00:30:00Z"))),
+        ] {
+            assert_eq!(found, expected);
+        }
+    }
+}

@@ -131,7 +131,9 @@ impl Watch {
         read: Span,
     ) -> Vec<(SourceId, Times)> {
         // The feed and an account's own poller may overtake each other: an older read is no news.
+        // What it shows counts all the same: where the clock was set back it is the newest one.
         if self.complete.as_ref().is_some_and(|newest| read.last <= newest.read.last) {
+            self.note_again(present, read);
             return Vec::new();
         }
         let before = std::mem::take(&mut self.absent);
@@ -161,6 +163,17 @@ impl Watch {
         self.complete = Some(Complete { read, days, shown });
         self.fresh.retain(|_, shown| *shown >= read.first);
         gone
+    }
+
+    /// Rows that the last complete read lacked, and that are shown all the same, are missed from now on.
+    fn note_again(&mut self, present: &HashSet<SourceId>, read: Span) {
+        let there: Vec<SourceId> =
+            self.absent.keys().filter(|id| present.contains(*id)).cloned().collect();
+        for id in there {
+            self.absent.remove(&id);
+            let shown = self.fresh.entry(id).or_insert(read.first);
+            *shown = read.first.max(*shown);
+        }
     }
 
     /// A row's deletion is committed.
@@ -391,6 +404,29 @@ mod tests {
         assert_eq!(gone(&mut watch, &seen, &[], 300), None);
         assert_eq!(gone(&mut watch, &seen, &[], 400), None);
         assert_eq!(gone(&mut watch, &seen, &[], 500), times(Some(350), 400, 500));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_by_an_hour_proves_no_deletion_that_two_reads_in_a_row_do_not() {
+        const HOUR: i64 = 3_600_000;
+        let seen = seen(&[7]);
+        // Set back: what shows the row for an hour is old by the clock, and shows it all the same.
+        let mut watch = Watch::default();
+        assert_eq!(gone(&mut watch, &seen, &[7], HOUR), None);
+        assert_eq!(gone(&mut watch, &seen, &[], HOUR + 100), None);
+        assert_eq!(gone(&mut watch, &seen, &[7], 200), None);
+        assert_eq!(gone(&mut watch, &seen, &[], HOUR + 300), None, "the first one without it");
+        let told = times(Some(200), HOUR + 300, HOUR + 400);
+        assert_eq!(gone(&mut watch, &seen, &[], HOUR + 400), told);
+        // Set ahead, and back again: for as long nothing is told, and then once.
+        let mut watch = Watch::default();
+        assert_eq!(gone(&mut watch, &seen, &[7], 100), None);
+        assert_eq!(gone(&mut watch, &seen, &[], HOUR + 200), None);
+        for at in [300, 400, HOUR + 200] {
+            assert_eq!(gone(&mut watch, &seen, &[], at), None, "no newer than the newest");
+        }
+        let told = times(Some(100), HOUR + 200, HOUR + 300);
+        assert_eq!(gone(&mut watch, &seen, &[], HOUR + 300), told);
     }
 
     #[test]

@@ -34,6 +34,27 @@ fn a_row_that_is_mended_or_back_is_late_as_a_new_one_would_be() {
 }
 
 #[test]
+fn a_row_of_two_windows_comes_once_and_once_more_when_its_note_changes() {
+    let day = Day::from_date(chrono::NaiveDate::from_ymd_opt(2022, 3, 10).unwrap());
+    // They share the row's day.
+    let (first, second) =
+        (Window { from: day.plus(-6), to: day }, Window { from: day, to: day.plus(6) });
+    let (plain, noted) = ([row(1, &json!({}))], [row(1, &json!({"note": "kira"}))]);
+    let mut state = EntityState::default();
+    for (rows, window, expected) in [
+        (&plain, first, &["io.vomsis.v1.BankTransaction.created"][..]),
+        (&plain, second, &[]),
+        (&noted, second, &["io.vomsis.v1.BankTransaction.updated"]),
+        (&noted, first, &[]),
+    ] {
+        let answer = answer(rows, Reason::LookBack, Some(window));
+        let mut digest = digest(&target(), &state, &answer).unwrap();
+        state.seen.apply(std::mem::take(&mut digest.staging));
+        assert_eq!(kinds(&digest), expected, "{window:?}");
+    }
+}
+
+#[test]
 fn a_row_that_is_dated_ahead_is_as_new_as_its_first_answer() {
     let mut state = EntityState::default();
     let slipped = [row(1, &json!({"system_date": "2202-03-10 13:50:45"}))];

@@ -290,6 +290,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn when_a_poll_is_due_is_no_matter_of_the_calendar() {
+        let now = Instant::now();
+        let (live_at, lookback_at) =
+            (now + Duration::from_secs(300), now + Duration::from_secs(3600));
+        let agenda = Agenda::new(live_at, lookback_at);
+        let mut checkpoint = Checkpoint::initial(Day(19_970), Timestamp(0));
+        checkpoint.backfill_next = None;
+        // Set back or ahead by an hour around midnight, it is another day; by a step of NTP too.
+        for today in [Day(19_999), Day(20_000), Day(20_001)] {
+            let next = |at| next_work(&checkpoint, &schedule(7, 1), &agenda, at, today);
+            assert_eq!(next(now), Work::WaitUntil(live_at), "{today:?}");
+            assert_eq!(next(live_at), Work::Live, "{today:?}");
+            let waits = Agenda::new(lookback_at + Duration::from_secs(300), lookback_at);
+            let due = next_work(&checkpoint, &schedule(7, 1), &waits, lookback_at, today);
+            let Work::LookBack(windows) = due else { panic!("{due:?}") };
+            assert_eq!(windows.last().map(|window| window.to), Some(today));
+        }
+    }
+
+    #[test]
+    fn a_day_that_was_there_already_is_read_again_and_none_is_left_out() {
+        let schedule = schedule(7, 1);
+        // The window that was asked for ends today; then it is yesterday once more.
+        let (today, yesterday) = (Day(20_000), Day(19_999));
+        let window = schedule.window_at(today, yesterday);
+        assert_eq!(window, Window { from: yesterday, to: yesterday });
+        assert_eq!(schedule.after(window, yesterday), None, "done, as far as there are days");
+        let first = |today| schedule.lookback_windows(Day(0), today)[0].from;
+        assert!(first(today) <= yesterday, "the look-back reads what came since");
+        assert_eq!(first(yesterday).plus(1), first(today));
+    }
+
+    #[tokio::test]
     async fn a_live_poll_that_keeps_failing_takes_turns_with_a_due_look_back() {
         let now = Instant::now();
         let mut agenda = Agenda::new(now, now);

@@ -1,9 +1,11 @@
 //! Pollers against the simulated source and a shard that writes nowhere.
 
 mod bad_ratio;
+mod clock;
 mod completion;
 mod connection;
 mod entity;
+mod failing;
 mod feed;
 mod feed_backlog;
 mod feed_out;
@@ -113,6 +115,17 @@ impl Stage {
         let Parts { config, shared, .. } = &stage.parts;
         let client = Client::new(config, Arc::clone(&shared.metrics)).unwrap();
         stage.parts.api = client.with_body_limit(bytes);
+        stage
+    }
+
+    /// The same with a client that waits no longer for an answer than this.
+    async fn with_timeout(request: Duration) -> Self {
+        let mut stage = Self::new().await;
+        let mut config = model::Connection::clone(&stage.parts.config);
+        config.timeouts.request = request;
+        stage.parts.config = Arc::new(config);
+        let metrics = Arc::clone(&stage.parts.shared.metrics);
+        stage.parts.api = Client::new(&stage.parts.config, metrics).unwrap();
         stage
     }
 

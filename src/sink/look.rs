@@ -44,7 +44,7 @@ pub enum Decision {
 /// | what is found                                           | decision            |
 /// |---------------------------------------------------------|---------------------|
 /// | the command expired or a brake took hold meanwhile      | as [`next_step`]    |
-/// | the look is old by now                                  | as [`next_step`]: look again |
+/// | the look is old by now, or the clock was set back since | as [`next_step`]: look again |
 /// | no such reference                                       | Record(Rejected)    |
 /// | another currency than expected, or none is told         | Record(Rejected)    |
 /// | a state in which this cannot be done                    | Record(Rejected)    |
@@ -78,7 +78,8 @@ pub fn intend(
     let (Step::Execute, Some(order)) = (&step, entry.order()) else {
         return Decision::Instead(step);
     };
-    if now > later(looked_at, LOOK_AGE_MAX_MS) {
+    // Where the clock was set back since, nobody can say how old it is.
+    if now < looked_at || now > later(looked_at, LOOK_AGE_MAX_MS) {
         return Decision::Instead(step);
     }
     let before = match check_payment(order, look) {

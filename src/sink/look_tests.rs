@@ -50,6 +50,14 @@ fn nothing_is_sent_by_a_look_that_is_old_by_now() {
     };
     assert!(matches!(decided_after(LOOK_AGE_MAX_MS), Decision::Send { .. }));
     assert_eq!(decided_after(LOOK_AGE_MAX_MS + 1), Decision::Instead(Step::Execute));
+    // A clock that was set since: by the time of day such a look is an hour old, or of an hour ahead.
+    for hours in [1, -1] {
+        let order = Order { expires_at: None, ..refund("10.00") };
+        let decision =
+            intend(&entry(order), after(hours * HOUR), (&look, NOON), &situation(&brakes), &POLICY);
+        assert_eq!(decision, Decision::Instead(Step::Execute), "{hours}");
+    }
+    assert_eq!(decided_after(-1), Decision::Instead(Step::Execute), "a step of NTP");
 }
 
 #[test]

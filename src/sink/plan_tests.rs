@@ -317,6 +317,45 @@ fn every_status_goes_on_after_a_restart_at_any_time() {
     }
 }
 
+/// A clock that is set by an hour, either way, between any two steps.
+#[test]
+fn a_clock_that_was_set_waits_or_ends_a_command_and_never_sends_what_may_have_been_sent() {
+    let asked = || story([intended(1, 1), doubted()]);
+    for hours in [-1, 1] {
+        let set = |ms: i64| after(ms + hours * HOUR);
+        // An earlier owner's permission, whatever its deadline looks like now.
+        let Step::Record(JournalEvent::Doubted { at, .. }) = step(&story([intended(1, 1)]), set(0))
+        else {
+            panic!("a doubt")
+        };
+        assert_eq!(at, set(0));
+        for ms in [0, SECOND, ASK_AT - 1, ASK_AT] {
+            let next = step(&asked(), set(ms));
+            assert!(matches!(next, Step::Wait { why: Pause::Doubt, .. } | Step::Ask), "{next:?}");
+        }
+        // A doubt that is found by the clock as it is set waits for the whole quiescence.
+        let found = JournalEvent::Doubted { at: set(0), detail: "takeover".into() };
+        let Step::Wait { until, .. } = step(&story([intended(1, 1), found]), set(0)) else {
+            panic!("it must wait")
+        };
+        assert!(until >= Some(set(900 * SECOND)), "{until:?}");
+    }
+    // Set back, it asks an hour later; set ahead, at once: what it sees then is judged, not sent.
+    let quiet = Step::Wait { until: Some(after(ASK_AT)), why: Pause::Doubt };
+    assert_eq!(step(&asked(), after(ASK_AT - HOUR)), quiet);
+    assert_eq!(step(&asked(), after(SECOND + HOUR)), Step::Ask);
+    // What nothing left of: a try comes later, or the command has expired, which stays so.
+    let not_sent = story([intended(1, 1), not_sent()]);
+    let Step::Wait { until, why: Pause::Backoff } = step(&not_sent, after(-HOUR)) else {
+        panic!("it must wait")
+    };
+    assert_eq!(until, Some(after(SECOND)));
+    let late = Step::Record(JournalEvent::Expired { at: after(HOUR + SECOND) });
+    assert_eq!(step(&not_sent, after(HOUR + SECOND)), late);
+    let expired = story([JournalEvent::Expired { at: after(HOUR + SECOND) }]);
+    assert_eq!(step(&expired, after(SECOND)), Step::Nothing);
+}
+
 #[test]
 fn the_configuration_gives_the_times() {
     let sink = model::Sink {

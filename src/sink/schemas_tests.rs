@@ -13,6 +13,10 @@ use crate::config::model::{RegistryMode, SchemaRegistry};
 const AWAY: u8 = 0;
 const UNKNOWN: u8 = 1;
 const TELLS: u8 = 2;
+/// Takes the request, and never answers.
+const SILENT: u8 = 3;
+/// A trouble of its own, which says nothing of the schema.
+const ERRS: u8 = 4;
 const LONG: Duration = Duration::from_secs(60);
 
 /// A registry that does as it is told, and the schemas that are asked for there.
@@ -26,6 +30,15 @@ fn begin() -> (Arc<AtomicU8>, Schemas) {
             let mut stream = stream.unwrap();
             let (status, body) = match told.load(SeqCst) {
                 AWAY => continue,
+                SILENT => {
+                    // Open for as long as a client may wait.
+                    thread::spawn(move || {
+                        thread::sleep(LONG);
+                        drop(stream);
+                    });
+                    continue;
+                }
+                ERRS => ("500 Internal Server Error", r#"{"error_code": 50001, "message": "x"}"#),
                 UNKNOWN => ("404 Not Found", r#"{"error_code": 40403, "message": "not found"}"#),
                 _ => ("200 OK", r#"{"schema": "\"int\""}"#),
             };
@@ -69,6 +82,20 @@ async fn a_registry_that_is_away_is_asked_until_it_answers_and_holds_nobody_up()
     answered.sort_unstable();
     assert_eq!(answered, [2, 3], "each once");
     assert_eq!(is_told(&mut schemas, 2).await, Some(true));
+}
+
+#[tokio::test]
+async fn one_error_and_a_silence_are_no_word_about_a_schema_and_are_not_remembered() {
+    for trouble in [ERRS, SILENT] {
+        let (mode, mut schemas) = begin();
+        mode.store(trouble, SeqCst);
+        let asked = std::time::Instant::now();
+        assert_eq!(is_told(&mut schemas, 1).await, None, "neither known nor refused");
+        assert!(asked.elapsed() < LONG / 2, "others are not held up for as long");
+        mode.store(TELLS, SeqCst);
+        assert_eq!(timeout(LONG, schemas.answered()).await.unwrap().unwrap(), 1);
+        assert_eq!(is_told(&mut schemas, 1).await, Some(true));
+    }
 }
 
 #[tokio::test]

@@ -84,6 +84,53 @@ fn damaged_files_give_nothing_or_the_truth_but_never_something_else() {
     }
 }
 
+/// The file from which the store begins to read; it is written when a store is opened that has grown.
+fn snapshot(dir: &Path) -> PathBuf {
+    let files = fs::read_dir(dir.join("sled")).expect("folder of the store");
+    let mut files = files.map(|file| file.expect("file").path());
+    let is_snapshot = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap."))
+    };
+    files.find(is_snapshot).expect("a snapshot")
+}
+
+fn zero(file: &Path) {
+    let mut bytes = fs::read(file).expect("reads");
+    let middle = (bytes.len() / 2).saturating_sub(100);
+    bytes.iter_mut().skip(middle).take(200).for_each(|b| *b = 0);
+    fs::write(file, bytes).expect("writes");
+}
+
+#[test]
+fn a_snapshot_that_is_damaged_empty_or_gone_gives_nothing_or_the_truth() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 4] = [
+        ("empty", |file| fs::write(file, "").expect("writes")),
+        ("gone", |file| fs::remove_file(file).expect("removes")),
+        ("200 bytes zeroed", zero),
+        ("cut to half", |file| {
+            let bytes = fs::read(file).expect("reads");
+            fs::write(file, bytes.get(..bytes.len() / 2).expect("half")).expect("writes");
+        }),
+    ];
+    for (name, damage) in damages {
+        for and_the_store in [false, true] {
+            let dir = tempfile::tempdir().expect("dir");
+            filled(dir.path());
+            assert!(load(dir.path()).is_some(), "undamaged");
+            damage(&snapshot(dir.path()));
+            if and_the_store {
+                zero(&dir.path().join("sled").join("db"));
+            }
+            let began = std::time::Instant::now();
+            if let Some(cached) = load(dir.path()) {
+                assert_eq!((cached.tag.next_offset, cached.entries.len()), (510, 499), "{name}");
+            }
+            assert!(began.elapsed() < RELEASED + 2 * OPEN_DEADLINE, "{name}: it does not spin");
+        }
+    }
+}
+
 #[test]
 fn a_locked_folder_is_told_at_once_and_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().expect("dir");

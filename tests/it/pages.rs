@@ -3,6 +3,7 @@
 
 mod configuration;
 mod event_id;
+mod faults;
 mod links;
 mod promises;
 mod streams;

@@ -4,6 +4,7 @@
 //! The connector runs as child processes; `checker` compares the topics and the state with the
 //! ledger of the simulated source, by the tables in `truth`.
 
+mod aborted;
 mod brokers;
 pub(crate) mod checker;
 mod churn;

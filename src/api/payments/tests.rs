@@ -161,10 +161,14 @@ async fn nothing_is_sent_too_late_without_token_or_with_an_odd_amount() {
     wire.set(Act::answer(200, "", "{}"));
     let ready = || async { client.ready_to_pay().await.unwrap() };
     let in_time = within(TIMEOUT);
+    let hour = |sign: i64| Timestamp(now().0 + sign * 3_600_000);
     for late in [
         SendWindow { not_after: Instant::now(), ..in_time },
         // A machine that was suspended: its monotonic clock has seen nothing.
         SendWindow { not_after_wall: now(), ..in_time },
+        // Set back by an hour since the intent, or ahead: the other clock knows it.
+        SendWindow { not_after: Instant::now(), not_after_wall: hour(1), ..in_time },
+        SendWindow { not_after_wall: hour(-1), ..in_time },
     ] {
         let sent = ready().await.send_once(&refund("1"), late).await;
         assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("late")), "{sent:?}");

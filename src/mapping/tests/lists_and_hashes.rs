@@ -169,6 +169,11 @@ fn instalment_options_read_in_both_shapes_and_have_one_key_each() {
             12_000_000,
         ),
         (
+            json!({"family": "Axess", "pos_id": 17, "currency": "TRY", "installment": 6, "block_rate": 12}),
+            "Axess/17/6/TRY",
+            12_000_000,
+        ),
+        (
             json!({"family": "Axess", "bank_slug": "garanti", "installment": 6, "rate": 12, "status": "true"}),
             "Axess/garanti/6/",
             12_000_000,

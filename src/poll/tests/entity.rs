@@ -132,6 +132,33 @@ async fn a_row_with_an_absurd_id_is_published_and_leaves_the_cursor_where_it_is(
 }
 
 #[tokio::test]
+async fn ids_in_any_order_leave_the_same_checkpoint() {
+    let stage = Stage::new().await;
+    for (name, ids) in [("73", [9, 7, 5, 1]), ("74", [1, 5, 7, 9]), ("75", [7, 1, 9, 5])] {
+        let entity = stage.entity(Stream::BankTransactions, name, EntityState::default());
+        let texts = ids.map(|id| row(id, &json!({"bank_account_id": null})));
+        let answers = rows(&texts);
+        let digest = entity.take_in(&reading(&answers, Advance::Cursor)).await.unwrap();
+        assert_eq!((digest.counts.new, digest.counts.unchanged), (4, 0), "{ids:?}");
+        assert_eq!(entity.checkpoint(today()).await.cursor, Some(9), "{ids:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_without_a_currency_is_quarantined_until_the_accounts_is_known() {
+    let stage = Stage::new().await;
+    let entity = known(&stage).await;
+    let answers = rows(&[row(8, &json!({"fec_name": null}))]);
+    let read = reading(&answers, Advance::Nothing);
+    assert_eq!(entity.take_in(&read).await.unwrap().quarantined.len(), 1);
+    entity.know_currency(Some(&"EUR".into()));
+    let digest = entity.take_in(&read).await.unwrap();
+    assert_eq!((digest.counts.new, digest.quarantined.len(), stage.created()), (1, 0, 2));
+    entity.know_currency(None);
+    assert_eq!(entity.take_in(&read).await.unwrap().counts.unchanged, 1, "it is remembered");
+}
+
+#[tokio::test]
 async fn what_is_not_confirmed_is_not_remembered() {
     let stage = Stage::new().await;
     let entity = known(&stage).await;

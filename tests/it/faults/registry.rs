@@ -10,7 +10,7 @@ use crate::harness::{
     http,
     kafka::shared_broker,
     registry::{register, shared_registry},
-    topics::create_topic,
+    topics::{create_topic, read_to_end},
     wait::wait_until,
 };
 
@@ -58,6 +58,34 @@ fn a_registry_that_refuses_errs_or_is_silent_is_asked_until_it_answers() {
     stage.wait_for_all();
     end(&mut connector);
     stage.assert_exactly_once();
+}
+
+#[test]
+fn a_start_beside_a_registry_that_is_away_publishes_nothing_and_goes_on_by_itself() {
+    let (address, base) = shared();
+    let gate = Gate::before(address, |_| Way::Through);
+    let stage = Stage::new("warm");
+    stage.change_registry(&format!("http://{}{base}", gate.address()));
+    let mut connector = stage.start();
+    stage.wait_for_all();
+    end(&mut connector);
+    let published = stage.count();
+
+    gate.set(|_| Way::Silence);
+    stage.add_rows(3);
+    let mut connector = stage.home.run();
+    connector.wait_for_line(UNAVAILABLE, DEADLINE);
+    assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
+    assert_eq!(stage.count(), published, "what was known to an earlier process counts for nothing");
+    gate.set(|_| Way::Through);
+    stage.wait_for_all();
+    end(&mut connector);
+    stage.assert_exactly_once();
+    assert_eq!(
+        read_to_end(stage.brokers(), &stage.topic("quarantine")),
+        [],
+        "nothing is put aside"
+    );
 }
 
 #[test]

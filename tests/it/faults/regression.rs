@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs};
 
 use rdkafka::{
     Offset,
+    admin::AdminOptions,
     consumer::{BaseConsumer, Consumer},
 };
 use serde_json::Value;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use super::stage::{BANK, DEADLINE, Stage, end, lines_with, probe, unmet};
 use crate::harness::{
     damage,
+    topics::{admin, block_on},
     wait::{GENEROUS, wait_until},
 };
 
@@ -106,6 +108,47 @@ fn lose_and_recover(name: &str, without_cache: bool, damage: impl Fn(&Stage)) {
     });
     end(&mut connector);
     assert!(stage.most_repeated() <= 2, "once before the reset and once after it");
+}
+
+/// As the brokers do it when a group was empty for `offsets.retention.minutes`.
+fn forget_the_note(stage: &Stage) {
+    let options = AdminOptions::new().request_timeout(Some(GENEROUS));
+    wait_until("the group and its offsets are gone", GENEROUS, || {
+        block_on(admin(stage.brokers()).delete_groups(&[&stage.prefix], &options))
+            .is_ok_and(|done| done[0].is_ok())
+    });
+}
+
+#[test]
+fn a_cut_state_topic_stops_the_shards_though_the_note_has_expired() {
+    for without_cache in [false, true] {
+        lose_and_recover("cut-unnoted", without_cache, |stage| {
+            cut(stage, Offset::Offset(2));
+            forget_the_note(stage);
+        });
+    }
+}
+
+#[test]
+fn a_note_that_has_expired_is_no_loss_and_is_made_again() {
+    let stage = Stage::new("unnoted");
+    let mut connector = stage.start();
+    stage.wait_for_all();
+    end(&mut connector);
+    for without_cache in [false, true] {
+        forget_the_note(&stage);
+        if without_cache {
+            fs::remove_dir_all(stage.home.path().join("state")).unwrap();
+        }
+        let mut connector = stage.start();
+        stage.add_rows(2);
+        stage.wait_for_all();
+        end(&mut connector);
+        stage.assert_exactly_once();
+        assert_eq!(lines_with(&connector, REGRESSED), 0, "{}", connector.stderr());
+    }
+    recreate(&stage);
+    stage.home.run().wait_for_lines(REGRESSED, 2, DEADLINE);
 }
 
 const OTHERS: &str = "VOM-SHD-013";

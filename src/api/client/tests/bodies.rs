@@ -50,6 +50,21 @@ async fn wrong_answers_are_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn the_accounts_of_a_bank_come_under_either_name() {
+    let fake = Fake::with_token(|_, nth| match nth {
+        0 => json(200, r#"{"status":"success","banks":[{"id":38,"iban":"x"}]}"#),
+        _ => json(200, r#"{"status":"success","accounts":[{"id":38,"iban":"x"}]}"#),
+    })
+    .await;
+    let client = fake.client();
+    for _ in 0..2 {
+        let rows = client.bank_accounts(Purpose::Live, 5).await.unwrap();
+        assert_eq!(rows.iter().collect::<Vec<_>>(), [r#"{"id":38,"iban":"x"}"#]);
+    }
+    assert_eq!(fake.count("/banks/5/accounts"), 2);
+}
+
+#[tokio::test]
 async fn bodies_over_the_limit_are_refused_with_and_without_a_length() {
     let long = format!("{{\"transactions\":[{}0]}}", "0,".repeat(5_000));
     let streamed = long.clone();
