@@ -230,21 +230,24 @@ fn a_variable_that_sets_nothing_is_a_warning_and_stands_beside_what_is_missing()
 }
 
 #[test]
-fn brokers_are_written_without_a_scheme() {
+fn brokers_are_written_without_a_scheme_that_is_not_kafkas() {
     let servers =
         |text: &str| refused(&format!("{MINIMAL}kafka: {{bootstrap_servers: '{text}'}}\n"));
-    for text in ["http://h:9092", "a:1, SASL_SSL://h:9092/"] {
+    for text in ["http://h:9092", "a:1, kafka://h:9092/"] {
         let told = servers(text);
         assert!(
             told.contains("kafka.bootstrap_servers: ") && told.contains("write h:9092"),
             "{told}"
         );
     }
-    assert!(servers("PLAINTEXT://h").contains("write h:PORT"));
-    for text in ["h", "h:", "h:port", "h:9092,", "h/:1"] {
+    assert!(servers("kafka://h").contains("write h:PORT"));
+    for text in ["h", "PLAINTEXT://h", "h:", "h:port", "h:9092,", "h/:1"] {
         assert!(servers(text).contains("write host:port, several with commas"), "{text}");
     }
-    assert!(parsed(&format!("{MINIMAL}kafka: {{bootstrap_servers: '[::1]:9092,h:1'}}\n")).is_ok());
+    for text in ["[::1]:9092,h:1", "PLAINTEXT://h:9092"] {
+        let text = format!("{MINIMAL}kafka: {{bootstrap_servers: '{text}'}}\n");
+        assert!(parsed(&text).is_ok(), "{text}");
+    }
 }
 
 #[test]
@@ -337,16 +340,13 @@ fn what_cannot_work_is_refused_all_at_once() {
 
 #[test]
 fn short_intervals_and_plain_http_are_accepted_with_a_warning() {
-    let text = "connections: [{id: a, bank_pos: {base_url: 'http://h.example:9/api/v2/', app_key_file: /k, app_secret_file: /s}, streams: {bank_transactions: {poll_interval: 1s}}}]\n";
+    let text = "connections: [{id: a, bank_pos: {base_url: 'http://127.0.0.1:9/api/v2/', app_key_file: /k, app_secret_file: /s}, streams: {bank_transactions: {poll_interval: 1s}}}]\n";
     let loaded = parsed(text).unwrap();
     assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
     assert!(loaded.warnings.iter().any(|w| w.contains("plain http")));
     assert!(loaded.warnings.iter().any(|w| w.contains("5m")));
     let api = loaded.config.connections[0].bank_pos.clone().unwrap();
-    assert_eq!(api.base_url, "http://h.example:9/api/v2");
-    // A simulator on this machine is read as often as one likes.
-    let loaded = parsed(&text.replace("h.example", "127.0.0.1")).unwrap();
-    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(api.base_url, "http://127.0.0.1:9/api/v2");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | accounts | one that it had | by its id, each reading | found: it stays, unchanged; not found: it is absent; an error: it stays |
 //! | accounts | everything, for `/accounts` cannot be had | bank by bank | its rows count, and nobody is absent |
-//! | customers | one that a payment mentions | by its id, once a day | found: it is published whole; else as it is mentioned; not found: one that was whole is absent |
+//! | customers | one that a payment mentions | by its id, once a day | found: it is published whole; else as it is mentioned; not found in two readings: one that was whole is absent |
 //!
 //! The row of an account asked for by its id is no more than a proof: it lacks the bank, which only
 //! the whole list has. Bank by bank the bank is known, and written into the row. That way is taken
@@ -42,7 +42,7 @@ pub(super) struct Completion {
     accounts: HashMap<i64, Discovered>,
     /// Of them, those that no list showed.
     unlisted: Vec<Discovered>,
-    /// Customers that no list showed and of whom no call has said whether they are there.
+    /// Customers that no list showed and of whom two calls have not said that they are gone.
     unproven: Vec<i64>,
     /// Failed readings in a row.
     failed: u32,
@@ -175,8 +175,8 @@ impl Completion {
         let ids: BTreeSet<i64> = mentions.iter().filter_map(mentioned_id).collect();
         let ask = |id| api.customer(Purpose::Repair, id);
         self.lookups.look(&ids, CUSTOMER_AGAIN, ask).await;
-        let is_unproven = |id: &i64| matches!(self.lookups.known(*id), Known::Unknown);
-        self.unproven = ids.iter().copied().filter(is_unproven).collect();
+        let lookups = &self.lookups;
+        self.unproven = ids.iter().copied().filter(|id| !lookups.is_gone_for_sure(*id)).collect();
         let whole = |id: i64| match self.lookups.known(id) {
             Known::Found(rows) => Some(rows),
             Known::Gone | Known::Unknown => None,

@@ -5,10 +5,10 @@
 //!
 //! | the parts | believed |
 //! |---|---|
-//! | hold rows that the day lacks | both: the API limits its answers |
+//! | hold rows below the day's highest id that the day lacks | both: the API limits its answers |
 //! | hold the day's rows, and each part is smaller than the day's answer | the day, as a whole one |
-//! | are the same rows twice | the day, and nothing that it lacks: the API does not read the time |
-//! | end with a minute that may be cut | what came, and nothing that it lacks |
+//! | show a row twice, or are refused | the day, and nothing that it lacks: the API does not read the time |
+//! | end with a minute that may be cut, or take too many calls | what came, and nothing that it lacks |
 //!
 //! An origin whose parts have told nothing three times in a row is not asked for parts again: the dates
 //! of its rows carry no time, or the API does not read it.
@@ -16,7 +16,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    api::{Error, Hours, Purpose, Rows},
+    api::{Error, Hours, Purpose, RetryClass, Rows},
     domain::time::Day,
     log_event,
     telemetry::events::Event,
@@ -28,12 +28,25 @@ use super::{
     plan::Window,
 };
 
+/// Calls for the parts of one day. A limit of a hundred rows and two thousand rows a day take as many.
+const CALLS_MAX: u32 = 64;
 /// Parts that told nothing so many times in a row are asked for no more.
 const FRUITLESS_MAX: u32 = 3;
 
+/// What the parts of a day told.
+#[derive(Debug)]
+struct Parts {
+    answers: Vec<Rows>,
+    /// Each part is smaller than the day's answer.
+    whole: bool,
+    /// Calls that may still be made.
+    calls_left: u32,
+}
+
 impl Fetcher {
     /// What the parts of a day say of its answer with so many rows, which may lack some: the same
-    /// again, known to be whole or not, or more.
+    /// again, known to be whole or not, or more. The day stands in any case: where its parts cannot be
+    /// had, it is as it came.
     pub(super) async fn doubted_day(
         &mut self,
         purpose: Purpose,
@@ -42,19 +55,27 @@ impl Fetcher {
         read: Read,
     ) -> Result<Read, Error> {
         let is_bank = matches!(self.origin, Origin::Account { .. } | Origin::Connection { .. });
-        let Some(halves) = Hours::ALL.halves().filter(|_| is_bank) else { return Ok(read) };
-        if self.fruitless >= FRUITLESS_MAX {
+        if !is_bank || self.fruitless >= FRUITLESS_MAX {
             return Ok(read);
         }
-        let parts = self.in_halves(purpose, day, halves, rows).await?;
+        let mut parts = Parts { answers: Vec::new(), whole: true, calls_left: CALLS_MAX };
+        let reads_the_time =
+            match self.read_part(&mut parts, (purpose, day), Hours::ALL, rows).await {
+                Ok(reads_the_time) => reads_the_time,
+                // A time of day is not what it takes.
+                Err(error) if error.retry_class() == RetryClass::Permanent => false,
+                Err(error) => return Err(error),
+            };
         let (known, found) = (ids(&read.answers), ids(&parts.answers));
         let whole = parts.whole && known.is_subset(&found);
-        if found.is_subset(&known) && !whole {
+        // What is above the day's highest id has come since, and comes again with the next live poll.
+        let held_back = found.difference(&known).any(|id| Some(id) < known.last());
+        if !reads_the_time || (!held_back && !whole) {
             self.fruitless += 1;
             return Ok(read);
         }
         self.fruitless = 0;
-        if found.len() == known.len() {
+        if !held_back {
             self.limit.prove(rows);
             return Ok(Read { whole, ..read });
         }
@@ -67,53 +88,62 @@ impl Fetcher {
             rows_of_parts = found.len(),
             "the api limits the rows of an answer, reading the day in parts"
         );
-        // Where both show a row, the later answer counts.
-        let mut answers = read.answers;
+        let mut answers = without(read.answers, &found);
         answers.extend(parts.answers);
         Ok(Read { answers, whole })
     }
 
-    async fn in_halves(
+    /// Adds both halves of a part, and theirs where they have as many rows as `cut_at`. False where
+    /// the API does not read the time: halves have no row in common.
+    async fn read_part(
         &self,
-        purpose: Purpose,
-        day: Day,
-        (first, second): (Hours, Hours),
+        parts: &mut Parts,
+        (purpose, day): (Purpose, Day),
+        part: Hours,
         cut_at: usize,
-    ) -> Result<Read, Error> {
+    ) -> Result<bool, Error> {
+        let Some((first, second)) = part.halves().filter(|_| parts.calls_left >= 2) else {
+            parts.whole = false;
+            return Ok(true);
+        };
+        parts.calls_left -= 2;
         let days = Window { from: day, to: day };
         let of_first = self.ask_hours(purpose, days, first, None).await?;
         let of_second = self.ask_hours(purpose, days, second, None).await?;
-        let ids_of_first = ids(&of_first);
-        if !ids_of_first.is_empty() && ids_of_first == ids(&of_second) {
-            return Ok(Read { answers: of_second, whole: false });
+        if !ids(&of_first).is_disjoint(&ids(&of_second)) {
+            return Ok(false);
         }
-        let mut read = self.within(purpose, day, first, of_first, cut_at).await?;
-        let rest = self.within(purpose, day, second, of_second, cut_at).await?;
-        read.answers.extend(rest.answers);
-        read.whole &= rest.whole;
-        Ok(read)
+        for (half, answers) in [(first, of_first), (second, of_second)] {
+            let may_be_cut = answers.iter().any(|rows| rows.len() >= cut_at);
+            let from = parts.answers.len();
+            if may_be_cut {
+                let below = Box::pin(self.read_part(parts, (purpose, day), half, cut_at)).await?;
+                if !below {
+                    return Ok(false);
+                }
+            }
+            let found = ids(parts.answers.get(from..).unwrap_or_default());
+            let rest = without(answers, &found);
+            parts.whole &= !may_be_cut || rest.is_empty();
+            parts.answers.extend(rest);
+        }
+        Ok(true)
     }
+}
 
-    /// The rows of a part, from its halves where it has so many that it may be cut too.
-    async fn within(
-        &self,
-        purpose: Purpose,
-        day: Day,
-        part: Hours,
-        answers: Vec<Rows>,
-        cut_at: usize,
-    ) -> Result<Read, Error> {
-        if answers.iter().all(|rows| rows.len() < cut_at) {
-            return Ok(Read { answers, whole: true });
+/// The rows whose ids are not among those found.
+fn without(answers: Vec<Rows>, found: &BTreeSet<i64>) -> Vec<Rows> {
+    let is_found = |row: &&str| id_of(row).is_some_and(|id| found.contains(&id));
+    let rest = answers.into_iter().map(|rows| {
+        if !rows.iter().any(|row| is_found(&row)) {
+            return rows;
         }
-        let Some(halves) = part.halves() else { return Ok(Read { answers, whole: false }) };
-        let mut read = Box::pin(self.in_halves(purpose, day, halves, cut_at)).await?;
-        if !ids(&answers).is_subset(&ids(&read.answers)) {
-            read.answers.splice(0..0, answers);
-            read.whole = false;
-        }
-        Ok(read)
-    }
+        let mut rest = Rows::from_texts(rows.iter().filter(|row| !is_found(row)), rows.fetched_at);
+        rest.replaced_text = rows.replaced_text;
+        rest.operation = rows.operation;
+        rest
+    });
+    rest.filter(|rows| !rows.is_empty()).collect()
 }
 
 fn ids<'r>(answers: impl IntoIterator<Item = &'r Rows>) -> BTreeSet<i64> {

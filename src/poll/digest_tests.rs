@@ -131,20 +131,6 @@ fn one_bad_row_is_quarantined_once_and_created_when_it_is_mended() {
 }
 
 #[test]
-fn a_card_in_the_place_of_a_reference_is_in_no_key_of_the_quarantine() {
-    let mut target = target();
-    target.key.stream = Stream::VirtualPosTransactions;
-    target.key.entity = EntityKey::WHOLE.into();
-    let pan = format!("{}{}", "41111111", "11111111");
-    for (reference, key) in [(pan.as_str(), "acme/411111******1111"), ("SIP-1", "acme/SIP-1")] {
-        let rows = [json!({"referans_kodu": reference, "tutar": "1.234,56"}).to_string()];
-        let state = EntityState::default();
-        let digest = digest(&target, &state, &answer(&rows, Reason::List, None)).unwrap();
-        assert_eq!(digest.parts[0].events[0].key, key);
-    }
-}
-
-#[test]
 fn a_bad_row_is_the_same_one_whichever_feed_shows_it_and_whatever_its_account_has_since() {
     let mut state = EntityState::default();
     let bad = json!({"amount": "1.234,56"});

@@ -1,4 +1,5 @@
-//! Rows of accounts that the list of accounts does not have, in an answer for all accounts.
+//! Rows of accounts that nobody follows, in an answer for all accounts: the list of accounts does not
+//! have them, or has them closed.
 //!
 //! Nobody publishes them: the account's own history brings them once it is listed. That they are left
 //! out is told once an account, where all accounts are meant; whoever names accounts leaves out the
@@ -39,7 +40,7 @@ impl Unlisted {
                 Event::AccountUnlisted,
                 %connection,
                 account,
-                "rows of an account that the list of accounts does not have are left out"
+                "rows of an account that is not followed are left out"
             );
         }
         is_news

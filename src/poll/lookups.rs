@@ -27,6 +27,8 @@ struct Looked {
 struct Answer {
     at: Instant,
     row: Option<Rows>,
+    /// How many times in a row it had none.
+    gone: u32,
 }
 
 /// What is known of an id.
@@ -52,8 +54,11 @@ impl Lookups {
         ask: impl Fn(i64) -> F,
     ) -> Vec<i64> {
         self.0.retain(|id, _| ids.contains(id));
-        let is_due =
-            |id: &i64| self.answer(*id).is_none_or(|answer| answer.at.elapsed() >= again_after);
+        // A first no is asked for again at once: one call may have met something between.
+        let is_due = |id: &i64| {
+            self.answer(*id)
+                .is_none_or(|answer| answer.at.elapsed() >= again_after || answer.gone == 1)
+        };
         let mut due: Vec<i64> = ids.iter().copied().filter(is_due).collect();
         due.sort_by_key(|id| self.0.get(id).map(|known| known.asked));
         let mut news = Vec::new();
@@ -73,13 +78,20 @@ impl Lookups {
             if row.is_some() && !was_found {
                 news.push(id);
             }
-            known.answer = Some(Answer { at: now, row });
+            let before = known.answer.as_ref().map_or(0, |answer| answer.gone);
+            let gone = if row.is_some() { 0 } else { before.saturating_add(1) };
+            known.answer = Some(Answer { at: now, row, gone });
         }
         news
     }
 
     fn answer(&self, id: i64) -> Option<&Answer> {
         self.0.get(&id)?.answer.as_ref()
+    }
+
+    /// Whether the API has said in two readings that it has no such thing.
+    pub(super) fn is_gone_for_sure(&self, id: i64) -> bool {
+        self.answer(id).is_some_and(|answer| answer.gone > 1)
     }
 
     /// What the API said last.
@@ -153,6 +165,23 @@ mod tests {
             assert_eq!(shown(&lookups, &ids), expected);
             tokio::time::advance(Duration::from_secs(60)).await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_no_is_for_sure_when_it_was_said_twice() {
+        let (mut lookups, ids) = (Lookups::default(), BTreeSet::from([1]));
+        let day = Duration::from_secs(86_400);
+        let not_found =
+            |_| std::future::ready(Err(Error::NotFound { at: at(), status: 404, is_told: false }));
+        for is_sure in [false, true] {
+            lookups.look(&ids, day, not_found).await;
+            assert_eq!((lookups.is_gone_for_sure(1), &*shown(&lookups, &ids)), (is_sure, "g"));
+        }
+        let never = |_| -> std::future::Ready<Result<Rows, Error>> { panic!("asked for again") };
+        lookups.look(&ids, day, never).await;
+        tokio::time::advance(day).await;
+        lookups.look(&ids, day, |id| std::future::ready(Ok(row(id)))).await;
+        assert!(!lookups.is_gone_for_sure(1));
     }
 
     #[tokio::test(start_paused = true)]

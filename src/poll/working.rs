@@ -14,7 +14,7 @@ use crate::{
         warnings::{Warning, Warnings},
     },
     mapping::{
-        HASH_RULE, Mapped, Rejection, content_hash, event_id, mask_cards, outgrown, rejected_hash,
+        HASH_RULE, Mapped, Rejection, content_hash, event_id, outgrown, rejected_hash,
         shown_beginning,
     },
     publish::{
@@ -307,8 +307,8 @@ impl<'a> Working<'a> {
             raw: raw.into(),
         };
         let value = target.encoder.encode(QuarantinedRow::NAME, &row)?;
-        // Beside the rows that could be mapped, unless it is a card's number that would say where.
-        let place = mask_cards(rejection.key.as_deref().unwrap_or(&target.key.entity));
+        // Beside the rows that could be mapped.
+        let place = rejection.key.as_deref().unwrap_or(&target.key.entity);
         let key = format!("{}/{place}", target.key.connection);
         let topic = target.encoder.topic(QuarantinedRow::NAME)?;
         let headers = Some(self.headers(event, QuarantinedRow::NAME, Op::Created));

@@ -8,15 +8,31 @@ use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 /// The text, and whether characters of it were replaced.
 pub(super) fn text_of(bytes: Vec<u8>, content_type: &str) -> (String, bool) {
     let named = named_charset(content_type);
-    // Latin text in UTF-16 is UTF-8 as well, with a zero behind each letter.
-    if let Some(encoding) = named.filter(|named| [UTF_16LE, UTF_16BE].contains(named)) {
-        return decoded(&bytes, encoding);
-    }
+    // Latin text in UTF-16 is UTF-8 as well, with a zero byte beside each letter, which JSON has nowhere.
+    let is_wide = bytes.contains(&0);
+    let is_named_wide = named.is_some_and(|named| [UTF_16LE, UTF_16BE].contains(&named));
     match (String::from_utf8(bytes), named) {
-        (Ok(text), _) => (text, false),
-        (Err(other), Some(encoding)) => decoded(other.as_bytes(), encoding),
-        (Err(other), None) => (String::from_utf8_lossy(other.as_bytes()).into_owned(), true),
+        (Ok(text), _) if !(is_wide && is_named_wide) => (text, false),
+        (Ok(text), Some(encoding)) => decoded(text.as_bytes(), encoding),
+        (Err(other), Some(encoding))
+            if is_wide == is_named_wide && !is_damaged_utf8(other.as_bytes()) =>
+        {
+            decoded(other.as_bytes(), encoding)
+        }
+        (Ok(text), None) => (text, false),
+        (Err(other), _) => (String::from_utf8_lossy(other.as_bytes()).into_owned(), true),
     }
+}
+
+/// Whether bytes are UTF-8 that was damaged, not another charset: that has hardly a letter that is one
+/// of UTF-8 by chance.
+fn is_damaged_utf8(bytes: &[u8]) -> bool {
+    let (mut letters, mut damages) = (0_usize, 0_usize);
+    for chunk in bytes.utf8_chunks() {
+        letters += chunk.valid().chars().filter(|letter| !letter.is_ascii()).count();
+        damages += usize::from(!chunk.invalid().is_empty());
+    }
+    letters > damages
 }
 
 fn decoded(bytes: &[u8], encoding: &'static Encoding) -> (String, bool) {
@@ -53,9 +69,20 @@ mod tests {
                 false => TEXT.encode_utf16().flat_map(u16::to_le_bytes).collect(),
             };
             assert_eq!(text_of(bytes, &content_type), (TEXT.to_owned(), false), "{label}");
-            let utf8 = if label == "utf-16" { "" } else { TEXT };
-            let bytes = utf8.as_bytes().to_vec();
-            assert_eq!(text_of(bytes, &content_type), (utf8.to_owned(), false), "{label}");
+            let bytes = TEXT.as_bytes().to_vec();
+            assert_eq!(text_of(bytes, &content_type), (TEXT.to_owned(), false), "{label}");
+        }
+    }
+
+    #[test]
+    fn utf_8_that_is_damaged_or_misnamed_stays_utf_8() {
+        for charset in ["iso-8859-9", "utf-16"] {
+            let mut bytes = TEXT.as_bytes().to_vec();
+            let content_type = format!("application/json; charset={charset}");
+            assert_eq!(text_of(bytes.clone(), &content_type), (TEXT.to_owned(), false));
+            bytes.push(0xc5);
+            let damaged = (format!("{TEXT}\u{fffd}"), true);
+            assert_eq!(text_of(bytes, &content_type), damaged, "{charset}");
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub(super) const URL: &str = r"^\s*https?://[^/?#@\s]+(/[^?#\s]*)?\s*$";
 
 /// `host:port`, several with commas; no schemes.
-pub(super) const SERVERS: &str = r"^\s*[^\s,/]+:[0-9]{1,5}\s*(,\s*[^\s,/]+:[0-9]{1,5}\s*)*$";
+pub(super) const SERVERS: &str = r"^\s*[^\s,]+:[0-9]{1,5}\s*(,\s*[^\s,]+:[0-9]{1,5}\s*)*$";
 
 /// A duration of days and weeks.
 pub(super) const WHOLE_DAYS: &str = r"^\s*(\d+\s*[dw]\s*)+$";

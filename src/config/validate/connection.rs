@@ -4,7 +4,6 @@ use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use super::{
     Review,
-    review::is_on_this_machine,
     streams::{advise, streams},
 };
 use crate::{
@@ -48,9 +47,7 @@ fn connection(
     let virtual_pos = virtual_pos.map(|api| vomsis_api(review, &below("virtual_pos"), api));
     let tos = shape.tos.as_ref().map(|api| tos_api(review, &below("tos"), api));
     let streams = streams(review, &below("streams"), &shape.streams);
-    if !is_simulated(&[&bank_pos, &virtual_pos], tos.as_ref()) {
-        advise(review, &below("streams"), &shape.streams);
-    }
+    advise(review, &below("streams"), &shape.streams);
     if streams.tos_payments.is_some() && tos.as_ref().is_some_and(|t| t.institutions.is_empty()) {
         let path = [&below("tos")[..], &[Step::Key("institutions")]].concat();
         review.refuse(&path, "no institution to ask for; write [{code: \"0006624\"}]");
@@ -72,12 +69,6 @@ fn connection(
     };
     let extras = shape.extras;
     Some(model::Connection { id, bank_pos, virtual_pos, tos, timeouts, extras, quota, streams })
-}
-
-/// Whether every API is one of this machine.
-fn is_simulated(vomsis: &[&Option<model::VomsisApi>], tos: Option<&model::TosApi>) -> bool {
-    let vomsis = vomsis.iter().copied().flatten().map(|api| api.base_url.as_str());
-    vomsis.chain(tos.map(|tos| tos.base_url.as_str())).all(is_on_this_machine)
 }
 
 fn vomsis_api(

@@ -134,6 +134,14 @@ fn kafka(review: &mut Review<'_>, shape: &shape::Kafka) -> model::Kafka {
 /// What is wrong with an entry of the list. A port that is left out is none: librdkafka would take
 /// 9092 without a word, and no cluster with TLS listens there.
 fn not_a_server(server: &str) -> Option<String> {
+    // librdkafka reads its own schemes, and says itself where one is not `security.protocol`.
+    let schemes = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+    let server = match server.split_once("://") {
+        Some((scheme, rest)) if schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)) => {
+            rest
+        }
+        _ => server,
+    };
     if let Some((scheme, rest)) = server.split_once("://") {
         let host = rest.split('/').next().unwrap_or_default();
         let port = if host.contains(':') { "" } else { ":PORT" };
