@@ -253,7 +253,8 @@ impl Client {
 }
 
 impl Ready {
-    /// Sends the order once. Dropping the future may leave it sent.
+    /// Sends the order once and tells how that ended before its place is another one's: whoever gets
+    /// the place next must know. Dropping the future may leave the order sent.
     ///
     /// | what happened                                               | becomes    |
     /// |-------------------------------------------------------------|------------|
@@ -261,8 +262,20 @@ impl Ready {
     /// | name, TCP or TLS: no connection stood                       | `NotSent`  |
     /// | a whole answer of any status, 401, 429 and 5xx included     | `Answered` |
     /// | anything else after the connection stood                    | `Unknown`  |
-    pub async fn send_once(self, order: &Order<'_>, window: SendWindow) -> Sent {
-        let Self { caller, payments, access, token, permit, at } = self;
+    pub async fn send_once<T>(
+        self,
+        order: &Order<'_>,
+        window: SendWindow,
+        told: impl FnOnce(Sent) -> T,
+    ) -> T {
+        let sent = self.send(order, window).await;
+        let told = told(sent);
+        drop(self);
+        told
+    }
+
+    async fn send(&self, order: &Order<'_>, window: SendWindow) -> Sent {
+        let Self { caller, payments, access, token, permit: _, at } = self;
         let body = match body_of(order) {
             Ok(body) => body,
             Err(detail) => return not_sent(detail),
@@ -277,11 +290,10 @@ impl Ready {
         }
         let once = &payments.once;
         let outcome = once.change_payment(&access.url, &token.value, body, window.timeout).await;
-        caller.count_exchange(Api::VirtualPos, &at, started, outcome.as_ref().ok());
-        drop(permit);
+        caller.count_exchange(Api::VirtualPos, at, started, outcome.as_ref().ok());
         match outcome {
             Ok(answer) => {
-                follow_up(&caller, &access, &token, &answer);
+                follow_up(caller, access, &token, &answer);
                 let body = without_token(answer.body, &token);
                 Sent::Answered { status: answer.status, body, at: answer.fetched_at }
             }

@@ -128,16 +128,21 @@ impl Desk {
         fixed: Fixed,
         journal: Publisher<Write>,
         open: impl IntoIterator<Item = Entry>,
-        brakes: Brakes,
+        mut brakes: Brakes,
         rivals: Rivals,
     ) -> (Self, mpsc::UnboundedReceiver<CommandKey>) {
         let (arrivals, arrived) = mpsc::unbounded_channel();
         let open = open.into_iter().map(|entry| {
             // Only a valid command can be open, and each of those has arrived somewhere.
             let partition = entry.arrival().map_or(0, |arrival| arrival.partition);
+            // What an earlier owner was about to send is a doubt, before anybody has written that.
+            if matches!(entry.status(), Status::Intended(_)) {
+                brakes.doubt(entry.key());
+            }
             (entry.key().clone(), Open { entry, partition })
         });
-        let state = State::new(open.collect(), brakes, rivals);
+        let open = open.collect();
+        let state = State::new(open, brakes, rivals);
         state.show(&fixed.tally);
         let state = Mutex::new(state);
         let (brakes_changed, _) = watch::channel(0);
@@ -189,6 +194,11 @@ impl Desk {
     pub fn release(&self, key: &CommandKey) {
         self.state().brakes.release(key);
         self.brakes_moved();
+    }
+
+    /// Nobody knows what became of a request: it counts before that is written.
+    pub fn doubt(&self, key: &CommandKey) {
+        self.state().brakes.doubt(key);
     }
 
     /// Turns the kill switch on, or one hand of it off.

@@ -2,7 +2,7 @@
 //!
 //! The order is the guarantee. Token and quota are there before the intent; the intent is committed
 //! before the request leaves; the request leaves before its deadline on both clocks, once, and not
-//! where the kill switch was turned on meanwhile; what became of it is committed with its result. A
+//! where a brake took hold meanwhile; what became of it is committed with its result. A
 //! commit that is not confirmed ends the turn and the ownership: nothing that depends on it is done.
 
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use crate::{
 
 use super::{
     answer::{Ending, read_ending},
+    brakes::Brake,
     command::{CommandKey, Kind, Order},
     desk::{Desk, Failure, announce, now},
     journal::{Entry, JournalEvent},
@@ -145,7 +146,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
             failpoints::reach(Point::BeforeIntent);
             let intended = desk.record(entry, intent).await?;
             failpoints::reach(Point::IntentCommitted);
-            let ended = match halted(desk) {
+            let ended = match braked(desk, key) {
                 Some(detail) => JournalEvent::NotSent { at: self::now(), detail },
                 None => send(desk, &intended, order, ready, (deadline, send_not_after)).await,
             };
@@ -185,11 +186,17 @@ async fn unless_stopped<T>(desk: &Desk, waited_for: impl Future<Output = T>) -> 
     }
 }
 
-/// What proves that nothing left: somebody turned the kill switch on while the intent was written.
-fn halted(desk: &Desk) -> Option<String> {
-    desk.with_brakes(|brakes| {
-        let (_, why) = brakes.stopped()?;
-        Some(format!("the kill switch was turned on before the request: {why}"))
+/// What proves that nothing left: a brake took hold while the intent was written.
+fn braked(desk: &Desk, key: &CommandKey) -> Option<String> {
+    Some(match desk.with_brakes(|brakes| brakes.held(&key.connection))? {
+        Brake::Stopped { why, .. } => {
+            format!("the kill switch was turned on before the request: {why}")
+        }
+        Brake::TooManyDoubts { open, max } => format!(
+            "another command became a doubt before the request: {open} of the connection are, at \
+             most {max} may be"
+        ),
+        Brake::CapPending => return None,
     })
 }
 
@@ -209,16 +216,22 @@ async fn send(
     let post_timeout = desk.fixed.policy.post_timeout_ms;
     let timeout = Duration::from_millis(u64::try_from(post_timeout).unwrap_or(0));
     let window = SendWindow { not_after, not_after_wall, timeout };
-    let sent = ready.send_once(&request, window).await;
-    failpoints::reach(Point::AnswerRead);
-    let ending = match sent {
-        Sent::NotSent { detail } => Ending::NotSent { detail },
-        Sent::Answered { status, body, .. } => {
-            Ending::Answered(mapping::payment::answer(change, status, &body))
+    let told = |sent| {
+        failpoints::reach(Point::AnswerRead);
+        let ending = match sent {
+            Sent::NotSent { detail } => Ending::NotSent { detail },
+            Sent::Answered { status, body, .. } => {
+                Ending::Answered(mapping::payment::answer(change, status, &body))
+            }
+            Sent::Unknown { detail } => Ending::Unknown { detail },
+        };
+        let event = read_ending(ending, now());
+        if matches!(event, JournalEvent::Doubted { .. }) {
+            desk.doubt(entry.key());
         }
-        Sent::Unknown { detail } => Ending::Unknown { detail },
+        event
     };
-    read_ending(ending, now())
+    ready.send_once(&request, window, told).await
 }
 
 /// Looks at a doubted payment. Nothing: the look failed.

@@ -4,7 +4,10 @@ mod backlog;
 mod large;
 mod wire;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    convert::identity,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use futures_util::future::join_all;
 
@@ -37,7 +40,7 @@ fn within(timeout: Duration) -> SendWindow {
 
 async fn send(client: &Client, timeout: Duration) -> Sent {
     let ready = client.ready_to_pay().await.unwrap();
-    ready.send_once(&refund("12.50"), within(timeout)).await
+    ready.send_once(&refund("12.50"), within(timeout), identity).await
 }
 
 #[tokio::test]
@@ -166,19 +169,19 @@ async fn nothing_is_sent_too_late_without_token_or_with_an_odd_amount() {
         // A machine that was suspended: its monotonic clock has seen nothing.
         SendWindow { not_after_wall: now(), ..in_time },
     ] {
-        let sent = ready().await.send_once(&refund("1"), late).await;
+        let sent = ready().await.send_once(&refund("1"), late, identity).await;
         assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("late")), "{sent:?}");
     }
     for amount in ["0", "-1", "0.001", "12.345", "0.00001"] {
-        let sent = ready().await.send_once(&refund(amount), within(TIMEOUT)).await;
+        let sent = ready().await.send_once(&refund(amount), within(TIMEOUT), identity).await;
         assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("amount")), "{sent:?}");
     }
     let blank = Order { reference_no: " ", change: Change::Cancel };
-    let sent = ready().await.send_once(&blank, within(TIMEOUT)).await;
+    let sent = ready().await.send_once(&blank, within(TIMEOUT), identity).await;
     assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
     let ready = ready().await;
     ready.access.forget(ready.token.generation);
-    let sent = ready.send_once(&refund("1"), within(TIMEOUT)).await;
+    let sent = ready.send_once(&refund("1"), within(TIMEOUT), identity).await;
     assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("token")), "{sent:?}");
     assert_eq!(wire.connections(), 0);
 }
@@ -261,7 +264,7 @@ async fn a_refused_token_is_replaced_and_a_limit_is_kept() {
     let ready = client.ready_to_pay().await.unwrap();
     assert_eq!(ready.token.generation, 1);
     wire.set(Act::answer(429, "Retry-After: 900\r\n", "Too Many Attempts."));
-    let sent = ready.send_once(&refund("1"), within(TIMEOUT)).await;
+    let sent = ready.send_once(&refund("1"), within(TIMEOUT), identity).await;
     assert!(matches!(sent, Sent::Answered { status: 429, .. }), "{sent:?}");
     let error = client.ready_to_pay().await.unwrap_err();
     let RetryClass::Retry { after: Some(after) } = error.retry_class() else { panic!("{error}") };
@@ -330,7 +333,7 @@ async fn each_fault_of_a_payment_server_becomes_what_it_is() {
             false => client.payment_state(Purpose::Payment, order.reference_no).await.unwrap(),
         };
         assert_eq!(before.and_then(|state| state.refunded), None, "{fault}");
-        let sent = ready.send_once(&order, within(TIMEOUT)).await;
+        let sent = ready.send_once(&order, within(TIMEOUT), identity).await;
         let seen = match sent {
             Sent::NotSent { .. } => "not sent",
             Sent::Unknown { .. } => "unknown",
