@@ -69,6 +69,17 @@ pub struct Order<'a> {
     pub change: Change,
 }
 
+/// What a look at a payment must tell of it, beside its status and its amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing: where it stands, no list is asked for.
+    Status,
+    /// What was given back, where the list shows that.
+    Sum,
+    /// That in any case: a look that does not tell it has failed.
+    KnownSum,
+}
+
 /// What a look at a payment saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Looked {
@@ -175,17 +186,23 @@ impl Client {
         purpose: Purpose,
         reference_no: &str,
     ) -> Result<Option<PaymentState>, Error> {
-        self.look(purpose, reference_no).await.map(|looked| looked.state)
+        self.look(purpose, Wanted::Sum, reference_no).await.map(|looked| looked.state)
     }
 
     /// Looks at a payment: `find`, and its row in the list of the status that `find` tells, both
     /// asked for after this call began. What has begun goes before what begins.
     ///
+    /// A payment that its list does not hold, again and again, has an unknown sum of refunds, not none.
+    ///
     /// # Errors
     /// Besides those of the calls: [`Error::Protocol`] where the two contradict each other again
-    /// and again, or cannot be read. It never answers with half a state: a payment that is not
-    /// found in its list has an unknown sum of refunds, not none.
-    pub async fn look(&self, purpose: Purpose, reference_no: &str) -> Result<Looked, Error> {
+    /// and again, or cannot be read.
+    pub async fn look(
+        &self,
+        purpose: Purpose,
+        wanted: Wanted,
+        reference_no: &str,
+    ) -> Result<Looked, Error> {
         let asked_at = AtomicI64::new(now().0);
         let granted = || asked_at.store(now().0, Ordering::Relaxed);
         let looked =
@@ -204,11 +221,25 @@ impl Client {
             let Some(list) = list_of(found.status) else {
                 return Err(self.unexpected(Operation::FindPayment, &"status: unknown"));
             };
+            if wanted == Wanted::Status && found.status == VirtualPosStatus::Successful {
+                return Ok(looked(Some(found)));
+            }
             let listing = self.listing(purpose.once_begun(), list, reference_no).await?;
             let joined = match listing.state_of(reference_no) {
-                Ok(listed) => payment::join(found, listed).map_err(|Unreadable(detail)| detail),
+                Ok(Some(listed)) => {
+                    payment::join(found, listed).map_err(|Unreadable(detail)| detail)
+                }
+                // It may have changed between the two calls; the last look believes its list.
+                Ok(None) if looks == LOOKS_MAX => Ok(found),
+                Ok(None) => Err("the payment is not in the list of its status".to_owned()),
                 Err(detail) => Err(detail),
             };
+            let joined = joined.and_then(|state| match wanted {
+                Wanted::KnownSum if state.refunded_unknown => {
+                    Err("the list does not tell what was given back of the payment".to_owned())
+                }
+                Wanted::Status | Wanted::Sum | Wanted::KnownSum => Ok(state),
+            });
             match joined {
                 Ok(state) => return Ok(looked(Some(state))),
                 Err(_) if looks < LOOKS_MAX => looks += 1,
@@ -270,7 +301,7 @@ impl Ready {
     ) -> T {
         let sent = self.send(order, window).await;
         let told = told(sent);
-        drop(self);
+        drop(self.permit);
         told
     }
 

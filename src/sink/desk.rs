@@ -45,7 +45,7 @@ pub enum Failure {
     #[error(transparent)]
     Gone(#[from] Gone),
     /// A mistake of this program: the event cannot follow.
-    #[error("command {key}: {source}")]
+    #[error("command {}: {source}", .key.shown())]
     Illegal {
         /// Which.
         key: CommandKey,
@@ -56,13 +56,13 @@ pub enum Failure {
     #[error("a task broke off")]
     Broke,
     /// A mistake of this program: its own intent has no outcome.
-    #[error("command {key}: an intent of this owner has no outcome")]
+    #[error("command {}: an intent of this owner has no outcome", .key.shown())]
     Unfinished {
         /// Which.
         key: CommandKey,
     },
     /// A mistake of this program: the result does not fit its schema.
-    #[error("command {key}: {source}")]
+    #[error("command {}: {source}", .key.shown())]
     Encode {
         /// Which.
         key: CommandKey,
@@ -334,8 +334,8 @@ pub fn announce(entry: &Entry) {
     };
     log_event!(
         event,
-        connection = %key.connection,
-        reference = %key.reference_no,
+        connection = %key.shown_connection(),
+        reference = %key.shown_reference(),
         command = %key.command_id,
         kind = entry.outline().kind.as_str(),
         status = status.word(),

@@ -226,6 +226,25 @@ async fn a_look_ends_with_the_ownership() {
 }
 
 #[tokio::test]
+async fn a_look_ends_when_its_command_expires() {
+    let simulator =
+        Simulator::start(SimulatorOptions { history_days: 0, ..SimulatorOptions::default() });
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let till = Till::asking(simulator.await.unwrap(), &url, |_, status| {
+        assert_eq!(*status, Status::Expired);
+        true
+    });
+    let expires_at = Some(later(now(), 300));
+    let short = received_as(key_of("REF-2", 2), Order { expires_at, ..refund("10.00") });
+    till.desk.take_over(vec![(short.clone(), 0)]);
+    let carried = carry(&till.desk, short.key(), Failures::NONE);
+    let ended = timeout(Duration::from_secs(5), carried).await.expect("the look was awaited");
+    assert!(matches!(ended, Ok((Ended::Finished, _))));
+    assert!(till.desk.entry(short.key()).is_none(), "it is expired");
+}
+
+#[tokio::test]
 async fn what_has_its_intent_is_sent_and_told_although_the_ownership_ends() {
     let till = Till::new(|desk, status| {
         if matches!(status, Status::Intended(_)) {
@@ -298,6 +317,29 @@ async fn a_doubt_counts_before_its_place_is_another_ones() {
     };
     assert_eq!(count(|status| matches!(status, Status::InDoubt { .. })), 1, "{statuses:?}");
     assert_eq!(count(|status| *status == Status::Received), 1, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_payment_that_its_list_does_not_show_is_refunded_and_its_sum_is_not_known() {
+    let simulator =
+        Simulator::start(SimulatorOptions { history_days: 0, ..SimulatorOptions::default() });
+    let posts = Arc::new(AtomicUsize::new(0));
+    let url = format!("http://{}", losing(Arc::clone(&posts)).await);
+    let till = Till::asking(simulator.await.unwrap(), &url, |_, _| true);
+    let order = Order { expires_at: None, currency: None, ..refund("10.00") };
+    let named = Order { currency: Some("TRY".into()), ..order.clone() };
+    let cancel = Order { kind: Kind::Cancel, ..order.clone() };
+    let entries = [(3, order), (4, cancel), (5, named)]
+        .map(|(n, order)| received_as(key_of(&format!("REF-{n}"), n), order));
+    till.desk.take_over(entries.iter().map(|entry| (entry.clone(), 0)).collect());
+    for (entry, sent) in entries.iter().zip([1, 2, 2]) {
+        carry(&till.desk, entry.key(), Failures::NONE).await.unwrap();
+        assert_eq!(posts.load(Ordering::SeqCst), sent);
+        match till.desk.entry(entry.key()) {
+            Some(entry) => assert!(entry.intent().unwrap().before.refunded_unknown, "{entry:?}"),
+            None => assert_eq!(entry.key().command_id, key_of("", 5).command_id, "its currency"),
+        }
+    }
 }
 
 #[tokio::test]
