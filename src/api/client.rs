@@ -325,8 +325,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::NotFound`] where it has none. How the API says that is not documented: a 404 with its
-    /// own envelope, an empty list, `null`, and a refusal in these words are understood. A 404 that is
-    /// not told by the API itself says nothing about the payment.
+    /// own envelope, an empty list, `null`, and a refusal in these words or of the reference are
+    /// understood. A 404 that is not told by the API itself says nothing about the payment.
     pub async fn find_payment(
         &self,
         purpose: Purpose,
@@ -339,6 +339,9 @@ impl Client {
         let payload = Payload::Query(vec![("referanceNo", reference_no.to_owned())]);
         let call = plain_call(Operation::FindPayment, payload);
         let read = |body: &str| {
+            if envelope::refuses_for_no_payment(body) {
+                return Ok(None);
+            }
             envelope::read_single_or_null(body, "data").map(|found| found.map(str::to_owned))
         };
         let asked = self.caller.call(turn, &call, read).await;

@@ -4,6 +4,7 @@
 //! A missing collection is an error and never "no rows": rows that only seem to be gone would be
 //! taken for deleted ones.
 
+mod no_payment;
 mod usual;
 
 use std::ops::Range;
@@ -14,6 +15,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+pub(crate) use self::no_payment::{
+    refuses_for_no_payment, refuses_the_reference, says_no_payment, tells_of_no_payment,
+};
 use super::rows::offset;
 
 /// More rows than this in one answer are refused.
@@ -220,46 +224,6 @@ pub(crate) fn read_single_or_null<'a>(body: &'a str, key: &str) -> Result<Option
         }
         Some(_) => Err(Fault::Protocol(format!("{key} is null, and nothing says why"))),
         None => read_single(body, &[key]),
-    }
-}
-
-/// Whether a refusal to look a payment up means that there is none, in the API's two languages: the
-/// noun stands right before the verb. A customer, a gateway or a right that is missing says nothing
-/// about the payment.
-pub(crate) fn says_no_payment(message: &str) -> bool {
-    const NOUNS: [&str; 9] = [
-        "işlem",
-        "islem",
-        "referans",
-        "ödeme",
-        "kayıt",
-        "kayit",
-        "transaction",
-        "payment",
-        "reference",
-    ];
-    // Also what is left of a capital dotted letter.
-    let message = message.to_lowercase().replace('\u{307}', "");
-    let words: Vec<&str> =
-        message.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    words.windows(2).enumerate().any(|(at, pair)| match pair {
-        [before, verb] if verb.starts_with("bulunamad") => NOUNS.contains(before),
-        ["not", "found"] => {
-            let before = words.get(..at).unwrap_or_default().iter().rev();
-            let noun = before.copied().find(|word| !matches!(*word, "was" | "is" | "could"));
-            noun.is_some_and(|noun| NOUNS.contains(&noun))
-        }
-        _ => false,
-    })
-}
-
-/// Whether the body of a 404 is the virtual POS's own word that there is no such payment: its envelope
-/// of a refusal without a message, or a message that says so. A proxy between, or another API under
-/// `base_url`, answers 404 too, with a page or with JSON of its own.
-pub(crate) fn tells_of_no_payment(fields: &Fields<'_>) -> bool {
-    match message_of(fields) {
-        Some(message) => says_no_payment(&message),
-        None => fields.first(&["success"]).is_some_and(|success| !truthy(success)),
     }
 }
 

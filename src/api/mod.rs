@@ -25,6 +25,6 @@ pub use allow::Api;
 pub use auth::Asker;
 pub use client::{BankQuery, Client, Hours, ListStatus};
 pub use error::{At, Error, RetryClass};
-pub use payments::{Looked, Order, Ready, SendWindow, Sent};
+pub use payments::{Looked, Order, Ready, SendWindow, Sent, Wanted};
 pub use quota::Purpose;
 pub use rows::Rows;

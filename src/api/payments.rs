@@ -69,6 +69,17 @@ pub struct Order<'a> {
     pub change: Change,
 }
 
+/// What a look at a payment must tell of it, beside its status and its amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing: where it stands, no list is asked for.
+    Status,
+    /// What was given back, where the list shows that.
+    Sum,
+    /// That in any case: a look that does not tell it has failed.
+    KnownSum,
+}
+
 /// What a look at a payment saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Looked {
@@ -175,17 +186,23 @@ impl Client {
         purpose: Purpose,
         reference_no: &str,
     ) -> Result<Option<PaymentState>, Error> {
-        self.look(purpose, reference_no).await.map(|looked| looked.state)
+        self.look(purpose, Wanted::Sum, reference_no).await.map(|looked| looked.state)
     }
 
     /// Looks at a payment: `find`, and its row in the list of the status that `find` tells, both
     /// asked for after this call began. What has begun goes before what begins.
     ///
+    /// A payment that its list does not hold, again and again, has an unknown sum of refunds, not none.
+    ///
     /// # Errors
     /// Besides those of the calls: [`Error::Protocol`] where the two contradict each other again
-    /// and again, or cannot be read. It never answers with half a state: a payment that is not
-    /// found in its list has an unknown sum of refunds, not none.
-    pub async fn look(&self, purpose: Purpose, reference_no: &str) -> Result<Looked, Error> {
+    /// and again, or cannot be read.
+    pub async fn look(
+        &self,
+        purpose: Purpose,
+        wanted: Wanted,
+        reference_no: &str,
+    ) -> Result<Looked, Error> {
         let asked_at = AtomicI64::new(now().0);
         let granted = || asked_at.store(now().0, Ordering::Relaxed);
         let looked =
@@ -204,11 +221,25 @@ impl Client {
             let Some(list) = list_of(found.status) else {
                 return Err(self.unexpected(Operation::FindPayment, &"status: unknown"));
             };
+            if wanted == Wanted::Status && found.status == VirtualPosStatus::Successful {
+                return Ok(looked(Some(found)));
+            }
             let listing = self.listing(purpose.once_begun(), list, reference_no).await?;
             let joined = match listing.state_of(reference_no) {
-                Ok(listed) => payment::join(found, listed).map_err(|Unreadable(detail)| detail),
+                Ok(Some(listed)) => {
+                    payment::join(found, listed).map_err(|Unreadable(detail)| detail)
+                }
+                // It may have changed between the two calls; the last look believes its list.
+                Ok(None) if looks == LOOKS_MAX => Ok(found),
+                Ok(None) => Err("the payment is not in the list of its status".to_owned()),
                 Err(detail) => Err(detail),
             };
+            let joined = joined.and_then(|state| match wanted {
+                Wanted::KnownSum if state.refunded_unknown => {
+                    Err("the list does not tell what was given back of the payment".to_owned())
+                }
+                Wanted::Status | Wanted::Sum | Wanted::KnownSum => Ok(state),
+            });
             match joined {
                 Ok(state) => return Ok(looked(Some(state))),
                 Err(_) if looks < LOOKS_MAX => looks += 1,
@@ -253,7 +284,8 @@ impl Client {
 }
 
 impl Ready {
-    /// Sends the order once. Dropping the future may leave it sent.
+    /// Sends the order once and tells how that ended before its place is another one's: whoever gets
+    /// the place next must know. Dropping the future may leave the order sent.
     ///
     /// | what happened                                               | becomes    |
     /// |-------------------------------------------------------------|------------|
@@ -261,8 +293,20 @@ impl Ready {
     /// | name, TCP or TLS: no connection stood                       | `NotSent`  |
     /// | a whole answer of any status, 401, 429 and 5xx included     | `Answered` |
     /// | anything else after the connection stood                    | `Unknown`  |
-    pub async fn send_once(self, order: &Order<'_>, window: SendWindow) -> Sent {
-        let Self { caller, payments, access, token, permit, at } = self;
+    pub async fn send_once<T>(
+        self,
+        order: &Order<'_>,
+        window: SendWindow,
+        told: impl FnOnce(Sent) -> T,
+    ) -> T {
+        let sent = self.send(order, window).await;
+        let told = told(sent);
+        drop(self.permit);
+        told
+    }
+
+    async fn send(&self, order: &Order<'_>, window: SendWindow) -> Sent {
+        let Self { caller, payments, access, token, permit: _, at } = self;
         let body = match body_of(order) {
             Ok(body) => body,
             Err(detail) => return not_sent(detail),
@@ -277,11 +321,10 @@ impl Ready {
         }
         let once = &payments.once;
         let outcome = once.change_payment(&access.url, &token.value, body, window.timeout).await;
-        caller.count_exchange(Api::VirtualPos, &at, started, outcome.as_ref().ok());
-        drop(permit);
+        caller.count_exchange(Api::VirtualPos, at, started, outcome.as_ref().ok());
         match outcome {
             Ok(answer) => {
-                follow_up(&caller, &access, &token, &answer);
+                follow_up(caller, access, &token, &answer);
                 let body = without_token(answer.body, &token);
                 Sent::Answered { status: answer.status, body, at: answer.fetched_at }
             }

@@ -12,6 +12,7 @@
 //! | 404                                               | `NotFound`; told by the API's own body, or not |
 //! | a no that asks for dates, when only `lastId` was sent | `DatesRequired`                 |
 //! | 408, 425, 5xx                                     | `Server`                            |
+//! | 422, errors about the reference of the payment that was asked for | `NotFound`, told    |
 //! | 429                                               | `RateLimited`                       |
 //! | any other                                         | `Rejected`                          |
 
@@ -19,6 +20,7 @@ mod dates;
 pub(crate) mod token;
 
 use super::{
+    allow::Operation,
     envelope::{self, Fault, Fields},
     error::{At, Error},
     http::Answer,
@@ -102,6 +104,8 @@ struct BodySays {
     text: String,
     /// Whether the virtual POS itself says that it has no such thing.
     tells_of_nothing: bool,
+    /// Whether its errors are about the reference.
+    refuses_reference: bool,
     /// Whether it asks for dates.
     asks_for_dates: bool,
 }
@@ -118,8 +122,9 @@ impl BodySays {
         let message = header.and_then(|(_, message)| message);
         let message = message.or_else(|| envelope::message_of(&fields));
         let tells_of_nothing = envelope::tells_of_no_payment(&fields);
+        let refuses_reference = envelope::refuses_the_reference(&fields);
         let asks_for_dates = dates::are_asked_for(&fields, message.as_deref());
-        Self { code, message, text, tells_of_nothing, asks_for_dates }
+        Self { code, message, text, tells_of_nothing, refuses_reference, asks_for_dates }
     }
 
     /// Whether a body without the rows that it should have says in its own fields why: a refusal has
@@ -190,6 +195,9 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
         401 => Error::Unauthorized { at, status, message },
         403 => Error::Forbidden { at, status, message },
         404 => Error::NotFound { at, status, is_told: says.tells_of_nothing },
+        422 if says.refuses_reference && at.operation == Operation::FindPayment.name() => {
+            Error::NotFound { at, status, is_told: true }
+        }
         429 => Error::RateLimited { at, after: answer.wait.after_429(answer.at) },
         408 | 425 | 500..=599 => Error::Server { at, status, after, message },
         _ if says.text.contains("unauthenticated") => Error::Unauthorized { at, status, message },

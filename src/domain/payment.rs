@@ -28,6 +28,10 @@ pub struct PaymentState {
     /// What was given back so far; nothing where the API told none. Source: iade_tutar.
     #[serde(default, with = "amounts", skip_serializing_if = "Option::is_none")]
     pub refunded: Option<Money>,
+    /// Whether nobody knows what was given back: no list showed the payment, or not so that its sum can
+    /// be read. Without this, no sum means that nothing was given back of a payment that stands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refunded_unknown: bool,
     /// Its currency, `TRY` for `TL`. Source: para_birimi, which only the list has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
@@ -125,6 +129,7 @@ mod tests {
             status: VirtualPosStatus::Refunded,
             amount: Money::parse("209000.01").ok(),
             refunded: Money::parse("0.1").ok(),
+            refunded_unknown: false,
             currency: Some("TRY".into()),
         };
         let text = serde_json::to_string(&state).unwrap();
@@ -135,5 +140,9 @@ mod tests {
         assert_eq!(serde_json::from_str::<PaymentState>(&text).unwrap(), state);
         let bare: PaymentState = serde_json::from_str(r#"{"status":"NEW_WORD"}"#).unwrap();
         assert_eq!((bare.status, bare.refunded), (VirtualPosStatus::Unknown, None));
+        assert!(!bare.refunded_unknown, "as older programs wrote it");
+        let untold = PaymentState { refunded: None, refunded_unknown: true, ..state };
+        let text = serde_json::to_string(&untold).unwrap();
+        assert_eq!(serde_json::from_str::<PaymentState>(&text).unwrap(), untold);
     }
 }

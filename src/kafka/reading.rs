@@ -131,6 +131,75 @@ pub fn stretches(kafka: &Kafka, topic: &str) -> Result<Vec<Stretch>, Error> {
     Ok(found)
 }
 
+/// When the first record of a topic was written that still lies there, in milliseconds; nothing where
+/// it holds none. Blocks.
+///
+/// # Errors
+/// Where a partition cannot be read.
+pub fn oldest_record(kafka: &Kafka, topic: &str, deadline: Duration) -> Result<Option<i64>, Error> {
+    let mut oldest = None;
+    for stretch in stretches(kafka, topic)? {
+        let first = first_record(kafka, &stretch, deadline)?;
+        oldest = [oldest, first].into_iter().flatten().min();
+    }
+    Ok(oldest)
+}
+
+fn first_record(
+    kafka: &Kafka,
+    stretch: &Stretch,
+    deadline: Duration,
+) -> Result<Option<i64>, Error> {
+    let Stretch { from, end, .. } = *stretch;
+    if from >= end {
+        return Ok(None);
+    }
+    let (topic, partition) = (stretch.topic.clone(), stretch.partition);
+    let failed = |source| Error::Kafka { topic: topic.clone(), partition, source };
+    let terms = Terms { uncommitted: false, deadline, held_max: None };
+    let consumer = open(kafka, stretch, terms).map_err(failed)?;
+    let started = Instant::now();
+    while started.elapsed() <= deadline {
+        pulse::step("reading a partition");
+        match consumer.poll(Duration::from_millis(100)) {
+            // One that tells no time may be of any.
+            Some(Ok(message)) => return Ok(Some(message.timestamp().to_millis().unwrap_or(0))),
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+            Some(Err(error)) if !is_transient(&error) => return Err(failed(error)),
+            Some(Err(_)) | None => {}
+        }
+    }
+    Err(Error::Deadline { topic, partition, end, reached: from, seconds: deadline.as_secs() })
+}
+
+/// Whether a topic holds a record that is not older than this, in milliseconds. Blocks.
+///
+/// # Errors
+/// Where Kafka does not tell.
+pub fn holds_since(kafka: &Kafka, topic: &str, since: i64) -> Result<bool, Error> {
+    let failed = |partition, source| Error::Kafka { topic: topic.into(), partition, source };
+    let mut asked = TopicPartitionList::new();
+    for Stretch { partition, .. } in stretches(kafka, topic)? {
+        let since = Offset::Offset(since);
+        asked
+            .add_partition_offset(topic, partition, since)
+            .map_err(|error| failed(partition, error))?;
+    }
+    let config = client_config(kafka, &Role::StateReader).map_err(|e| failed(0, e))?;
+    let consumer: BaseConsumer<Logging> =
+        config.create_with_context(Logging).map_err(|e| failed(0, e))?;
+    pulse::step("looking for the newest records of a topic");
+    let found =
+        consumer.offsets_for_times(asked, METADATA_TIMEOUT).map_err(|error| failed(0, error))?;
+    for element in found.elements() {
+        element.error().map_err(|error| failed(element.partition(), error))?;
+        if matches!(element.offset(), Offset::Offset(_)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// First offset and end of a partition. The leader of a topic that was just created may not know
 /// yet that it is the leader: that passes.
 fn watermarks(

@@ -56,6 +56,12 @@ keys! {
     }
 }
 
+keys! {
+    DetailKey {
+        Status = "status", Code, "";
+    }
+}
+
 /// Why a payment's state cannot be told from what the API sent; names fields, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -74,7 +80,7 @@ fn unreadable<T>(detail: &str) -> Result<T, Unreadable> {
     Err(Unreadable(detail.to_owned()))
 }
 
-/// Status and amount from the object that `/transaction/find` answers about `reference_no`.
+/// Status and amount, and nothing of what was given back, from the object that `/transaction/find` answers about `reference_no`.
 ///
 /// # Errors
 /// Where it is about another payment, tells a status that nobody documented, or an amount that is
@@ -87,26 +93,28 @@ pub fn found_state(json: &str, reference_no: &str) -> Result<PaymentState, Unrea
     }
     let status = words::virtual_pos_status(reader.text(FoundKey::Status)?.as_deref());
     let amount = reader.money(FoundKey::Amount)?;
-    Ok(PaymentState { status: known(status)?, amount, refunded: None, currency: None })
+    let (refunded, refunded_unknown, currency) = (None, true, None);
+    Ok(PaymentState { status: known(status)?, amount, refunded, refunded_unknown, currency })
 }
 
-/// Everything that a row of the list tells about its payment.
+/// Everything that a row of the list tells about its payment. A sum of refunds that cannot be read is
+/// not known, which is not none.
 ///
 /// # Errors
-/// Where status, amounts or currency cannot be read without guessing.
+/// Where status, amount or currency cannot be read without guessing.
 pub fn listed_state(json: &str) -> Result<PaymentState, Unreadable> {
     let fields = read_once::<VirtualPosKey>(json)?;
     let mut reader = Reader::new(&fields);
     let (status, _, _) = virtual_pos::status(&mut reader)?;
-    let refunded = reader.money(VirtualPosKey::RefundedAmount)?;
-    if refunded.is_some_and(|refunded| refunded < Money::ZERO) {
-        return unreadable("iade_tutar: below zero");
-    }
+    let told = reader.money(VirtualPosKey::RefundedAmount);
+    let refunded_unknown = !matches!(&told, Ok(sum) if sum.is_none_or(|sum| sum >= Money::ZERO));
+    let refunded = told.ok().flatten().filter(|_| !refunded_unknown);
     let currency = reader.currency(VirtualPosKey::Currency)?;
     Ok(PaymentState {
         status: known(status)?,
         amount: reader.money(VirtualPosKey::Amount)?,
         refunded,
+        refunded_unknown,
         currency: currency.map(|currency| currency.code.into_owned()),
     })
 }
@@ -185,9 +193,6 @@ fn read_answer(change: Change, status: u16, body: &str) -> Result<Verdict, Unrea
     check_type(&mut reader, change, done)?;
     check_codes(&mut reader, done)?;
     let provider = provider(&mut reader)?;
-    if done {
-        check_refunded(change, provider.refunded_total)?;
-    }
     Ok(if done { Verdict::Approved(provider) } else { Verdict::Declined(provider) })
 }
 
@@ -210,7 +215,7 @@ fn is_done(reader: &mut Reader<'_, '_>) -> Result<bool, Unreadable> {
         }
     };
     // Documented as a detail in words; only a word of the status's own kind can contradict it.
-    let detail = Word::read(reader, AnswerKey::StatusDetail)?;
+    let detail = Word::of_detail(reader)?;
     if (done && matches!(detail, Word::Declined | Word::Error))
         || (!done && detail == Word::Approved)
     {
@@ -233,7 +238,7 @@ enum Word {
 }
 
 impl Word {
-    fn read(reader: &mut Reader<'_, '_>, key: AnswerKey) -> Result<Self, Unreadable> {
+    fn read<K: Key>(reader: &mut Reader<'_, '_>, key: K) -> Result<Self, Unreadable> {
         let Some(text) = reader.text(key)? else { return Ok(Self::Absent) };
         Ok(match Folded::of(&text).as_ref().map(Folded::as_str) {
             Some("approved") => Self::Approved,
@@ -241,6 +246,19 @@ impl Word {
             Some("error") => Self::Error,
             Some(_) | None => Self::Other,
         })
+    }
+
+    /// The detail's own text, or that of its `status` where it is an object as in the list. Of any
+    /// other form it says nothing.
+    fn of_detail(reader: &mut Reader<'_, '_>) -> Result<Self, Unreadable> {
+        let raw = reader.raw(AnswerKey::StatusDetail).trim_start();
+        if raw.starts_with('{') {
+            let fields = read_once::<DetailKey>(raw)?;
+            return Ok(
+                Self::read(&mut Reader::new(&fields), DetailKey::Status).unwrap_or(Self::Absent)
+            );
+        }
+        Ok(Self::read(reader, AnswerKey::StatusDetail).unwrap_or(Self::Absent))
     }
 }
 
@@ -266,16 +284,6 @@ fn check_codes(reader: &mut Reader<'_, '_>, done: bool) -> Result<(), Unreadable
         }
     }
     Ok(())
-}
-
-/// After a refund at least its amount was given back, where the answer tells how much.
-fn check_refunded(change: Change, total: Option<Money>) -> Result<(), Unreadable> {
-    match (change, total) {
-        (Change::Refund { amount }, Some(total)) if total < amount => {
-            unreadable("iade_tutar is less than the refund")
-        }
-        (Change::Refund { .. } | Change::Cancel, _) => Ok(()),
-    }
 }
 
 fn provider(reader: &mut Reader<'_, '_>) -> Result<Provider, Unreadable> {

@@ -4,7 +4,7 @@
 //! amount once, on the Istanbul day of its intent, and takes it back when it is proven that no
 //! money moved. Cancels have no amount and add nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::model,
@@ -108,6 +108,8 @@ pub struct Brakes {
     connections: BTreeMap<ConnectionId, Sums>,
     /// Refunds that were let through and have no intent yet.
     reserved: BTreeMap<CommandKey, i128>,
+    /// Doubts that the journal does not tell yet.
+    unwritten: BTreeSet<CommandKey>,
 }
 
 impl Brakes {
@@ -118,6 +120,7 @@ impl Brakes {
             stops: BTreeMap::new(),
             connections: BTreeMap::new(),
             reserved: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
         }
     }
 
@@ -142,9 +145,17 @@ impl Brakes {
         self.stops.first_key_value().map(|(by, why)| (*by, why.as_str()))
     }
 
-    /// Commands of a connection in doubt or parked.
+    /// Commands of a connection in doubt or parked, those included that the journal does not tell yet.
     pub fn doubts(&self, connection: &ConnectionId) -> u32 {
-        self.connections.get(connection).map_or(0, |sums| sums.doubts)
+        let written = self.connections.get(connection).map_or(0, |sums| sums.doubts);
+        let unwritten = self.unwritten.iter().filter(|key| key.connection == *connection).count();
+        written.saturating_add(u32::try_from(unwritten).unwrap_or(u32::MAX))
+    }
+
+    /// Counts a doubt from the moment at which it is one: while it is being written, nothing else may
+    /// have its place.
+    pub fn doubt(&mut self, key: &CommandKey) {
+        self.unwritten.insert(key.clone());
     }
 
     /// What a connection's intents of a day add up to, reservations left out.
@@ -161,6 +172,9 @@ impl Brakes {
 
     /// Counts what one more event changed; `before` must be what was counted last.
     pub fn moved(&mut self, before: &Entry, after: &Entry) {
+        if !matches!(after.status(), Status::Intended(_)) {
+            self.unwritten.remove(after.key());
+        }
         match after.status() {
             // Nothing is let through in these, or it was taken back: the reservation stays with
             // whoever is preparing the next intent.
@@ -215,15 +229,19 @@ impl Brakes {
         if let Some(why) = self.over_single_cap(kind) {
             return Check::Reject { why };
         }
+        match self.held(&key.connection) {
+            Some(brake) => Check::Wait(brake),
+            None => self.check_day(key, kind, now),
+        }
+    }
+
+    /// What holds every command of a connection.
+    pub fn held(&self, connection: &ConnectionId) -> Option<Brake> {
         if let Some((by, why)) = self.stopped() {
-            return Check::Wait(Brake::Stopped { by, why: why.to_owned() });
+            return Some(Brake::Stopped { by, why: why.to_owned() });
         }
-        let open = self.doubts(&key.connection);
-        let max = self.limits.max_in_doubt;
-        if open >= max {
-            return Check::Wait(Brake::TooManyDoubts { open, max });
-        }
-        self.check_day(key, kind, now)
+        let (open, max) = (self.doubts(connection), self.limits.max_in_doubt);
+        (open >= max).then_some(Brake::TooManyDoubts { open, max })
     }
 
     fn over_single_cap(&self, kind: Kind) -> Option<String> {

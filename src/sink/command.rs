@@ -1,11 +1,14 @@
 //! A payment command: which one, and what it asks for.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{ids::ConnectionId, money::Money, time::Timestamp, vocabulary::CommandType};
+use crate::{
+    domain::{ids::ConnectionId, money::Money, time::Timestamp, vocabulary::CommandType},
+    mapping::mask_cards,
+};
 
 use super::payload::Digest;
 
@@ -31,7 +34,7 @@ pub struct CommandKey {
 
 /// A key that is not `connection/reference_no/command_id`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("command key {0:?} is not connection/reference_no/command_id")]
+#[error("command key {:?} is not connection/reference_no/command_id", mask_cards(.0))]
 pub struct InvalidKey(String);
 
 /// What to do with the payment.
@@ -137,6 +140,23 @@ impl CommandKey {
     /// The payment that it is about.
     pub fn reference(&self) -> Reference {
         Reference { connection: self.connection.clone(), no: Arc::clone(&self.reference_no) }
+    }
+
+    /// The connection as it may stand where many read: senders have put cards into any field. Records
+    /// keep the key as it is.
+    pub fn shown_connection(&self) -> Cow<'_, str> {
+        mask_cards(self.connection.as_str())
+    }
+
+    /// The reference, as [`shown_connection`](Self::shown_connection).
+    pub fn shown_reference(&self) -> Cow<'_, str> {
+        mask_cards(&self.reference_no)
+    }
+
+    /// All of the key, as [`shown_connection`](Self::shown_connection).
+    pub fn shown(&self) -> String {
+        let (connection, reference) = (self.shown_connection(), self.shown_reference());
+        format!("{connection}/{reference}/{}", self.command_id.hyphenated())
     }
 
     /// Reads what `Display` wrote: the reference may hold slashes, the two ends cannot.

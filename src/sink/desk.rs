@@ -45,7 +45,7 @@ pub enum Failure {
     #[error(transparent)]
     Gone(#[from] Gone),
     /// A mistake of this program: the event cannot follow.
-    #[error("command {key}: {source}")]
+    #[error("command {}: {source}", .key.shown())]
     Illegal {
         /// Which.
         key: CommandKey,
@@ -56,13 +56,13 @@ pub enum Failure {
     #[error("a task broke off")]
     Broke,
     /// A mistake of this program: its own intent has no outcome.
-    #[error("command {key}: an intent of this owner has no outcome")]
+    #[error("command {}: an intent of this owner has no outcome", .key.shown())]
     Unfinished {
         /// Which.
         key: CommandKey,
     },
     /// A mistake of this program: the result does not fit its schema.
-    #[error("command {key}: {source}")]
+    #[error("command {}: {source}", .key.shown())]
     Encode {
         /// Which.
         key: CommandKey,
@@ -128,16 +128,21 @@ impl Desk {
         fixed: Fixed,
         journal: Publisher<Write>,
         open: impl IntoIterator<Item = Entry>,
-        brakes: Brakes,
+        mut brakes: Brakes,
         rivals: Rivals,
     ) -> (Self, mpsc::UnboundedReceiver<CommandKey>) {
         let (arrivals, arrived) = mpsc::unbounded_channel();
         let open = open.into_iter().map(|entry| {
             // Only a valid command can be open, and each of those has arrived somewhere.
             let partition = entry.arrival().map_or(0, |arrival| arrival.partition);
+            // What an earlier owner was about to send is a doubt, before anybody has written that.
+            if matches!(entry.status(), Status::Intended(_)) {
+                brakes.doubt(entry.key());
+            }
             (entry.key().clone(), Open { entry, partition })
         });
-        let state = State::new(open.collect(), brakes, rivals);
+        let open = open.collect();
+        let state = State::new(open, brakes, rivals);
         state.show(&fixed.tally);
         let state = Mutex::new(state);
         let (brakes_changed, _) = watch::channel(0);
@@ -189,6 +194,11 @@ impl Desk {
     pub fn release(&self, key: &CommandKey) {
         self.state().brakes.release(key);
         self.brakes_moved();
+    }
+
+    /// Nobody knows what became of a request: it counts before that is written.
+    pub fn doubt(&self, key: &CommandKey) {
+        self.state().brakes.doubt(key);
     }
 
     /// Turns the kill switch on, or one hand of it off.
@@ -324,8 +334,8 @@ pub fn announce(entry: &Entry) {
     };
     log_event!(
         event,
-        connection = %key.connection,
-        reference = %key.reference_no,
+        connection = %key.shown_connection(),
+        reference = %key.shown_reference(),
         command = %key.command_id,
         kind = entry.outline().kind.as_str(),
         status = status.word(),

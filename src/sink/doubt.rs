@@ -23,6 +23,7 @@ pub enum Judgement {
 /// | kind   | before              | now                 | and                              | judgement |
 /// |--------|---------------------|---------------------|----------------------------------|-----------|
 /// | REFUND | Successful, Refunded | Successful, Refunded | refunded grew by exactly the amount | Explained |
+/// | REFUND | the same             | the same             | one of the two sums is not known    | not       |
 /// | REFUND | anything else       |                     |                                  | not       |
 /// | CANCEL | Successful          | Cancelled           |                                  | Explained |
 /// | CANCEL | anything else       |                     |                                  | not       |
@@ -119,9 +120,10 @@ pub(super) const fn can_be_refunded(status: VirtualPosStatus) -> bool {
 }
 
 /// What was given back so far. A payment that was never refunded has no such sum, which is zero; a
-/// refunded one without it is not known.
+/// refunded one without it is not known, nor is what no list told.
 pub(super) fn refunded(state: &PaymentState) -> Option<Money> {
     match (state.refunded, state.status) {
+        _ if state.refunded_unknown => None,
         (Some(sum), _) => Some(sum),
         (None, VirtualPosStatus::Successful) => Some(Money::ZERO),
         (

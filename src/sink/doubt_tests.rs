@@ -67,6 +67,16 @@ fn a_refund_is_not_explained_by_sums_that_are_not_told() {
     let told = payment(VirtualPosStatus::Refunded, Some("10.00"));
     assert!(!explains(refund(), &untold, &told), "what was refunded before is not known");
     assert!(!explains(refund(), &payment(VirtualPosStatus::Successful, None), &untold));
+    // No list showed it: what stands may have been refunded in part.
+    let unlisted =
+        PaymentState { refunded_unknown: true, ..payment(VirtualPosStatus::Successful, None) };
+    for after in [&told, &payment(VirtualPosStatus::Successful, Some("10.00")), &unlisted] {
+        assert!(!explains(refund(), &unlisted, after), "{after:?}");
+    }
+    assert!(!explains(refund(), &payment(VirtualPosStatus::Successful, None), &unlisted));
+    let cancelled =
+        PaymentState { refunded_unknown: true, ..payment(VirtualPosStatus::Cancelled, None) };
+    assert!(explains(Kind::Cancel, &unlisted, &cancelled), "a cancel needs no sum");
 }
 
 #[test]

@@ -4,7 +4,10 @@
 //! the journal's partitions that are read afterwards hold everything it ever committed. What is
 //! missing, emptied, cut or another deployment's stops the sink: an empty journal would pay again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -36,6 +39,8 @@ use super::{
     ownership::Taken,
 };
 
+/// For the first record of a partition of the commands.
+const FIRST_RECORD_DEADLINE: Duration = Duration::from_secs(30);
 /// Tombstones in one transaction.
 const FORGET_AT_ONCE: usize = 1000;
 /// Partition of the records that are about the whole journal.
@@ -86,6 +91,18 @@ pub enum Error {
         /// What the group remembers.
         next: i64,
     },
+    /// The journal is empty and the group remembers nothing, but commands were executed.
+    #[error(
+        "JOURNAL_REGRESSION: {journal} is empty and the group remembers no offsets, but {results} holds a result that is not older than the oldest command of {commands}; stopped, because commands that were executed would be executed again. restore the topic from a backup; docs/payments.md says what else can be done"
+    )]
+    Forgotten {
+        /// The journal topic.
+        journal: String,
+        /// The topic of results.
+        results: String,
+        /// The topic of commands.
+        commands: String,
+    },
     /// Another deployment executes the same commands.
     #[error(
         "journal topic {journal} belongs to the deployment {found:?}, this one is {ours:?}: two sinks of different env, topic_prefix or group cannot fence each other and would pay twice. one command topic belongs to one deployment"
@@ -120,6 +137,7 @@ impl Error {
             Self::Partitions { .. }
             | Self::Regression { .. }
             | Self::Emptied { .. }
+            | Self::Forgotten { .. }
             | Self::OtherDeployment { .. }
             | Self::Record { .. } => true,
             // A journal topic that is gone is as bad as an empty one.
@@ -197,6 +215,9 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
         request.go_on()?;
     }
     let mut notes = check(request, &read.journal, &stretches, &ours)?;
+    if notes.values().all(|note| note.identity.is_empty()) {
+        check_first_start(request)?;
+    }
     let epoch = read.journal.owner.map_or(0, |owner| owner.epoch) + 1;
     request.go_on()?;
     mark(&mut transactions, &topics, &mut notes, &ours, epoch, &read.held)?;
@@ -311,6 +332,21 @@ fn check(
         notes.insert(partition, Note { identity, end });
     }
     Ok(notes)
+}
+
+/// An empty journal beside a group that remembers nothing, since `check` let it pass: where results are
+/// there that the commands in the topic may have had, it is no first start, and both were lost. A command
+/// topic that was made anew holds none that is as old as the results.
+fn check_first_start(request: &Request) -> Result<(), Error> {
+    let topic = |name| request.kafka.topic(name);
+    let (commands, results) = (topic(topics::COMMANDS), topic(topics::RESULTS));
+    let oldest = reading::oldest_record(&request.kafka, &commands, FIRST_RECORD_DEADLINE)?;
+    match oldest {
+        Some(oldest) if reading::holds_since(&request.kafka, &results, oldest)? => {
+            Err(Error::Forgotten { journal: topic(topics::JOURNAL), results, commands })
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Writes who owns the journal from now on, and the identity of partitions that are new. Where a

@@ -43,7 +43,8 @@ fn reply() -> impl Strategy<Value = Reply> {
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
-    (prop::bool::weighted(0.1), reply()).prop_map(|(look_fails, reply)| Fault { look_fails, reply })
+    (prop::bool::weighted(0.1), prop::bool::weighted(0.1), reply())
+        .prop_map(|(look_fails, unlisted, reply)| Fault { look_fails, unlisted, reply })
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -88,7 +89,11 @@ fn rivalry() -> impl Strategy<Value = Schedule> {
         2 => (0_i64..=100).prop_map(Reply::ShownLater),
         1 => (101_i64..=400).prop_map(Reply::AppliedLate),
     ];
-    let fault = reply.prop_map(|reply| Fault { look_fails: false, reply });
+    let fault = (prop::bool::weighted(0.2), reply).prop_map(|(unlisted, reply)| Fault {
+        look_fails: false,
+        unlisted,
+        reply,
+    });
     let wait = prop_oneof![
         2 => Just(31_000_i64),
         2 => Just(1_000_000),
@@ -282,6 +287,12 @@ fn taking_money_that_showed_late_for_ones_own_is_caught() {
 #[test]
 fn forgetting_over_a_weekend_what_was_executed_before_is_caught() {
     let why = counterexample_of(Mutant::ForgetsOldRivals, rivalry());
+    assert_wrongly_done(&why);
+}
+
+#[test]
+fn taking_a_sum_that_nobody_told_for_none_is_caught() {
+    let why = counterexample_of(Mutant::UnknownIsNone, rivalry());
     assert_wrongly_done(&why);
 }
 

@@ -200,8 +200,8 @@ impl Operator {
         let Some(entry) = self.desk.entry(key).filter(|_| self.is_parked(key)) else {
             log_event!(
                 Event::DecisionIgnored,
-                connection = %key.connection,
-                reference = %key.reference_no,
+                connection = %key.shown_connection(),
+                reference = %key.shown_reference(),
                 command = %key.command_id,
                 executed = decision.outcome == Finding::Executed,
                 "a decision about a command that is not parked has no effect: what was decided before \

@@ -195,15 +195,16 @@ fn answered<'e>(
     }
 }
 
-/// What must be refunded after an answer, from the look before it; nothing where that did not tell.
+/// What must be refunded after an answer, from the look before it; where that did not tell, what was
+/// refunded by the command itself.
 fn least_refunded(entry: &Entry, outcome: Outcome) -> Option<Money> {
-    let before = refunded(look_of(entry)?.1)?;
+    let before = refunded(look_of(entry)?.1);
     match (outcome, entry.order()?.kind) {
         (Outcome::Succeeded, Kind::Refund { amount }) => {
-            let sum = before.unscaled().checked_add(amount.unscaled());
+            let sum = before.unwrap_or_default().unscaled().checked_add(amount.unscaled());
             sum.map(Money::from_unscaled)
         }
-        _ => Some(before),
+        _ => before,
     }
 }
 
@@ -259,7 +260,7 @@ fn publish<'e>(key: &'e CommandKey, record: PaymentResult<'e>, at: Timestamp) ->
     let kind = format!("io.vomsis.v1.{}.{}", PaymentResult::NAME, op.as_str().to_lowercase());
     let headers = EventHeaders {
         id,
-        source: format!("/vomsis/{}/{STREAM}", key.connection).into(),
+        source: format!("/vomsis/{}/{STREAM}", key.shown_connection()).into(),
         kind: kind.into(),
         time: at,
     };

@@ -141,6 +141,12 @@ fn a_sum_of_refunds_that_cannot_be_is_not_told() {
         let detail = record.detail.as_deref().unwrap_or_default();
         assert_eq!(detail.contains("tells 10.00 as refunded in all"), told.is_none(), "{detail}");
     }
+    // Less than the refund itself, whatever was refunded before.
+    let entry = story_of(entry(refund("10.01")), [before(Some("")), approved()]);
+    let publication = latest_result(&entry, None).unwrap();
+    let record = record(&publication);
+    assert_eq!((record.outcome, record.refunded_total), (Outcome::Succeeded, None));
+    assert!(record.detail.as_deref().unwrap_or_default().contains("less than the 10.01"));
 }
 
 #[test]
@@ -275,6 +281,31 @@ fn no_result_holds_a_card_number() {
         let shown = format!("{:?}", latest_result(&entry, None).unwrap());
         assert!(!shown.contains(&card()), "{shown}");
     }
+}
+
+#[test]
+fn a_card_in_a_key_is_shown_in_no_header_line_or_error() {
+    let key = CommandKey {
+        connection: ConnectionId::try_new(&card()).unwrap(),
+        reference_no: card().into(),
+        ..key()
+    };
+    let refused = Entry::refused(key.clone(), outline(), "nobody knows it".into(), NOON);
+    let publication = latest_result(&refused, None).unwrap();
+    let shown = [
+        publication.headers.source.to_string(),
+        key.shown(),
+        key.shown_connection().into_owned(),
+        key.shown_reference().into_owned(),
+        CommandKey::parse(&card()).unwrap_err().to_string(),
+        codec::decode(&card(), b"").unwrap_err().to_string(),
+        codec::decode(&key.to_string(), b"").unwrap_err().to_string(),
+        crate::sink::desk::Failure::Unfinished { key: key.clone() }.to_string(),
+    ];
+    for text in shown {
+        assert!(!text.contains(&card()), "{text}");
+    }
+    assert_eq!(publication.key, format!("{0}/{0}", card()), "records keep their keys");
 }
 
 #[test]

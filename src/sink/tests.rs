@@ -92,6 +92,7 @@ pub(crate) fn payment(status: VirtualPosStatus, refunded: Option<&str>) -> Payme
         status,
         amount: Some(money("100.00")),
         refunded: refunded.map(money),
+        refunded_unknown: false,
         currency: Some("TRY".into()),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The order is the guarantee. Token and quota are there before the intent; the intent is committed
 //! before the request leaves; the request leaves before its deadline on both clocks, once, and not
-//! where the kill switch was turned on meanwhile; what became of it is committed with its result. A
+//! where a brake took hold meanwhile; what became of it is committed with its result. A
 //! commit that is not confirmed ends the turn and the ownership: nothing that depends on it is done.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::{
-    api::{self, Client, Looked, Order as Request, Purpose, Ready, SendWindow, Sent},
+    api::{self, Client, Looked, Order as Request, Purpose, Ready, SendWindow, Sent, Wanted},
     domain::{payment::Change, time::Timestamp},
     failpoints::{self, Point},
     log_event, mapping,
@@ -19,11 +19,14 @@ use crate::{
 
 use super::{
     answer::{Ending, read_ending},
+    brakes::Brake,
     command::{CommandKey, Kind, Order},
     desk::{Desk, Failure, announce, now},
+    doubt::refunded,
     journal::{Entry, JournalEvent},
     look::{Decision, LOOK_AGE_MAX_MS, Look, answer_doubt, intend},
     plan::{Failures, Pause, Situation, Step, between, later},
+    rivals::look_of,
 };
 
 /// How a turn ended.
@@ -98,13 +101,15 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
     let (Some(order), Some(client)) = (entry.order(), client(desk, key)) else {
         return Ok(Some(record(desk, entry, unconfigured(key)).await?));
     };
-    let looking = look_at(client, Purpose::Payment, key);
-    let (look, looked_at) = match unless_stopped(desk, looking).await {
+    let looking = look_at(client, (Purpose::Payment, wanted_before(order)), key);
+    let (look, looked_at) = match unless_stopped(desk, timeout(time_left(order), looking)).await {
         None => return Ok(None),
-        Some(Ok(seen)) => seen,
+        Some(Ok(Ok(seen))) => seen,
+        // An API that does not answer keeps nobody waiting for longer than they have patience.
+        Some(Err(_expired)) => return instead(desk, entry, Step::Nothing).await,
         // Whatever the API says of a question, it says nothing of the payment: that there is none is
         // no error. The command waits.
-        Some(Err(error)) => {
+        Some(Ok(Err(error))) => {
             unreadable(key, &error);
             return Ok(None);
         }
@@ -124,7 +129,8 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
     // A place that comes too late for the look is left to the next one instead of being thrown away.
     // No longer than that whatever a clock that is set says.
     let patience = between(now(), later(looked_at, LOOK_AGE_MAX_MS))
-        .min(Duration::from_millis(LOOK_AGE_MAX_MS.unsigned_abs()));
+        .min(Duration::from_millis(LOOK_AGE_MAX_MS.unsigned_abs()))
+        .min(time_left(order));
     let ready = match unless_stopped(desk, timeout(patience, client.ready_to_pay())).await {
         None => return Ok(None),
         Some(Ok(Ok(ready))) => ready,
@@ -132,7 +138,10 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
             unreadable(key, &error);
             return Ok(None);
         }
-        Some(Err(_too_late)) => return instead(desk, entry, Step::Execute).await,
+        Some(Err(_too_late)) => match decide(now()) {
+            Decision::Instead(step) => return instead(desk, entry, step).await,
+            Decision::Send { .. } => return instead(desk, entry, Step::Execute).await,
+        },
     };
     // Measured before anything else, on a clock that a stopped process cannot stop.
     let (clock, now) = (Instant::now(), now());
@@ -145,7 +154,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
             failpoints::reach(Point::BeforeIntent);
             let intended = desk.record(entry, intent).await?;
             failpoints::reach(Point::IntentCommitted);
-            let ended = match halted(desk) {
+            let ended = match braked(desk, key) {
                 Some(detail) => JournalEvent::NotSent { at: self::now(), detail },
                 None => send(desk, &intended, order, ready, (deadline, send_not_after)).await,
             };
@@ -166,8 +175,8 @@ async fn instead(desk: &Desk, entry: &Entry, step: Step) -> Result<Option<Entry>
     if step == Step::Execute {
         log_event!(
             Event::LookOutdated,
-            connection = %key.connection,
-            reference = %key.reference_no,
+            connection = %key.shown_connection(),
+            reference = %key.shown_reference(),
             command = %key.command_id,
             "the payment is looked at anew, its command waits"
         );
@@ -185,11 +194,17 @@ async fn unless_stopped<T>(desk: &Desk, waited_for: impl Future<Output = T>) -> 
     }
 }
 
-/// What proves that nothing left: somebody turned the kill switch on while the intent was written.
-fn halted(desk: &Desk) -> Option<String> {
-    desk.with_brakes(|brakes| {
-        let (_, why) = brakes.stopped()?;
-        Some(format!("the kill switch was turned on before the request: {why}"))
+/// What proves that nothing left: a brake took hold while the intent was written.
+fn braked(desk: &Desk, key: &CommandKey) -> Option<String> {
+    Some(match desk.with_brakes(|brakes| brakes.held(&key.connection))? {
+        Brake::Stopped { why, .. } => {
+            format!("the kill switch was turned on before the request: {why}")
+        }
+        Brake::TooManyDoubts { open, max } => format!(
+            "another command became a doubt before the request: {open} of the connection are, at \
+             most {max} may be"
+        ),
+        Brake::CapPending => return None,
     })
 }
 
@@ -209,27 +224,34 @@ async fn send(
     let post_timeout = desk.fixed.policy.post_timeout_ms;
     let timeout = Duration::from_millis(u64::try_from(post_timeout).unwrap_or(0));
     let window = SendWindow { not_after, not_after_wall, timeout };
-    let sent = ready.send_once(&request, window).await;
-    failpoints::reach(Point::AnswerRead);
-    let ending = match sent {
-        Sent::NotSent { detail } => Ending::NotSent { detail },
-        Sent::Answered { status, body, .. } => {
-            Ending::Answered(mapping::payment::answer(change, status, &body))
+    let told = |sent| {
+        failpoints::reach(Point::AnswerRead);
+        let ending = match sent {
+            Sent::NotSent { detail } => Ending::NotSent { detail },
+            Sent::Answered { status, body, .. } => {
+                Ending::Answered(mapping::payment::answer(change, status, &body))
+            }
+            Sent::Unknown { detail } => Ending::Unknown { detail },
+        };
+        let event = read_ending(ending, now());
+        if matches!(event, JournalEvent::Doubted { .. }) {
+            desk.doubt(entry.key());
         }
-        Sent::Unknown { detail } => Ending::Unknown { detail },
+        event
     };
-    read_ending(ending, now())
+    ready.send_once(&request, window, told).await
 }
 
 /// Looks at a doubted payment. Nothing: the look failed.
 async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> {
     let key = entry.key();
     let Some(client) = client(desk, key) else {
-        let detail = format!("connection {} is not configured any more", key.connection);
+        let detail = format!("connection {} is not configured any more", key.shown_connection());
         let parked = JournalEvent::Parked { at: now(), detail, after: None };
         return Ok(Some(record(desk, entry, parked).await?));
     };
-    let look = match unless_stopped(desk, look_at(client, Purpose::Doubt, key)).await {
+    let asked = (Purpose::Doubt, wanted_after(entry));
+    let look = match unless_stopped(desk, look_at(client, asked, key)).await {
         None => return Ok(None),
         Some(Ok((look, _))) => look,
         Some(Err(error)) => {
@@ -246,11 +268,35 @@ async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> 
 
 async fn look_at(
     client: &Client,
-    purpose: Purpose,
+    (purpose, wanted): (Purpose, Wanted),
     key: &CommandKey,
 ) -> Result<(Look, Timestamp), api::Error> {
-    let Looked { state, asked_at } = client.look(purpose, &key.reference_no).await?;
+    let Looked { state, asked_at } = client.look(purpose, wanted, &key.reference_no).await?;
     Ok((state.map_or(Look::NotFound, Look::Found), asked_at))
+}
+
+/// How long it may still be before the command is expired.
+fn time_left(order: &Order) -> Duration {
+    order.expires_at.map_or(Duration::MAX, |at| between(now(), later(at, 1)))
+}
+
+/// A list that does not show the payment is no reason not to send: the sum is not known then, and a
+/// doubt is not decided by it. The currency stands in the list alone.
+fn wanted_before(order: &Order) -> Wanted {
+    match (order.kind, &order.currency) {
+        (Kind::Cancel, None) => Wanted::Status,
+        (Kind::Cancel, Some(_)) | (Kind::Refund { .. }, _) => Wanted::Sum,
+    }
+}
+
+/// What decides a doubt: the sum where it was known before, which the list may yet tell.
+fn wanted_after(entry: &Entry) -> Wanted {
+    let is_refund = entry.order().is_some_and(|order| order.kind != Kind::Cancel);
+    match look_of(entry).and_then(|(_, before)| refunded(before)) {
+        Some(_) if is_refund => Wanted::KnownSum,
+        None if is_refund => Wanted::Sum,
+        Some(_) | None => Wanted::Status,
+    }
 }
 
 fn client<'d>(desk: &'d Desk, key: &CommandKey) -> Option<&'d Client> {
@@ -261,7 +307,7 @@ fn client<'d>(desk: &'d Desk, key: &CommandKey) -> Option<&'d Client> {
 fn unconfigured(key: &CommandKey) -> JournalEvent {
     let why = format!(
         "connection {} is not configured any more, or has no virtual_pos; nothing was sent",
-        key.connection
+        key.shown_connection()
     );
     JournalEvent::Rejected { at: now(), why }
 }
@@ -269,8 +315,8 @@ fn unconfigured(key: &CommandKey) -> JournalEvent {
 fn unreadable(key: &CommandKey, error: &api::Error) {
     log_event!(
         Event::PaymentUnreadable,
-        connection = %key.connection,
-        reference = %key.reference_no,
+        connection = %key.shown_connection(),
+        reference = %key.shown_reference(),
         command = %key.command_id,
         cause = error.event().code(),
         %error,

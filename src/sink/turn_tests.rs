@@ -1,8 +1,13 @@
 //! Turns against a simulated API that counts requests, with a journal whose every commit is watched.
 
-use std::{net::SocketAddr, thread};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{Router, extract::Query, http::StatusCode, routing::get};
 
 use super::*;
 use crate::{
@@ -15,7 +20,7 @@ use crate::{
         simulator::{APP_KEY, APP_SECRET},
     },
     sink::{
-        brakes::{Brake, StopSource},
+        brakes::StopSource,
         desk::{Fixed, tests::fixed},
         journal::{
             Status,
@@ -51,9 +56,15 @@ impl Till {
 
     /// Asks another address than the simulator's.
     fn asking(simulator: Simulator, url: &str, confirms: Confirms) -> Self {
+        Self::in_row(simulator, url, 8, confirms)
+    }
+
+    /// The same with so many calls at a time.
+    fn in_row(simulator: Simulator, url: &str, calls: usize, confirms: Confirms) -> Self {
         let secrets = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
-        let connection = connection(url, secrets.path());
+        let mut connection = connection(url, secrets.path());
+        Arc::make_mut(&mut connection).quota.concurrency = calls;
         let client = Client::new(&connection, Arc::clone(&metrics)).unwrap();
         let fixed = Fixed { clients: [(connection.id.clone(), client)].into(), ..fixed(&metrics) };
         let order = Order { expires_at: None, currency: None, ..refund("10.00") };
@@ -215,6 +226,25 @@ async fn a_look_ends_with_the_ownership() {
 }
 
 #[tokio::test]
+async fn a_look_ends_when_its_command_expires() {
+    let simulator =
+        Simulator::start(SimulatorOptions { history_days: 0, ..SimulatorOptions::default() });
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let till = Till::asking(simulator.await.unwrap(), &url, |_, status| {
+        assert_eq!(*status, Status::Expired);
+        true
+    });
+    let expires_at = Some(later(now(), 300));
+    let short = received_as(key_of("REF-2", 2), Order { expires_at, ..refund("10.00") });
+    till.desk.take_over(vec![(short.clone(), 0)]);
+    let carried = carry(&till.desk, short.key(), Failures::NONE);
+    let ended = timeout(Duration::from_secs(5), carried).await.expect("the look was awaited");
+    assert!(matches!(ended, Ok((Ended::Finished, _))));
+    assert!(till.desk.entry(short.key()).is_none(), "it is expired");
+}
+
+#[tokio::test]
 async fn what_has_its_intent_is_sent_and_told_although_the_ownership_ends() {
     let till = Till::new(|desk, status| {
         if matches!(status, Status::Intended(_)) {
@@ -225,4 +255,106 @@ async fn what_has_its_intent_is_sent_and_told_although_the_ownership_ends() {
     .await;
     assert!(matches!(till.carry().await, Ok(Ended::Finished)));
     assert_eq!(till.posts(), 1);
+}
+
+/// Finds every payment, and tells of no request what became of it; counts those.
+async fn losing(posts: Arc<AtomicUsize>) -> SocketAddr {
+    let token = || async { r#"{"status":"success","token":"tok"}"# };
+    let found = |Query(asked): Query<HashMap<String, String>>| async move {
+        format!(
+            r#"{{"success":true,"data":{{"referanceNo":"{}","amount":"100.00","status":"Başarılı"}}}}"#,
+            asked["referanceNo"]
+        )
+    };
+    let row = |reference| {
+        format!(
+            r#"{{"referans_kodu":"{reference}","tutar":"100.00","tur":"islem","status_detail":{{"status":"successful"}}}}"#
+        )
+    };
+    let list = format!(r#"{{"success":true,"data":[{},{}]}}"#, row("REF-1"), row("REF-2"));
+    let lost = move || async move {
+        posts.fetch_add(1, Ordering::SeqCst);
+        StatusCode::BAD_GATEWAY
+    };
+    let app = Router::new()
+        .route("/api/vpos/v3/authenticate", axum::routing::post(token))
+        .route("/api/vpos/v3/auth/token", axum::routing::post(token))
+        .route("/api/vpos/v3/transaction/find", get(found))
+        .route("/api/vpos/v3/transactions-list", get(move || async move { list }))
+        .route("/api/vpos/v3/transaction", axum::routing::post(lost));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+#[tokio::test]
+async fn a_doubt_counts_before_its_place_is_another_ones() {
+    let simulator =
+        Simulator::start(SimulatorOptions { history_days: 0, ..SimulatorOptions::default() });
+    let posts = Arc::new(AtomicUsize::new(0));
+    let url = format!("http://{}", losing(Arc::clone(&posts)).await);
+    let till = Till::in_row(simulator.await.unwrap(), &url, 1, |_, status| {
+        if matches!(status, Status::InDoubt { .. }) {
+            // Time enough for the next one, which has the place by now.
+            thread::sleep(Duration::from_millis(500));
+        }
+        true
+    });
+    let order = Order { expires_at: None, currency: None, ..refund("10.00") };
+    let second = received_as(key_of("REF-2", 2), order);
+    till.desk.take_over(vec![(second.clone(), 0)]);
+    // One more is one too many.
+    for n in 8..10 {
+        till.desk.doubt(&key_of("REF-9", n));
+    }
+    let (ended, other) =
+        tokio::join!(till.carry(), carry(&till.desk, second.key(), Failures::NONE));
+    assert_eq!(posts.load(Ordering::SeqCst), 1, "{ended:?} {other:?}");
+    let statuses = [&till.key, second.key()].map(|key| till.desk.entry(key).unwrap());
+    let count = |wanted: fn(&Status) -> bool| {
+        statuses.iter().filter(|entry| wanted(entry.status())).count()
+    };
+    assert_eq!(count(|status| matches!(status, Status::InDoubt { .. })), 1, "{statuses:?}");
+    assert_eq!(count(|status| *status == Status::Received), 1, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_payment_that_its_list_does_not_show_is_refunded_and_its_sum_is_not_known() {
+    let simulator =
+        Simulator::start(SimulatorOptions { history_days: 0, ..SimulatorOptions::default() });
+    let posts = Arc::new(AtomicUsize::new(0));
+    let url = format!("http://{}", losing(Arc::clone(&posts)).await);
+    let till = Till::asking(simulator.await.unwrap(), &url, |_, _| true);
+    let order = Order { expires_at: None, currency: None, ..refund("10.00") };
+    let named = Order { currency: Some("TRY".into()), ..order.clone() };
+    let cancel = Order { kind: Kind::Cancel, ..order.clone() };
+    let entries = [(3, order), (4, cancel), (5, named)]
+        .map(|(n, order)| received_as(key_of(&format!("REF-{n}"), n), order));
+    till.desk.take_over(entries.iter().map(|entry| (entry.clone(), 0)).collect());
+    for (entry, sent) in entries.iter().zip([1, 2, 2]) {
+        carry(&till.desk, entry.key(), Failures::NONE).await.unwrap();
+        assert_eq!(posts.load(Ordering::SeqCst), sent);
+        match till.desk.entry(entry.key()) {
+            Some(entry) => assert!(entry.intent().unwrap().before.refunded_unknown, "{entry:?}"),
+            None => assert_eq!(entry.key().command_id, key_of("", 5).command_id, "its currency"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_doubt_that_begins_while_the_intent_is_written_lets_nothing_leave() {
+    let till = Till::new(|desk, status| {
+        if matches!(status, Status::Intended(_)) {
+            (7..10).for_each(|n| desk.doubt(&key_of("REF-9", n)));
+        }
+        true
+    })
+    .await;
+    let ended = till.carry().await.unwrap();
+    assert_eq!(till.posts(), 0, "{ended:?}");
+    let why = Pause::Braked(Brake::TooManyDoubts { open: 3, max: 3 });
+    assert_eq!(ended, Ended::Paused { until: None, why });
+    let entry = till.desk.entry(&till.key).unwrap();
+    assert!(matches!(entry.status(), Status::NotSent { attempts: 1, .. }), "{entry:?}");
 }

@@ -42,14 +42,14 @@ impl Listing {
         Self { rows, places }
     }
 
-    /// The state of the payment, or why this list does not tell it.
-    pub(super) fn state_of(&self, reference_no: &str) -> Result<PaymentState, String> {
+    /// The state of the payment, nothing where the list does not hold it, or why it does not tell it.
+    pub(super) fn state_of(&self, reference_no: &str) -> Result<Option<PaymentState>, String> {
         match self.places.get(reference_no) {
-            None => Err("the payment is not in the list of its status".to_owned()),
+            None => Ok(None),
             Some(None) => Err("several payments of the list have the reference".to_owned()),
             Some(Some(place)) => {
                 let row = self.rows.get(*place).unwrap_or_default();
-                payment::listed_state(row).map_err(|Unreadable(detail)| detail)
+                payment::listed_state(row).map(Some).map_err(|Unreadable(detail)| detail)
             }
         }
     }
@@ -203,9 +203,9 @@ mod tests {
     fn a_payment_is_found_once_or_not_at_all() {
         let rows = [row("A", "islem"), row("A", "iade"), row("B", "islem"), row("B", "islem")];
         let listing = Listing::new(Rows::from_texts(rows, Timestamp(0)));
-        assert_eq!(listing.state_of("A").unwrap().status, VirtualPosStatus::Refunded);
+        assert_eq!(listing.state_of("A").unwrap().unwrap().status, VirtualPosStatus::Refunded);
         assert!(listing.state_of("B").unwrap_err().contains("several"));
-        assert!(listing.state_of("C").unwrap_err().contains("not in the list"));
+        assert_eq!(listing.state_of("C"), Ok(None));
     }
 
     /// Fetches that end when they are let, each with as many rows as its number.

@@ -2,13 +2,20 @@
 
 mod backlog;
 mod large;
+mod state;
 mod wire;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    convert::identity,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use futures_util::future::join_all;
 
-use self::wire::{Act, Wire};
+use self::{
+    state::{found, listed},
+    wire::{Act, Wire},
+};
 use super::*;
 use crate::{
     api::{
@@ -37,7 +44,7 @@ fn within(timeout: Duration) -> SendWindow {
 
 async fn send(client: &Client, timeout: Duration) -> Sent {
     let ready = client.ready_to_pay().await.unwrap();
-    ready.send_once(&refund("12.50"), within(timeout)).await
+    ready.send_once(&refund("12.50"), within(timeout), identity).await
 }
 
 #[tokio::test]
@@ -170,19 +177,19 @@ async fn nothing_is_sent_too_late_without_token_or_with_an_odd_amount() {
         SendWindow { not_after: Instant::now(), not_after_wall: hour(1), ..in_time },
         SendWindow { not_after_wall: hour(-1), ..in_time },
     ] {
-        let sent = ready().await.send_once(&refund("1"), late).await;
+        let sent = ready().await.send_once(&refund("1"), late, identity).await;
         assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("late")), "{sent:?}");
     }
     for amount in ["0", "-1", "0.001", "12.345", "0.00001"] {
-        let sent = ready().await.send_once(&refund(amount), within(TIMEOUT)).await;
+        let sent = ready().await.send_once(&refund(amount), within(TIMEOUT), identity).await;
         assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("amount")), "{sent:?}");
     }
     let blank = Order { reference_no: " ", change: Change::Cancel };
-    let sent = ready().await.send_once(&blank, within(TIMEOUT)).await;
+    let sent = ready().await.send_once(&blank, within(TIMEOUT), identity).await;
     assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
     let ready = ready().await;
     ready.access.forget(ready.token.generation);
-    let sent = ready.send_once(&refund("1"), within(TIMEOUT)).await;
+    let sent = ready.send_once(&refund("1"), within(TIMEOUT), identity).await;
     assert!(matches!(&sent, Sent::NotSent { detail } if detail.contains("token")), "{sent:?}");
     assert_eq!(wire.connections(), 0);
 }
@@ -265,7 +272,7 @@ async fn a_refused_token_is_replaced_and_a_limit_is_kept() {
     let ready = client.ready_to_pay().await.unwrap();
     assert_eq!(ready.token.generation, 1);
     wire.set(Act::answer(429, "Retry-After: 900\r\n", "Too Many Attempts."));
-    let sent = ready.send_once(&refund("1"), within(TIMEOUT)).await;
+    let sent = ready.send_once(&refund("1"), within(TIMEOUT), identity).await;
     assert!(matches!(sent, Sent::Answered { status: 429, .. }), "{sent:?}");
     let error = client.ready_to_pay().await.unwrap_err();
     let RetryClass::Retry { after: Some(after) } = error.retry_class() else { panic!("{error}") };
@@ -334,7 +341,7 @@ async fn each_fault_of_a_payment_server_becomes_what_it_is() {
             false => client.payment_state(Purpose::Payment, order.reference_no).await.unwrap(),
         };
         assert_eq!(before.and_then(|state| state.refunded), None, "{fault}");
-        let sent = ready.send_once(&order, within(TIMEOUT)).await;
+        let sent = ready.send_once(&order, within(TIMEOUT), identity).await;
         let seen = match sent {
             Sent::NotSent { .. } => "not sent",
             Sent::Unknown { .. } => "unknown",
@@ -368,131 +375,4 @@ async fn until_open(client: &Client, reference_no: &str) -> PaymentState {
         }
     }
     panic!("the port stays shut")
-}
-
-fn found(status: &str, amount: &str) -> String {
-    format!(
-        r#"{{"success":true,"data":{{"referanceNo":"R1","amount":"{amount}","status":"{status}"}}}}"#
-    )
-}
-
-fn listed(reference: &str, status: &str, refunded: &str) -> String {
-    format!(
-        r#"{{"success":true,"data":[{{"referans_kodu":"{reference}","tutar":"100.00","para_birimi":"TL","iade_tutar":{refunded},"tur":"islem","status_detail":{{"status":"{status}"}}}}]}}"#
-    )
-}
-
-#[tokio::test]
-async fn a_state_is_find_and_the_list_of_the_status_that_it_tells() {
-    let fake = Fake::with_token(|path, _| match path {
-        "/transaction/find" => json(200, &found("İade", "100.00")),
-        _ => json(200, &listed("R1", "refund", "\"100.00\"")),
-    })
-    .await;
-    let state = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap().unwrap();
-    assert_eq!(state.status, VirtualPosStatus::Refunded);
-    assert_eq!(state.refunded, Money::parse("100").ok());
-    assert_eq!(state.currency.as_deref(), Some("TRY"));
-    assert_eq!(fake.last().line, "GET /transactions-list?status=refund");
-}
-
-#[tokio::test]
-async fn a_payment_that_changes_between_the_two_calls_is_looked_at_again() {
-    let fake = Fake::with_token(|path, nth| match (path, nth) {
-        ("/transaction/find", 0) => json(200, &found("Başarılı", "100.00")),
-        ("/transaction/find", _) => json(200, &found("İade", "100.00")),
-        (_, 0) => json(200, r#"{"success":true,"data":[]}"#),
-        _ => json(200, &listed("R1", "refund", "\"100.00\"")),
-    })
-    .await;
-    let state = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap().unwrap();
-    assert_eq!(state.status, VirtualPosStatus::Refunded);
-    assert_eq!(fake.count("/transaction/find"), 2);
-}
-
-#[tokio::test]
-async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
-    for (find, list) in [
-        (found("Başarılı", "100.00"), r#"{"success":true,"data":[]}"#.to_owned()),
-        (found("Başarılı", "100.00"), listed("R2", "successful", "null")),
-        (found("Başarılı", "99.00"), listed("R1", "successful", "null")),
-        (found("Başarılı", "100.00"), listed("R1", "successful", "\"1,5\"")),
-        (found("Bekliyor", "100.00"), listed("R1", "successful", "null")),
-        (found("Başarılı", "100.00").replace("R1", "R7"), listed("R1", "successful", "null")),
-    ] {
-        let fake = Fake::with_token(move |path, _| match path {
-            "/transaction/find" => json(200, &find),
-            _ => json(200, &list),
-        })
-        .await;
-        let error = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap_err();
-        assert_eq!(error.retry_class(), RetryClass::Permanent, "{error}");
-        assert!(fake.count("/transaction/find") <= 3);
-    }
-    for (status, none) in [
-        (404, r#"{"success":false}"#),
-        (404, r#"{"success":false,"message":"İşlem bulunamadı"}"#),
-        (404, r#"{"message":"Transaction not found."}"#),
-        (200, r#"{"success":true,"data":[]}"#),
-        (200, r#"{"success":true,"data":null}"#),
-        (200, r#"{"success":false,"message":"İşlem bulunamadı"}"#),
-        (200, r#"{"success":"false","message":"TRANSACTION NOT FOUND"}"#),
-        (422, r#"{"message":"The payment was not found."}"#),
-        (400, r#"{"success":false,"message":"Bu referans ile kayıt bulunamadı."}"#),
-    ] {
-        let fake = Fake::with_token(move |_, _| json(status, none)).await;
-        assert_eq!(fake.client().payment_state(Purpose::Payment, "R1").await, Ok(None), "{none}");
-    }
-    for foreign in [
-        "<html><title>404 Not Found</title><body>Transaction not found</body></html>",
-        "",
-        "{}",
-        "[]",
-        "404 page not found",
-        r#"{"success":true}"#,
-        r#"{"message":"no Route matched with those values"}"#,
-        r#"{"status":404,"error":"Not Found","path":"/transaction/find"}"#,
-        r#"{"success":false,"message":"Firma bulunamadı"}"#,
-    ] {
-        let fake = Fake::with_token(move |_, _| json(404, foreign)).await;
-        let error = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap_err();
-        assert!(matches!(error, Error::NotFound { is_told: false, .. }), "{foreign}: {error}");
-    }
-    for refused in [
-        r#"{"success":false,"message":"Firma bulunamadı"}"#,
-        r#"{"success":false,"message":"Bu işlem için yetkiniz bulunmamaktadır"}"#,
-        r#"{"success":false,"message":"Ödeme kuruluşu bulunamadı"}"#,
-        r#"{"success":false,"message":"Kayıtlı sanal POS bulunamadı"}"#,
-        r#"{"success":false,"message":"payment gateway not found"}"#,
-        r#"{"data":null,"message":"busy"}"#,
-        r#"{"success":false,"message":"İşlem şu an yapılamıyor"}"#,
-        r#"{"success":false,"data":null}"#,
-        r#"{"success":true}"#,
-    ] {
-        let fake = Fake::with_token(move |_, _| json(200, refused)).await;
-        assert!(fake.client().payment_state(Purpose::Payment, "R1").await.is_err(), "{refused}");
-    }
-    let fake = Fake::with_token(|_, _| json(503, "{}")).await;
-    let error = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap_err();
-    assert_eq!(error.retry_class(), RetryClass::Retry { after: None }, "{error}");
-}
-
-#[tokio::test]
-async fn many_states_share_few_lists() {
-    let lists = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&lists);
-    let fake = Fake::with_token(move |path, _| match path {
-        "/transaction/find" => json(200, &found("Başarılı", "100.00")),
-        _ => {
-            counted.fetch_add(1, Ordering::SeqCst);
-            json(200, &listed("R1", "successful", "null"))
-        }
-    })
-    .await;
-    let client = fake.client();
-    let states = join_all((0..64).map(|_| client.payment_state(Purpose::Payment, "R1"))).await;
-    assert!(states.iter().all(|state| matches!(state, Ok(Some(_)))));
-    // Eight calls at a time: those that find together list together.
-    let lists = lists.load(Ordering::SeqCst);
-    assert!((1..=32).contains(&lists), "{lists}");
 }

@@ -92,6 +92,7 @@ fn state(state: &PaymentState, currency: Option<&str>) -> String {
     let mut parts = vec![state.status.to_string()];
     parts.extend(state.amount.map(|amount| money(amount, currency)));
     parts.extend(state.refunded.map(|sum| format!("given back {}", money(sum, currency))));
+    parts.extend(state.refunded_unknown.then(|| "given back: not known".to_owned()));
     parts.join(", ")
 }
 
@@ -121,6 +122,7 @@ mod tests {
             status: VirtualPosStatus::Successful,
             amount: Some(Money::parse("100").unwrap()),
             refunded: None,
+            refunded_unknown: false,
             currency: Some("TRY".into()),
         }
     }

@@ -84,7 +84,10 @@ fn compared_table(compared: &Compared) -> String {
             name.to_owned(),
             state.status.to_string(),
             or_dash(state.amount.map(|amount| amount.to_string())),
-            or_dash(state.refunded.map(|amount| amount.to_string())),
+            match (state.refunded, state.refunded_unknown) {
+                (None, true) => "not known".to_owned(),
+                (refunded, _) => or_dash(refunded.map(|amount| amount.to_string())),
+            },
             or_dash(state.currency.clone()),
         ]);
     }

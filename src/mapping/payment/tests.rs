@@ -61,8 +61,44 @@ fn amounts_are_exact_as_numbers_and_as_texts() {
         assert!(unclear(refund("5"), &body).contains("iade_tutar"), "{total}");
     }
     let body = SAMPLE.replace("iptal", "iade").replace("null", "\"4.99\"");
-    assert_eq!(unclear(refund("5"), &body), "iade_tutar is less than the refund");
-    assert!(matches!(answer(refund("4.99"), 200, &body), Verdict::Approved(_)));
+    // Too little is no doubt about what was approved: the result leaves it out and says so.
+    for amount in ["5", "4.99"] {
+        assert!(matches!(answer(refund(amount), 200, &body), Verdict::Approved(_)), "{amount}");
+    }
+}
+
+#[test]
+fn a_detail_counts_by_its_text_alone() {
+    let with = |body: &str, word: &str, detail: &str| {
+        let from =
+            format!("\"status_detail\":{}\"{word}\"", if word == "approved" { " " } else { "" });
+        assert!(body.contains(&from), "{from}");
+        body.replace(&from, &format!("\"status_detail\":{detail}"))
+    };
+    for detail in [
+        "{}",
+        "[]",
+        "null",
+        "7",
+        "[\"declined\",\"approved\"]",
+        r#"{"title":"Onay","status":"successful"}"#,
+        r#"{"status":{"status":"declined"}}"#,
+        r#"{"status":["approved"]}"#,
+    ] {
+        let body = with(SAMPLE, "approved", detail);
+        assert!(matches!(answer(Change::Cancel, 200, &body), Verdict::Approved(_)), "{detail}");
+        let body = with(DECLINED, "declined", detail);
+        assert!(matches!(answer(refund("5"), 200, &body), Verdict::Declined(_)), "{detail}");
+    }
+    let (yes, no) = (r#"{"status":"approved"}"#, r#" {"title":"Red","status":"Declined"}"#);
+    let approved = |detail| answer(Change::Cancel, 200, &with(SAMPLE, "approved", detail));
+    let declined = |detail| answer(refund("5"), 200, &with(DECLINED, "declined", detail));
+    assert!(matches!(approved(yes), Verdict::Approved(_)));
+    assert!(matches!(declined(no), Verdict::Declined(_)));
+    let twice = r#"{"status":"approved","status":"declined"}"#;
+    for verdict in [approved(no), declined(yes), approved(twice), declined(twice)] {
+        assert!(matches!(verdict, Verdict::Unclear { .. }), "{verdict:?}");
+    }
 }
 
 #[test]
@@ -200,6 +236,7 @@ fn find_tells_status_and_amount_in_any_spelling() {
         let state = found_state(&FOUND.replace("Başarılı", word), "VP1").unwrap();
         assert_eq!((state.status, state.amount), (status, Some(money("2.55"))), "{word}");
         assert_eq!((state.refunded, state.currency), (None, None));
+        assert!(state.refunded_unknown, "it tells no sum");
     }
     for (json, says) in [
         (FOUND.replace("Başarılı", "Bekliyor"), "status"),
@@ -224,16 +261,20 @@ fn the_list_tells_what_was_given_back_and_in_which_currency() {
         status: VirtualPosStatus::Successful,
         amount: Some(money("100")),
         refunded: Some(money("12.5")),
+        refunded_unknown: false,
         currency: Some("TRY".into()),
     };
     assert_eq!(state, expected);
     let number = LISTED.replace("\"12.50\"", "12.5");
     assert_eq!(listed_state(&number).unwrap(), expected);
     let none = LISTED.replace("\"12.50\"", "null");
-    assert_eq!(listed_state(&none).unwrap().refunded, None);
+    assert_eq!(listed_state(&none).unwrap(), PaymentState { refunded: None, ..expected.clone() });
+    for bad in ["\"12,50\"", "\"-12.50\"", "{}", "\"on\""] {
+        let untold = listed_state(&LISTED.replace("\"12.50\"", bad)).unwrap();
+        let unknown = PaymentState { refunded: None, refunded_unknown: true, ..expected.clone() };
+        assert_eq!(untold, unknown, "{bad}");
+    }
     for (from, to) in [
-        ("12.50", "12,50"),
-        ("12.50", "-12.50"),
         ("\"TL\"", "\"Türk Lirası\""),
         ("successful", "waiting"),
         ("\"id\":1", "\"iade_tutar\":\"1.00\""),

@@ -133,6 +133,7 @@ impl Ledger {
             status,
             amount: money(&fields, "tutar"),
             refunded: money(&fields, "iade_tutar"),
+            refunded_unknown: false,
             currency: fields.get("para_birimi").and_then(Value::as_str).map(ToOwned::to_owned),
         })
     }

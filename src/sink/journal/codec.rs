@@ -13,7 +13,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::sink::command::CommandKey;
+use crate::{mapping::mask_cards, sink::command::CommandKey};
 
 use super::{
     entry::Entry,
@@ -72,14 +72,16 @@ pub enum JournalKey {
 pub enum Error {
     /// No key of this program's form.
     #[error(
-        "journal key {0:?} is none of this program's: is another one writing to the topic? Remove \
-         the record's writer before the sink is started again"
+        "journal key {:?} is none of this program's: is another one writing to the topic? Remove \
+         the record's writer before the sink is started again",
+        mask_cards(.0)
     )]
     Key(String),
     /// Written by a newer program.
     #[error(
-        "journal record {key} has format version {version}, this program reads up to {VERSION}: \
-         run the newer program"
+        "journal record {} has format version {version}, this program reads up to {VERSION}: \
+         run the newer program",
+        mask_cards(.key)
     )]
     Newer {
         /// Whose.
@@ -89,7 +91,8 @@ pub enum Error {
     },
     /// The bytes are not what the key names.
     #[error(
-        "journal record {key} is damaged: {detail}; do not delete it, compare it with a backup"
+        "journal record {} is damaged: {detail}; do not delete it, compare it with a backup",
+        mask_cards(.key)
     )]
     Damaged {
         /// Whose.
@@ -98,7 +101,10 @@ pub enum Error {
         detail: String,
     },
     /// The events contradict each other.
-    #[error("journal record {key} tells an impossible story: {illegal}; do not delete it")]
+    #[error(
+        "journal record {} tells an impossible story: {illegal}; do not delete it",
+        mask_cards(.key)
+    )]
     Impossible {
         /// Whose.
         key: String,

@@ -130,13 +130,16 @@ impl Api {
             return false;
         }
         payment.refunded = Some(refunded);
-        payment.status = VirtualPosStatus::Refunded;
+        // A part of it leaves it as it stands.
+        if Some(refunded) == payment.amount {
+            payment.status = VirtualPosStatus::Refunded;
+        }
         true
     }
 
     fn cancel(&mut self, place: usize) -> bool {
         let payment = &mut self.payments[place];
-        let is_open = payment.status == VirtualPosStatus::Successful;
+        let is_open = payment.status == VirtualPosStatus::Successful && payment.refunded.is_none();
         if is_open {
             payment.status = VirtualPosStatus::Cancelled;
         }

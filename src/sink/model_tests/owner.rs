@@ -44,6 +44,7 @@ pub(super) enum Mutant {
     OldLooks,
     ForgetsOldRivals,
     ExpiresDoubts,
+    UnknownIsNone,
 }
 
 /// How far a command that is handed out has come.
@@ -262,13 +263,10 @@ impl Owner {
                 self.to(key, Phase::Plan)
             }
             Phase::LookFirst => {
-                let look = Look::Found(shared.api.look(key));
-                self.to(key, Phase::Looked(look, Timestamp(shared.now)))
+                let looked = Phase::Looked(self.look(shared, key, fault), Timestamp(shared.now));
+                self.to(key, looked)
             }
-            Phase::LookAgain => {
-                let look = Look::Found(shared.api.look(key));
-                self.to(key, Phase::LookedAgain(look))
-            }
+            Phase::LookAgain => self.to(key, Phase::LookedAgain(self.look(shared, key, fault))),
             Phase::Looked(look, at) => self.decide(shared, key, (&look, at)),
             Phase::LookedAgain(look) => self.clear_doubt(shared, key, &look),
             Phase::Cleared { deadline, unwritten } => {
@@ -284,6 +282,16 @@ impl Owner {
                 self.commit(shared, key, event)
             }
         }
+    }
+
+    /// What the API tells, without the list where that does not show the payment.
+    fn look(&self, shared: &Shared, key: &CommandKey, fault: &Fault) -> Look {
+        let mut state = shared.api.look(key);
+        if fault.unlisted {
+            state.refunded = None;
+            state.refunded_unknown = self.mutant != Mutant::UnknownIsNone;
+        }
+        Look::Found(state)
     }
 
     fn to(&mut self, key: &CommandKey, phase: Phase) -> Result<Alive, String> {

@@ -49,6 +49,8 @@ pub(super) enum Reply {
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
     pub(super) look_fails: bool,
+    /// The list does not show the payment.
+    pub(super) unlisted: bool,
     pub(super) reply: Reply,
 }
 
@@ -257,7 +259,7 @@ impl World {
             self.submit();
         }
         self.act(Act::Switch(false))?;
-        let fault = Fault { look_fails: false, reply: Reply::Whole };
+        let fault = Fault { look_fails: false, unlisted: false, reply: Reply::Whole };
         for pick in 0..600_u32 {
             if let Some(zombie) = &mut self.zombie
                 && zombie.step(&mut self.shared, 0, &fault)? == Alive::Fenced

@@ -201,7 +201,7 @@ fn move_group(stage: &Stage, to: impl Fn(&BaseConsumer, i32) -> i64) {
     });
 }
 
-fn delete_the_group(stage: &Stage) {
+pub(super) fn delete_the_group(stage: &Stage) {
     let (admin, group) = (admin(stage.brokers()), format!("{}.sink", stage.prefix));
     let options = AdminOptions::new().request_timeout(Some(GENEROUS));
     wait_until("the group is deleted", GENEROUS, || {

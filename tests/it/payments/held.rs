@@ -119,6 +119,7 @@ fn an_intent_whose_transaction_lost_its_end_is_a_permission_that_may_have_been_u
             status: VirtualPosStatus::Successful,
             amount: Money::parse("10.00").ok(),
             refunded: Money::parse("0").ok(),
+            refunded_unknown: false,
             currency: Some("TRY".to_owned()),
         };
         let at = now();

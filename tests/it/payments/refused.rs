@@ -7,6 +7,7 @@ use rdkafka::Offset;
 
 use super::{
     DEADLINE,
+    again::delete_the_group,
     orders::{Order, produce},
     stage::{OWNED, PARTITIONS, STOPPED, Stage, change, end},
 };
@@ -120,6 +121,27 @@ fn a_journal_that_is_missing_or_made_anew_stops_the_sink() {
     // Where topics are made by themselves, the new one is empty.
     change(&paid.home, "manage_topics: false", "manage_topics: true");
     paid.assert_stops(&["JOURNAL_REGRESSION", &topic, "restore"]);
+}
+
+#[test]
+fn a_journal_that_is_lost_together_with_the_groups_offsets_stops_the_sink() {
+    let paid = Paid::new("pay-forgotten");
+    let brokers = paid.stage.brokers();
+    let (journal, commands) = (paid.stage.topic(JOURNAL), paid.stage.topic(COMMANDS));
+    damage::recreate(brokers, &journal, PARTITIONS, "compact");
+    delete_the_group(&paid.stage);
+    let results = paid.stage.topic("payment.results");
+    let words = ["JOURNAL_REGRESSION", &journal, &results, &commands, "restore", "payments.md"];
+    end(&mut paid.assert_stops(&words));
+    // Not even a second try goes on; with the commands gone too it is a new beginning.
+    end(&mut paid.assert_stops(&words));
+    damage::recreate(brokers, &commands, PARTITIONS, "delete");
+    let next = Order::refund("B", 50);
+    paid.stage.shop.send([&next]);
+    let mut connector = paid.home.run();
+    paid.stage.feed().wait_for(&next, "SUCCEEDED");
+    end(&mut connector);
+    assert_eq!(paid.stage.posts().iter().count(), paid.orders.len(), "the new one alone");
 }
 
 #[test]

@@ -235,7 +235,7 @@ async fn who_may_send_goes_before_those_that_look_and_those_share_one_list() {
     let mut looks = tokio::task::JoinSet::new();
     let look = |purpose| {
         let client = Arc::clone(&client);
-        async move { client.look(purpose, "R1").await.unwrap().asked_at }
+        async move { client.look(purpose, Wanted::Sum, "R1").await.unwrap().asked_at }
     };
     for _ in 0..30 {
         looks.spawn(look(Purpose::Payment));
@@ -270,7 +270,7 @@ async fn the_token_that_all_wait_for_goes_before_those_that_begin() {
     let mut looks = tokio::task::JoinSet::new();
     let look = || {
         let client = Arc::clone(&client);
-        async move { client.look(Purpose::Payment, "R1").await.map(drop) }
+        async move { client.look(Purpose::Payment, Wanted::Sum, "R1").await.map(drop) }
     };
     let wait = || tokio::time::sleep(Duration::from_millis(50));
     for _ in 0..5 {
