@@ -118,6 +118,7 @@ fn story(n: u32, at: Timestamp) -> Entry {
         status: VirtualPosStatus::Successful,
         amount: Money::parse("250.00").ok(),
         refunded: None,
+        refunded_unknown: false,
         currency: Some("TRY".to_owned()),
     };
     let later = |millis: i64| Timestamp(at.0 + millis);

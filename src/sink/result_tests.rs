@@ -300,7 +300,7 @@ fn a_card_in_a_key_is_shown_in_no_header_line_or_error() {
         CommandKey::parse(&card()).unwrap_err().to_string(),
         codec::decode(&card(), b"").unwrap_err().to_string(),
         codec::decode(&key.to_string(), b"").unwrap_err().to_string(),
-        crate::sink::desk::Failure::Unfinished { key: key.clone() }.to_string(),
+        crate::sink::desk::Failure::Unfinished { key }.to_string(),
     ];
     for text in shown {
         assert!(!text.contains(&card()), "{text}");

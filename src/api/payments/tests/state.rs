@@ -132,6 +132,10 @@ async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
         let fake = Fake::with_token(move |_, _| json(status, none)).await;
         assert_eq!(fake.client().payment_state(Purpose::Payment, "R1").await, Ok(None), "{none}");
     }
+}
+
+#[tokio::test]
+async fn a_no_that_is_not_about_the_payment_is_an_error() {
     for foreign in [
         "<html><title>404 Not Found</title><body>Transaction not found</body></html>",
         "",
