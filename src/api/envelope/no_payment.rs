@@ -6,6 +6,7 @@
 //! | 200, no success, `data` is null, no word                          | yes                          |
 //! | 200 or a refusal, words of a missing payment                      | yes                          |
 //! | 422, errors about the reference, not that it was not sent         | yes                          |
+//! | 404, `Not found` alone, without a `success`: gateways say so of a path | says nothing of it        |
 //! | HTML, 5xx, any other words: a customer, a gateway or a right that is missing | says nothing of it |
 
 use serde_json::value::RawValue;
@@ -45,7 +46,9 @@ pub(crate) fn says_no_payment(message: &str) -> bool {
 /// `base_url`, answers 404 too, with a page or with JSON of its own.
 pub(crate) fn tells_of_no_payment(fields: &Fields<'_>) -> bool {
     match message_of(fields) {
-        Some(message) => says_no_payment(&message) || says_nothing_else(fields),
+        Some(message) => {
+            says_no_payment(&message) || (is_refusal(fields) && says_nothing_else(fields))
+        }
         None => is_refusal(fields),
     }
 }

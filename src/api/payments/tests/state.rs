@@ -113,7 +113,6 @@ async fn half_a_state_is_an_error_and_an_unknown_payment_is_none() {
         (422, r#"{"message":"The payment was not found."}"#),
         (400, r#"{"success":false,"message":"Bu referans ile kayıt bulunamadı."}"#),
         (404, r#"{"message":"No query results for model [App\\Models\\Islem] VP1"}"#),
-        (404, r#"{"message":"Bulunamadı"}"#),
         (404, r#"{"success":false,"message":"Not found."}"#),
         (404, r#"{"success":false,"message":"Ödeme işlemi bulunamadı"}"#),
         (404, r#"{"success":false}"#),
@@ -148,6 +147,8 @@ async fn a_no_that_is_not_about_the_payment_is_an_error() {
         r#"{"success":false,"message":"Firma bulunamadı"}"#,
         r#"{"message":"The route api/vpos/v3/transaction/find could not be found."}"#,
         r#"{"message":"Route not found"}"#,
+        r#"{"message":"Not Found"}"#,
+        r#"{"message":"Bulunamadı"}"#,
     ] {
         let fake = Fake::with_token(move |_, _| json(404, foreign)).await;
         let error = fake.client().payment_state(Purpose::Payment, "R1").await.unwrap_err();
