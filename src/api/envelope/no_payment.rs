@@ -27,13 +27,14 @@ const REFERENCE_FIELDS: [&str; 2] = ["referanceNo", "referenceNo"];
 pub(crate) fn says_no_payment(message: &str) -> bool {
     let message = folded(message);
     let words = words_of(&message);
+    let telling: Vec<&str> = words.iter().copied().filter(|word| !FILLERS.contains(word)).collect();
     let invalid = |pair: &[&str]| match *pair {
         ["geçersiz", noun] => noun.starts_with("referans"),
         [noun, verb] => noun.starts_with("referans") && verb.starts_with("geçersiz"),
         _ => false,
     };
     message.contains(NO_RECORD)
-        || words.windows(2).any(invalid)
+        || telling.windows(2).any(invalid)
         || (0..words.len()).any(|at| {
             let before = words.get(..at).unwrap_or_default().iter().rev();
             let noun = before.copied().find(|word| !FILLERS.contains(word));
