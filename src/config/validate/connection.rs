@@ -2,10 +2,7 @@
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
-use super::{
-    Review,
-    streams::{advise, streams},
-};
+use super::{Review, streams::streams};
 use crate::{
     config::{model, shape, tree::Step},
     domain::ids::ConnectionId,
@@ -47,7 +44,6 @@ fn connection(
     let virtual_pos = virtual_pos.map(|api| vomsis_api(review, &below("virtual_pos"), api));
     let tos = shape.tos.as_ref().map(|api| tos_api(review, &below("tos"), api));
     let streams = streams(review, &below("streams"), &shape.streams);
-    advise(review, &below("streams"), &shape.streams);
     if streams.tos_payments.is_some() && tos.as_ref().is_some_and(|t| t.institutions.is_empty()) {
         let path = [&below("tos")[..], &[Step::Key("institutions")]].concat();
         review.refuse(&path, "no institution to ask for; write [{code: \"0006624\"}]");

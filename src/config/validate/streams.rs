@@ -134,29 +134,11 @@ fn following(review: &mut Review<'_>, path: &[Step<'_>], dated: &Dated) -> model
 
 fn poll_interval(review: &mut Review<'_>, path: &[Step<'_>], span: Span) -> Duration {
     let path = [path, &[Step::Key("poll_interval")]].concat();
-    review.above_zero(&path, span)
-}
-
-/// Warns of intervals that the source systems do not want; a simulator on this machine has no wishes.
-pub(super) fn advise(review: &mut Review<'_>, path: &[Step<'_>], streams: &shape::Streams) {
-    let intervals = [
-        ("bank_transactions", on(&streams.bank_transactions).map(|section| section.poll_interval)),
-        ("pos_transactions", on(&streams.pos_transactions).map(|section| section.poll_interval)),
-        (
-            "virtual_pos_transactions",
-            on(&streams.virtual_pos_transactions).map(|section| section.poll_interval),
-        ),
-        ("tos_payments", on(&streams.tos_payments).map(|section| section.poll_interval)),
-        ("reference", on(&streams.reference).map(|section| section.poll_interval)),
-    ];
-    for (stream, interval) in intervals {
-        let Some(span) = interval else { continue };
-        if !span.0.is_zero() && span.0 < POLL_INTERVAL_ADVISED {
-            let path = [path, &[Step::Key(stream), Step::Key("poll_interval")]].concat();
-            let message = format!("{span} is below the 5m between calls that Vomsis documents");
-            review.warn(&path, message);
-        }
+    let interval = review.above_zero(&path, span);
+    if !interval.is_zero() && interval < POLL_INTERVAL_ADVISED {
+        review.warn(&path, format!("{span} is below the 5m between calls that Vomsis documents"));
     }
+    interval
 }
 
 fn slo(

@@ -32,6 +32,20 @@ fn accounts(stage: &Stage) -> Found {
     follow(stage, Stream::Accounts, &Mentioned::default())
 }
 
+/// The list of customers, read once the payments are that mention these.
+async fn follow_customers(stage: &Stage, mentions: &[i64]) {
+    let payment = |id: &i64| fields(json!({"musteri": {"id": id, "unvan": "Deniz Ltd."}}));
+    let rows = mentions.iter().map(payment).collect();
+    let added =
+        stage.simulator.ledger().add_rows(Stream::VirtualPosTransactions, EntityKey::WHOLE, rows);
+    added.unwrap();
+    let mentioned = Mentioned::default();
+    mentioned.lock().unwrap().awaited = true;
+    follow(stage, Stream::VirtualPosTransactions, &mentioned);
+    until("the payments are read", || !mentioned.lock().unwrap().awaited).await;
+    follow(stage, Stream::Customers, &mentioned);
+}
+
 fn knows(found: &Found, id: i64) -> bool {
     found.borrow().iter().any(|found| found.iter().any(|account| account.id == id))
 }
@@ -96,16 +110,7 @@ async fn a_mentioned_customer_is_published_whole_where_the_api_has_it_by_its_id(
     let stage = Stage::new().await;
     let whole = stage.simulator.ledger().add_entity(Stream::Customers, fields(json!({}))).unwrap();
     stage.simulator.ledger().list_entity(Stream::Customers, whole, false).unwrap();
-    let payment = |id: i64| fields(json!({"musteri": {"id": id, "unvan": "Deniz Ltd."}}));
-    let rows = vec![payment(whole), payment(777_777)];
-    let added =
-        stage.simulator.ledger().add_rows(Stream::VirtualPosTransactions, EntityKey::WHOLE, rows);
-    added.unwrap();
-    let mentioned = Mentioned::default();
-    mentioned.lock().unwrap().awaited = true;
-    follow(&stage, Stream::VirtualPosTransactions, &mentioned);
-    until("the payments are read", || !mentioned.lock().unwrap().awaited).await;
-    follow(&stage, Stream::Customers, &mentioned);
+    follow_customers(&stage, &[whole, 777_777]).await;
     let created = || count(&stage, "io.vomsis.v1.Customer.created");
     until("all are published", || created() > 2).await;
     // The two that the stage lists, and those that payments mention.
@@ -133,15 +138,7 @@ async fn a_mentioned_customer_is_published_whole_where_the_api_has_it_by_its_id(
 async fn a_customer_that_was_deleted_goes_though_payments_mention_it() {
     let stage = Stage::new().await;
     let id = stage.simulator.ledger().add_entity(Stream::Customers, fields(json!({}))).unwrap();
-    let rows = vec![fields(json!({"musteri": {"id": id, "unvan": "Deniz Ltd."}}))];
-    let added =
-        stage.simulator.ledger().add_rows(Stream::VirtualPosTransactions, EntityKey::WHOLE, rows);
-    added.unwrap();
-    let mentioned = Mentioned::default();
-    mentioned.lock().unwrap().awaited = true;
-    follow(&stage, Stream::VirtualPosTransactions, &mentioned);
-    until("the payments are read", || !mentioned.lock().unwrap().awaited).await;
-    follow(&stage, Stream::Customers, &mentioned);
+    follow_customers(&stage, &[id]).await;
     let created = || count(&stage, "io.vomsis.v1.Customer.created");
     until("the list is published", || created() > 2).await;
     let all = created();
