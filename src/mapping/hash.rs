@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer, ser};
-use uuid::Uuid;
+use sha1::{Digest as _, Sha1};
+use uuid::{Builder, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{json::members, text::unquote};
@@ -86,7 +87,16 @@ pub fn event_id(
     // Writing to a string cannot fail.
     let written = write!(name, "{connection}/{stream_name}/{source_id}/{version}/{hash:032x}");
     debug_assert!(written.is_ok());
-    Uuid::new_v5(&EVENT_NAMESPACE, name.as_bytes())
+    uuid_v5(&EVENT_NAMESPACE, name.as_bytes())
+}
+
+/// A name's UUIDv5 (RFC 9562, 5.5), as `Uuid::new_v5` gives it: the crate behind that one does not use the
+/// processor's SHA-1 instructions, and each event has such an id.
+fn uuid_v5(namespace: &Uuid, name: &[u8]) -> Uuid {
+    let hash = Sha1::new().chain_update(namespace.as_bytes()).chain_update(name).finalize();
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(hash).for_each(|(byte, hashed)| *byte = hashed);
+    Builder::from_sha1_bytes(bytes).into_uuid()
 }
 
 /// Writes values so that equal contents give equal bytes and others do not: every value carries

@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use uuid::Uuid;
+use sha1::{Digest as _, Sha1};
+use uuid::{Builder, Uuid};
 use vomsis_connect::{
     config::model::DateType,
     domain::ids::{ConnectionId, Stream},
@@ -85,6 +86,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// By the letter of RFC 9562, 5.5.
+fn uuid_v5(namespace: &Uuid, name: &[u8]) -> Uuid {
+    let hash = Sha1::digest([namespace.as_bytes(), name].concat());
+    Builder::from_sha1_bytes(hash[..16].try_into().unwrap()).into_uuid()
+}
+
 /// The section of the page.
 pub(super) fn section() -> String {
     let mut page =
@@ -100,8 +107,8 @@ pub(super) fn section() -> String {
     page += "7d  }\n```\n\n";
     let hash = xxh3_128(&bytes);
     let name = format!("acme/bank_transactions/7/1/{hash:032x}");
-    let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"https://vomsis-connect/event/v1");
-    let id = Uuid::new_v5(&namespace, name.as_bytes());
+    let namespace = uuid_v5(&Uuid::NAMESPACE_URL, b"https://vomsis-connect/event/v1");
+    let id = uuid_v5(&namespace, name.as_bytes());
     writeln!(page, "Their XXH3-128 is `{hash:032x}`, and `{name}` has the id\n`{id}`.").unwrap();
     assert_is_the_programs(namespace, hash, id);
     page
