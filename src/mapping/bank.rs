@@ -86,6 +86,8 @@ pub(super) fn map<'a>(
 ) -> Result<Body<'a>, Problem> {
     let id = reader.id(BankKey::Id);
     head.source_id = id.as_ref().ok().copied().flatten().map(SourceId::Number);
+    let account_id = account_id(reader, ctx);
+    head.key = account_id.as_ref().ok().map(|id| id_text(*id).as_ref().into());
     let booked = reader.time(BankKey::SystemDate)?;
     let accounting = reader.time(BankKey::AccountingDate)?;
     let deciding = match ctx.date_type {
@@ -96,8 +98,8 @@ pub(super) fn map<'a>(
     head.window_days[0] = head.day;
     head.newest_at = deciding.at;
     let transaction_id = id?.ok_or_else(|| Problem::missing("id"))?;
+    let account_id = account_id?;
 
-    let account_id = account_id(reader, ctx)?;
     let amount = reader.money(BankKey::Amount)?.ok_or_else(|| Problem::missing("amount"))?;
     let direction_raw = reader.text(BankKey::Type)?;
     let direction = words::direction(direction_raw.as_deref());

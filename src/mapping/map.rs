@@ -149,9 +149,10 @@ const KEY_CHARS_MAX: usize = 200;
 
 /// What the key of the row's record would end with, where that is not its entity.
 fn key_of(stream: Stream, head: &Head) -> Option<Box<str>> {
-    let own = stream == Stream::VirtualPosTransactions || stream.is_reference();
-    let key = || head.key.clone().or_else(|| Some(head.source_id.as_ref()?.to_string().into()));
-    key().filter(|key| own && key.chars().count() <= KEY_CHARS_MAX)
+    let is_keyed_by_id = stream == Stream::VirtualPosTransactions || stream.is_reference();
+    let id = || head.source_id.as_ref().filter(|_| is_keyed_by_id).map(ToString::to_string);
+    let key = head.key.clone().or_else(|| Some(id()?.into()));
+    key.filter(|key| key.chars().count() <= KEY_CHARS_MAX)
 }
 
 /// What an id that is too long is rejected with; the row then counts as one without an id.

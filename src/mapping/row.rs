@@ -63,7 +63,7 @@ pub struct Mapped<'a> {
 pub struct Rejection {
     /// The row's id, where it can be read.
     pub source_id: Option<SourceId>,
-    /// What its record's key would end with, where the entity does not stand there.
+    /// What its record's key would end with; `None` where the row does not tell it, which is then its entity.
     pub key: Option<Box<str>>,
     /// Why.
     pub reason: RejectionReason,
@@ -83,7 +83,7 @@ pub struct Rejection {
 #[derive(Debug, Default)]
 pub(super) struct Head {
     pub(super) source_id: Option<SourceId>,
-    /// What the record's key ends with, of streams that are not keyed by their entity.
+    /// What the record's key ends with, once the row has told it.
     pub(super) key: Option<Box<str>>,
     pub(super) day: Option<Day>,
     pub(super) window_days: WindowDays,

@@ -69,8 +69,9 @@ pub(super) fn map<'a>(
     ctx: &RowContext<'_>,
     head: &mut Head,
 ) -> Result<Body<'a>, Problem> {
-    let object_id = reader.text(TosKey::ObjectId)?;
     let institution_code = reader.text(TosKey::InstitutionCode)?;
+    head.key = institution_code.as_deref().map(Into::into);
+    let object_id = reader.text(TosKey::ObjectId)?;
     let transaction_code = reader.first_text(&[TosKey::TransactionCode, TosKey::TransactionNo])?;
     let institution = institution_code.as_deref().unwrap_or(ctx.entity);
     check_numbers(reader, object_id.is_some())?;

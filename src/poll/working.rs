@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use crate::{
     domain::{
         content::Content,
-        ids::{SourceId, Stream},
+        ids::SourceId,
         meta::EventMeta,
         quarantine::QuarantinedRow,
         record::Op,
@@ -241,7 +241,8 @@ impl<'a> Working<'a> {
             partial: is_mention(&mapped.record),
             unsure_day: place.unsure,
             source_key: mapped.source_key,
-            key: (self.target.key.stream == Stream::VirtualPosTransactions)
+            // A deletion goes to the key of its events, which a row may name otherwise than its entity.
+            key: (!self.target.key.stream.is_reference() && *mapped.key != *self.target.key.entity)
                 .then(|| mapped.key.as_ref().into()),
         };
         self.remember(place.day, row);

@@ -337,5 +337,10 @@ fn a_rejected_row_of_a_list_has_the_key_of_its_row() {
     assert_eq!(key(Stream::Accounts, account).as_deref(), Some("73"));
     assert_eq!(key(Stream::Accounts, "[]"), None, "nothing is known of it");
     let row = r#"{"id":1,"bank_account_id":73,"amount":"x"}"#;
-    assert_eq!(key(Stream::BankTransactions, row), None, "its account's");
+    assert_eq!(key(Stream::BankTransactions, row).as_deref(), Some("73"));
+    let row = r#"{"id":1,"amount":"x","bank_account_id":null}"#;
+    assert_eq!(key(Stream::BankTransactions, row).as_deref(), Some("73"), "that was asked for");
+    let payment = r#"{"TransactionObjectId":"7","InstitutionCode":6624,"Amount":"x"}"#;
+    assert_eq!(key(Stream::TosPayments, payment).as_deref(), Some("6624"));
+    assert_eq!(key(Stream::PosTransactions, r#"{"id":"x"}"#), None, "its terminal's");
 }
