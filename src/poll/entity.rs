@@ -63,8 +63,20 @@ impl Failure {
     pub fn retry_class(&self) -> RetryClass {
         match self {
             Self::Api(error) => error.retry_class(),
-            // The next poll asks again; an answer that is wrong now is wrong in a second too.
             Self::Refused(_) | Self::Gone(_) => RetryClass::Permanent,
+        }
+    }
+
+    /// Whether it is the same before the next poll is due, or costs too much to find out.
+    pub(super) const fn stays(&self) -> bool {
+        match self {
+            Self::Api(error) => matches!(
+                error,
+                api::Error::TooLarge { .. }
+                    | api::Error::NotConfigured { .. }
+                    | api::Error::Setup { .. }
+            ),
+            Self::Refused(_) | Self::Gone(_) => true,
         }
     }
 }

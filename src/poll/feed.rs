@@ -113,7 +113,7 @@ impl Feed {
         let agenda = Agenda::new(start, start);
         let mut pace = Pace {
             agenda,
-            backoff: Backoff::new(),
+            backoff: Backoff::new(self.entity.target.key.stream),
             alone: HashSet::new(),
             failing_since: None,
             trail: Trail::default(),
@@ -395,7 +395,7 @@ impl Feed {
         if work != Work::LookBack && !by_all_or_none {
             self.let_accounts_go_alone(failure, pace).await;
         }
-        let wait = pace.backoff.wait(class, self.schedule.poll_interval);
+        let wait = pace.backoff.wait(failure, self.schedule.poll_interval);
         self.entity.report_failure(failure, wait);
         wait_or_change(&self.api, wait, &self.stop).await;
     }

@@ -83,7 +83,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Runs until it is stopped or the shard is gone.
     pub async fn run(self) {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(self.entity.target.key.stream);
         let mut completion = Completion::default();
         while !self.stop.is_cancelled() {
             let started = Instant::now();
@@ -104,7 +104,7 @@ impl Snapshot {
                 }
                 Err(Failure::Gone(_)) => return,
                 Err(failure) => {
-                    let wait = backoff.wait(failure.retry_class(), self.poll_interval);
+                    let wait = backoff.wait(&failure, self.poll_interval);
                     self.entity.report_failure(&failure, wait);
                     wait
                 }

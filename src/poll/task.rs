@@ -73,7 +73,7 @@ impl Follow {
         let first_look = Instant::now() + self.wait_for_first_look();
         let mut pace = Pace {
             agenda: Agenda::new(first_look, first_look),
-            backoff: Backoff::new(),
+            backoff: Backoff::new(self.entity.target.key.stream),
             first_day,
             read_through: checkpoint.covered_at.local_day(),
             closed: false,
@@ -303,8 +303,7 @@ impl Follow {
     }
 
     async fn recover(&mut self, failure: &Failure, pace: &mut Pace) {
-        let class = failure.retry_class();
-        if class == RetryClass::DatesRequired {
+        if failure.retry_class() == RetryClass::DatesRequired {
             log_event!(
                 Event::DatesRequired,
                 entity = %self.entity.target.key,
@@ -313,7 +312,7 @@ impl Follow {
             self.fetcher.require_dates();
             return;
         }
-        let wait = pace.backoff.wait(class, self.schedule.poll_interval);
+        let wait = pace.backoff.wait(failure, self.schedule.poll_interval);
         self.entity.report_failure(failure, wait);
         wait_or_change(&self.api, wait, &self.stop).await;
     }
