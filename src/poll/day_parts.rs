@@ -18,8 +18,6 @@ use std::collections::BTreeSet;
 use crate::{
     api::{Error, Hours, Purpose, RetryClass, Rows},
     domain::time::Day,
-    log_event,
-    telemetry::events::Event,
 };
 
 use super::{
@@ -79,15 +77,7 @@ impl Fetcher {
             self.limit.prove(rows);
             return Ok(Read { whole, ..read });
         }
-        self.limit.find(rows);
-        log_event!(
-            Event::RowsLimited,
-            connection = %self.api.connection(),
-            origin = %self.origin,
-            rows,
-            rows_of_parts = found.len(),
-            "the api limits the rows of an answer, reading the day in parts"
-        );
+        self.limited_to(rows, found.len(), "the day by its hours");
         let mut answers = without(read.answers, &found);
         answers.extend(parts.answers);
         Ok(Read { answers, whole })

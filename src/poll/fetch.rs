@@ -122,18 +122,9 @@ impl Fetcher {
             return self.doubtful_day(purpose, window, answers, longest).await;
         };
         let halves = self.halves(purpose, halves).await?;
-        let count = |answers: &[Rows]| answers.iter().map(Rows::len).sum::<usize>();
         let (rows, rows_of_halves) = (count(&answers), count(&halves.answers));
         if rows_of_halves > rows {
-            log_event!(
-                Event::RowsLimited,
-                connection = %self.api.connection(),
-                origin = %self.origin,
-                rows,
-                rows_of_halves,
-                "the api limits the rows of an answer, reading smaller windows"
-            );
-            self.limit.find(longest);
+            self.limited_to(longest, rows_of_halves, "smaller windows");
             return Ok(halves);
         }
         // Where one half has all the rows, it is the same answer again.
@@ -206,19 +197,26 @@ impl Fetcher {
             }
         }
         if limited {
-            self.limit.find(rows);
-            log_event!(
-                Event::RowsLimited,
-                connection = %self.api.connection(),
-                origin = %self.origin,
-                rows,
-                rows_of_pages = answers.iter().map(Rows::len).sum::<usize>(),
-                "the api limits the rows of an answer, reading the day on by lastId"
-            );
+            self.limited_to(rows, count(&answers), "the day on by lastId");
             // Pages in another order may have left ids out between them.
             return Ok(Read { whole: answers.iter().all(ids_ascend), answers });
         }
         Ok(Read { answers, whole: self.limit.is_whole_day(rows) })
+    }
+
+    /// Notes that an answer holds so many rows at most, and tells it: `found` is what reading it in parts
+    /// brought instead.
+    pub(super) fn limited_to(&mut self, rows: usize, found: usize, parts: &'static str) {
+        self.limit.find(rows);
+        log_event!(
+            Event::RowsLimited,
+            connection = %self.api.connection(),
+            origin = %self.origin,
+            rows,
+            rows_of_parts = found,
+            parts,
+            "the api limits the rows of an answer, which is read in parts"
+        );
     }
 
     /// Rows above the cursor. `recent` are the days to send where dates are needed: always for
@@ -311,6 +309,10 @@ impl Fetcher {
 pub(super) fn highest_id(answers: &[Rows], cursor: Option<i64>) -> Option<i64> {
     let ids: Vec<i64> = answers.iter().flat_map(Rows::iter).filter_map(id_of).collect();
     believable_top(ids.into_iter(), cursor)
+}
+
+fn count(answers: &[Rows]) -> usize {
+    answers.iter().map(Rows::len).sum()
 }
 
 fn ids_ascend(rows: &Rows) -> bool {
