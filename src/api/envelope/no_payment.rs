@@ -27,18 +27,20 @@ const REFERENCE_FIELDS: [&str; 2] = ["referanceNo", "referenceNo"];
 pub(crate) fn says_no_payment(message: &str) -> bool {
     let message = folded(message);
     let words = words_of(&message);
-    let telling: Vec<&str> = words.iter().copied().filter(|word| !FILLERS.contains(word)).collect();
-    let invalid = |pair: &[&str]| match *pair {
-        ["geçersiz", noun] => noun.starts_with("referans"),
-        [noun, verb] => noun.starts_with("referans") && verb.starts_with("geçersiz"),
-        _ => false,
+    let invalid = |noun: &str, verb: &str| {
+        let (noun, verb) = match noun {
+            "geçersiz" => (verb, noun),
+            _ => (noun, verb),
+        };
+        noun.starts_with("referans") && verb.starts_with("geçersiz")
     };
     message.contains(NO_RECORD)
-        || telling.windows(2).any(invalid)
         || (0..words.len()).any(|at| {
-            let before = words.get(..at).unwrap_or_default().iter().rev();
-            let noun = before.copied().find(|word| !FILLERS.contains(word));
-            is_missing(words.get(at..).unwrap_or_default()) && noun.is_some_and(is_noun)
+            let (before, from) = words.split_at(at);
+            let noun = before.iter().copied().rfind(|word| !FILLERS.contains(word));
+            noun.zip(from.first()).is_some_and(|(noun, verb)| {
+                (is_missing(from) && is_noun(noun)) || invalid(noun, verb)
+            })
         })
 }
 

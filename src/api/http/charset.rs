@@ -7,20 +7,25 @@ use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
 /// The text, and whether characters of it were replaced.
 pub(super) fn text_of(bytes: Vec<u8>, content_type: &str) -> (String, bool) {
-    let named = named_charset(content_type);
-    // Latin text in UTF-16 is UTF-8 as well, with a zero byte beside each letter, which JSON has nowhere.
-    let is_wide = bytes.contains(&0);
-    let is_named_wide = named.is_some_and(|named| [UTF_16LE, UTF_16BE].contains(&named));
-    match (String::from_utf8(bytes), named) {
-        (Ok(text), _) if !(is_wide && is_named_wide) => (text, false),
-        (Ok(text), Some(encoding)) => decoded(text.as_bytes(), encoding),
-        (Err(other), Some(encoding))
-            if is_wide == is_named_wide && !is_damaged_utf8(other.as_bytes()) =>
-        {
-            decoded(other.as_bytes(), encoding)
+    match named_charset(content_type).filter(|named| is_written_in(&bytes, named)) {
+        Some(encoding) => {
+            let (text, _, is_damaged) = encoding.decode(&bytes);
+            (text.into_owned(), is_damaged)
         }
-        (Ok(text), None) => (text, false),
-        (Err(other), _) => (String::from_utf8_lossy(other.as_bytes()).into_owned(), true),
+        None => match String::from_utf8(bytes) {
+            Ok(text) => (text, false),
+            Err(other) => (String::from_utf8_lossy(other.as_bytes()).into_owned(), true),
+        },
+    }
+}
+
+/// Whether the bytes are in the charset that was named, rather than in UTF-8. Latin text in UTF-16 is
+/// UTF-8 as well, with a zero byte beside each letter, which JSON has nowhere.
+fn is_written_in(bytes: &[u8], named: &'static Encoding) -> bool {
+    let is_wide = bytes.contains(&0);
+    match [UTF_16LE, UTF_16BE].contains(&named) {
+        true => is_wide && (str::from_utf8(bytes).is_ok() || !is_damaged_utf8(bytes)),
+        false => !is_wide && str::from_utf8(bytes).is_err() && !is_damaged_utf8(bytes),
     }
 }
 
@@ -33,11 +38,6 @@ fn is_damaged_utf8(bytes: &[u8]) -> bool {
         damages += usize::from(!chunk.invalid().is_empty());
     }
     letters > damages
-}
-
-fn decoded(bytes: &[u8], encoding: &'static Encoding) -> (String, bool) {
-    let (text, _, is_damaged) = encoding.decode(bytes);
-    (text.into_owned(), is_damaged)
 }
 
 fn named_charset(content_type: &str) -> Option<&'static Encoding> {
