@@ -1,16 +1,22 @@
 //! What the status page and `status` are told, made from the board and the shards.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     app::Shown,
     config::model::Config,
-    domain::{ids::EntityKey, time::Timestamp},
+    domain::{
+        ids::{ConnectionId, EntityKey, Stream},
+        time::Timestamp,
+    },
     http::{
         Health, StatusSource,
         status::{LastError, ShardStatus, SinkStatus, Status, StreamStatus},
     },
-    poll::board::{Phase, Standing},
+    poll::{
+        board::{Phase, Standing},
+        series::polled,
+    },
     shards::placement::shard_of,
     telemetry::clock::now,
 };
@@ -33,15 +39,24 @@ impl StatusSource for Source {
         let standings = self.shown.board.snapshot();
         let shards = self.shards();
         let sink = self.sink();
-        let uptime = now().0.saturating_sub(self.shown.started_at.0) / 1000;
+        let promises = Promises::of(&self.config);
+        let now = now();
+        let late = standings.iter().filter(|(key, standing)| promises.late(key, standing, now));
+        let late = late.count();
+        let uptime = now.0.saturating_sub(self.shown.started_at.0) / 1000;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: u64::try_from(uptime).unwrap_or(0),
             config_hash: self.config_hash.clone(),
-            verdict: verdict(&self.unready(), &standings, &shards, sink.as_ref()),
+            verdict: verdict(&self.unready(), (&standings, late), &shards, sink.as_ref()),
             shards,
             sink,
-            streams: standings.iter().map(|(key, standing)| stream(key, standing)).collect(),
+            streams: standings
+                .iter()
+                .map(|(key, standing)| {
+                    stream(key, standing, (promises.late(key, standing, now), now))
+                })
+                .collect(),
         }
     }
 }
@@ -89,9 +104,31 @@ impl Source {
     }
 }
 
+/// What is promised of how fresh each stream is.
+struct Promises(BTreeMap<(ConnectionId, Stream), Duration>);
+
+impl Promises {
+    fn of(config: &Config) -> Self {
+        let promised = config.connections.iter().flat_map(|connection| {
+            let streams = polled(connection).into_iter();
+            streams.map(|polled| ((connection.id.clone(), polled.stream), polled.slo.freshness))
+        });
+        Self(promised.collect())
+    }
+
+    /// Whether it is polled well, but too seldom: the last success is longer ago than `freshness_slo`,
+    /// of which zero says that nothing is promised.
+    fn late(&self, key: &EntityKey, standing: &Standing, now: Timestamp) -> bool {
+        let promise = self.0.get(&(key.connection.clone(), key.stream));
+        let Some((promise, success)) = promise.zip(standing.last_success) else { return false };
+        let age = u128::try_from(now.0.saturating_sub(success.0)).unwrap_or(0);
+        standing.phase == Phase::Running && !promise.is_zero() && age > promise.as_millis()
+    }
+}
+
 fn verdict(
     unready: &[String],
-    standings: &BTreeMap<EntityKey, Standing>,
+    (standings, late): (&BTreeMap<EntityKey, Standing>, usize),
     shards: &[ShardStatus],
     sink: Option<&SinkStatus>,
 ) -> String {
@@ -103,10 +140,10 @@ fn verdict(
         parts.push(format!("not ready: {}", unready.join(", ")));
     }
     let shards = if unowned == 1 { "shard not running" } else { "shards not running" };
-    for (count, words) in [(failing, "failing"), (unowned, shards), (backfilling, "backfilling")] {
-        if count > 0 {
-            parts.push(format!("{count} {words}"));
-        }
+    let counts =
+        [(failing, "failing"), (late, "late"), (unowned, shards), (backfilling, "backfilling")];
+    for (count, words) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        parts.push(format!("{count} {words}"));
     }
     // The others are how a healthy sink stands; these come with a reason.
     if let Some(SinkStatus { state, why: Some(_), .. }) = sink {
@@ -119,14 +156,13 @@ fn verdict(
     if parts.is_empty() { "healthy".to_owned() } else { parts.join(", ") }
 }
 
-fn stream(key: &EntityKey, standing: &Standing) -> StreamStatus {
+fn stream(key: &EntityKey, standing: &Standing, (is_late, now): (bool, Timestamp)) -> StreamStatus {
     let text = |at: Option<Timestamp>| at.map(Timestamp::to_rfc3339);
-    let now = now();
     StreamStatus {
         connection: key.connection.to_string(),
         stream: key.stream.to_string(),
         entity: key.entity.to_string(),
-        state: words(standing),
+        state: words(standing, is_late),
         last_success: text(standing.last_success),
         newest_record: text(standing.newest_at),
         checkpoint: text(standing.read_through),
@@ -141,7 +177,7 @@ fn stream(key: &EntityKey, standing: &Standing) -> StreamStatus {
     }
 }
 
-fn words(standing: &Standing) -> String {
+fn words(standing: &Standing, is_late: bool) -> String {
     match standing.phase {
         Phase::Failed => "failing".to_owned(),
         Phase::Stopped => "stopped".to_owned(),
@@ -149,6 +185,7 @@ fn words(standing: &Standing) -> String {
             format!("backfilling {:.0} %", (standing.backfill_ratio * 100.0).floor())
         }
         Phase::Running if standing.last_success.is_none() => "never synced".to_owned(),
+        Phase::Running if is_late => "late".to_owned(),
         Phase::Running => "healthy".to_owned(),
     }
 }
@@ -170,10 +207,37 @@ mod tests {
             let shard =
                 |shard| ShardStatus { shard, state: "fenced".to_owned(), connections: Vec::new() };
             let shards: Vec<_> = (0..fenced).map(shard).collect();
-            verdict(&[], &BTreeMap::new(), &shards, Some(&sink))
+            verdict(&[], (&BTreeMap::new(), 0), &shards, Some(&sink))
         };
         assert_eq!(said(0, 0), "healthy");
         assert_eq!(said(1, 1), "1 shard not running, 1 payment command in doubt or parked");
         assert_eq!(said(2, 3), "3 shards not running, 2 payment commands in doubt or parked");
+    }
+
+    #[test]
+    fn a_stream_that_is_polled_too_seldom_is_late_and_not_healthy() {
+        let connection = ConnectionId::try_new("acme").unwrap();
+        let key = |stream| EntityKey { connection: connection.clone(), stream, entity: "1".into() };
+        let (bank, pos) = (key(Stream::BankTransactions), key(Stream::PosTransactions));
+        let promise = |key: &EntityKey, seconds| {
+            ((key.connection.clone(), key.stream), Duration::from_secs(seconds))
+        };
+        let promises = Promises([promise(&bank, 960), promise(&pos, 0)].into());
+        let now = Timestamp(1_646_900_000_000);
+        let mut standing = Standing::new(now);
+        standing.phase = Phase::Running;
+        for (seconds, is_late) in [(960, false), (961, true)] {
+            standing.last_success = Some(Timestamp(now.0 - seconds * 1000));
+            assert_eq!(promises.late(&bank, &standing, now), is_late, "{seconds}");
+            assert!(!promises.late(&pos, &standing, now), "nothing is promised");
+        }
+        assert_eq!(words(&standing, true), "late");
+        assert_eq!(verdict(&[], (&BTreeMap::new(), 2), &[], None), "2 late");
+        standing.phase = Phase::Failed;
+        assert!(!promises.late(&bank, &standing, now) && words(&standing, false) == "failing");
+        standing.phase = Phase::Running;
+        standing.last_success = None;
+        assert!(!promises.late(&bank, &standing, now));
+        assert_eq!(words(&standing, false), "never synced");
     }
 }

@@ -66,7 +66,8 @@ pub struct StreamStatus {
     pub stream: String,
     /// Which account, terminal or institution; `all` for lists.
     pub entity: String,
-    /// `healthy`, `failing`, `backfilling 40 %`, `stopped`, `never synced`.
+    /// `healthy`, `late` (the last success is longer ago than `freshness_slo`), `failing`,
+    /// `backfilling 40 %`, `stopped`, `never synced`.
     pub state: String,
     /// Last successful poll.
     pub last_success: Option<String>,

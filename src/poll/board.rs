@@ -130,7 +130,8 @@ impl LastDay {
 }
 
 impl Standing {
-    const fn new(begun: Timestamp) -> Self {
+    /// Taken over now, and nothing is known yet.
+    pub const fn new(begun: Timestamp) -> Self {
         Self {
             phase: Phase::Running,
             last_success: None,
