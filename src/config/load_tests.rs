@@ -312,6 +312,15 @@ fn a_sink_that_may_cost_money_or_doubts_is_told_so() {
 }
 
 #[test]
+fn a_small_quota_has_a_small_reserve() {
+    for (requests, reserved) in [(1, 0), (5, 2), (11, 5), (12, 6), (100, 6)] {
+        let quota = format!("    quota: {{requests_per_minute: {requests}}}\n");
+        let loaded = parsed(&format!("{MINIMAL}{quota}")).unwrap();
+        assert_eq!(loaded.config.connections[0].quota.reserved_for_payments, reserved);
+    }
+}
+
+#[test]
 fn what_cannot_work_is_refused_all_at_once() {
     let text = refused(
         "connections:\n  - id: a\n    bank_pos: {base_url: 'ftp://x', app_key_file: /k, app_secret_file: /s}\n    quota: {concurrency: 0, reserved_for_payments: 60}\n    streams:\n      bank_transactions: {poll_interval: 0s, lookback: 400d, start: 36h, max_bad_ratio: 2}\n  - {id: a, tos: {base_url: 'https://h/tos/query', token_url: 'https://u:p@h', client_id_file: /i, client_secret_file: /s, consent_id: '1'}}\nkafka: {bootstrap_servers: nowhere, properties: {acks: 1, sasl.password: x}}\nadmin: {enabled: true, listen: '0.0.0.0:8081'}\n",

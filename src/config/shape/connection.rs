@@ -127,7 +127,7 @@ pub struct Quota {
     #[schemars(range(min = 1))]
     pub concurrency: u32,
     /// Of the calls a minute, those that polling never takes: the payment sink has them, perhaps
-    /// in another process.
+    /// in another process. The default is half of a `requests_per_minute` below 12.
     pub reserved_for_payments: u32,
 }
 

@@ -130,7 +130,14 @@ fn quota(review: &mut Review<'_>, path: &[Step<'_>], shape: &shape::Quota) -> mo
     let below = |key: &'static str| [path, &[Step::Key(key)]].concat();
     let requests = review.at_least_one(&below("requests_per_minute"), shape.requests_per_minute);
     let concurrency = review.at_least_one(&below("concurrency"), shape.concurrency);
-    if requests > 0 && shape.reserved_for_payments >= requests {
+    // Nobody need have written the default, which a small quota has no room for.
+    let reserved = match shape.reserved_for_payments {
+        reserved if reserved == shape::Quota::default().reserved_for_payments => {
+            reserved.min(requests / 2)
+        }
+        reserved => reserved,
+    };
+    if requests > 0 && reserved >= requests {
         review.refuse(
             &below("reserved_for_payments"),
             format!("nothing is left for polling; write less than {requests}"),
@@ -139,6 +146,6 @@ fn quota(review: &mut Review<'_>, path: &[Step<'_>], shape: &shape::Quota) -> mo
     model::Quota {
         requests_per_minute: requests,
         concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
-        reserved_for_payments: shape.reserved_for_payments,
+        reserved_for_payments: reserved,
     }
 }
