@@ -8,9 +8,8 @@ use vomsis_connect::domain::{ids::Stream, schemas};
 use super::stage::Stage;
 use crate::harness::{
     avro::Decoder,
-    http,
     kafka::shared_broker,
-    registry::{register, shared_registry},
+    registry::{register, set_compatibility, shared_registry},
     topics::{create_topic, read_to_end},
     wait::{wait_for, wait_until},
 };
@@ -146,11 +145,7 @@ fn an_incompatible_schema_is_refused_and_its_differences_are_named() {
     let raw = fields.iter_mut().find(|field| field["name"] == "type_raw").unwrap();
     *raw = json!({"name": "type_raw", "type": "long"});
     register(registry, &subject, &theirs.to_string());
-    let (host, base) = registry.trim_start_matches("http://").split_once('/').unwrap();
-    let level = ("application/json", r#"{"compatibility": "BACKWARD_TRANSITIVE"}"#);
-    let path = format!("/{base}/config/{subject}");
-    let answer = http::request(host.parse().unwrap(), "PUT", &path, Some(level)).unwrap();
-    assert_eq!(answer.status, 200, "{answer:?}");
+    set_compatibility(registry, &subject, "BACKWARD_TRANSITIVE");
     let check = stage.expect(1, &["schemas", "check"]);
     assert!(check.stdout.contains("INCOMPATIBLE"), "{check:?}");
     for difference in ["type_raw: registered as", "gateway_object_id: not in the registered"] {

@@ -150,6 +150,19 @@ pub(crate) fn register(url: &str, subject: &str, schema: &str) -> u32 {
     id.and_then(|id| id.try_into().ok()).unwrap_or_else(|| panic!("not registered: {answer:?}"))
 }
 
+/// Sets which changes of the subject's schema the registry accepts.
+#[track_caller]
+pub(crate) fn set_compatibility(url: &str, subject: &str, level: &str) {
+    let (address, base) = split(url);
+    let body = json!({ "compatibility": level }).to_string();
+    let path = format!("{base}/config/{subject}");
+    // As above.
+    let answer = wait_for("the registry answers", GENEROUS, || {
+        http::request(address, "PUT", &path, Some((CONTENT_TYPE, &body))).ok()
+    });
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
 /// A plain `http://ADDRESS:PORT/BASE` as address and base.
 #[track_caller]
 fn split(url: &str) -> (SocketAddr, &str) {

@@ -165,6 +165,28 @@ fn nothing_planted_shows_in_logs_results_journal_headers_or_metrics() {
     name_stands_in_the_message_alone(&stage);
 }
 
+/// Somebody mistakes a card for a reference, or for a connection: records keep their keys.
+#[test]
+fn a_card_in_a_key_shows_in_no_log_and_no_header() {
+    let stage = Stage::new("pay-card-key");
+    let pan = Canaries::new().pan;
+    let orders =
+        [Order::refund(&pan, 100), Order::cancel(&pan), Order::refund("REF", 100).of(&pan)];
+    stage.shop.send(&orders);
+    let home = stage.home();
+    let mut connector = home.run();
+    stage.feed().wait_for_final(&orders);
+    connector.wait_for_line("VOM-SNK-011", DEADLINE);
+    end(&mut connector);
+    assert_clean("stderr", &connector.stderr(), std::slice::from_ref(&pan));
+    let results = stage.records("payment.results");
+    assert_eq!(results.len(), orders.len());
+    for record in results {
+        assert!(record.key.unwrap().contains(&pan));
+        assert_clean("headers", &format!("{:?}", record.headers), std::slice::from_ref(&pan));
+    }
+}
+
 /// The name that the API told stands in the two results that carry its words, and nowhere beside.
 fn name_stands_in_the_message_alone(stage: &Stage) {
     let decoder = Decoder::new(shared_registry().url());
