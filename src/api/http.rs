@@ -9,10 +9,12 @@ mod sieve;
 
 use std::{error::Error as _, fmt, sync::LazyLock, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{
     Response,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
+    header::{
+        ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    },
     redirect::Policy,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -22,7 +24,10 @@ pub(crate) use self::{
     once::{Once, OnceFault},
     sieve::Sieve,
 };
-use super::{allow::Operation, retry::WaitHeaders};
+use super::{
+    allow::Operation,
+    retry::{WaitHeaders, http_date},
+};
 use crate::{config::model::Timeouts, domain::time::Timestamp};
 
 /// A larger body is refused, after decompression.
@@ -32,8 +37,10 @@ pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 const SIFTED_TIMES_MAX: usize = 8;
 /// Room made ahead for a body whose size is known; the rest grows as it comes.
 const BODY_BYTES_AHEAD_MAX: u64 = 8 * 1024 * 1024;
-/// An answer that stands still for that long is given up even within the total deadline.
-const READ_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// A body that stands still for that long is given up even within the total deadline.
+const STILL_MAX: Duration = Duration::from_secs(30);
+/// A server's clock may differ from ours by as much; a `Date` that is further away was kept by a cache.
+const CLOCKS_APART_MAX: TimeDelta = TimeDelta::hours(2);
 
 const USER_AGENT: &str = concat!("vomsis-connect/", env!("CARGO_PKG_VERSION"));
 
@@ -46,6 +53,7 @@ static RATE_LIMIT: LazyLock<[HeaderName; 3]> = LazyLock::new(|| {
 pub(crate) struct Http {
     client: reqwest::Client,
     body_bytes_max: usize,
+    still_max: Duration,
 }
 
 /// What goes with a request.
@@ -79,6 +87,7 @@ pub(crate) struct Answer {
     pub(crate) body: String,
     pub(crate) replaced_text: bool,
     pub(crate) fetched_at: Timestamp,
+    /// The same by the server's own clock, which its instants are told by.
     pub(crate) at: DateTime<Utc>,
 }
 
@@ -128,18 +137,25 @@ impl Http {
             .redirect(Policy::none())
             .referer(false)
             .connect_timeout(timeouts.connect)
+            // Of the whole exchange. A read timeout of the client's would count for the head too, which
+            // may take as long as the API needs to put a large list together.
             .timeout(timeouts.request)
-            .read_timeout(timeouts.request.min(READ_TIMEOUT_MAX))
             .tcp_keepalive(Duration::from_secs(60))
             .pool_idle_timeout(Duration::from_secs(90))
             .build()
             .map_err(describe)?;
-        Ok(Self { client, body_bytes_max: BODY_BYTES_MAX })
+        Ok(Self { client, body_bytes_max: BODY_BYTES_MAX, still_max: STILL_MAX })
     }
 
     #[cfg(test)]
     pub(crate) fn with_body_limit(mut self, body_bytes_max: usize) -> Self {
         self.body_bytes_max = body_bytes_max;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn with_still_max(mut self, still_max: Duration) -> Self {
+        self.still_max = still_max;
         self
     }
 
@@ -175,14 +191,14 @@ impl Http {
             request = request.bearer_auth(token.expose_secret());
         }
         let response = request.send().await.map_err(send_fault)?;
-        receive(response, self.body_bytes_max, sieve).await
+        receive(response, (self.body_bytes_max, self.still_max), sieve).await
     }
 }
 
 /// Reads the rest of an answer whose head has come.
 async fn receive(
     mut response: Response,
-    body_bytes_max: usize,
+    limits: (usize, Duration),
     sieve: Option<Sieve<'_>>,
 ) -> Result<Answer, NoAnswer> {
     let status = response.status().as_u16();
@@ -198,11 +214,13 @@ async fn receive(
     let limit = number(limit).zip(number(remaining));
     // What refuses may say why in rows.
     let sieve = sieve.filter(|_| (200..300).contains(&status));
-    let bytes = receive_body(&mut response, body_bytes_max, sieve)
+    let date = text(&DATE).and_then(|text| http_date(&text));
+    let bytes = receive_body(&mut response, limits, sieve)
         .await
         .map_err(|fault| NoAnswer { status: Some(status), fault })?;
     let (body, replaced_text) = charset::text_of(bytes, &content_type);
-    let at = Utc::now();
+    let now = Utc::now();
+    let at = date.filter(|date| (*date - now).abs() <= CLOCKS_APART_MAX).unwrap_or(now);
     Ok(Answer {
         status,
         content_type,
@@ -211,14 +229,14 @@ async fn receive(
         limit,
         body,
         replaced_text,
-        fetched_at: Timestamp::from_utc(at),
+        fetched_at: Timestamp::from_utc(now),
         at,
     })
 }
 
 async fn receive_body(
     response: &mut Response,
-    body_bytes_max: usize,
+    (body_bytes_max, still_max): (usize, Duration),
     sieve: Option<Sieve<'_>>,
 ) -> Result<Vec<u8>, SendFault> {
     let times = sieve.map_or(1, |_| SIFTED_TIMES_MAX);
@@ -231,7 +249,11 @@ async fn receive_body(
     let ahead = if sifting.is_some() { 0 } else { known.min(BODY_BYTES_AHEAD_MAX) };
     let mut bytes = Vec::with_capacity(usize::try_from(ahead).unwrap_or(0));
     let mut came = 0;
-    while let Some(chunk) = response.chunk().await.map_err(send_fault)? {
+    loop {
+        let chunk = tokio::time::timeout(still_max, response.chunk()).await;
+        let Some(chunk) = chunk.map_err(|_| SendFault::Timeout)?.map_err(send_fault)? else {
+            break;
+        };
         came += chunk.len();
         if came > come_max {
             return Err(SendFault::TooLarge(come_max));

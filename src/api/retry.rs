@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::error::Error;
 
@@ -55,8 +55,20 @@ fn parse_retry_after(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc);
+    let date = http_date(text)?;
     Some((date - now).to_std().unwrap_or(Duration::ZERO))
+}
+
+/// A date of HTTP in each of its three forms (RFC 9110, 5.6.7).
+pub(crate) fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    let old = || {
+        ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
+            .iter()
+            .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+            .map(|date| date.and_utc())
+    };
+    DateTime::parse_from_rfc2822(text).ok().map(|date| date.with_timezone(&Utc)).or_else(old)
 }
 
 /// Some limiters put the seconds that are left where others put the instant.
@@ -157,6 +169,8 @@ mod tests {
         assert_eq!(wait(Some("7"), None), 7);
         assert_eq!(wait(Some("Wed, 21 Oct 2015 07:28:30 GMT"), None), 30);
         assert_eq!(wait(Some("Wed, 21 Oct 2015 07:27:00 GMT"), None), 1);
+        assert_eq!(wait(Some("Wednesday, 21-Oct-15 07:28:30 GMT"), None), 30);
+        assert_eq!(wait(Some("Wed Oct 21 07:28:30 2015"), None), 30);
         assert_eq!(wait(None, Some("1445412522")), 42);
         assert_eq!(wait(None, Some("12")), 12);
         assert_eq!(wait(Some("soon"), Some("never")), 60);

@@ -78,7 +78,7 @@ impl Once {
             .timeout(total);
         let response = request.send().await.map_err(without_head)?;
         // From here on the request is known to have left, whatever the errors are called.
-        receive(response, BODY_BYTES_MAX, None).await.map_err(|lost| {
+        receive(response, (BODY_BYTES_MAX, total), None).await.map_err(|lost| {
             OnceFault::Unknown(match lost.fault {
                 SendFault::Timeout => "the deadline ended within the answer".to_owned(),
                 SendFault::TooLarge(limit) => format!("the answer is larger than {limit} bytes"),

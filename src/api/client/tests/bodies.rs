@@ -1,6 +1,7 @@
 //! Answers that are damaged, wrong, too large, compressed or no text.
 
 use super::*;
+use crate::{api::http::SendFault, config::model::Timeouts};
 
 #[tokio::test]
 async fn server_errors_and_damaged_bodies_are_asked_for_again() {
@@ -131,4 +132,37 @@ async fn invalid_utf8_is_replaced_and_flagged() {
     let rows = poll(&fake.client()).await.unwrap();
     assert!(rows.replaced_text);
     assert_eq!(rows.iter().collect::<Vec<_>>(), ["{\"d\":\"\u{fffd}\"}"]);
+}
+
+/// What takes its time before the first byte is a large list, what stops in the middle hangs.
+#[tokio::test]
+async fn a_head_may_take_as_long_as_the_whole_answer_and_a_body_may_not_stand_still() {
+    let still = Duration::from_millis(100);
+    let late = move |body: &'static str| async move {
+        tokio::time::sleep(still * 3).await;
+        Ok::<_, std::io::Error>(Bytes::from_static(body.as_bytes()))
+    };
+    for (is_head, expected) in [(true, true), (false, false)] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = move || async move {
+            if is_head {
+                late("").await.unwrap();
+                return json(200, ONE_ROW);
+            }
+            let (begun, rest) = ONE_ROW.split_at(20);
+            let begun = stream::iter([Ok(Bytes::from_static(begun.as_bytes()))]);
+            let rest = stream::once(late(rest));
+            let body = Body::from_stream(futures_util::StreamExt::chain(begun, rest));
+            reply(200, "application/json", body)
+        };
+        let app = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let timeouts = Timeouts { connect: still, request: Duration::from_secs(20) };
+        let http = Http::new(timeouts).unwrap().with_still_max(still);
+        let answered = http.exchange(Operation::Banks, &url, &Payload::None, None, None).await;
+        assert_eq!(answered.is_ok(), expected, "{answered:?}");
+        let timed_out = answered.is_err_and(|lost| lost.fault == SendFault::Timeout);
+        assert_eq!(timed_out, !expected);
+    }
 }
