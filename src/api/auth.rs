@@ -2,6 +2,7 @@
 
 mod count;
 mod counting;
+mod grant;
 mod token;
 
 use std::{
@@ -16,12 +17,15 @@ use tokio::{
 };
 
 pub use self::count::Asker;
-pub(crate) use self::count::{SharedCount, Turn};
 use self::{count::is_about, token::TokenShape};
+pub(crate) use self::{
+    count::{SharedCount, Turn},
+    grant::Grant,
+};
 use super::{
     allow::Api,
     error::{At, Error, RetryClass},
-    http::{Payload, Secretive},
+    http::Payload,
     secrets::{Fingerprint, Pair, SecretFiles, SecretProblem},
     verdict::token::Judged,
 };
@@ -37,20 +41,12 @@ const REST_OF_TOS: Duration = Duration::from_secs(60);
 /// The same for the other APIs, whose keys nothing is known to lock.
 const REST: Duration = Duration::from_secs(5);
 
-/// How the token of an API is asked for.
-#[derive(Debug, Clone)]
-pub(crate) enum Grant {
-    /// `app_key` and `app_secret` as JSON.
-    Vomsis,
-    /// OAuth2 `b2b_credentials`.
-    B2b { consent_id: String, resource: String },
-}
-
 /// A token in use; the generation tells a fresh one from the one that was refused.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
     pub(crate) value: SecretString,
     pub(crate) generation: u64,
+    granted: Instant,
 }
 
 /// The access to one API of one connection.
@@ -106,6 +102,12 @@ struct Refusal {
 }
 
 impl Token {
+    /// Whether what is forbidden may be forbidden because the token ended: not every API says 401 then.
+    /// One that was granted lately has not, and another would change nothing.
+    pub(crate) fn may_have_ended(&self) -> bool {
+        self.granted.elapsed() >= REFUSAL_HOLD
+    }
+
     /// The bare token, to keep it out of messages.
     pub(crate) fn expose(&self) -> &str {
         self.value.expose_secret()
@@ -150,6 +152,15 @@ impl Access {
     pub(crate) fn forget(&self, generation: u64) {
         let mut state = self.lock();
         if state.token.as_ref().is_some_and(|(token, _)| token.generation == generation) {
+            state.token = None;
+        }
+    }
+
+    /// Forgets the token where the files hold other secrets than those that it was granted for.
+    pub(crate) async fn forget_of_other_secrets(&self) {
+        let print = self.files.fingerprint().await;
+        let mut state = self.lock();
+        if state.read.is_some_and(|read| read != print) {
             state.token = None;
         }
     }
@@ -212,9 +223,10 @@ impl Access {
         };
         let (value, lifetime) = shape.read(body, now_epoch)?;
         let mut state = self.lock();
-        let token = Token { value, generation: state.next_generation };
+        let granted = Instant::now();
+        let token = Token { value, generation: state.next_generation, granted };
         state.next_generation += 1;
-        state.token = Some((token.clone(), Instant::now() + lifetime));
+        state.token = Some((token.clone(), granted + lifetime));
         state.tos_refusals = 0;
         let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
         state.ends_epoch = Some(now_epoch.saturating_add(seconds));
@@ -363,31 +375,6 @@ impl Access {
     /// What stands in the secret files.
     pub(crate) async fn fingerprint(&self) -> Fingerprint {
         self.files.fingerprint().await
-    }
-}
-
-impl Grant {
-    fn payload(&self, pair: &Pair) -> Payload {
-        match self {
-            Self::Vomsis => {
-                let body = serde_json::json!({
-                    "app_key": pair.key.expose_secret(),
-                    "app_secret": pair.secret.expose_secret(),
-                });
-                Payload::Json(Secretive(body.to_string()))
-            }
-            Self::B2b { consent_id, resource } => {
-                let plain = |text: &str| SecretString::from(text);
-                Payload::Form(vec![
-                    ("client_id", pair.key.clone()),
-                    ("client_secret", pair.secret.clone()),
-                    ("grant_type", plain("b2b_credentials")),
-                    ("scope", plain("payment")),
-                    ("consentId", plain(consent_id)),
-                    ("resource", plain(resource)),
-                ])
-            }
-        }
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) struct Caller {
 /// A try that failed, and with which token.
 struct Failed {
     error: Error,
-    generation: Option<u64>,
+    token: Option<Token>,
     /// Where no token was to be had: each request for one may count towards a locked key, so only what
     /// cannot have reached the API is tried again at once.
     of_token: bool,
@@ -75,7 +75,7 @@ struct Failed {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { error, generation: None, of_token: false }
+        Self { error, token: None, of_token: false }
     }
 }
 
@@ -115,14 +115,19 @@ impl Caller {
                 Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };
-            if let (Error::Unauthorized { .. }, Some(generation)) =
-                (&failed.error, failed.generation)
-            {
+            let refused = match (&failed.error, &failed.token) {
+                (Error::Unauthorized { .. }, token) => token.as_ref(),
+                (Error::Forbidden { .. }, token) => {
+                    token.as_ref().filter(|token| !reauthenticated && token.may_have_ended())
+                }
+                _ => None,
+            };
+            if let Some(token) = refused {
                 if reauthenticated {
                     return Err(self.refuse(access, &at, failed.error, false).await);
                 }
                 reauthenticated = true;
-                access.forget(generation);
+                access.forget(token.generation);
                 self.count_retry(&at, "unauthorized");
                 continue;
             }
@@ -175,7 +180,7 @@ impl Caller {
                 self.note(access, &error);
                 let error =
                     if holds(&error) { self.refuse(access, at, error, false).await } else { error };
-                Err(Failed { generation: Some(token.generation), ..Failed::from(error) })
+                Err(Failed { token: Some(token), ..Failed::from(error) })
             }
         }
     }

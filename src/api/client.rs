@@ -384,6 +384,8 @@ impl Client {
         loop {
             for (access, baseline) in &baselines {
                 if access.fingerprint().await != *baseline || access.is_resumed().await {
+                    // Somebody waits, so something failed: with what was granted for the old secrets.
+                    access.forget_of_other_secrets().await;
                     return;
                 }
             }

@@ -7,7 +7,7 @@
 //! | `ip_not_found`, or an IP text with 401/403        | `IpRefused`                         |
 //! | 2xx                                               | what the envelope says; without rows and envelope, what code and message say of access |
 //! | 3xx                                               | `Redirected`                        |
-//! | 401, "Unauthenticated"                            | `Unauthorized` (one new token)      |
+//! | 401, "Unauthenticated", or words of a token that is good no more | `Unauthorized` (one new token) |
 //! | 403                                               | `Forbidden`                         |
 //! | 404                                               | `NotFound`; told by the API's own body, or not |
 //! | a no that asks for dates, when only `lastId` was sent | `DatesRequired`                 |
@@ -26,6 +26,9 @@ use super::{
     http::Answer,
     scrub,
 };
+
+/// A body of a sentence or two.
+const SENTENCE_BYTES_MAX: usize = 400;
 
 /// What the caller knows about its call.
 #[derive(Debug, Clone, Copy)]
@@ -136,7 +139,7 @@ impl BodySays {
         };
         self.code.as_deref().and_then(gateway_code).is_some()
             || says("ip_not_found")
-            || says("unauthenticated")
+            || fields.iter().flatten().any(|text| refuses_the_token(&text.to_lowercase()))
     }
 }
 
@@ -193,6 +196,7 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
             Error::Redirected { at, status, location }
         }
         401 => Error::Unauthorized { at, status, message },
+        403 if refuses_the_token(&says.text) => Error::Unauthorized { at, status, message },
         403 => Error::Forbidden { at, status, message },
         404 => Error::NotFound { at, status, is_told: says.tells_of_nothing },
         422 if says.refuses_reference && at.operation == Operation::FindPayment.name() => {
@@ -200,10 +204,29 @@ fn refusal(asked: Asked<'_>, answer: &Answer, says: BodySays) -> Error {
         }
         429 => Error::RateLimited { at, after: answer.wait.after_429(answer.at) },
         408 | 425 | 500..=599 => Error::Server { at, status, after, message },
-        _ if says.text.contains("unauthenticated") => Error::Unauthorized { at, status, message },
+        _ if refuses_the_token(&says.text) => Error::Unauthorized { at, status, message },
         _ if asked.last_id_alone && says.asks_for_dates => Error::DatesRequired { at, status },
         _ => Error::Rejected { at, status, message },
     }
+}
+
+/// Whether a text, in lower case, says that the token is good no more: a Laravel API may say so with any
+/// status.
+fn refuses_the_token(text: &str) -> bool {
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    // Of a long text nobody knows what the words are about.
+    says(&["unauthenticated"])
+        || (text.len() <= SENTENCE_BYTES_MAX
+            && says(&["token", "oturum"])
+            && says(&[
+                "expired",
+                "invalid",
+                "not valid",
+                "doldu",
+                "dolmuş",
+                "geçersiz",
+                "gecersiz",
+            ]))
 }
 
 fn shown_message(says: &BodySays, secrets: &[&str]) -> Option<String> {

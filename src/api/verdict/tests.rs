@@ -178,3 +178,27 @@ fn every_message_names_connection_and_call() {
         assert!(shown.starts_with("connection acme: account_transactions"), "{shown}");
     }
 }
+
+#[test]
+fn words_of_a_token_that_is_good_no_more_ask_for_a_new_one() {
+    for body in [
+        r#"{"success":false,"message":"Token süresi doldu"}"#,
+        r#"{"status":"Token is Expired"}"#,
+        r#"{"status":"error","message":"Token is Invalid"}"#,
+        r#"{"message":"Geçersiz token."}"#,
+        r#"{"success":false,"message":"Oturum süreniz dolmuş"}"#,
+    ] {
+        for status in [200, 400, 403, 422] {
+            let error = plain(status, body);
+            assert!(matches!(error, Error::Unauthorized { .. }), "{status} {body}: {error}");
+        }
+    }
+    for body in [
+        r#"{"success":false,"message":"geçersiz işlem"}"#.to_owned(),
+        r#"{"success":false,"message":"token limiti aşıldı"}"#.to_owned(),
+        format!(r#"{{"success":false,"message":"geçersiz{}token"}}"#, " x".repeat(300)),
+    ] {
+        let error = plain(200, &body);
+        assert!(matches!(error, Error::Rejected { .. }), "{body}: {error}");
+    }
+}

@@ -141,3 +141,41 @@ async fn a_failed_token_request_is_not_repeated_within_the_call() {
     poll(&client).await.unwrap_err();
     assert_eq!(fake.count("/authenticate"), 3);
 }
+
+/// Not every API says 401 when a token has ended.
+#[tokio::test]
+async fn what_an_old_token_is_forbidden_is_asked_for_with_a_new_one() {
+    let fake = Fake::with_token(|_, nth| match nth {
+        1 | 2 => json(403, r#"{"message":"Forbidden"}"#),
+        _ => json(200, ONE_ROW),
+    })
+    .await;
+    let client = fake.client();
+    poll(&client).await.unwrap();
+    let error = poll(&client).await.unwrap_err();
+    assert!(matches!(error, Error::Forbidden { .. }), "{error}");
+    assert_eq!(fake.count("/authenticate"), 1, "it was granted just now");
+    skip(Duration::from_secs(15 * 60)).await;
+    poll(&client).await.unwrap();
+    assert_eq!((fake.count("/authenticate"), fake.count("/accounts/7/transactions")), (2, 4));
+}
+
+/// Or that it is another secret's.
+#[tokio::test]
+async fn a_changed_secret_ends_the_token_of_the_old_one_where_calls_fail() {
+    let fake = Fake::with_token(|_, nth| match nth {
+        0 => json(200, r#"{"success":false,"message":"yetkiniz yok"}"#),
+        _ => json(200, ONE_ROW),
+    })
+    .await;
+    let client = fake.client();
+    poll(&client).await.unwrap_err();
+    let waits = client.wait_for_change();
+    let mut waits = std::pin::pin!(waits);
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut waits).await.is_err());
+    fake.write_secret("another");
+    skip(Duration::from_secs(4)).await;
+    waits.await;
+    poll(&client).await.unwrap();
+    assert_eq!(fake.count("/authenticate"), 2);
+}
