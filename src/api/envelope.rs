@@ -252,6 +252,7 @@ pub(crate) fn collection<'a>(body: &'a str, keys: &[&str]) -> Result<&'a RawValu
     };
     check_success(&fields)?;
     check_unpaged(&fields)?;
+    check_once(&fields, keys)?;
     fields.first(keys).ok_or_else(|| missing(keys, &fields))
 }
 
@@ -316,6 +317,7 @@ fn missing(keys: &[&str], fields: &Fields<'_>) -> Fault {
 
 /// `status` and `success` in all their spellings; absent is fine.
 fn check_success(fields: &Fields<'_>) -> Result<(), Fault> {
+    check_once(fields, &["status", "success"])?;
     let status_ok = fields.first(&["status"]).is_none_or(|status| {
         scalar(status).is_some_and(|text| {
             matches!(text.to_ascii_lowercase().as_str(), "success" | "200" | "true" | "approved")
@@ -328,21 +330,45 @@ fn check_success(fields: &Fields<'_>) -> Result<(), Fault> {
     Err(Fault::Refused { code: None, message: message_of(fields) })
 }
 
+/// A key that says what the answer means stands there once: which of two holds is anybody's guess.
+fn check_once(fields: &Fields<'_>, keys: &[&str]) -> Result<(), Fault> {
+    let times = |name: &str| fields.0.iter().filter(|(key, _)| key == name).count();
+    match keys.iter().find(|name| times(name) > 1) {
+        Some(name) => Err(Fault::Protocol(format!("{name} stands in it twice"))),
+        None => Ok(()),
+    }
+}
+
 fn truthy(value: &RawValue) -> bool {
     scalar(value).is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "true" | "1"))
 }
 
 /// Answers are documented as unpaged; taking the first page for all would lose rows.
-fn check_unpaged(fields: &Fields<'_>) -> Result<(), Fault> {
+fn check_unpaged<'a>(fields: &Fields<'a>) -> Result<(), Fault> {
     let meta = fields.object("meta");
-    let paged = [Some(fields), meta.as_ref()].into_iter().flatten().any(|holder| {
-        holder.text("last_page").and_then(|pages| pages.parse().ok()).is_some_and(|n: u64| n > 1)
-            || holder.text("next_page_url").is_some_and(|url| !url.is_empty())
-    });
-    if paged {
+    let below = |holder: &Fields<'a>| {
+        ["links", "pagination", "paging"].map(|name| holder.object(name)).into_iter().flatten()
+    };
+    let nested: Vec<_> =
+        [Some(fields), meta.as_ref()].into_iter().flatten().flat_map(below).collect();
+    let mut holders = [Some(fields), meta.as_ref()].into_iter().flatten().chain(&nested);
+    if holders.any(has_next_page) {
         return Err(Fault::Protocol("the answer is only one page of several".to_owned()));
     }
     Ok(())
+}
+
+/// Whether a paginator says that more pages follow: Laravel's four kinds, and the usual others.
+fn has_next_page(holder: &Fields<'_>) -> bool {
+    let number = |name: &str| holder.text(name).and_then(|text| text.trim().parse::<u64>().ok());
+    let is_told = |name: &&str| {
+        let text = holder.text(name).or_else(|| holder.object(name)?.text("href"));
+        text.is_some_and(|text| !matches!(text.trim(), "" | "0" | "false"))
+    };
+    ["last_page", "total_pages"].iter().filter_map(|name| number(name)).any(|pages| pages > 1)
+        || ["next", "next_page_url", "next_cursor", "has_more", "has_more_pages"]
+            .iter()
+            .any(is_told)
 }
 
 /// What an error body says, unscrubbed; validation errors come with their field names.

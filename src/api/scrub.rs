@@ -33,8 +33,12 @@ pub(crate) fn scrub_location(location: &str, secrets: &[&str]) -> String {
 }
 
 fn scrub_word(word: &str) -> String {
-    if word.contains('@') || (word.chars().count() > WORD_CHARS_MAX && find_ip(word).is_none()) {
+    if word.contains('@') {
         return "***".to_owned();
+    }
+    if word.chars().count() > WORD_CHARS_MAX {
+        // Beside an address there may be a token.
+        return find_ip(word).map_or_else(|| "***".to_owned(), |ip| format!("***{ip}***"));
     }
     word.chars().filter(|c| !c.is_control()).collect()
 }
@@ -111,6 +115,8 @@ mod tests {
         let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.sig";
         let text = format!("bad key hush for a.b@example.com token {token}");
         assert_eq!(scrub(&text, &["hush"]), "bad key *** for *** token ***");
+        let blocked = format!("blocked http://203.0.113.7/x?access_token={token}");
+        assert_eq!(scrub(&blocked, &[]), "blocked ***203.0.113.7***");
     }
 
     #[test]

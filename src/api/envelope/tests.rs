@@ -155,6 +155,31 @@ fn one_page_of_several_is_not_taken_for_all() {
         r#"{"data":{"data":[{"id":7}],"last_page":2}}"#,
         r#"{"data":[{"id":7}],"meta":{"last_page":"3"}}"#,
         r#"{"data":[{"id":7}],"next_page_url":"x?page=2"}"#,
+        r#"{"data":[{"id":7}],"links":{"first":"x","next":"x?page=2"},"meta":{"current_page":1}}"#,
+        r#"{"data":[{"id":7}],"links":{"next":{"href":"x?page=2"}}}"#,
+        r#"{"data":[{"id":7}],"next_cursor":"eyJpZCI6N30"}"#,
+        r#"{"data":[{"id":7}],"has_more":true}"#,
+        r#"{"data":[{"id":7}],"meta":{"pagination":{"current_page":1,"total_pages":2}}}"#,
+        r#"{"data":{"data":[{"id":7}],"links":{"next":"x?page=2"}}}"#,
+    ] {
+        assert!(is_protocol(body, TRANSACTIONS), "{body}");
+    }
+    for body in [
+        r#"{"data":[{"id":7}],"links":{"first":"x","next":null},"meta":{"current_page":1}}"#,
+        r#"{"data":[{"id":7}],"next_cursor":null,"has_more":false,"next":""}"#,
+        r#"{"data":[{"id":7}],"meta":{"links":[{"url":null}],"pagination":{"total_pages":1}}}"#,
+    ] {
+        assert!(rows(body, TRANSACTIONS).is_ok(), "{body}");
+    }
+}
+
+/// Of two lists one may be empty, and two empty readings in a row tell deletions.
+#[test]
+fn a_key_that_means_something_stands_there_once() {
+    for body in [
+        r#"{"success":true,"data":[],"data":[{"id":7}]}"#,
+        r#"{"success":true,"data":[{"id":7}],"success":false}"#,
+        r#"{"status":"success","status":"error","data":[{"id":7}]}"#,
     ] {
         assert!(is_protocol(body, TRANSACTIONS), "{body}");
     }
