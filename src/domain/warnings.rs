@@ -72,6 +72,12 @@ warnings! {
     UnreadableExplanation = "UNREADABLE:explanation",
     /// `statement_text` of a TOS payment.
     UnreadableStatementText = "UNREADABLE:statement_text",
+    /// `type_raw` of a TOS payment, and no documented name either.
+    UnreadableTypeRaw = "UNREADABLE:type_raw",
+    /// `error_code` of a TOS payment.
+    UnreadableErrorCode = "UNREADABLE:error_code",
+    /// `tags` of a movement, or one of them.
+    UnreadableTags = "UNREADABLE:tags",
 }
 
 impl Warning {

@@ -144,7 +144,7 @@ pub(super) fn map<'a>(
         description: reader.shown_text(BankKey::Description, Warning::UnreadableDescription),
         note: reader.shown_text(BankKey::Note, Warning::UnreadableNote),
         bank_order: reader.shown_order(BankKey::Order, Warning::UnreadableBankOrder),
-        tags: tags(reader)?,
+        tags: tags(reader),
         source_key,
     };
     Ok(Body {
@@ -201,55 +201,55 @@ fn receiver_iban<'a>(reader: &mut Reader<'_, 'a>) -> Result<Option<Cow<'a, str>>
 }
 
 /// Labels as objects or plain texts, in an array or an object of them.
-fn tags<'a>(reader: &mut Reader<'_, 'a>) -> Result<Vec<Tag<'a>>, Problem> {
+/// Labels; a plain text is one of them. What cannot be read is left out with a warning: a movement must
+/// not be missing for the sake of a label.
+fn tags<'a>(reader: &mut Reader<'_, 'a>) -> Vec<Tag<'a>> {
     let raw = reader.raw(BankKey::Tags);
-    match raw {
-        "" | "null" | "[]" | "{}" | "\"\"" => return Ok(Vec::new()),
-        _ if !raw.starts_with(['[', '{']) => {
-            return Err(Problem {
-                reason: RejectionReason::InvalidType,
-                field: "tags",
-                detail: Cow::Borrowed("neither an array nor an object"),
-            });
+    let elements = match raw.as_bytes().first() {
+        Some(b'[' | b'{') => elements(raw),
+        Some(b'"') if raw != "\"\"" => vec![raw],
+        None | Some(b'"' | b'n') => Vec::new(),
+        Some(_) => {
+            reader.warnings.insert(Warning::UnreadableTags);
+            Vec::new()
         }
-        _ => {}
-    }
-    let mut tags = Vec::new();
-    for element in elements(raw) {
-        if let Some(tag) = tag(element, &mut reader.warnings)? {
-            tags.push(tag);
-        }
-    }
-    Ok(tags)
+    };
+    elements.into_iter().filter_map(|element| tag(element, &mut reader.warnings)).collect()
 }
 
-fn tag<'a>(raw: &'a str, warnings: &mut Warnings) -> Result<Option<Tag<'a>>, Problem> {
+fn tag<'a>(raw: &'a str, warnings: &mut Warnings) -> Option<Tag<'a>> {
     let name = match Scalar::of(raw).0 {
-        Scalar::Absent | Scalar::Null => return Ok(None),
+        Scalar::Absent | Scalar::Null => return None,
         Scalar::Text(name) => name,
         Scalar::Number(digits) => Cow::Borrowed(digits),
         Scalar::Bool(_) => Cow::Borrowed(raw),
-        Scalar::Other(_) => return nested_tag(raw, warnings).map(Some),
+        Scalar::Other(_) => return Some(nested_tag(raw, warnings)),
     };
-    Ok(Some(Tag { name: Some(name), ..Tag::default() }))
+    Some(Tag { name: Some(name), ..Tag::default() })
 }
 
-fn nested_tag<'a>(raw: &'a str, warnings: &mut Warnings) -> Result<Tag<'a>, Problem> {
-    let Some(fields) = nested::<TagKey>(raw) else { return Ok(Tag::default()) };
+fn nested_tag<'a>(raw: &'a str, warnings: &mut Warnings) -> Tag<'a> {
+    let Some(fields) = nested::<TagKey>(raw) else { return Tag::default() };
     let mut reader = Reader::new(&fields);
+    let unreadable = Warning::UnreadableTags;
     let name_fields = nested::<TagNameKey>(reader.raw(TagKey::Tag));
     let name = match &name_fields {
-        Some(fields) => Reader::new(fields).text(TagNameKey::Name)?,
+        Some(fields) => {
+            let mut reader = Reader::new(fields);
+            let name = reader.shown_text(TagNameKey::Name, unreadable);
+            *warnings = warnings.union(reader.warnings);
+            name
+        }
         // A tag may be its name alone.
-        None => reader.text(TagKey::Tag)?,
+        None => reader.shown_text(TagKey::Tag, unreadable),
     };
     let tag = Tag {
-        tag_id: reader.integer(TagKey::TagId)?,
-        detail_id: reader.integer(TagKey::DetailId)?,
+        tag_id: reader.shown_order(TagKey::TagId, unreadable),
+        detail_id: reader.shown_order(TagKey::DetailId, unreadable),
         name,
     };
     *warnings = warnings.union(reader.warnings);
-    Ok(tag)
+    tag
 }
 
 /// The fields of a nested object, where it is one.

@@ -149,13 +149,18 @@ fn fraction(bytes: &[u8]) -> Option<(i64, &[u8])> {
     Some((millis, rest))
 }
 
-/// Minutes of `Z` or `+HH:MM`; an inner nothing where the text has no offset.
+/// Minutes of `Z`, `+HH:MM`, `+HHMM` or `+HH`; an inner nothing where the text has no offset.
 fn offset(bytes: &[u8]) -> Option<Option<i64>> {
     match bytes {
         [] => Some(None),
         [b'Z'] => Some(Some(0)),
-        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
-            let (hours, minutes) = (number(&[*h1, *h2])?, number(&[*m1, *m2])?);
+        [sign @ (b'+' | b'-'), h1, h2, rest @ ..] => {
+            let minutes = match rest {
+                [] => 0,
+                [b':', m1, m2] | [m1, m2] => number(&[*m1, *m2])?,
+                _ => return None,
+            };
+            let hours = number(&[*h1, *h2])?;
             if hours > 14 || minutes > 59 {
                 return None;
             }

@@ -144,6 +144,16 @@ impl<'r, 'a> Reader<'r, 'a> {
         whole_number(text.trim()).parse().ok().or_else(|| self.unreadable(warning))
     }
 
+    /// A number that is only shown: anything else in its place is nothing, with the warning that names
+    /// the field.
+    pub(super) fn shown_integer<K: Key, T: std::str::FromStr>(
+        &mut self,
+        key: K,
+        warning: Warning,
+    ) -> Option<T> {
+        self.integer(key).unwrap_or_else(|_| self.unreadable(warning))
+    }
+
     fn unreadable<T>(&mut self, warning: Warning) -> Option<T> {
         self.warnings.insert(warning);
         None

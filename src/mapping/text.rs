@@ -124,8 +124,23 @@ const fn is_skipped(c: char) -> bool {
 /// However long it is, and whatever stands between its letters: `card[cvv]` is one. Letters of other
 /// alphabets stay, so that what stands around them is not one word.
 pub(super) fn is_forbidden_name(name: &str) -> bool {
-    const FORBIDDEN: [&str; 9] =
-        ["password", "passwd", "sifre", "parola", "secret", "token", "cvv", "cvc", "appkey"];
+    const FORBIDDEN: [&str; 15] = [
+        "password",
+        "passwd",
+        "sifre",
+        "parola",
+        "secret",
+        "token",
+        "cvv",
+        "cvc",
+        "cv2",
+        "appkey",
+        "apikey",
+        "authorization",
+        "guvenlikkod",
+        "guvenliknumara",
+        "securitycode",
+    ];
     let foreign = |c: char| (c.is_alphanumeric() && !is_skipped(c)).then_some(c);
     let folded: String =
         name.chars().filter_map(|c| fold(c).map(char::from).or_else(|| foreign(c))).collect();
@@ -173,6 +188,11 @@ mod tests {
             "şi\u{307}fre",
             "müşteri → şifre",
             "пароль password",
+            "güvenlik_kodu",
+            "güvenlikKodu",
+            "card.security_code",
+            "cv2",
+            "Authorization",
         ] {
             assert!(is_forbidden_name(name), "{name}");
         }

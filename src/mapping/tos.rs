@@ -71,7 +71,8 @@ pub(super) fn map<'a>(
 ) -> Result<Body<'a>, Problem> {
     let institution_code = reader.text(TosKey::InstitutionCode)?;
     head.key = institution_code.as_deref().map(Into::into);
-    let object_id = reader.text(TosKey::ObjectId)?;
+    // Zero is the gateway's word for none.
+    let object_id = reader.text(TosKey::ObjectId)?.filter(|id| !is_zero(id));
     let transaction_code = reader.first_text(&[TosKey::TransactionCode, TosKey::TransactionNo])?;
     let institution = institution_code.as_deref().unwrap_or(ctx.entity);
     check_numbers(reader, object_id.is_some())?;
@@ -88,8 +89,7 @@ pub(super) fn map<'a>(
     let amount = reader.money(TosKey::Amount)?.ok_or_else(|| Problem::missing("Amount"))?;
     let currency =
         reader.currency(TosKey::Currency)?.ok_or_else(|| Problem::missing("CurrencyType"))?;
-    let type_raw = reader.integer(TosKey::Type)?;
-    let kind = words::tos_type(type_raw);
+    let (kind, type_raw) = type_of(reader);
     let (receiver_iban_or_account, card_masked) = receiver_account(reader, kind)?;
     let returned = reader.time(TosKey::ReturnDate)?;
     let return_payment = reader.time(TosKey::ReturnPaymentDate)?;
@@ -106,7 +106,7 @@ pub(super) fn map<'a>(
         amount,
         currency: currency.code,
         succeeded: reader.flag(TosKey::Result)?,
-        error_code: reader.integer(TosKey::ErrorCode)?,
+        error_code: reader.shown_integer(TosKey::ErrorCode, Warning::UnreadableErrorCode),
         error_text: reader.text(TosKey::ErrorText)?,
         payment_date,
         transferred_at: transferred.at,
@@ -139,6 +139,12 @@ pub(super) fn map<'a>(
         gateway_object_id: ctx.gateway_object_id.map(|id| Cow::Owned(id.to_owned())),
     };
     Ok(Body::plain(key, Content::Tos(record)))
+}
+
+/// `0`, however many.
+fn is_zero(id: &str) -> bool {
+    let id = id.trim();
+    !id.is_empty() && id.bytes().all(|byte| byte == b'0')
 }
 
 /// The object id where it is there, else institution and transaction code together.
@@ -194,6 +200,17 @@ fn check_numbers(reader: &Reader<'_, '_>, has_object_id: bool) -> Result<(), Pro
     Ok(())
 }
 
+/// The type by its number, or by the name that the document gives the number; any other text is an
+/// unknown type with a warning: a payment must not be missing for the sake of it.
+fn type_of(reader: &mut Reader<'_, '_>) -> (TosType, Option<i32>) {
+    let named = reader.text(TosKey::Type).ok().flatten();
+    if let Some(kind) = named.and_then(|text| words::tos_type_named(&text)) {
+        return (kind, None);
+    }
+    let number = reader.shown_integer(TosKey::Type, Warning::UnreadableTypeRaw);
+    (words::tos_type(number), number)
+}
+
 /// The start of a local day.
 fn midnight(day: crate::domain::time::Day) -> Option<Timestamp> {
     let text = format!("{} 00:00:00", day.to_date());
@@ -209,7 +226,9 @@ fn receiver_account<'a>(
 ) -> Result<AccountOrCard<'a>, Problem> {
     let keys = [TosKey::ReceiverAccount, TosKey::ReceiverAccountIban];
     let Some(text) = reader.first_text(&keys)? else { return Ok((None, None)) };
-    if kind == TosType::CreditCard || card::is_card(&text) {
+    let is_untold = reader.warnings.contains(Warning::UnreadableTypeRaw);
+    let may_be_card = is_untold && is_as_long_as_a_card(&text);
+    if kind == TosType::CreditCard || may_be_card || card::is_card(&text) {
         let (masked, hidden) = card::mask_field(text);
         if hidden {
             reader.warnings.insert(Warning::CardRemasked);
@@ -218,4 +237,10 @@ fn receiver_account<'a>(
     }
     reader.check_iban(&text);
     Ok((Some(text), None))
+}
+
+/// Of a payment whose type cannot be read, such a number may be a card even if it does not add up.
+fn is_as_long_as_a_card(text: &str) -> bool {
+    let digits = text.trim();
+    (13..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }

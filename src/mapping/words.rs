@@ -93,6 +93,18 @@ pub(super) fn virtual_pos_kind(text: Option<&str>) -> VirtualPosKind {
     )
 }
 
+/// The documented names of the numbers.
+pub(super) fn tos_type_named(name: &str) -> Option<TosType> {
+    Some(match Folded::of(name)?.as_str() {
+        "none" => TosType::None,
+        "hesaba" => TosType::ToAccount,
+        "isme" => TosType::ToName,
+        "kredikarti" => TosType::CreditCard,
+        "iade" => TosType::Return,
+        _ => return None,
+    })
+}
+
 /// The documented numbers; 4 is not among them.
 pub(super) const fn tos_type(number: Option<i32>) -> TosType {
     match number {
