@@ -63,6 +63,11 @@ impl Rows {
         self.body.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
+    /// Whether it is this answer that a row was cut out of.
+    pub(crate) fn holds(&self, row: &str) -> bool {
+        self.body.as_bytes().as_ptr_range().contains(&row.as_ptr())
+    }
+
     /// The size of the whole body.
     pub fn body_bytes(&self) -> usize {
         self.body.len()

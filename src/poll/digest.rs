@@ -123,11 +123,13 @@ pub struct Answer<'a> {
     pub reason: Reason,
     /// The days asked for.
     pub window: Option<Window>,
-    /// When the answer was complete.
+    /// What the rows were cut out of; empty where nothing tells one answer from another.
+    pub parts: &'a [Rows],
+    /// When the last part was complete.
     pub fetched_at: Timestamp,
     /// The body held bytes that are no text.
     pub replaced_text: bool,
-    /// TOS' own id of the answer.
+    /// TOS' own id of the first part.
     pub gateway_object_id: Option<&'a str>,
     /// The account's currency, where reference data knows it.
     pub entity_currency: Option<&'a str>,
@@ -153,10 +155,30 @@ impl<'a> Answer<'a> {
             rows,
             reason,
             window,
+            parts: answers,
             fetched_at: answers.iter().map(|r| r.fetched_at).max().unwrap_or(now),
             replaced_text: answers.iter().any(|r| r.replaced_text),
             gateway_object_id: answers.first().and_then(|r| r.gateway_object_id.as_deref()),
             entity_currency,
+        }
+    }
+
+    /// The part that a row was cut out of, where there are several: minutes may lie between them.
+    fn part_of(&self, row: &str) -> Option<&'a Rows> {
+        let parts = if self.parts.len() > 1 { self.parts } else { &[] };
+        parts.iter().find(|part| part.holds(row))
+    }
+
+    /// When the part was complete that holds a row.
+    pub(super) fn fetched_at_of(&self, row: &str) -> Timestamp {
+        self.part_of(row).map_or(self.fetched_at, |part| part.fetched_at)
+    }
+
+    /// TOS' own id of the part that holds a row.
+    fn gateway_object_id_of(&self, row: &str) -> Option<&'a str> {
+        match self.part_of(row) {
+            Some(part) => part.gateway_object_id.as_deref(),
+            None => self.gateway_object_id,
         }
     }
 }
@@ -236,7 +258,8 @@ fn digest_rows<'a>(
     let (mut rejections, mut lessened) = (Vec::new(), Vec::new());
     let (mut outside, mut foreign) = (0, Foreign::default());
     for json in rows {
-        match map_any(target.key.stream, json, context) {
+        let gateway_object_id = answer.gateway_object_id_of(json);
+        match map_any(target.key.stream, json, &RowContext { gateway_object_id, ..*context }) {
             Ok(mapped) => {
                 outside += usize::from(!is_inside(answer.window, &mapped.window_days));
                 foreign.look_at(target, &mapped.key);

@@ -1,7 +1,7 @@
 //! What is told of a row beside its content: that it came late, how new it is, that it outgrew a record.
 
 use super::*;
-use crate::mapping::ROW_BYTES_MAX;
+use crate::{mapping::ROW_BYTES_MAX, publish::batch::EventRecord};
 
 /// A state whose cursor stands at 10.
 fn read_up_to_ten() -> EntityState {
@@ -94,4 +94,33 @@ fn a_row_or_quarantined_row_that_outgrows_a_record_is_quarantined_in_one_that_fi
         let again = super::digest(&target, &state, &answer).unwrap();
         assert!(again.parts.is_empty() && again.present.len() == 1, "{:?}", again.quarantined);
     }
+}
+
+/// Minutes may lie between the four lists of payments, and the bank is asked about an answer by its id.
+#[test]
+fn each_row_has_the_time_and_the_id_of_the_answer_that_held_it() {
+    let mut target = target();
+    target.key.stream = Stream::TosPayments;
+    target.key.entity = "0006624".into();
+    let part = |id: u32, minutes: i64, object_id: &str| {
+        let row = json!({"TransactionObjectId": id, "Amount": 200, "CurrencyType": "TL",
+                         "PaymentDate": "2022-03-10T00:00:00"});
+        let rows = [row.to_string(), json!({"TransactionObjectId": id + 100}).to_string()];
+        let mut part = Rows::from_texts(rows, Timestamp(FETCHED.0 + minutes * 60_000));
+        part.gateway_object_id = Some(object_id.to_owned());
+        part
+    };
+    let parts = [part(1, 0, "answer-one"), part(2, 5, "answer-two")];
+    target.max_bad_ratio = 1.0;
+    let answer = Answer::of(&parts, Reason::LookBack, None, None, FETCHED);
+    let digest = digest(&target, &EntityState::default(), &answer).unwrap();
+    let events: Vec<_> = digest.parts.iter().flat_map(|part| &part.events).collect();
+    let minutes = |at: Timestamp| (at.0 - FETCHED.0) / 60_000;
+    let times: Vec<_> = events.iter().map(|e| minutes(e.headers.as_ref().unwrap().time)).collect();
+    assert_eq!(times, [0, 5, 0, 5], "two payments, then two that cannot be mapped");
+    let holds = |event: &EventRecord, text: &str| {
+        event.value.as_ref().unwrap().windows(text.len()).any(|word| word == text.as_bytes())
+    };
+    assert!(holds(events[0], "answer-one") && !holds(events[0], "answer-two"));
+    assert!(holds(events[1], "answer-two") && !holds(events[1], "answer-one"));
 }

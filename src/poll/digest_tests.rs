@@ -52,6 +52,7 @@ fn answer<'a>(rows: &'a [String], reason: Reason, window: Option<Window>) -> Ans
         rows: rows.iter().map(String::as_str).collect(),
         reason,
         window,
+        parts: &[],
         fetched_at: FETCHED,
         replaced_text: false,
         gateway_object_id: None,

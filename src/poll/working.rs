@@ -49,6 +49,8 @@ pub(super) struct Working<'a> {
     target: &'a Target,
     state: &'a EntityState,
     answer: &'a Answer<'a>,
+    /// When the part of the answer was complete that holds the row at hand.
+    fetched_at: Timestamp,
     window: (Option<Timestamp>, Option<Timestamp>),
     digest: Digest,
     part: Batch,
@@ -77,6 +79,7 @@ impl<'a> Working<'a> {
             target,
             state,
             answer,
+            fetched_at: answer.fetched_at,
             window: window_instants(answer.window),
             digest: Digest::default(),
             part: Batch::default(),
@@ -92,6 +95,7 @@ impl<'a> Working<'a> {
         json: &str,
         mut mapped: Mapped<'a>,
     ) -> Result<bool, encode::Error> {
+        self.fetched_at = self.answer.fetched_at_of(json);
         let hash = content_hash(&mapped.record, HASH_RULE, &mut self.scratch);
         self.digest.counts.unknown_fields += u64::from(mapped.unknown_fields);
         let place = self.place(&mapped.window_days, mapped.day);
@@ -267,6 +271,7 @@ impl<'a> Working<'a> {
         json: &str,
         rejection: Rejection,
     ) -> Result<(), encode::Error> {
+        self.fetched_at = self.answer.fetched_at_of(json);
         let (id, hash) = self.name_rejection(json, &rejection);
         self.note(&id);
         self.quarantine(json, rejection, (id, hash))
@@ -348,7 +353,7 @@ impl<'a> Working<'a> {
     /// A row that is dated ahead says when it was first shown, and no more: one with a slipped year
     /// would be the newest for years, and its stream never quiet.
     fn date(&mut self, at: Option<Timestamp>, is_news: bool) {
-        let shown_at = self.answer.fetched_at;
+        let shown_at = self.fetched_at;
         let at = at.filter(|at| is_news || *at <= shown_at).map(|at| at.min(shown_at));
         self.digest.newest_at = self.digest.newest_at.max(at);
     }
@@ -371,7 +376,7 @@ impl<'a> Working<'a> {
             op,
             version,
             source_id: Cow::Owned(source_id.to_string()),
-            fetched_at: self.answer.fetched_at,
+            fetched_at: self.fetched_at,
             window_start: self.window.0,
             window_end: self.window.1,
             warnings,
@@ -384,7 +389,7 @@ impl<'a> Working<'a> {
     /// while it is still being served would look new. Where its dates lie far apart, or none can be
     /// read, a read of days that lacks the row proves little.
     fn place(&self, days: &[Option<Day>], day: Option<Day>) -> Place {
-        let today = self.answer.fetched_at.local_day();
+        let today = self.fetched_at.local_day();
         let (oldest, newest) = (days.iter().flatten().min(), days.iter().flatten().max());
         let settled = |(oldest, newest): (&Day, &Day)| newest.0 - oldest.0 <= SETTLED_DAYS;
         let unsure = !oldest.zip(newest).is_some_and(settled);
@@ -400,7 +405,7 @@ impl<'a> Working<'a> {
             id,
             source: Arc::clone(&self.target.ce_source),
             kind: self.kind(record, op),
-            time: self.answer.fetched_at,
+            time: self.fetched_at,
         }
     }
 
