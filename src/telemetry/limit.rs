@@ -70,7 +70,7 @@ impl Limiter {
 
     /// Kinds whose window ended with lines left out, and how many; looks once a window.
     pub(crate) fn overdue(&mut self, now_ms: i64) -> Vec<(Kind, u64)> {
-        if now_ms - self.swept_ms < WINDOW_MS {
+        if (0..WINDOW_MS).contains(&(now_ms - self.swept_ms)) {
             return Vec::new();
         }
         self.swept_ms = now_ms;
@@ -87,8 +87,9 @@ impl Limiter {
 }
 
 impl Window {
+    /// Also where it begins in the future: the clock was set back, and may be by an hour.
     const fn is_over(&self, now_ms: i64) -> bool {
-        now_ms - self.start_ms >= WINDOW_MS
+        now_ms < self.start_ms || now_ms - self.start_ms >= WINDOW_MS
     }
 }
 
@@ -125,6 +126,21 @@ mod tests {
         assert_eq!(limiter.overdue(WINDOW_MS + 1), []);
         assert_eq!(limiter.overdue(2 * WINDOW_MS + 1), [(kind(1), 1)]);
         assert_eq!(limiter.overdue(4 * WINDOW_MS), []);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_mutes_nothing() {
+        const HOUR: i64 = 3_600_000;
+        let mut limiter = Limiter::default();
+        limiter.overdue(2 * HOUR);
+        for _ in 0..=SHOWN_MAX {
+            limiter.admit(kind(1), 2 * HOUR);
+        }
+        assert_eq!(limiter.admit(kind(1), HOUR), Admission::Show { suppressed: 1 });
+        for _ in 0..SHOWN_MAX {
+            limiter.admit(kind(1), HOUR);
+        }
+        assert_eq!(limiter.overdue(HOUR - WINDOW_MS), [(kind(1), 1)]);
     }
 
     #[test]
