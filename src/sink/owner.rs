@@ -24,6 +24,7 @@ use crate::{
 };
 
 use super::{
+    absence::Absence,
     journal::records::Stop,
     ownership::{self, Change, Member},
     stop_file,
@@ -125,7 +126,7 @@ async fn serve(
     member: &mut Member,
     stop: &CancellationToken,
 ) -> std::io::Result<()> {
-    let mut backoff = BACKOFF_MIN;
+    let (mut backoff, mut absence) = (BACKOFF_MIN, Absence::default());
     parts.tally.enter(Phase::Standby, None);
     while !stop.is_cancelled() {
         let change = tokio::select! {
@@ -143,7 +144,7 @@ async fn serve(
         };
         parts.enter(Phase::Restoring, None);
         let started = Instant::now();
-        let ended = term(parts, taken, member, stop).await;
+        let ended = term(parts, taken, member, &mut absence, stop).await;
         match ended {
             Term::GivenBack => {
                 backoff = BACKOFF_MIN;

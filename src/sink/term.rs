@@ -1,6 +1,10 @@
 //! One term of ownership: lock, read, work, give back.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::oneshot,
@@ -22,6 +26,7 @@ use crate::{
 };
 
 use super::{
+    absence::Absence,
     archive::Archive,
     brakes::Limits,
     clerk::Clerk,
@@ -63,6 +68,7 @@ pub async fn term(
     parts: &Parts,
     taken: Vec<Taken>,
     member: &mut Member,
+    absence: &mut Absence,
     stop: &CancellationToken,
 ) -> Term {
     let given_back = stop.child_token();
@@ -87,9 +93,14 @@ pub async fn term(
         }
     };
     let locked = match locked {
-        Ok(Ok(locked)) => locked,
+        Ok(Ok(locked)) => {
+            absence.end();
+            locked
+        }
         Ok(Err(lock::Error::GivenBack)) => return Term::GivenBack,
-        Ok(Err(error)) if error.needs_operator() => return Term::Stopped(error.to_string()),
+        Ok(Err(error)) if absence.needs_operator(&error, Instant::now()) => {
+            return Term::Stopped(error.to_string());
+        }
         Ok(Err(error)) => {
             log_event!(Event::SinkRestoreFailed, %error, "the journal is not ready");
             return Term::Again(error.to_string());
