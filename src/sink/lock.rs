@@ -57,7 +57,7 @@ pub enum Error {
     Read(#[from] reading::Error),
     /// The journal and the commands are not partitioned alike.
     #[error(
-        "journal topic {journal} has {found} partitions, the command topic has {wanted}: both must have as many. stop whoever changed it; create the journal anew only while no command is open"
+        "journal topic {journal} has {found} partitions, the command topic has {wanted}: both must have as many. give the one with fewer more, never fewer; the sink goes on by itself then"
     )]
     Partitions {
         /// The journal topic.

@@ -139,6 +139,11 @@ async fn serve(
                 parts.enter(Phase::Standby, None);
                 continue;
             }
+            // No term knows those partitions: the next one begins with them.
+            Some(Change::Widened) => {
+                member.renew.send(()).unwrap_or_default();
+                continue;
+            }
             None if stop.is_cancelled() => break,
             None => return Err(std::io::Error::other("the thread of the sink's group has ended")),
         };

@@ -85,11 +85,11 @@ pub async fn term(
     });
     let locked = tokio::select! {
         joined = &mut restoring => joined,
-        () = lost(member, stop) => {
+        ended = ended(member, stop) => {
             // It must not mark the journal as its own any more, nor fence who owns it by then.
             given_back.cancel();
             drop(timeout(RESTORE_GRACE, restoring).await);
-            return Term::GivenBack;
+            return ended;
         }
     };
     let locked = match locked {
@@ -124,13 +124,17 @@ pub async fn term(
     }
 }
 
-/// Completes when the group has given the sink to another replica, or the program ends.
-async fn lost(member: &mut Member, stop: &CancellationToken) {
+/// Completes when the group has given the sink to another replica, when there are partitions of which
+/// this term knows nothing, or the program ends.
+async fn ended(member: &mut Member, stop: &CancellationToken) -> Term {
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return Term::GivenBack,
             change = member.changes.recv() => match change {
-                Some(Change::Lost) | None => return,
+                Some(Change::Lost) | None => return Term::GivenBack,
+                Some(Change::Widened) => {
+                    return Term::Again("the command topic was given more partitions".to_owned());
+                }
                 Some(Change::Gained(_)) => {}
             },
         }
@@ -283,7 +287,7 @@ impl Work {
         // The end of the program ends the tasks too: that they end is no mistake then.
         let mut term = tokio::select! {
             biased;
-            () = lost(member, stop) => Term::GivenBack,
+            term = self::ended(member, stop) => term,
             outcome = &mut self.writer_ended => {
                 writer = outcome.ok();
                 Term::Again("the journal's producer ended".to_owned())

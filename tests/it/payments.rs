@@ -32,6 +32,7 @@ mod stage;
 mod story;
 mod unknown;
 mod untold;
+mod widened;
 
 use std::time::Duration;
 
