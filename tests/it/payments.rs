@@ -23,6 +23,7 @@ mod held;
 mod invalid;
 mod killed;
 mod late;
+mod meeting;
 mod members;
 mod once;
 mod orders;
