@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use tokio::sync::{mpsc, watch};
@@ -228,7 +229,7 @@ impl Desk {
     /// [`Failure::Gone`] says that nobody knows whether it was written: nothing may be done that
     /// depends on it.
     pub async fn record(&self, before: &Entry, event: JournalEvent) -> Result<Entry, Failure> {
-        let key = before.key().clone();
+        let (key, decided) = (before.key().clone(), Instant::now());
         let partition = self.state().open.get(&key).map_or(0, |open| open.partition);
         let publishes = event.publishes();
         let after =
@@ -239,14 +240,14 @@ impl Desk {
         }
         write.journal.push(JournalRecord::story(&after, partition));
         self.journal.publish(write).await?;
-        self.remember(before, &after, partition);
+        self.remember(before, &after, (partition, decided));
         Ok(after)
     }
 
-    fn remember(&self, before: &Entry, after: &Entry, partition: i32) {
+    fn remember(&self, before: &Entry, after: &Entry, (partition, decided): (i32, Instant)) {
         let mut state = self.state();
         state.brakes.moved(before, after);
-        state.put(after, partition);
+        state.put(after, partition, decided);
         state.show(&self.fixed.tally);
         drop(state);
         self.fixed.tally.moved(after);
@@ -268,7 +269,7 @@ impl Desk {
             if !entry.status().is_finished() {
                 open.push(entry.key().clone());
             }
-            state.put(&entry, partition);
+            state.put(&entry, partition, Instant::now());
         }
         state.show(&self.fixed.tally);
         drop(state);

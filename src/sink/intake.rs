@@ -58,7 +58,7 @@ pub enum Error {
     },
     /// Commands that nobody has read are gone, or the topic is another one.
     #[error(
-        "{topic}[{partition}] holds offsets {low} to {high}, the next command to read is {next}: commands were deleted unread, or the topic was recreated. find out which refunds are missing, then set the group's offset with the broker's consumer-groups tool while the sink is stopped; what the journal knows is not executed again"
+        "{topic}[{partition}] holds offsets {low} to {high}, the next command to read is {next}: commands were deleted unread, or the topic was recreated. find out which refunds are missing, then set the group's offset with the broker's consumer-groups tool while every replica is stopped, for the broker resets no group that has members; what the journal knows is not executed again"
     )]
     Unread {
         /// The topic.

@@ -57,7 +57,7 @@ pub enum Error {
     Read(#[from] reading::Error),
     /// The journal and the commands are not partitioned alike.
     #[error(
-        "journal topic {journal} has {found} partitions, the command topic has {wanted}: both must have as many. stop whoever changed it; create the journal anew only while no command is open"
+        "journal topic {journal} has {found} partitions, the command topic has {wanted}: both must have as many. give the one with fewer more, never fewer; the sink goes on by itself then"
     )]
     Partitions {
         /// The journal topic.
@@ -131,8 +131,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether trying again by itself cannot help.
-    pub fn needs_operator(&self) -> bool {
+    /// Whether trying again by itself cannot help. A topic that is missing may be so for a moment:
+    /// [`Absence`](super::absence::Absence) decides about that.
+    pub const fn needs_operator(&self) -> bool {
         match self {
             Self::Partitions { .. }
             | Self::Regression { .. }
@@ -140,12 +141,14 @@ impl Error {
             | Self::Forgotten { .. }
             | Self::OtherDeployment { .. }
             | Self::Record { .. } => true,
-            // A journal topic that is gone is as bad as an empty one.
-            Self::Read(error) => {
-                error.is_missing_topic() || matches!(error, reading::Error::Record { .. })
-            }
+            Self::Read(error) => matches!(error, reading::Error::Record { .. }),
             Self::Lost(_) | Self::GivenBack => false,
         }
+    }
+
+    /// Whether the brokers do not know a topic that must be there.
+    pub fn is_missing_topic(&self) -> bool {
+        matches!(self, Self::Read(error) if error.is_missing_topic())
     }
 }
 

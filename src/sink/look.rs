@@ -1,5 +1,7 @@
 //! What a look at the payment decides: whether to send, and what became of a doubted request.
 
+use std::time::Duration;
+
 use crate::domain::{payment::PaymentState, time::Timestamp, vocabulary::VirtualPosStatus};
 
 use super::{
@@ -23,6 +25,14 @@ pub enum Look {
 /// them waits for the quota and a token, or for a process that was stopped; what happened meanwhile the
 /// look does not tell.
 pub(crate) const LOOK_AGE_MAX_MS: i64 = 5 * 60 * 1000;
+
+/// When a look was asked for, as long ago as either clock says: the stamp's, or the one that nobody sets,
+/// by which so much has passed. Where the first was set back since, the stamp stays in the time to come,
+/// by which [`intend`] knows it.
+pub fn asked_at(now: Timestamp, stamp: Timestamp, passed: Duration) -> Timestamp {
+    let passed_ms = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
+    if now < stamp { stamp } else { stamp.min(later(now, -passed_ms)) }
+}
 
 /// What to do after a look at the payment, before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

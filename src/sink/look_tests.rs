@@ -226,3 +226,20 @@ fn a_look_says_nothing_where_there_is_no_doubt() {
         assert_eq!(answered(&entry, &grown), None);
     }
 }
+
+#[test]
+fn a_look_is_as_old_as_either_clock_says() {
+    let passed = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+    for (now, stamp, ms, expected) in [
+        (10, 4, 6, 4),
+        // The clock was set forward: it may be that old.
+        (10, 4, 1, 4),
+        // It was set back, but not behind the look.
+        (10, 8, 6, 4),
+        // Behind it: nobody says that the look is from then.
+        (10, 11, 6, 11),
+    ] {
+        let at = asked_at(after(now * SECOND), after(stamp * SECOND), passed(ms * SECOND));
+        assert_eq!(at, after(expected * SECOND), "{now} {stamp} {ms}");
+    }
+}

@@ -14,7 +14,8 @@
 //! None of these reads a clock or waits: they are given `now` and answer with times. The shell acts:
 //!
 //! - `ownership`, `owner`, `term`: which replica runs the sink, its life, one term of it
-//! - `lock`, `memory`: the lock, and what the journal tells whoever takes it
+//! - `lock`, `memory`: the lock, and what the journal tells whoever takes it; `absence`: how long a topic
+//!   of the sink has been missing
 //! - `reporter`: how far commands are taken and the journal is written, for the group
 //! - `intake`, `lag`, `schemas`, `clerk`: records from the topic, how many wait there, what they were
 //!   written with, commands into the journal
@@ -22,6 +23,7 @@
 //! - `desk`, `open`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
 //! - `operator`, `decisions`, `stop_file`, `words`, `inspect`: what people say, and what they are told; `tally`: what is counted
 
+pub mod absence;
 pub mod admission;
 pub mod answer;
 pub mod archive;

@@ -1,13 +1,15 @@
 //! The pure machine against a model of everything around it: an API that applies, refuses, loses
-//! its answer, applies late or shows late what it has done; owners that die or are paused between any two effects; a log of
-//! commands that is read again; and a clock that jumps.
+//! its answer, applies late or shows late what it has done; owners that die or are paused between any two effects, each with
+//! a clock of its own that may be set; a log of commands that is read again; and a time that jumps.
 //!
 //! The machine is driven by the same pure functions as in production. Machines that are broken on
 //! purpose must be caught, which shows that the checks can fail.
 
 mod api;
 mod check;
+mod mutant;
 mod owner;
+mod request;
 mod world;
 
 use std::{cell::RefCell, collections::BTreeMap};
@@ -18,9 +20,10 @@ use proptest::{
 };
 
 use self::{
-    owner::Mutant,
+    mutant::Mutant,
     world::{Act, Fault, Reply, Submission, World},
 };
+use crate::sink::tests::HOUR;
 
 /// What [`run`] is given: commands, and what happens.
 type Schedule = (Vec<Submission>, Vec<Act>);
@@ -61,14 +64,20 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         12 => (any::<u8>(), fault()).prop_map(|(pick, fault)| Act::Step { pick, fault }),
         3 => (any::<u8>(), fault()).prop_map(|(pick, fault)| Act::ZombieStep { pick, fault }),
-        2 => any::<bool>().prop_map(|rewind| Act::Crash { rewind }),
-        1 => any::<bool>().prop_map(|rewind| Act::Pause { rewind }),
+        2 => (any::<bool>(), clock()).prop_map(|(rewind, clock)| Act::Crash { rewind, clock }),
+        1 => (any::<bool>(), clock()).prop_map(|(rewind, clock)| Act::Pause { rewind, clock }),
         4 => jump.prop_map(Act::Wait),
+        1 => clock().prop_map(Act::SetClock),
         3 => Just(Act::Submit),
         1 => Just(Act::SubmitAgain),
         1 => (0_u8..2).prop_map(Act::ByHand),
         1 => any::<bool>().prop_map(Act::Switch),
     ]
+}
+
+/// By how much the clock of a machine is ahead.
+fn clock() -> impl Strategy<Value = i64> {
+    prop_oneof![4 => Just(0), 1 => Just(HOUR), 1 => Just(-HOUR)]
 }
 
 fn submission() -> impl Strategy<Value = Submission> {
@@ -104,7 +113,8 @@ fn rivalry() -> impl Strategy<Value = Schedule> {
         20 => fault.prop_map(|fault| Act::Step { pick: 0, fault }),
         2 => wait.prop_map(Act::Wait),
         3 => Just(Act::Submit),
-        1 => any::<bool>().prop_map(|rewind| Act::Crash { rewind }),
+        1 => (any::<bool>(), clock()).prop_map(|(rewind, clock)| Act::Crash { rewind, clock }),
+        1 => clock().prop_map(Act::SetClock),
     ];
     let one = Submission { reference: 0, cancel: false, tens: 1, expires: false };
     (prop::collection::vec(Just(one), 2..4), prop::collection::vec(act, 15..50))
@@ -310,6 +320,18 @@ fn sending_by_an_old_look_is_caught() {
 #[test]
 fn two_commands_of_one_reference_at_a_time_are_caught() {
     counterexample(Mutant::NoOrder);
+}
+
+#[test]
+fn an_order_by_clocks_that_contradict_each_other_is_caught() {
+    let why = counterexample(Mutant::OrderByClock);
+    assert!(why.contains("was allowed before"), "{why}");
+}
+
+#[test]
+fn reckoning_by_a_clock_that_is_set_alone_is_caught() {
+    let why = counterexample_of(Mutant::StampsAlone, rivalry());
+    assert_wrongly_done(&why);
 }
 
 #[test]

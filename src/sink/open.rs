@@ -3,7 +3,7 @@
 //! Thousands may be open, and each step of each of them is counted, so nothing here looks at all of
 //! them for one that moved.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use crate::domain::{time::Timestamp, vocabulary::CommandType};
 
@@ -45,6 +45,7 @@ pub(super) struct State {
 impl State {
     /// After a restore.
     pub(super) fn new(open: HashMap<CommandKey, Open>, brakes: Brakes, mut rivals: Rivals) -> Self {
+        rivals.begin(Instant::now());
         open.values().for_each(|open| rivals.moved(&open.entry));
         let entries = open.values().map(|open| &open.entry);
         let doubts = entries.filter_map(|entry| Some((entry.key().clone(), doubt(entry)?)));
@@ -54,10 +55,10 @@ impl State {
         Self { doubts, parked, waiting, open, brakes, rivals }
     }
 
-    /// Takes a command's new standing over.
-    pub(super) fn put(&mut self, entry: &Entry, partition: i32) {
+    /// Takes a command's new standing over, which was decided at this instant.
+    pub(super) fn put(&mut self, entry: &Entry, partition: i32, decided: Instant) {
         let key = entry.key().clone();
-        self.rivals.moved(entry);
+        self.rivals.moved_at(entry, decided);
         let before = self.open.get(&key).map(|open| &open.entry);
         self.parked -= usize::from(before.is_some_and(is_parked));
         self.parked += usize::from(is_parked(entry));

@@ -24,6 +24,7 @@ use crate::{
 };
 
 use super::{
+    absence::Absence,
     journal::records::Stop,
     ownership::{self, Change, Member},
     stop_file,
@@ -125,7 +126,7 @@ async fn serve(
     member: &mut Member,
     stop: &CancellationToken,
 ) -> std::io::Result<()> {
-    let mut backoff = BACKOFF_MIN;
+    let (mut backoff, mut absence) = (BACKOFF_MIN, Absence::default());
     parts.tally.enter(Phase::Standby, None);
     while !stop.is_cancelled() {
         let change = tokio::select! {
@@ -138,12 +139,17 @@ async fn serve(
                 parts.enter(Phase::Standby, None);
                 continue;
             }
+            // No term knows those partitions: the next one begins with them.
+            Some(Change::Widened) => {
+                member.renew.send(()).unwrap_or_default();
+                continue;
+            }
             None if stop.is_cancelled() => break,
             None => return Err(std::io::Error::other("the thread of the sink's group has ended")),
         };
         parts.enter(Phase::Restoring, None);
         let started = Instant::now();
-        let ended = term(parts, taken, member, stop).await;
+        let ended = term(parts, taken, member, &mut absence, stop).await;
         match ended {
             Term::GivenBack => {
                 backoff = BACKOFF_MIN;

@@ -32,6 +32,8 @@ use crate::{
 };
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How soon partitions that were added are noticed.
+const COUNT_INTERVAL: Duration = Duration::from_secs(30);
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 /// Offsets that are not committed anew are forgotten by the broker after some days.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
@@ -50,13 +52,34 @@ pub struct Taken {
     pub note: Option<Note>,
 }
 
-/// A change of who runs the sink.
+/// How many partitions the topics of the sink have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    /// The command topic.
+    commands: usize,
+    /// The journal; nothing where the brokers do not tell.
+    journal: Option<usize>,
+}
+
+impl Counts {
+    /// Whether what began with these must begin anew, now that there are those: commands would lie
+    /// where nobody reads them, or the journal that was too small is so no more. One that was given more
+    /// partitions first waits for the commands to be given as many.
+    fn are_outgrown(self, now: Self) -> bool {
+        let was_unequal = self.journal.is_some_and(|journal| journal != self.commands);
+        now.commands > self.commands || was_unequal && now.journal == Some(now.commands)
+    }
+}
+
+/// A change of who runs the sink, or of what it reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// This replica does, from now on.
     Gained(Vec<Taken>),
     /// Another one will.
     Lost,
+    /// This replica does, and there are partitions by now of which it was told nothing.
+    Widened,
 }
 
 /// How far one partition is taken.
@@ -101,6 +124,8 @@ pub fn join(
             progressed,
             renewals,
             owner: false,
+            counts: Counts::default(),
+            counted_at: Instant::now(),
             pending: BTreeMap::new(),
             committed: BTreeMap::new(),
             committed_at: Instant::now(),
@@ -117,6 +142,9 @@ struct Membership {
     progressed: mpsc::UnboundedReceiver<Progress>,
     renewals: mpsc::UnboundedReceiver<()>,
     owner: bool,
+    /// When the sink was taken, or seen to be wider.
+    counts: Counts,
+    counted_at: Instant,
     pending: BTreeMap<i32, Progress>,
     committed: BTreeMap<i32, Progress>,
     committed_at: Instant,
@@ -130,6 +158,10 @@ impl group::Member for Membership {
             (false, true) => self.take(&group.consumer)?,
             (true, true) if self.renewals.try_recv().is_ok() => self.take(&group.consumer)?,
             (true, true) | (false, false) => {}
+        }
+        if self.owner && self.counted_at.elapsed() >= COUNT_INTERVAL {
+            self.counted_at = Instant::now();
+            self.count(&group.consumer);
         }
         if self.refreshed_at.elapsed() >= REFRESH_INTERVAL {
             self.refreshed_at = Instant::now();
@@ -173,10 +205,46 @@ impl Membership {
         self.commit(consumer);
         pulse::step("reading how far commands are taken");
         let taken = taken(consumer, &self.kafka)?;
+        self.counts =
+            Counts { commands: taken.len(), journal: self.partitions(consumer, topics::JOURNAL) };
+        self.counted_at = Instant::now();
         self.committed = remembered(&taken);
         self.owner = true;
         drop(self.changes.send(Change::Gained(taken)));
         Ok(())
+    }
+
+    /// Says once where partitions were added of which the sink knows nothing.
+    fn count(&mut self, consumer: &BaseConsumer<Seat>) {
+        pulse::step("counting the partitions of the command topic");
+        let Some(commands) = self.partitions(consumer, topics::COMMANDS) else { return };
+        let now = Counts { commands, journal: self.partitions(consumer, topics::JOURNAL) };
+        if !self.counts.are_outgrown(now) {
+            return;
+        }
+        self.counts = now;
+        log_event!(
+            Event::CommandsWidened,
+            topic = self.kafka.topic(topics::COMMANDS),
+            partitions = now.commands,
+            journal_partitions = now.journal,
+            "the topics of the sink have more partitions than when it began"
+        );
+        drop(self.changes.send(Change::Widened));
+    }
+
+    /// How many partitions a topic has; nothing where the brokers do not tell, which passes or is seen
+    /// by whoever reads it.
+    fn partitions(&self, consumer: &BaseConsumer<Seat>, topic: &str) -> Option<usize> {
+        match consumer.fetch_metadata(Some(&self.kafka.topic(topic)), CALL_TIMEOUT) {
+            Ok(metadata) => {
+                metadata.topics().first().map(|t| t.partitions().len()).filter(|count| *count > 0)
+            }
+            Err(error) => {
+                tracing::debug!(%error, topic, "counting partitions");
+                None
+            }
+        }
     }
 
     fn commit(&mut self, consumer: &BaseConsumer<Seat>) {
@@ -265,6 +333,29 @@ mod tests {
     }
 
     #[test]
+    fn a_term_is_outgrown_by_commands_that_it_does_not_read_and_by_a_journal_that_was_too_small() {
+        let counts = |commands, journal| Counts { commands, journal };
+        for (began, now, expected) in [
+            (counts(2, Some(2)), counts(2, Some(2)), false),
+            (counts(2, Some(2)), counts(3, Some(2)), true),
+            (counts(2, Some(2)), counts(3, Some(3)), true),
+            (counts(2, Some(2)), counts(3, None), true),
+            // The journal first: it goes on until the commands follow.
+            (counts(2, Some(2)), counts(2, Some(3)), false),
+            // Stopped, until both are alike.
+            (counts(3, Some(2)), counts(3, Some(2)), false),
+            (counts(3, Some(2)), counts(3, None), false),
+            (counts(3, Some(2)), counts(3, Some(3)), true),
+            (counts(2, Some(3)), counts(3, Some(3)), true),
+            // A broker that has not heard of it yet.
+            (counts(3, Some(3)), counts(2, Some(3)), false),
+            (counts(2, None), counts(2, Some(2)), false),
+        ] {
+            assert_eq!(began.are_outgrown(now), expected, "{began:?} {now:?}");
+        }
+    }
+
+    #[test]
     fn what_is_refreshed_holds_partitions_that_are_idle_and_nothing_older_than_what_waits() {
         let never_taken = Taken { partition: 3, next: None, note: None };
         let taken = [taken_of(progress(1, 10)), taken_of(progress(2, 20)), never_taken];
@@ -277,6 +368,8 @@ mod tests {
             progressed,
             renewals,
             owner: true,
+            counts: Counts::default(),
+            counted_at: Instant::now(),
             pending: BTreeMap::from([(2, progress(2, 21))]),
             committed: remembered(&taken),
             committed_at: Instant::now(),

@@ -18,13 +18,11 @@ const LOOKS_MIN: u32 = 5;
 /// at, and for how long that must have been so.
 const UNREADABLE_AGE_MS: i64 = 24 * 60 * 60 * 1000;
 const UNREADABLE_FOR_MS: i64 = 60 * 60 * 1000;
-/// Requests that may provably not leave before the command is given up.
-const ATTEMPTS_MAX: u32 = 20;
+/// Requests that may provably not leave before the command is given up: tried for about an hour.
+const ATTEMPTS_MAX: u32 = 65;
 const BACKOFF_FIRST_MS: i64 = 1000;
-/// Longest wait between looks at a payment.
-const LOOK_BACKOFF_MAX_MS: i64 = 60_000;
-/// Longest wait between requests that did not leave.
-const SEND_BACKOFF_MAX_MS: i64 = 300_000;
+/// Longest wait between looks at a payment, and between requests that did not leave.
+const BACKOFF_MAX_MS: i64 = 60_000;
 
 /// The configured and built-in times and counts; milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +157,7 @@ pub fn next_step(
             Step::Record(JournalEvent::Rejected { at: now, why })
         }
         Status::NotSent { attempts, at, .. } => {
-            let retry_at = later(*at, backoff_ms(*attempts, SEND_BACKOFF_MAX_MS));
+            let retry_at = later(*at, backoff_ms(*attempts));
             prepare(entry, now, situation, Some(retry_at))
         }
         Status::Intended(intent) if intent.epoch >= situation.epoch => Step::Sending,
@@ -309,14 +307,13 @@ pub fn ask_not_before(since: Timestamp, intent: &Intent, policy: &Policy) -> Tim
 }
 
 fn after_failures(failures: Failures) -> Option<Timestamp> {
-    (failures.count > 0)
-        .then(|| later(failures.last_at, backoff_ms(failures.count, LOOK_BACKOFF_MAX_MS)))
+    (failures.count > 0).then(|| later(failures.last_at, backoff_ms(failures.count)))
 }
 
 /// Doubles from one second; `count` is from 1.
-fn backoff_ms(count: u32, max_ms: i64) -> i64 {
+fn backoff_ms(count: u32) -> i64 {
     let doublings = count.saturating_sub(1).min(20);
-    (BACKOFF_FIRST_MS << doublings).min(max_ms)
+    (BACKOFF_FIRST_MS << doublings).min(BACKOFF_MAX_MS)
 }
 
 /// From one instant to a later one; nothing where it is not later.

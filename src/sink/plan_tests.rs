@@ -109,6 +109,15 @@ fn a_request_that_never_leaves_is_given_up() {
 }
 
 #[test]
+fn requests_that_do_not_leave_are_tried_for_an_hour_and_never_more_than_a_minute_apart() {
+    let waits: Vec<i64> = (1..ATTEMPTS_MAX).map(backoff_ms).collect();
+    assert_eq!(waits[..7], [1, 2, 4, 8, 16, 32, 60].map(|seconds| seconds * SECOND));
+    assert!(waits.iter().all(|wait| *wait <= 60 * SECOND));
+    let minutes = waits.iter().sum::<i64>() / (60 * SECOND);
+    assert_eq!(minutes, 59);
+}
+
+#[test]
 fn the_longest_story_of_the_real_policy_fits() {
     let longest = 1 + 2 * usize::try_from(ATTEMPTS_MAX).unwrap() + 3;
     assert!(longest <= crate::sink::journal::entry::EVENTS_MAX, "{longest}");

@@ -83,17 +83,21 @@ impl Queue {
     }
 
     /// The queue after a restart: every open command, those first that had begun, the others in
-    /// the order in which they were received.
+    /// the order in which they were received. Those of one reference follow their places in the
+    /// command topic, whatever the clocks said that they were received by.
     pub fn restored<'e>(
         limit: NonZeroUsize,
         reserved: usize,
         entries: impl IntoIterator<Item = &'e Entry>,
     ) -> Self {
-        let open = entries.into_iter().filter(|entry| entry.status().is_open());
-        let mut open: Vec<_> = open.map(|entry| (rank(entry), entry)).collect();
-        open.sort_by(|(one, a), (other, b)| (one, a.key()).cmp(&(other, b.key())));
+        let mut lanes: BTreeMap<Reference, Vec<&Entry>> = BTreeMap::new();
+        for entry in entries.into_iter().filter(|entry| entry.status().is_open()) {
+            lanes.entry(entry.key().reference()).or_default().push(entry);
+        }
+        let mut lanes: Vec<_> = lanes.into_values().map(in_order).collect();
+        lanes.sort_by_cached_key(|lane| lane.first().map(|first| rank(first)));
         let mut queue = Self::new(limit, reserved);
-        for (_, entry) in open {
+        for entry in lanes.into_iter().flatten() {
             queue.insert(entry.key().clone(), expiry_of(entry), is_doubt(entry));
         }
         queue
@@ -346,11 +350,36 @@ fn is_doubt(entry: &Entry) -> bool {
     }
 }
 
-/// Of one reference only the first command can have begun, so it comes first whatever the clocks
-/// said; the others by when they were received, then by their places.
-fn rank(entry: &Entry) -> (bool, Timestamp, Option<Arrival>) {
-    let has_not_begun = match entry.status() {
-        Status::Received => true,
+/// Those of one reference as they are to be carried. Only the first of them can have begun, so that
+/// one comes first; the others follow their offsets. Two partitions hold a reference only where the
+/// topic was given more of them: between the two, when they were received is all there is.
+fn in_order(mut lane: Vec<&Entry>) -> Vec<&Entry> {
+    lane.sort_by_key(|entry| entry.arrival());
+    // No command was received before one that stands in front of it, whatever its clock said; with
+    // times that never fall, an order by time is one by offset within each partition.
+    let mut newest: BTreeMap<i32, Timestamp> = BTreeMap::new();
+    let mut ranked: Vec<_> = lane
+        .into_iter()
+        .map(|entry| {
+            let partition = entry.arrival().map_or(0, |arrival| arrival.partition);
+            let at = newest.entry(partition).or_insert_with(|| entry.first_at());
+            *at = entry.first_at().max(*at);
+            (!has_begun(entry), *at, entry)
+        })
+        .collect();
+    // Stable: what was received at once stays in the order of its places.
+    ranked.sort_by_key(|(waits, at, _)| (*waits, *at));
+    ranked.into_iter().map(|(.., entry)| entry).collect()
+}
+
+/// Lanes whose first command had begun before the others, those by when it was received.
+fn rank(first: &Entry) -> (bool, Timestamp, Option<Arrival>, CommandKey) {
+    (!has_begun(first), first.first_at(), first.arrival(), first.key().clone())
+}
+
+const fn has_begun(entry: &Entry) -> bool {
+    match entry.status() {
+        Status::Received => false,
         Status::Intended(_)
         | Status::NotSent { .. }
         | Status::InDoubt { .. }
@@ -359,9 +388,8 @@ fn rank(entry: &Entry) -> (bool, Timestamp, Option<Arrival>) {
         | Status::Rejected
         | Status::Expired
         | Status::Parked
-        | Status::Resolved { .. } => false,
-    };
-    (has_not_begun, entry.first_at(), entry.arrival())
+        | Status::Resolved { .. } => true,
+    }
 }
 
 #[cfg(test)]

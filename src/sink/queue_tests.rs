@@ -5,7 +5,8 @@ use crate::sink::{
     brakes::Brake,
     command::Command,
     tests::{
-        NOON, SECOND, after, approved, arrival, doubted, intended, key_of, not_sent, parked, refund,
+        HOUR, NOON, SECOND, after, approved, arrival, doubted, intended, key_of, not_sent, parked,
+        refund,
     },
 };
 
@@ -122,6 +123,51 @@ fn a_restart_keeps_the_order_of_each_reference() {
         assert_eq!(key, key_of("A", n));
         assert!(queue.finish(&key));
     }
+}
+
+/// The order in which a queue hands its commands out.
+fn handed_out(mut queue: Queue) -> Vec<CommandKey> {
+    let mut order = Vec::new();
+    while let Some(key) = queue.take() {
+        assert!(queue.finish(&key));
+        order.push(key);
+    }
+    order
+}
+
+#[test]
+fn a_clock_that_was_set_back_changes_no_order_of_a_reference() {
+    let entries = [
+        received("A", 1, 5, after(HOUR)),
+        // The next owner's clock is an hour behind, and set right by the third.
+        received("A", 2, 6, after(5)),
+        received("A", 3, 7, after(2 * HOUR)),
+        received("A", 4, 8, after(7)),
+        received("B", 1, 9, after(HOUR / 2)),
+    ];
+    let queue = Queue::restored(NonZeroUsize::new(1).unwrap(), 0, &entries);
+    let expected = [("B", 1), ("A", 1), ("A", 2), ("A", 3), ("A", 4)];
+    let expected: Vec<_> = expected.into_iter().map(|(lane, n)| key_of(lane, n)).collect();
+    // Between references the clock is all there is: B's first was received before A's first.
+    assert_eq!(handed_out(queue), expected);
+}
+
+#[test]
+fn a_reference_of_two_partitions_keeps_the_order_of_each() {
+    let in_partition = |n: u128, partition: i32, offset: i64, at: i64| {
+        let command = Command { key: key_of("A", n), order: refund("10.00") };
+        Entry::received(command, Arrival { partition, offset }, after(at))
+    };
+    // By time alone the third would come first, and by time and offset in turns there is no order.
+    let entries = [
+        in_partition(3, 0, 6, 5),
+        in_partition(2, 0, 5, 60),
+        in_partition(1, 1, 0, 30),
+        in_partition(4, 1, 1, 90),
+    ];
+    let queue = Queue::restored(NonZeroUsize::new(1).unwrap(), 0, &entries);
+    let expected: Vec<_> = (1..5).map(|n| key_of("A", n)).collect();
+    assert_eq!(handed_out(queue), expected);
 }
 
 #[test]

@@ -4,8 +4,15 @@
 //! One reference has one command in flight, so these are the parked ones, those that a person found
 //! to have been executed, and those executed so shortly before that the payment did not show it yet
 //! when the next one looked. The first two are few, and all of them are kept; of the last the newest.
+//!
+//! How shortly before is told by two clocks, and either is enough. The stamps of the journal are all that
+//! is left after a restart, but they are of clocks that are set, and of other machines'; what this owner
+//! saw itself it knows by a clock that nobody sets as well.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
 
 use uuid::Uuid;
 
@@ -26,6 +33,9 @@ use super::{
 pub(super) const HIDDEN_MS: i64 = 30 * 60 * 1000;
 /// For how long it is a rival of commands that are allowed after it: their look may be older.
 const RIVAL_MS: i64 = HIDDEN_MS + LOOK_AGE_MAX_MS;
+const RIVAL: Duration = Duration::from_millis(RIVAL_MS.unsigned_abs());
+/// By how much the stamps of two owners may contradict each other: a wrong time zone, at most.
+const CLOCK_OFF_MAX_MS: i64 = 24 * 60 * 60 * 1000;
 /// Executed commands that are remembered for that: some megabytes.
 const RECENT_MAX: usize = 10_000;
 
@@ -38,16 +48,26 @@ pub struct Rival {
     pub kind: Kind,
 }
 
+/// When something happened at the latest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct When {
+    /// By the wall clock of the owner of that time.
+    stamp: Timestamp,
+    /// By this process's own clock; nothing of what the journal told it.
+    seen: Option<Instant>,
+}
+
 /// Of which looks at the payment a command is a rival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Of {
     /// Of all: it is parked.
     All,
-    /// Of those up to this instant: a person found it executed, and it may show later.
-    Before(Timestamp),
-    /// Of those up to this instant that do not show all of these: a cancelled payment, or this sum
-    /// refunded. Which of several a look does not show cannot be told: a later one may show first.
-    NotShowing { until: Timestamp, sum: Option<Money> },
+    /// Of those until shortly after: a person found it executed then, and it may show later.
+    Found(When),
+    /// Of those until shortly after it was executed that do not show all of these: a cancelled payment,
+    /// or this sum refunded. Which of several a look does not show cannot be told: a later one may show
+    /// first.
+    NotShowing { executed: When, sum: Option<Money> },
 }
 
 /// A reference of a connection.
@@ -59,22 +79,40 @@ pub struct Rivals {
     payments: HashMap<Payment, BTreeMap<Uuid, (Kind, Of)>>,
     /// Executed ones, by when they were.
     recent: BTreeSet<(Timestamp, CommandKey)>,
+    /// When this owner looked for those whose request may be on its way.
+    looked: HashMap<CommandKey, Instant>,
+    /// When the journal had been read: what it told had happened by then.
+    restored_at: Option<Instant>,
 }
 
 impl Rivals {
-    /// Takes a command's newest standing over.
+    /// The journal is read to its end: what comes from now on this owner sees itself.
+    pub const fn begin(&mut self, now: Instant) {
+        self.restored_at = Some(now);
+    }
+
+    /// Takes over what this owner does with a command, as it does it.
+    pub fn moved_at(&mut self, entry: &Entry, now: Instant) {
+        if matches!(entry.status(), Status::Intended(_)) {
+            self.looked.insert(entry.key().clone(), now);
+        }
+        self.take(entry, Some(now));
+    }
+
+    /// Takes a command's newest standing over from the journal.
     pub fn moved(&mut self, entry: &Entry) {
+        self.take(entry, None);
+    }
+
+    fn take(&mut self, entry: &Entry, seen: Option<Instant>) {
+        let when = When { stamp: entry.last_at(), seen };
         let of = match entry.status() {
             Status::Parked => Of::All,
-            Status::Resolved { executed: true } => Of::Before(later(entry.last_at(), RIVAL_MS)),
-            Status::Done { .. } => {
-                let until = later(entry.last_at(), RIVAL_MS);
-                Of::NotShowing { until, sum: self.sum_after(entry) }
-            }
+            Status::Resolved { executed: true } => Of::Found(when),
+            Status::Done { .. } => Of::NotShowing { executed: when, sum: self.sum_after(entry) },
+            Status::Intended(_) | Status::InDoubt { .. } => return self.drop_rival(entry.key()),
             Status::Received
-            | Status::Intended(_)
             | Status::NotSent { .. }
-            | Status::InDoubt { .. }
             | Status::Declined
             | Status::Rejected
             | Status::Expired
@@ -82,6 +120,7 @@ impl Rivals {
         };
         let Some(order) = entry.order() else { return };
         let key = entry.key();
+        self.looked.remove(key);
         let payment = self.payments.entry(payment_of(key)).or_default();
         let known = payment.insert(key.command_id, (order.kind, of));
         if let (Of::NotShowing { .. }, None) = (of, known) {
@@ -122,6 +161,11 @@ impl Rivals {
 
     /// Forgets a command.
     pub fn forget(&mut self, key: &CommandKey) {
+        self.looked.remove(key);
+        self.drop_rival(key);
+    }
+
+    fn drop_rival(&mut self, key: &CommandKey) {
         let payment = payment_of(key);
         if let Some(rivals) = self.payments.get_mut(&payment) {
             rivals.remove(&key.command_id);
@@ -138,22 +182,41 @@ impl Rivals {
     }
 
     fn counting(&self, entry: &Entry) -> impl Iterator<Item = (Uuid, Kind, Of)> {
-        let look = look_of(entry);
+        let seen = self.looked.get(entry.key()).copied();
+        let look = look_of(entry).map(|(stamp, before)| (When { stamp, seen }, before));
         let is_hidden = |of: Of| match (of, look) {
-            (Of::NotShowing { until, sum }, Some((since, before))) => {
-                until >= since && !shows(before, sum)
+            (Of::NotShowing { executed, sum }, Some((looked, before))) => {
+                self.is_shortly_before(executed, looked) && !shows(before, sum)
             }
             _ => false,
         };
         let hides_some = self.others(entry).any(|(_, _, of)| is_hidden(of));
         let counts = move |of: Of| {
-            look.is_some_and(|(since, _)| match of {
+            look.is_some_and(|(looked, _)| match of {
                 Of::All => true,
-                Of::Before(until) => until >= since,
-                Of::NotShowing { until, .. } => until >= since && hides_some,
+                Of::Found(found) => self.is_shortly_before(found, looked),
+                Of::NotShowing { executed, .. } => {
+                    hides_some && self.is_shortly_before(executed, looked)
+                }
             })
         };
         self.others(entry).filter(move |(_, _, of)| counts(*of))
+    }
+
+    /// Whether what happened may have been hidden from a look, or came after it. By the stamps, or by
+    /// this process's own clock: one that was set forward between the two makes a moment an hour.
+    fn is_shortly_before(&self, happened: When, looked: When) -> bool {
+        let by_stamps =
+            |off: i64| later(happened.stamp, RIVAL_MS.saturating_add(off)) >= looked.stamp;
+        let own = |when: When| when.seen.or(self.restored_at);
+        // What nobody knows the time of is taken for a moment.
+        let passed = own(happened)
+            .zip(own(looked))
+            .map_or(Duration::ZERO, |(from, to)| to.saturating_duration_since(from));
+        let is_known = happened.seen.is_some() && looked.seen.is_some();
+        // What the journal tells alone happened before it was read, nobody knows how long before: there
+        // its stamps have a say, as far as clocks are ever wrong.
+        by_stamps(0) || passed <= RIVAL && (is_known || by_stamps(CLOCK_OFF_MAX_MS))
     }
 
     fn others(&self, entry: &Entry) -> impl Iterator<Item = (Uuid, Kind, Of)> {
@@ -183,130 +246,5 @@ fn payment_of(key: &CommandKey) -> Payment {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sink::tests::{
-        HOUR, SECOND, after, approved, doubted, inferred, intended, key_of, parked, payment,
-        received_as, refund, resolved, story_of,
-    };
-
-    fn command(reference: &str, n: u128, events: &[JournalEvent]) -> Entry {
-        story_of(received_as(key_of(reference, n), refund("10.00")), events.iter().cloned())
-    }
-
-    /// The n-th command of REF-1, whose look was then and showed this sum.
-    fn asked(n: u128, at: Timestamp, sum: Option<&str>) -> Entry {
-        let before = payment(VirtualPosStatus::Successful, sum);
-        let send_not_after = later(at, SECOND);
-        let over_at = None;
-        let intent =
-            JournalEvent::Intended { at, attempt: 1, epoch: 1, before, send_not_after, over_at };
-        command("REF-1", n, &[intent])
-    }
-
-    fn ids(rivals: &Rivals, entry: &Entry) -> Vec<Uuid> {
-        rivals.of(entry).iter().map(|rival| rival.command_id).collect()
-    }
-
-    #[test]
-    fn a_parked_command_is_a_rival_of_its_own_payment_until_it_was_not_executed() {
-        let asked = asked(2, after(0), None);
-        let mut rivals = Rivals::default();
-        let doubt = [intended(1, 1), doubted()];
-        rivals.moved(&command("REF-1", 1, &doubt));
-        assert!(
-            ids(&rivals, &asked).is_empty(),
-            "one that is in doubt has not let the next one go"
-        );
-        let story = [&doubt[..], &[parked()]].concat();
-        rivals.moved(&command("REF-1", 1, &story));
-        rivals.moved(&command("REF-2", 3, &story));
-        rivals.moved(&command("REF-1", 2, &story));
-        let first = key_of("REF-1", 1);
-        assert_eq!(ids(&rivals, &asked), [first.command_id]);
-        rivals.moved(&command("REF-1", 1, &[&story[..], &[resolved(false)]].concat()));
-        assert!(ids(&rivals, &asked).is_empty());
-        rivals.moved(&command("REF-1", 1, &story));
-        rivals.forget(&first);
-        assert!(ids(&rivals, &asked).is_empty());
-    }
-
-    #[test]
-    fn one_that_a_person_found_executed_counts_where_that_was_after_the_look() {
-        let story = [intended(1, 1), doubted(), parked(), resolved(true)];
-        let found = command("REF-1", 1, &story);
-        let mut rivals = Rivals::default();
-        rivals.restore(&found);
-        let until = later(found.last_at(), RIVAL_MS);
-        assert_eq!(ids(&rivals, &asked(2, until, Some("10.00"))).len(), 1, "it may show later");
-        assert!(ids(&rivals, &asked(2, later(until, 1), None)).is_empty());
-    }
-
-    #[test]
-    fn an_executed_one_counts_where_the_look_shortly_after_did_not_show_it() {
-        let done = command("REF-1", 1, &[intended(1, 1), approved()]);
-        let ended = done.last_at();
-        let mut rivals = Rivals::default();
-        rivals.moved(&done);
-        assert_eq!(ids(&rivals, &asked(2, ended, None)).len(), 1);
-        assert_eq!(ids(&rivals, &asked(2, ended, Some("9.99"))).len(), 1);
-        assert!(ids(&rivals, &asked(2, ended, Some("10.00"))).is_empty(), "the look shows it");
-        assert!(
-            ids(&rivals, &asked(2, later(ended, HOUR), None)).is_empty(),
-            "it was too long ago"
-        );
-        let mut restored = Rivals::default();
-        restored.restore(&done);
-        assert_eq!(ids(&restored, &asked(2, ended, None)).len(), 1, "whenever that is");
-        // The second one, whose look did not show the first, shows where both do.
-        let second = asked(2, ended, None).with(approved()).unwrap();
-        rivals.moved(&second);
-        // Which of the two it shows is not known.
-        assert_eq!(ids(&rivals, &asked(3, second.last_at(), Some("10.00"))).len(), 2);
-        assert!(ids(&rivals, &asked(3, second.last_at(), Some("20.00"))).is_empty());
-    }
-
-    #[test]
-    fn a_younger_one_that_shows_first_hides_no_older_one() {
-        let mut rivals = Rivals::default();
-        let done = command("REF-1", 1, &[intended(1, 1), approved()]);
-        rivals.moved(&done);
-        let ended = done.last_at();
-        let double = received_as(key_of("REF-1", 2), refund("20.00"));
-        let JournalEvent::Intended { send_not_after, .. } = intended(1, 1) else { panic!() };
-        let before = payment(VirtualPosStatus::Successful, None);
-        let (at, over_at) = (ended, None);
-        let intent =
-            JournalEvent::Intended { at, attempt: 1, epoch: 1, before, send_not_after, over_at };
-        let double = story_of(double, [intent, approved()]);
-        rivals.moved(&double);
-        // 20.00 is what the second one gave back, and covers the first one's sum of 10.00.
-        let third = asked(3, double.last_at(), Some("20.00"));
-        assert_eq!(ids(&rivals, &third), [done.key().command_id, double.key().command_id]);
-        assert!(ids(&rivals, &asked(3, double.last_at(), Some("30.00"))).is_empty(), "all shows");
-    }
-
-    #[test]
-    fn the_newest_executed_ones_are_remembered() {
-        let mut rivals = Rivals::default();
-        for n in 0..=RECENT_MAX as u128 {
-            rivals.moved(&command(&format!("R{n}"), n, &[intended(1, 1), approved()]));
-        }
-        assert_eq!(rivals.payments.len(), RECENT_MAX);
-        assert_eq!(rivals.recent.len(), RECENT_MAX);
-        assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R1", 1)));
-        let old = command("OLD", 0, &[intended(1, 1), doubted(), inferred()]);
-        assert!(old.last_at() > approved().at(), "it is the newest");
-        rivals.restore(&old);
-        assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R10", 10)));
-        let JournalEvent::Approved { provider, .. } = approved() else { panic!() };
-        let older = command(
-            "OLDER",
-            0,
-            &[intended(1, 1), JournalEvent::Approved { at: after(0), provider }],
-        );
-        rivals.restore(&older);
-        assert_eq!(rivals.payments.len(), RECENT_MAX);
-        assert_eq!(rivals.recent.first().map(|(_, key)| key), Some(&key_of("R10", 10)));
-    }
-}
+#[path = "rivals_tests.rs"]
+mod tests;

@@ -1,6 +1,10 @@
 //! One term of ownership: lock, read, work, give back.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::oneshot,
@@ -22,6 +26,7 @@ use crate::{
 };
 
 use super::{
+    absence::Absence,
     archive::Archive,
     brakes::Limits,
     clerk::Clerk,
@@ -63,6 +68,7 @@ pub async fn term(
     parts: &Parts,
     taken: Vec<Taken>,
     member: &mut Member,
+    absence: &mut Absence,
     stop: &CancellationToken,
 ) -> Term {
     let given_back = stop.child_token();
@@ -79,17 +85,22 @@ pub async fn term(
     });
     let locked = tokio::select! {
         joined = &mut restoring => joined,
-        () = lost(member, stop) => {
+        ended = ended(member, stop) => {
             // It must not mark the journal as its own any more, nor fence who owns it by then.
             given_back.cancel();
             drop(timeout(RESTORE_GRACE, restoring).await);
-            return Term::GivenBack;
+            return ended;
         }
     };
     let locked = match locked {
-        Ok(Ok(locked)) => locked,
+        Ok(Ok(locked)) => {
+            absence.end();
+            locked
+        }
         Ok(Err(lock::Error::GivenBack)) => return Term::GivenBack,
-        Ok(Err(error)) if error.needs_operator() => return Term::Stopped(error.to_string()),
+        Ok(Err(error)) if absence.needs_operator(&error, Instant::now()) => {
+            return Term::Stopped(error.to_string());
+        }
         Ok(Err(error)) => {
             log_event!(Event::SinkRestoreFailed, %error, "the journal is not ready");
             return Term::Again(error.to_string());
@@ -113,13 +124,17 @@ pub async fn term(
     }
 }
 
-/// Completes when the group has given the sink to another replica, or the program ends.
-async fn lost(member: &mut Member, stop: &CancellationToken) {
+/// Completes when the group has given the sink to another replica, when there are partitions of which
+/// this term knows nothing, or the program ends.
+async fn ended(member: &mut Member, stop: &CancellationToken) -> Term {
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return Term::GivenBack,
             change = member.changes.recv() => match change {
-                Some(Change::Lost) | None => return,
+                Some(Change::Lost) | None => return Term::GivenBack,
+                Some(Change::Widened) => {
+                    return Term::Again("the command topic was given more partitions".to_owned());
+                }
                 Some(Change::Gained(_)) => {}
             },
         }
@@ -272,7 +287,7 @@ impl Work {
         // The end of the program ends the tasks too: that they end is no mistake then.
         let mut term = tokio::select! {
             biased;
-            () = lost(member, stop) => Term::GivenBack,
+            term = self::ended(member, stop) => term,
             outcome = &mut self.writer_ended => {
                 writer = outcome.ok();
                 Term::Again("the journal's producer ended".to_owned())

@@ -24,7 +24,7 @@ use super::{
     desk::{Desk, Failure, announce, now},
     doubt::refunded,
     journal::{Entry, JournalEvent},
-    look::{Decision, LOOK_AGE_MAX_MS, Look, answer_doubt, intend},
+    look::{Decision, LOOK_AGE_MAX_MS, Look, answer_doubt, asked_at, intend},
     plan::{Failures, Pause, Situation, Step, between, later},
     rivals::look_of,
 };
@@ -102,6 +102,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
         return Ok(Some(record(desk, entry, unconfigured(key)).await?));
     };
     let looking = look_at(client, (Purpose::Payment, wanted_before(order)), key);
+    let began = Instant::now();
     let (look, looked_at) = match unless_stopped(desk, timeout(time_left(order), looking)).await {
         None => return Ok(None),
         Some(Ok(Ok(seen))) => seen,
@@ -119,6 +120,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
         desk.with_brakes(|brakes| {
             let epoch = desk.fixed.epoch;
             let situation = Situation { epoch, brakes, failures: Failures::NONE };
+            let looked_at = asked_at(now, looked_at, began.elapsed());
             intend(entry, now, (&look, looked_at), &situation, &desk.fixed.policy)
         })
     };

@@ -129,6 +129,7 @@ events! {
     SinkLost "VOM-SNK-004" WARN "the journal's producer was lost; the journal is read again before anything is sent" "nothing while it is rare; else look at the broker's log, or for a second deployment with the same env, topic_prefix and group";
     SinkRestoreFailed "VOM-SNK-005" WARN "the journal could not be locked or read to its end; it is tried again" "nothing while it is rare; else check the journal topic; empty is never assumed";
     CommandsUnreadable "VOM-SNK-006" ERROR "the command topic cannot be read on" "check the topic, its retention and the rights of the client; the sink tries again from the group's offsets";
+    CommandsWidened "VOM-SNK-007" WARN "the command topic was given more partitions; the sink begins anew with them" "give the journal as many partitions where it has fewer; the sink goes on by itself once both have as many";
     CommandRefused "VOM-SNK-010" WARN "a record of the command topic is no payment command and went to the rejected topic" "look it up there; its headers say why, and the sender must mend it";
     CommandEnded "VOM-SNK-011" INFO "a payment command has its result" "nothing; the result is in the results topic";
     CommandInDoubt "VOM-SNK-012" ERROR "nobody knows whether a payment was executed; it is not sent again" "nothing yet: the payment's state is asked for when nobody can still be sending";

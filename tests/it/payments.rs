@@ -23,6 +23,7 @@ mod held;
 mod invalid;
 mod killed;
 mod late;
+mod meeting;
 mod members;
 mod once;
 mod orders;
@@ -32,6 +33,7 @@ mod stage;
 mod story;
 mod unknown;
 mod untold;
+mod widened;
 
 use std::time::Duration;
 

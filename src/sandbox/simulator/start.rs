@@ -154,6 +154,11 @@ impl Simulator {
         self.world.faults().set(faults);
     }
 
+    /// The faults that have not run out, as they are written.
+    pub fn faults(&self) -> Vec<String> {
+        self.world.faults().list()
+    }
+
     /// Makes every token that was handed out worthless.
     pub fn expire_tokens(&self) {
         self.world.tokens().expire_all();

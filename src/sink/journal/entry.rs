@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Events of one command at most: the plan gives up long before.
-pub const EVENTS_MAX: usize = 64;
+pub const EVENTS_MAX: usize = 160;
 
 /// A command's events and where they lead; never empty, never in contradiction.
 #[derive(Debug, Clone, PartialEq, Eq)]

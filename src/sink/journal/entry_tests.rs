@@ -115,6 +115,6 @@ fn a_story_has_a_bounded_length() {
     let next = if entry.intent().is_some() { not_sent() } else { intended(attempt + 1, 1) };
     assert_eq!(entry.apply(next).unwrap_err().why, "the story is too long");
     // The plan gives up long before, and a doubt, its clearing and a decision still fit.
-    let longest = 1 + 2 * 20 + 3;
+    let longest = 1 + 2 * 65 + 3;
     assert!(longest <= EVENTS_MAX);
 }

@@ -1,51 +1,29 @@
 //! One owner: it drives the pure functions, one effect a step, and can be dropped between any two.
 
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 
 use crate::{
-    domain::{
-        payment::{Provider, Verdict},
-        time::Timestamp,
-    },
+    domain::time::Timestamp,
     sink::{
         admission::{Known, recall},
-        answer::{Ending, read_ending},
         brakes::{Brakes, Limits, StopSource},
         command::{Command, CommandKey, Kind},
         finished::Place,
-        journal::{Arrival, Entry, JournalEvent, Status, codec},
-        look::{Decision, Look, answer_doubt, intend},
+        journal::{Arrival, Entry, Intent, JournalEvent, Status, codec},
+        look::{Decision, Look, answer_doubt, asked_at, intend},
         memory::Journal,
         plan::{Failures, Policy, Situation, Step, expire, expiry_of, later, next_step},
         queue::Queue,
-        rivals::{self, Rival, Rivals},
+        rivals::{Rival, Rivals},
         tests::{HOUR, NO_LIMITS, POLICY},
     },
 };
 
-use super::world::{Fault, Reply, Shared};
-
-/// How a machine is broken on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mutant {
-    None,
-    SendsBeforeIntent,
-    TakeoverResends,
-    DoubtResends,
-    NoQuiescence,
-    NoDeadline,
-    AnyChangeExplains,
-    NoOrder,
-    NoMemory,
-    OffsetFirst,
-    LostIsDeclined,
-    NoRivals,
-    DoneShowsAtOnce,
-    OldLooks,
-    ForgetsOldRivals,
-    ExpiresDoubts,
-    UnknownIsNone,
-}
+use super::{
+    mutant::{Mutant, by_clock, instant},
+    request::{Deadline, send},
+    world::{Fault, Shared},
+};
 
 /// How far a command that is handed out has come.
 #[derive(Debug, Clone)]
@@ -53,11 +31,12 @@ enum Phase {
     Plan,
     LookFirst,
     LookAgain,
-    Looked(Look, Timestamp),
+    /// What was seen, when by the owner's clock, and when it was.
+    Looked(Look, Timestamp, i64),
     LookedAgain(Look),
     /// The intent is committed, or is kept back by a broken machine.
     Cleared {
-        deadline: Timestamp,
+        deadline: Deadline,
         unwritten: Option<JournalEvent>,
     },
     Ended {
@@ -78,6 +57,8 @@ pub(super) enum Alive {
 pub(super) struct Owner {
     mutant: Mutant,
     epoch: u64,
+    /// By how much its machine's clock is ahead: milliseconds.
+    pub(super) clock: i64,
     pub(super) entries: BTreeMap<CommandKey, Entry>,
     pub(super) queue: Queue,
     brakes: Brakes,
@@ -90,10 +71,15 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Fences the former owner and reads the journal to its end.
-    pub(super) fn take_over(mutant: Mutant, shared: &mut Shared, from_offset: usize) -> Self {
+    /// Fences the former owner and reads the journal to its end, by a clock that is so much ahead.
+    pub(super) fn take_over(
+        mutant: Mutant,
+        shared: &mut Shared,
+        from_offset: usize,
+        clock: i64,
+    ) -> Self {
         shared.epoch += 1;
-        let now = Timestamp(shared.now);
+        let now = Timestamp(shared.now + clock);
         let (mut entries, mut journal) = (BTreeMap::new(), Journal::default());
         for (offset, key) in (0..).zip(&shared.log) {
             let (name, bytes) = (key.to_string(), &shared.journal[key]);
@@ -109,14 +95,20 @@ impl Owner {
         }
         let limits = Limits { max_in_doubt: 99, ..NO_LIMITS };
         let (mut brakes, mut rivals) = (journal.finished.under(limits), journal.rivals);
+        rivals.begin(instant(mutant, shared, None));
         for entry in journal.open.values() {
             brakes.add(entry);
-            rivals.moved(entry);
+            rivals.restore(entry);
         }
-        let queue = Queue::restored(NonZeroUsize::new(3).unwrap(), 1, journal.open.values());
+        let turns = NonZeroUsize::new(3).unwrap();
+        let queue = match mutant {
+            Mutant::OrderByClock => by_clock(turns, journal.open.values()),
+            _ => Queue::restored(turns, 1, journal.open.values()),
+        };
         let mut owner = Self {
             mutant,
             epoch: shared.epoch,
+            clock,
             entries,
             queue,
             brakes,
@@ -128,6 +120,11 @@ impl Owner {
         };
         owner.switch(shared.stopped);
         owner
+    }
+
+    /// What its machine's clock shows.
+    pub(super) const fn now(&self, shared: &Shared) -> Timestamp {
+        Timestamp(shared.now + self.clock)
     }
 
     pub(super) fn switch(&mut self, stopped: bool) {
@@ -145,16 +142,16 @@ impl Owner {
     }
 
     pub(super) fn has_work(&mut self, shared: &Shared) -> bool {
-        self.fill(shared.now);
+        self.fill(self.now(shared));
         !self.out.is_empty() || self.next_offset < shared.commands.len()
     }
 
-    fn fill(&mut self, now: i64) {
+    fn fill(&mut self, now: Timestamp) {
         // Without a turn, and beside the one that the reference's first command may have.
-        while let Some(key) = self.queue.next_due(Timestamp(now)) {
+        while let Some(key) = self.queue.next_due(now) {
             let due = match self.mutant {
-                Mutant::ExpiresDoubts => Some(JournalEvent::Expired { at: Timestamp(now) }),
-                _ => expire(&self.entries[&key], Timestamp(now)),
+                Mutant::ExpiresDoubts => Some(JournalEvent::Expired { at: now }),
+                _ => expire(&self.entries[&key], now),
             };
             if let Some(event) = due
                 && self.queue.withdraw(&key)
@@ -163,7 +160,7 @@ impl Owner {
                 self.out.insert(key, Phase::Ended { event, unwritten: None });
             }
         }
-        self.queue.wake(Timestamp(now));
+        self.queue.wake(now);
         while let Some(key) = self.queue.take() {
             self.out.insert(key, Phase::Plan);
         }
@@ -183,7 +180,7 @@ impl Owner {
         pick: u8,
         fault: &Fault,
     ) -> Result<Alive, String> {
-        self.fill(shared.now);
+        self.fill(self.now(shared));
         let reads = usize::from(self.next_offset < shared.commands.len());
         let choices = self.out.len() + reads;
         if choices == 0 {
@@ -230,7 +227,7 @@ impl Owner {
             Known::Duplicate => return Ok(Alive::Yes),
         }
         let arrival = Arrival { partition: 0, offset: i64::try_from(offset).unwrap_or(0) };
-        let entry = Entry::received(command, arrival, Timestamp(shared.now));
+        let entry = Entry::received(command, arrival, self.now(shared));
         if !shared.write(self.epoch, &entry) {
             return Ok(Alive::Fenced);
         }
@@ -257,20 +254,23 @@ impl Owner {
         match phase {
             Phase::Plan => self.plan(shared, key),
             Phase::LookFirst | Phase::LookAgain if fault.look_fails => {
+                let now = self.now(shared);
                 let failures = self.failures.entry(key.clone()).or_insert(Failures::NONE);
-                *failures = failures.and_at(Timestamp(shared.now));
+                *failures = failures.and_at(now);
                 self.brakes.release(key);
                 self.to(key, Phase::Plan)
             }
             Phase::LookFirst => {
-                let looked = Phase::Looked(self.look(shared, key, fault), Timestamp(shared.now));
+                let look = self.look(shared, key, fault);
+                let looked = Phase::Looked(look, self.now(shared), shared.now);
                 self.to(key, looked)
             }
             Phase::LookAgain => self.to(key, Phase::LookedAgain(self.look(shared, key, fault))),
-            Phase::Looked(look, at) => self.decide(shared, key, (&look, at)),
+            Phase::Looked(look, stamp, at) => self.decide(shared, key, (&look, stamp, at)),
             Phase::LookedAgain(look) => self.clear_doubt(shared, key, &look),
             Phase::Cleared { deadline, unwritten } => {
-                let event = self.send(shared, key, deadline, fault);
+                let (kind, now) = (self.kind(key), self.now(shared));
+                let event = send(self.mutant, shared, (key, kind), (now, deadline), fault);
                 self.to(key, Phase::Ended { event, unwritten })
             }
             Phase::Ended { event, unwritten } => {
@@ -306,7 +306,7 @@ impl Owner {
 
     fn plan(&mut self, shared: &mut Shared, key: &CommandKey) -> Result<Alive, String> {
         let entry = &self.entries[key];
-        let now = Timestamp(shared.now);
+        let now = self.now(shared);
         let mut step = next_step(entry, now, &self.situation(key), &self.policy());
         if self.mutant == Mutant::TakeoverResends && matches!(entry.status(), Status::Intended(_)) {
             let detail = "nobody answered".to_owned();
@@ -335,7 +335,7 @@ impl Owner {
             Step::Ask => self.to(key, Phase::LookAgain),
             Step::Record(event) => self.commit(shared, key, event),
             Step::Wait { until, why } => {
-                if until.is_some_and(|until| until.0 <= shared.now) {
+                if until.is_some_and(|until| until <= self.now(shared)) {
                     return Err(format!("{key} waits for a time that has passed"));
                 }
                 self.brakes.release(key);
@@ -360,15 +360,18 @@ impl Owner {
         &mut self,
         shared: &mut Shared,
         key: &CommandKey,
-        (look, at): (&Look, Timestamp),
+        (look, stamp, at): (&Look, Timestamp, i64),
     ) -> Result<Alive, String> {
-        let now = Timestamp(shared.now);
+        let now = self.now(shared);
         self.failures.remove(key);
         let policy = self.policy();
-        let look = (look, if self.mutant == Mutant::OldLooks { now } else { at });
+        let passed = Duration::from_millis((shared.now - at).unsigned_abs());
+        let at = if self.mutant == Mutant::OldLooks { now } else { asked_at(now, stamp, passed) };
+        let look = (look, at);
         match intend(&self.entries[key], now, look, &self.situation(key), &policy) {
             Decision::Instead(step) => self.perform(shared, key, step),
-            Decision::Send { intent, send_not_after: deadline } => {
+            Decision::Send { intent, send_not_after: wall } => {
+                let deadline = Deadline { wall, real: shared.now + wall.0 - now.0 };
                 if self.mutant == Mutant::SendsBeforeIntent {
                     return self.to(key, Phase::Cleared { deadline, unwritten: Some(intent) });
                 }
@@ -386,7 +389,7 @@ impl Owner {
         key: &CommandKey,
         look: &Look,
     ) -> Result<Alive, String> {
-        let now = Timestamp(shared.now);
+        let now = self.now(shared);
         self.failures.remove(key);
         let entry = &self.entries[key];
         let rivals = self.rivals_of(entry);
@@ -417,64 +420,6 @@ impl Owner {
         rivals.of(asked)
     }
 
-    /// The one request: checks the deadline, sends, and reads how it ended.
-    fn send(
-        &self,
-        shared: &mut Shared,
-        key: &CommandKey,
-        deadline: Timestamp,
-        fault: &Fault,
-    ) -> JournalEvent {
-        let now = Timestamp(shared.now);
-        let kind = self.kind(key);
-        let lost = Ending::Unknown { detail: "no complete answer in time".into() };
-        let ending = if now > deadline && self.mutant != Mutant::NoDeadline {
-            Ending::NotSent { detail: "too late".into() }
-        } else {
-            match fault.reply {
-                Reply::NotConnected => Ending::NotSent { detail: "refused".into() },
-                Reply::Whole | Reply::ShownLater(_) => {
-                    shared.api.arrive(key);
-                    let verdict = if shared.apply(key, kind) {
-                        if let Reply::ShownLater(percent) = fault.reply {
-                            let until = now.0 + rivals::HIDDEN_MS * percent / 100;
-                            shared.api.hide(key, kind, until);
-                        }
-                        Verdict::Approved(Provider::default())
-                    } else {
-                        Verdict::Declined(Provider::default())
-                    };
-                    Ending::Answered(verdict)
-                }
-                Reply::Refused => {
-                    shared.api.arrive(key);
-                    Ending::Answered(Verdict::Declined(Provider::default()))
-                }
-                Reply::AppliedAndLost => {
-                    shared.api.arrive(key);
-                    shared.apply(key, kind);
-                    lost
-                }
-                Reply::NotAppliedAndLost => {
-                    shared.api.arrive(key);
-                    lost
-                }
-                Reply::AppliedLate(percent) => {
-                    shared.api.arrive(key);
-                    // Up to 100, not later than the quiescence after the request's own deadline.
-                    let most = POLICY.post_timeout_ms + POLICY.quiescence_ms - 1;
-                    let due = now.0 + most * percent / 100;
-                    shared.api.apply_late(key, kind, due, percent > 100);
-                    lost
-                }
-            }
-        };
-        if self.mutant == Mutant::LostIsDeclined && matches!(ending, Ending::Unknown { .. }) {
-            return JournalEvent::Declined { at: now, provider: Provider::default() };
-        }
-        read_ending(ending, now)
-    }
-
     /// Journal and result in one transaction, which fails when somebody else is the owner.
     fn commit(
         &mut self,
@@ -492,9 +437,26 @@ impl Owner {
             shared.publish(&after);
         }
         shared.check_alone(&after)?;
+        self.check_in_order(&after)?;
         self.brakes.moved(before, &after);
-        self.rivals.moved(&after);
+        self.rivals.moved_at(&after, instant(self.mutant, shared, Some(after.status())));
         self.entries.insert(key.clone(), after);
         self.to(key, Phase::Plan)
+    }
+    /// Those of one reference are allowed in the order in which they lie in their topic. One that had its
+    /// first turn may have had it while another one, whose time was over, was being ended.
+    fn check_in_order(&self, allowed: &Entry) -> Result<(), String> {
+        let Status::Intended(Intent { attempt: 1, .. }) = allowed.status() else { return Ok(()) };
+        let is_passed = |other: &&Entry| {
+            let waits = matches!(other.status(), Status::Received | Status::NotSent { .. });
+            let is_ending = matches!(self.out.get(other.key()), Some(Phase::Ended { .. }));
+            waits && !is_ending && other.arrival() < allowed.arrival()
+        };
+        let reference = allowed.key().reference();
+        let mut others = self.entries.values().filter(|other| other.key().reference() == reference);
+        match others.find(is_passed) {
+            Some(other) => Err(format!("{} was allowed before {}", allowed.key(), other.key())),
+            None => Ok(()),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What owners share, and what can happen to them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use uuid::Uuid;
 
@@ -17,7 +17,8 @@ use crate::{
 
 use super::{
     api::Api,
-    owner::{Alive, Mutant, Owner},
+    mutant::Mutant,
+    owner::{Alive, Owner},
 };
 
 /// A command that will be sent.
@@ -65,15 +66,20 @@ pub(super) enum Act {
         pick: u8,
         fault: Fault,
     },
-    /// The owner dies; its successor reads the commands again from the start, or goes on.
+    /// The owner dies; its successor, whose clock is so much ahead, reads the commands again from the
+    /// start, or goes on.
     Crash {
         rewind: bool,
+        clock: i64,
     },
     /// As `Crash`, but the owner is only stopped, and may go on without knowing.
     Pause {
         rewind: bool,
+        clock: i64,
     },
     Wait(i64),
+    /// The owner's clock is so much ahead from now on, or behind.
+    SetClock(i64),
     Submit,
     /// The sender sends its first command again.
     SubmitAgain,
@@ -93,7 +99,13 @@ pub(super) struct Seen {
 /// Kafka, the API and the time.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
+    /// As it is, whatever the clocks of the owners show.
     pub(super) now: i64,
+    /// When it began, by a clock that nobody sets.
+    pub(super) born: Instant,
+    /// Whether an owner's clock was ever wrong: it may have asked before everything was quiet, and have
+    /// given up what still moves. Nothing worse may come of it.
+    is_off: bool,
     pub(super) epoch: u64,
     pub(super) stopped: bool,
     pub(super) commands: Vec<Command>,
@@ -146,7 +158,7 @@ impl Shared {
 
     fn note_move(&mut self, key: CommandKey, may_be_parked: bool) {
         let is_over = |status: &Status| match status {
-            Status::Parked => !may_be_parked,
+            Status::Parked => !may_be_parked && !self.is_off,
             other => !other.is_open(),
         };
         if self.statuses.get(&key).is_none_or(is_over) {
@@ -189,6 +201,8 @@ impl World {
     pub(super) fn new(mutant: Mutant, submissions: Vec<Submission>) -> Self {
         let mut shared = Shared {
             now: NOON.0,
+            born: Instant::now(),
+            is_off: false,
             epoch: 0,
             stopped: false,
             commands: Vec::new(),
@@ -200,7 +214,7 @@ impl World {
             api: Api::new(),
             too_late: Vec::new(),
         };
-        let owner = Owner::take_over(mutant, &mut shared, 0);
+        let owner = Owner::take_over(mutant, &mut shared, 0, 0);
         let mut waiting: Vec<_> = (1..).zip(submissions).map(|(n, s)| command(n, &s)).collect();
         waiting.reverse();
         let mut world = Self { mutant, waiting, shared, owner, zombie: None };
@@ -222,9 +236,13 @@ impl World {
                     self.zombie = None;
                 }
             }
-            Act::Crash { rewind } => drop(self.take_over(rewind)),
-            Act::Pause { rewind } => self.zombie = Some(self.take_over(rewind)),
+            Act::Crash { rewind, clock } => drop(self.take_over(rewind, clock)),
+            Act::Pause { rewind, clock } => self.zombie = Some(self.take_over(rewind, clock)),
             Act::Wait(ms) => self.shared.pass(ms),
+            Act::SetClock(clock) => {
+                self.shared.is_off |= clock != 0;
+                self.owner.clock = clock;
+            }
             Act::Submit => self.submit(),
             Act::SubmitAgain => {
                 let again = self.shared.commands.first().cloned();
@@ -247,9 +265,10 @@ impl World {
     }
 
     /// A new owner in the place of the one that is returned.
-    fn take_over(&mut self, rewind: bool) -> Owner {
+    fn take_over(&mut self, rewind: bool, clock: i64) -> Owner {
+        self.shared.is_off |= clock != 0;
         let from = if rewind { 0 } else { self.shared.committed };
-        let next = Owner::take_over(self.mutant, &mut self.shared, from);
+        let next = Owner::take_over(self.mutant, &mut self.shared, from, clock);
         std::mem::replace(&mut self.owner, next)
     }
 
@@ -274,7 +293,8 @@ impl World {
             if self.owner.has_work(&self.shared) {
                 self.step((pick % 251) as u8, &fault)?;
             } else {
-                let wake = self.owner.queue.next_wake().map_or(1000, |at| at.0 - self.shared.now);
+                let now = self.owner.now(&self.shared);
+                let wake = self.owner.queue.next_wake().map_or(1000, |at| at.0 - now.0);
                 self.shared.pass(wake.max(1));
             }
         }

@@ -99,7 +99,7 @@ impl Feed {
     }
 
     /// How many of these commands have no final result yet.
-    fn unfinished(&self, orders: &[Order]) -> usize {
+    pub(super) fn unfinished(&self, orders: &[Order]) -> usize {
         let is_final = |order| self.newest(order).is_some_and(|result| result["final"] == true);
         orders.iter().filter(|order| !is_final(order)).count()
     }

@@ -1,4 +1,7 @@
 //! Killed at every step of a command's way, whatever the API does meanwhile: the test about money.
+//!
+//! Each death has a fault of the API with it. Where the process dies before it asks for anything, the fault
+//! waits for a successor that does; a death and a fault have met when the simulator has played the fault.
 
 use std::{collections::BTreeSet, thread};
 
@@ -16,7 +19,14 @@ use vomsis_connect::{
     telemetry::clock::now,
 };
 
-use super::{DEADLINE, checker::Checked, feed::Feed, orders::Order, stage::Stage};
+use super::{
+    DEADLINE,
+    checker::Checked,
+    feed::Feed,
+    meeting::{Meeting, Pair, Script},
+    orders::Order,
+    stage::Stage,
+};
 use crate::harness::{
     components::environment, process::Home, random::Random, topics::block_on, wait::wait_until,
 };
@@ -27,6 +37,8 @@ const LIVES_VARIABLE: &str = "VOMSIS_PAYMENT_LIVES";
 /// Lives side by side.
 const AT_ONCE: usize = 10;
 const SIGABRT: i32 = 128 + 6;
+/// Times that a life asks anew for what its last faults wait for.
+const ENCORES: usize = 20;
 /// Hundredths of each payment: more than all refunds of a life.
 const PAID: &str = "1000.00";
 
@@ -62,7 +74,7 @@ fn killed_at_every_step_it_asks_once_and_tells_the_truth() {
     let lives = environment(LIVES_VARIABLE).map_or(LIVES, |text| text.parse().unwrap());
     let mut random = Random::seeded("payments killed at every step");
     let mut seeds: Vec<(usize, Random)> = (0..lives).map(|life| (life, random.fork())).collect();
-    let (mut met, mut pairs) = (Met::default(), BTreeSet::new());
+    let (mut met, mut meetings) = (Met::default(), Vec::new());
     while !seeds.is_empty() {
         let some = seeds.split_off(seeds.len().saturating_sub(AT_ONCE));
         thread::scope(|scope| {
@@ -73,13 +85,22 @@ fn killed_at_every_step_it_asks_once_and_tells_the_truth() {
             for life in running {
                 let (other, more) = life.join().expect("a life failed, see above");
                 met.add(&other);
-                pairs.extend(more);
+                meetings.extend(more);
             }
         });
     }
     let deaths = lives * Point::OF_COMMANDS.len();
+    let pairs: BTreeSet<Pair> = meetings.iter().map(|meeting| meeting.pair).collect();
+    let after = |deaths| meetings.iter().filter(|meeting| meeting.deaths == deaths).count();
     println!("{lives} lives, {deaths} deaths, {} pairs of step and fault: {met:?}", pairs.len());
+    println!(
+        "{} faults befell the process that died with them, {} its successor, {} a later one",
+        after(0),
+        after(1),
+        meetings.len() - after(0) - after(1),
+    );
     met.assert_everything_happened();
+    assert_eq!(meetings.len(), deaths, "each death met its fault");
     if lives >= FAULTS.len() {
         assert_every_pair(&pairs);
     }
@@ -100,9 +121,6 @@ struct Met {
     taken_over: usize,
     unanswered: usize,
 }
-
-/// The name of a step, and a fault of the API.
-type Pair = (&'static str, (&'static str, &'static str));
 
 /// Each step meets each fault within as many lives as there are faults, whenever its round is.
 fn fault_of(life: usize, point: Point) -> (&'static str, &'static str) {
@@ -184,29 +202,28 @@ struct Life {
     feed: Feed,
     orders: Vec<Order>,
     references: Vec<String>,
+    script: Script,
 }
 
 impl Life {
     fn new(number: usize, random: Random) -> Self {
         let stage = Stage::new("pay-killed");
         let (home, feed) = (stage.home(), stage.feed());
-        Self { number, random, stage, home, feed, orders: Vec::new(), references: Vec::new() }
+        let (orders, references, script) = (Vec::new(), Vec::new(), Script::default());
+        Self { number, random, stage, home, feed, orders, references, script }
     }
 
-    fn live(mut self) -> (Met, BTreeSet<Pair>) {
+    fn live(mut self) -> (Met, Vec<Meeting>) {
         let points = self.random.shuffled(Point::OF_COMMANDS.to_vec());
-        let mut pairs = BTreeSet::new();
         for point in points {
             let fault = match point {
                 Point::DoubtLooked => *self.random.pick(&DOUBTFUL),
                 _ => fault_of(self.number, point),
             };
             self.die_at(point, fault);
-            pairs.insert((point.name(), fault));
         }
-        self.stage.faults(&[]);
         let mut connector = self.home.run();
-        self.feed.wait_for_final(&self.orders);
+        self.meet_the_rest();
         let checked = self.stage.check(&self.orders);
         let met = Met::of(&checked);
         self.decide_what_is_parked(&checked);
@@ -214,12 +231,13 @@ impl Life {
         assert_eq!(decided.count("PARKED"), 0, "each parked command was decided");
         assert_eq!(decided.parked_moved, Money::ZERO);
         assert!(connector.is_running(), "it never gave up: {}", connector.stderr());
-        (met, pairs)
+        (met, self.script.met)
     }
 
-    fn die_at(&mut self, point: Point, (fault, place): (&str, &str)) {
-        let fault = format!("{fault}:x{}{place}", 1 + self.random.below(2));
-        self.stage.faults(&[&fault]);
+    fn die_at(&mut self, point: Point, (fault, place): (&'static str, &'static str)) {
+        let spec = format!("{fault}:x{}{place}", 1 + self.random.below(2));
+        self.script.add((point.name(), (fault, place)), &spec, has_asked(point));
+        self.script.begin(&self.stage);
         let orders = self.next_orders(point);
         self.stage.shop.send(&orders);
         self.orders.extend(orders);
@@ -228,11 +246,43 @@ impl Life {
         }
         let name = format!("{}:{}", point.name(), 1 + self.random.below(hits_max(point)));
         let mut connector = self.home.run_with(&[("VOMSIS_FAILPOINT", &name)]);
-        let what = format!("life {}: the process ends at {name} with {fault}", self.number);
-        wait_until(&what, DEADLINE, || !connector.is_running());
+        let what = format!("life {}: the process ends at {name} with {spec}", self.number);
+        wait_until(&what, DEADLINE, || {
+            self.script.look(&self.stage);
+            !connector.is_running()
+        });
+        self.script.end(&self.stage);
         assert_eq!(connector.wait(DEADLINE), SIGABRT, "{what}: {}", connector.stderr());
         let said = format!("failpoint {} reached", point.name());
         assert!(connector.stderr().contains(&said), "{what}: {}", connector.stderr());
+    }
+
+    /// Every command comes to its end, and every fault that still waits to its request.
+    fn meet_the_rest(&mut self) {
+        self.script.begin(&self.stage);
+        for _ in 0..ENCORES {
+            let what = format!("life {}: one more command has its final result", self.number);
+            let mut left = usize::MAX;
+            while left > 0 {
+                wait_until(&what, DEADLINE, || {
+                    self.script.look(&self.stage);
+                    self.feed.catch_up();
+                    self.feed.unfinished(&self.orders) < left
+                });
+                left = self.feed.unfinished(&self.orders);
+            }
+            self.script.look(&self.stage);
+            if self.script.is_over() {
+                self.stage.faults(&[]);
+                return;
+            }
+            let reference = self.new_payment();
+            let connection = connection_of(&reference);
+            let order = Order::refund(&reference, 1).of(connection);
+            self.stage.shop.send([&order]);
+            self.orders.push(order);
+        }
+        panic!("life {}: no request met {:?}", self.number, self.script);
     }
 
     /// Three commands, two of them about payments that nobody has asked about yet.
@@ -242,7 +292,7 @@ impl Life {
             let known = (number == 2).then(|| self.random.pick(&self.references).clone());
             let is_new = known.is_none();
             let reference = known.unwrap_or_else(|| self.new_payment());
-            let connection = if reference.starts_with('B') { "beta" } else { "acme" };
+            let connection = connection_of(&reference);
             // The doubt that a step needs must be one of a refund or cancel that can be done.
             let cancel = is_new && point != Point::DoubtLooked && self.random.below(5) == 0;
             let cents = i64::try_from(self.orders.len() + orders.len() + 1).unwrap();
@@ -281,6 +331,19 @@ impl Life {
             self.feed.wait_for(order, outcome);
         }
     }
+}
+
+/// Whose the payments are that [`Life::new_payment`] makes.
+fn connection_of(reference: &str) -> &'static str {
+    if reference.starts_with('B') { "beta" } else { "acme" }
+}
+
+/// Whether a process that dies there has sent a request before.
+const fn has_asked(point: Point) -> bool {
+    matches!(
+        point,
+        Point::AnswerRead | Point::BeforeResult | Point::ResultCommitted | Point::DoubtLooked
+    )
 }
 
 /// What one run reaches for certain, with three new commands.

@@ -39,7 +39,7 @@ impl Replica {
         wait_for("the replica becomes the owner", GENEROUS, || {
             match self.member.changes.try_recv() {
                 Ok(Change::Gained(taken)) => Some(taken),
-                Ok(Change::Lost) | Err(_) => None,
+                Ok(Change::Lost | Change::Widened) | Err(_) => None,
             }
         })
     }
