@@ -14,7 +14,8 @@
 //! None of these reads a clock or waits: they are given `now` and answer with times. The shell acts:
 //!
 //! - `ownership`, `owner`, `term`: which replica runs the sink, its life, one term of it
-//! - `lock`, `memory`: the lock, and what the journal tells whoever takes it
+//! - `lock`, `memory`: the lock, and what the journal tells whoever takes it; `held`, `unread`: records that no
+//!   transaction ends, and such as cannot be read
 //! - `reporter`: how far commands are taken and the journal is written, for the group
 //! - `intake`, `lag`, `schemas`, `clerk`: records from the topic, how many wait there, what they were
 //!   written with, commands into the journal
@@ -60,6 +61,7 @@ pub mod tally;
 pub mod term;
 mod text;
 pub mod turn;
+mod unread;
 pub mod waiting;
 pub mod words;
 

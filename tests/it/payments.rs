@@ -30,6 +30,7 @@ mod people;
 mod refused;
 mod stage;
 mod story;
+mod stray;
 mod unknown;
 mod untold;
 
