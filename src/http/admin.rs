@@ -43,6 +43,8 @@ pub enum Unmoved {
     NoSink,
     /// Kafka did not take the record.
     Unavailable(String),
+    /// Kafka did not acknowledge the record, and may have it.
+    Unknown(String),
 }
 
 /// Moves the kill switch of payment commands, wherever the owner is.
@@ -143,6 +145,13 @@ async fn set(
         }
         Err(Unmoved::Unavailable(why)) => {
             let detail = format!("not written down, nothing has changed: {why}; try again");
+            problem(StatusCode::SERVICE_UNAVAILABLE, &detail)
+        }
+        Err(Unmoved::Unknown(why)) => {
+            let detail = format!(
+                "not known to be written, so the switch may have moved: {why}; `halted` of GET \
+                 /api/v1/commands tells; try again"
+            );
             problem(StatusCode::SERVICE_UNAVAILABLE, &detail)
         }
     }

@@ -18,7 +18,8 @@ impl Switch for Kept {
         Box::pin(async move {
             match word.reason.as_str() {
                 "no sink" => Err(Unmoved::NoSink),
-                "no kafka" => Err(Unmoved::Unavailable("timed out".to_owned())),
+                "no kafka" => Err(Unmoved::Unavailable("refused".to_owned())),
+                "no answer" => Err(Unmoved::Unknown("timed out".to_owned())),
                 _ => {
                     self.0.lock().unwrap().push((halted, word));
                     Ok(())
@@ -134,10 +135,15 @@ async fn what_is_wrong_is_told_as_a_problem() {
         (JSON, word(" "), 422),
         (JSON, word("no sink"), 409),
         (JSON, word("no kafka"), 503),
+        (JSON, word("no answer"), 503),
     ] {
         let answer = put(&server, "/api/v1/commands/halt", headers, &body).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{body}: {answer}");
         assert!(answer.contains("application/problem+json"), "{answer}");
+        let is_certain = answer.contains("nothing has changed");
+        assert_eq!(is_certain, body.contains("no kafka"), "{answer}");
+        let is_unknown = answer.contains("may have moved: timed out") && answer.contains("halted");
+        assert_eq!(is_unknown, body.contains("no answer"), "{answer}");
     }
     assert!(kept.0.lock().unwrap().is_empty());
     server.stop().await;
