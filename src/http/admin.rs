@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use axum::{
     Json, Router,
     extract::{Request, State, rejection::JsonRejection},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::put,
@@ -68,6 +68,8 @@ pub async fn serve(
         .route("/api/v1/commands/resume", put(resume))
         .with_state(switch)
         .merge(commands::routes(commands))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::new(guard), guarded));
     let server = listen_on(admin.listen, "admin.listen", routes, CancellationToken::new()).await?;
     log_event!(Event::AdminStarted, address = %server.local_addr(), "listening for operators");
@@ -105,6 +107,16 @@ fn is_same(given: &[u8], expected: &[u8]) -> bool {
     let tag = |bytes: &[u8]| Hmac::<Sha256>::new_from_slice(bytes).map(|mac| mac.chain_update([1]));
     let (Ok(given), Ok(expected)) = (tag(given), tag(expected)) else { return false };
     given.verify(&expected.finalize().into_bytes()).is_ok()
+}
+
+async fn unknown_path() -> Response {
+    problem(StatusCode::NOT_FOUND, "there is nothing under this path; docs/payments.md lists them")
+}
+
+/// The header `allow` says which are right.
+async fn wrong_method(method: Method) -> Response {
+    let detail = format!("{method} is not for this path");
+    problem(StatusCode::METHOD_NOT_ALLOWED, &detail)
 }
 
 async fn halt(

@@ -149,6 +149,32 @@ async fn what_is_wrong_is_told_as_a_problem() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn what_is_not_there_is_told_as_a_problem_to_those_who_may_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "first").unwrap();
+    let (server, _) = started(Some(file)).await;
+    let token = "authorization: Bearer first\r\n";
+    for (method, path, code) in [
+        ("GET", "/api/v1/command".to_owned(), 404),
+        ("GET", "/".to_owned(), 404),
+        ("PUT", of(1, "/undo"), 404),
+        ("GET", "/api/v1/commands/halt".to_owned(), 405),
+        ("DELETE", "/api/v1/commands".to_owned(), 405),
+        ("PUT", of(1, "/resolve"), 405),
+    ] {
+        let answer = ask(&server, method, &path, token, "").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{method} {path}: {answer}");
+        assert!(answer.contains("application/problem+json"), "{method} {path}: {answer}");
+        assert!(answer.contains(&format!("\"status\":{code}")), "{method} {path}: {answer}");
+        assert_eq!(answer.contains("\r\nallow: "), code == 405, "{method} {path}: {answer}");
+        let answer = ask(&server, method, &path, "", "").await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{method} {path}: {answer}");
+    }
+    server.stop().await;
+}
+
 /// A path below `/api/v1/commands`.
 fn of(id: u128, verb: &str) -> String {
     format!("/api/v1/commands/{}{verb}", Uuid::from_u128(id))
