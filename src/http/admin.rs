@@ -21,7 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 mod commands;
 
-pub use commands::{Commands, Decision, Filter, Outcome, Refused, State as CommandState};
+pub use commands::{
+    Commands, Decision, Filter, MeantCommand, Outcome, Refused, State as CommandState,
+};
 
 use super::server::{Error, Server, listen_on};
 use crate::{config::model::Admin, log_event, telemetry::events::Event};

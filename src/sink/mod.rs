@@ -21,12 +21,13 @@
 //!   written with, commands into the journal
 //! - `dispatch`, `turn`: whose turn it is, and one turn from look to result
 //! - `desk`, `open`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
-//! - `operator`, `decisions`, `stop_file`, `words`, `inspect`: what people say, and what they are told; `tally`: what is counted
+//! - `operator`, `decisions`, `stop_file`, `words`: what people say; `inspect`, `catalogue`: what they are told; `tally`: what is counted
 
 pub mod admission;
 pub mod answer;
 pub mod archive;
 pub mod brakes;
+pub mod catalogue;
 pub mod clerk;
 pub mod command;
 pub mod decisions;

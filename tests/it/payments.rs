@@ -28,6 +28,7 @@ mod once;
 mod orders;
 mod people;
 mod refused;
+mod several;
 mod stage;
 mod story;
 mod stray;
