@@ -47,7 +47,10 @@ impl Switch for KillSwitch {
             let Word { actor, reason } = word;
             let stop = Stop { stopped: halted, actor, reason, at: now() };
             let said = words::say_stop(&self.0.kafka, &stop).await;
-            said.map_err(|error| Unmoved::Unavailable(error.to_string()))
+            said.map_err(|error| match error {
+                words::Error::Refused(why) => Unmoved::Unavailable(why.to_string()),
+                words::Error::Unknown(why) => Unmoved::Unknown(why.to_string()),
+            })
         })
     }
 }

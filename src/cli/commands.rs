@@ -15,10 +15,10 @@ use uuid::Uuid;
 
 use super::{Context, Exit, Failure};
 use crate::{
-    app::commands,
+    app::commands::{self, Meant},
     config::model::Kafka,
     kafka::topics,
-    sink::{inspect::Inspected, words},
+    sink::words,
 };
 
 const NO_SINK_YET: &str =
@@ -32,6 +32,26 @@ pub struct Args {
     pub command: Command,
 }
 
+/// Which command is meant.
+#[derive(Debug, clap::Args)]
+pub struct Which {
+    /// The command's id.
+    id: Uuid,
+    /// Its connection, where two have the same reference.
+    #[arg(long, value_name = "ID")]
+    connection: Option<String>,
+    /// Its payment, where the id was used for several.
+    #[arg(long, value_name = "REFERENCE")]
+    reference: Option<String>,
+}
+
+impl Which {
+    fn meant(self) -> Meant {
+        let Self { id, connection, reference } = self;
+        Meant { id, connection, reference }
+    }
+}
+
 /// What can be done with payment commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -40,18 +60,12 @@ pub enum Command {
     List(list::Args),
     /// The whole story of one command, in time order.
     #[command(after_help = lines::STATES)]
-    Show {
-        /// The command's id.
-        id: Uuid,
-    },
+    Show(Which),
     /// Every command with its whole story, one a line of JSON, the oldest first; for files and audits.
     #[command(after_help = lines::STATES)]
     Export(export::Args),
     /// Ask the API how the payment of a command stands, beside what the journal knows; only reads.
-    Reconcile {
-        /// The command's id.
-        id: Uuid,
-    },
+    Reconcile(Which),
     /// Decide about a parked command, and write it down; never calls the API.
     Resolve(resolve::Args),
     /// Put a command into the command topic.
@@ -66,19 +80,14 @@ pub enum Command {
 pub async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     match args.command {
         Command::List(args) => list::run(args, context).await,
-        Command::Show { id } => show::run(id, context).await,
+        Command::Show(which) => show::run(&which.meant(), context).await,
         Command::Export(args) => export::run(args, context).await,
-        Command::Reconcile { id } => show::reconcile(id, context).await,
+        Command::Reconcile(which) => show::reconcile(&which.meant(), context).await,
         Command::Resolve(args) => resolve::run(args, context).await,
         Command::Submit(args) => submit::run(args, context).await,
         Command::Halt(args) => switch::run(args, true, context).await,
         Command::Resume(args) => switch::run(args, false, context).await,
     }
-}
-
-/// The journal, read whole.
-async fn journal(kafka: &Kafka) -> Result<Inspected, Failure> {
-    Ok(commands::journal(kafka).await?)
 }
 
 impl From<commands::Error> for Failure {
@@ -93,9 +102,10 @@ impl From<commands::Error> for Failure {
                 "a command that was read is in the journal within a second; look at the topic with \
                  `tail payment.commands`, and at the rejected topic",
             ),
-            commands::Error::Ambiguous(_) => {
-                said.hint("`commands list -o json` shows them; ids should be unique")
-            }
+            commands::Error::Ambiguous { id, .. } => said.hint(format!(
+                "say `{id} --reference REFERENCE`, and --connection ID where that is not enough; ids should \
+                 be unique"
+            )),
             commands::Error::NotParked { .. } => {
                 said.hint("only a parked command needs a person; `commands show` tells its story")
             }
@@ -106,8 +116,13 @@ impl From<commands::Error> for Failure {
                 let hint = "add it, or ask the provider's panel instead";
                 Self { exit: Exit::Config, ..said }.hint(hint)
             }
-            commands::Error::NotWritten { .. } => {
-                let hint = "check the brokers; `commands show` tells whether it was written all the same";
+            commands::Error::NotWritten { cause, .. } => {
+                let hint = match cause {
+                    words::Error::Refused(_) => "check the brokers",
+                    words::Error::Unknown(_) => {
+                        "check the brokers; `commands show` tells whether it was written all the same"
+                    }
+                };
                 Self { exit: Exit::Unavailable, ..said }.hint(hint)
             }
             commands::Error::Api(cause) => Self::from(&cause),

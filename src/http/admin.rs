@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use axum::{
     Json, Router,
     extract::{Request, State, rejection::JsonRejection},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::put,
@@ -21,7 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 mod commands;
 
-pub use commands::{Commands, Decision, Filter, Outcome, Refused, State as CommandState};
+pub use commands::{
+    Commands, Decision, Filter, MeantCommand, Outcome, Refused, State as CommandState,
+};
 
 use super::server::{Error, Server, listen_on};
 use crate::{config::model::Admin, log_event, telemetry::events::Event};
@@ -43,6 +45,8 @@ pub enum Unmoved {
     NoSink,
     /// Kafka did not take the record.
     Unavailable(String),
+    /// Kafka did not acknowledge the record, and may have it.
+    Unknown(String),
 }
 
 /// Moves the kill switch of payment commands, wherever the owner is.
@@ -66,6 +70,8 @@ pub async fn serve(
         .route("/api/v1/commands/resume", put(resume))
         .with_state(switch)
         .merge(commands::routes(commands))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::new(guard), guarded));
     let server = listen_on(admin.listen, "admin.listen", routes, CancellationToken::new()).await?;
     log_event!(Event::AdminStarted, address = %server.local_addr(), "listening for operators");
@@ -103,6 +109,16 @@ fn is_same(given: &[u8], expected: &[u8]) -> bool {
     let tag = |bytes: &[u8]| Hmac::<Sha256>::new_from_slice(bytes).map(|mac| mac.chain_update([1]));
     let (Ok(given), Ok(expected)) = (tag(given), tag(expected)) else { return false };
     given.verify(&expected.finalize().into_bytes()).is_ok()
+}
+
+async fn unknown_path() -> Response {
+    problem(StatusCode::NOT_FOUND, "there is nothing under this path; docs/payments.md lists them")
+}
+
+/// The header `allow` says which are right.
+async fn wrong_method(method: Method) -> Response {
+    let detail = format!("{method} is not for this path");
+    problem(StatusCode::METHOD_NOT_ALLOWED, &detail)
 }
 
 async fn halt(
@@ -143,6 +159,13 @@ async fn set(
         }
         Err(Unmoved::Unavailable(why)) => {
             let detail = format!("not written down, nothing has changed: {why}; try again");
+            problem(StatusCode::SERVICE_UNAVAILABLE, &detail)
+        }
+        Err(Unmoved::Unknown(why)) => {
+            let detail = format!(
+                "not known to be written, so the switch may have moved: {why}; `halted` of GET \
+                 /api/v1/commands tells; try again"
+            );
             problem(StatusCode::SERVICE_UNAVAILABLE, &detail)
         }
     }

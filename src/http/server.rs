@@ -138,12 +138,19 @@ fn routes(shared: Shared) -> Router {
         .route("/metrics", get(metrics))
         .route("/version", get(version))
         .route("/api/v1/status", get(status))
+        .fallback(nothing)
         .with_state(shared)
 }
 
 fn probe(ok: bool, body: impl Into<String>) -> Response {
     let code = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, [(header::CACHE_CONTROL, "no-store")], body.into()).into_response()
+}
+
+/// Somebody who looks around is told where to look.
+async fn nothing() -> Response {
+    let paths = "/livez /readyz /startupz /metrics /version /api/v1/status";
+    (StatusCode::NOT_FOUND, format!("nothing is here; there are {paths}\n")).into_response()
 }
 
 async fn livez(State(shared): State<Shared>) -> Response {
@@ -276,7 +283,8 @@ mod tests {
         let head = asked(&server, "HEAD", "/livez").await;
         assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
         assert!(asked(&server, "POST", "/readyz").await.starts_with("HTTP/1.1 405"));
-        assert!(asked(&server, "GET", "/nothing").await.starts_with("HTTP/1.1 404"));
+        let answer = asked(&server, "GET", "/nothing").await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("/readyz"), "{answer}");
         server.stop().await;
     }
 

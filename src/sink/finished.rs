@@ -29,10 +29,13 @@ pub struct Place {
 #[error("partition {} offset {} cannot be indexed", .0.partition, .0.offset)]
 pub struct OutOfRange(pub Place);
 
+/// Of a command's key, in two words.
+pub(super) type Hash = [u64; 2];
+
 /// Two words of hash and one of place: as one 128-bit word it would take 32 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Row {
-    hash: [u64; 2],
+    hash: Hash,
     place: u64,
 }
 
@@ -49,7 +52,7 @@ pub struct Finished {
 struct Shard(Vec<Vec<Row>>);
 
 impl Shard {
-    fn find(&mut self, hash: [u64; 2]) -> Option<&mut Row> {
+    fn find(&mut self, hash: Hash) -> Option<&mut Row> {
         self.0.iter_mut().flatten().find(|row| row.hash == hash)
     }
 
@@ -74,7 +77,7 @@ impl Shard {
     }
 
     /// The last row takes the place of the one that goes.
-    fn remove(&mut self, hash: [u64; 2]) -> bool {
+    fn remove(&mut self, hash: Hash) -> bool {
         if self.find(hash).is_none() {
             return false;
         }
@@ -148,12 +151,12 @@ impl Finished {
     }
 }
 
-fn hash_of(key: &CommandKey) -> [u64; 2] {
+pub(super) fn hash_of(key: &CommandKey) -> Hash {
     let hash = short_sha256(key.to_string().as_bytes());
     [(hash >> 64) as u64, hash as u64]
 }
 
-const fn shard_of(hash: [u64; 2]) -> usize {
+const fn shard_of(hash: Hash) -> usize {
     (hash[0] >> (u64::BITS - SHARDS.trailing_zeros())) as usize
 }
 

@@ -10,7 +10,7 @@ use super::{
     decisions::Decisions,
     finished::Place,
     journal::{
-        Entry,
+        Entry, JournalEvent,
         codec::{self, Line, Record},
         records::{Identity, Owner, Stop},
     },
@@ -78,7 +78,7 @@ impl Journal {
             Record::Identity(identity) => {
                 self.identities.insert(place.partition, identity);
             }
-            Record::Owner(owner) => self.owner = Some(owner),
+            Record::Owner(owner) => self.saw_owner(owner),
             Record::Stop(stop) => self.stop = Some(stop),
             Record::Resolve(key, decision) => {
                 self.decided.insert(key.clone(), place.partition);
@@ -118,8 +118,23 @@ impl Journal {
         self.forgettable.remove(key);
     }
 
+    /// Epochs count on, also where the record of the newest owner was taken back or is an old one: no
+    /// owner may take the permissions of an earlier one for its own.
+    fn saw_owner(&mut self, owner: Owner) {
+        if self.owner.is_none_or(|known| known.epoch < owner.epoch) {
+            self.owner = Some(owner);
+        }
+    }
+
     fn take_over(&mut self, entry: Entry, place: Place, now: Timestamp) {
         let key = entry.key().clone();
+        let epochs = entry.events().iter().filter_map(|event| match event {
+            JournalEvent::Intended { epoch, .. } => Some(*epoch),
+            _ => None,
+        });
+        if let Some(epoch) = epochs.max() {
+            self.saw_owner(Owner { epoch });
+        }
         self.decisions.moved(&entry);
         self.days.saw(entry.last_at());
         if !entry.status().is_finished() {

@@ -199,3 +199,17 @@ fn a_clock_that_is_months_ahead_forgets_nothing_that_the_journals_days_do_not_sh
     assert!(journal.take_forgettable().is_empty());
     assert_eq!(of_days(0..91, 91), [key_of("REF-0", 0)], "91 days later by both");
 }
+
+#[test]
+fn epochs_count_on_where_the_record_of_the_newest_owner_is_gone() {
+    let mut journal = Journal::default();
+    let entry = received_as(key_of("REF-1", 1), refund("10.00"));
+    apply(&mut journal, &story_of(entry, [intended(1, 7), doubted()]), 0, NOON);
+    assert_eq!(journal.owner, Some(Owner { epoch: 7 }), "it gave the permission");
+    for (epoch, newest) in [(9, 9), (3, 9)] {
+        let value = codec::encode_owner(Owner { epoch });
+        let place = Place { partition: 0, offset: 1 };
+        journal.apply(b"_owner", Some(&value), place, NOON).unwrap();
+        assert_eq!(journal.owner, Some(Owner { epoch: newest }));
+    }
+}

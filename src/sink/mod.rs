@@ -15,19 +15,21 @@
 //!
 //! - `ownership`, `owner`, `term`: which replica runs the sink, its life, one term of it
 //! - `lock`, `memory`: the lock, and what the journal tells whoever takes it; `absence`: how long a topic
-//!   of the sink has been missing
+//!   of the sink has been missing; `held`, `unread`: records that no transaction ends, and such as
+//!   cannot be read
 //! - `reporter`: how far commands are taken and the journal is written, for the group
 //! - `intake`, `lag`, `schemas`, `clerk`: records from the topic, how many wait there, what they were
 //!   written with, commands into the journal
 //! - `dispatch`, `turn`: whose turn it is, and one turn from look to result
 //! - `desk`, `open`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
-//! - `operator`, `decisions`, `stop_file`, `words`, `inspect`: what people say, and what they are told; `tally`: what is counted
+//! - `operator`, `decisions`, `stop_file`, `words`: what people say; `inspect`, `catalogue`: what they are told; `tally`: what is counted
 
 pub mod absence;
 pub mod admission;
 pub mod answer;
 pub mod archive;
 pub mod brakes;
+pub mod catalogue;
 pub mod clerk;
 pub mod command;
 pub mod decisions;
@@ -62,6 +64,7 @@ pub mod tally;
 pub mod term;
 mod text;
 pub mod turn;
+mod unread;
 pub mod waiting;
 pub mod words;
 

@@ -11,13 +11,12 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use rdkafka::error::KafkaError;
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{log_event, telemetry::events::Event};
 
-use super::{desk::now, journal::records::Stop, text::clean};
+use super::{desk::now, journal::records::Stop, text::clean, words};
 
 /// The file in the state folder; the kill switch is on while it is there.
 pub const STOP_FILE: &str = "payments.stop";
@@ -43,7 +42,7 @@ pub(super) fn heard(file: &Path, read: io::Result<String>) -> Option<String> {
 /// knew it. Written once more, it is another word.
 pub(super) async fn spread(
     folder: PathBuf,
-    say: impl AsyncFn(Stop) -> Result<(), KafkaError>,
+    say: impl AsyncFn(Stop) -> Result<(), words::Error>,
     stop: CancellationToken,
 ) {
     let (file, mark) = (folder.join(STOP_FILE), folder.join(SAID_FILE));
@@ -96,7 +95,7 @@ where
 }
 
 /// Whether the record is acknowledged.
-async fn say_it(file: &Path, say: &impl AsyncFn(Stop) -> Result<(), KafkaError>) -> bool {
+async fn say_it(file: &Path, say: &impl AsyncFn(Stop) -> Result<(), words::Error>) -> bool {
     let reason = match tokio::fs::read(file).await {
         Ok(bytes) => String::from_utf8_lossy(&bytes).trim_end().to_owned(),
         Err(error) => format!("its text cannot be read: {error}"),
@@ -125,6 +124,8 @@ fn version(found: &Metadata) -> String {
 mod tests {
     use std::sync::Mutex;
 
+    use rdkafka::error::KafkaError;
+
     use super::*;
 
     /// Remembers what was said; refuses as many as are told.
@@ -152,7 +153,11 @@ mod tests {
             let say = async |word: Stop| {
                 let mut said = self.said.lock().unwrap();
                 said.push(word);
-                if said.len() <= self.refusals { Err(KafkaError::Canceled) } else { Ok(()) }
+                if said.len() <= self.refusals {
+                    Err(words::Error::Unknown(KafkaError::Canceled))
+                } else {
+                    Ok(())
+                }
             };
             let ending = async {
                 acts.await;

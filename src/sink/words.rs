@@ -13,6 +13,7 @@ use rdkafka::{
 use crate::{
     config::model::Kafka,
     kafka::{
+        reading::refuses,
         settings::{Role, client_config},
         topics,
     },
@@ -30,6 +31,42 @@ use super::{
 
 const DELIVERY: Duration = Duration::from_secs(30);
 
+/// Why a record is not acknowledged.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// It was not written.
+    #[error("nothing was written: {0}")]
+    Refused(KafkaError),
+    /// Nobody knows: it may be that the acknowledgement alone was lost.
+    #[error("not known to be written: {0}")]
+    Unknown(KafkaError),
+}
+
+impl Error {
+    fn of(error: KafkaError) -> Self {
+        use rdkafka::types::RDKafkaErrorCode as Code;
+        let is_refused = match &error {
+            // No client was made.
+            KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => {
+                true
+            }
+            KafkaError::MessageProduction(
+                Code::QueueFull
+                | Code::MessageSizeTooLarge
+                | Code::InvalidMessageSize
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::UnknownTopicOrPartition
+                | Code::InvalidTopic
+                | Code::InvalidRecord
+                | Code::PolicyViolation,
+            ) => true,
+            other => refuses(other),
+        };
+        if is_refused { Self::Refused(error) } else { Self::Unknown(error) }
+    }
+}
+
 /// What somebody typed as it is shown again: as it would be kept, without card numbers.
 pub fn shown(text: &str) -> String {
     clean(text)
@@ -38,8 +75,8 @@ pub fn shown(text: &str) -> String {
 /// Turns the kill switch on or off, wherever the owner is.
 ///
 /// # Errors
-/// Where the record is not acknowledged.
-pub async fn say_stop(kafka: &Kafka, stop: &Stop) -> Result<(), KafkaError> {
+/// Where the record is not acknowledged; it may be written all the same.
+pub async fn say_stop(kafka: &Kafka, stop: &Stop) -> Result<(), Error> {
     // Words of people may hold what nobody may keep.
     let Stop { stopped, actor, reason, at } = stop;
     let (actor, reason) = (clean(actor), clean(reason));
@@ -51,13 +88,13 @@ pub async fn say_stop(kafka: &Kafka, stop: &Stop) -> Result<(), KafkaError> {
 /// Decides about a parked command whose story lies in this partition.
 ///
 /// # Errors
-/// Where the record is not acknowledged.
+/// Where the record is not acknowledged; it may be written all the same.
 pub async fn say_resolved(
     kafka: &Kafka,
     partition: i32,
     key: &CommandKey,
     decision: &Resolve,
-) -> Result<(), KafkaError> {
+) -> Result<(), Error> {
     let Resolve { outcome, evidence, actor, at } = decision;
     let (evidence, actor) = (clean(evidence), clean(actor));
     let value = codec::encode_resolve(&Resolve { outcome: *outcome, evidence, actor, at: *at });
@@ -70,7 +107,7 @@ pub async fn say_resolved(
 /// # Errors
 /// Where the record is not acknowledged: it may have arrived, so the same bytes with the same
 /// `command_id` may be sent again.
-pub async fn submit(kafka: &Kafka, key: &str, value: &[u8]) -> Result<(), KafkaError> {
+pub async fn submit(kafka: &Kafka, key: &str, value: &[u8]) -> Result<(), Error> {
     write(kafka, &kafka.topic(topics::COMMANDS), None, key, value).await
 }
 
@@ -80,10 +117,40 @@ async fn write(
     partition: Option<i32>,
     key: &str,
     value: &[u8],
-) -> Result<(), KafkaError> {
-    let producer: FutureProducer = client_config(kafka, &Role::Speaker)?.create()?;
+) -> Result<(), Error> {
+    let config = client_config(kafka, &Role::Speaker).map_err(Error::of)?;
+    let producer: FutureProducer = config.create().map_err(Error::of)?;
     let mut record = FutureRecord::to(topic).key(key).payload(value);
     record.partition = partition;
     let sent = producer.send(record, Timeout::After(DELIVERY)).await;
-    sent.map(drop).map_err(|(error, _)| error)
+    sent.map(drop).map_err(|(error, _)| Error::of(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+
+    use super::*;
+
+    #[test]
+    fn only_what_was_surely_not_written_is_told_so() {
+        let of = |code| Error::of(KafkaError::MessageProduction(code));
+        for code in [Code::QueueFull, Code::TopicAuthorizationFailed, Code::UnknownTopicOrPartition]
+        {
+            assert!(matches!(of(code), Error::Refused(_)), "{code}");
+            assert!(of(code).to_string().starts_with("nothing was written: "), "{code}");
+        }
+        // The last one was appended by its leader.
+        for code in [
+            Code::MessageTimedOut,
+            Code::BrokerTransportFailure,
+            Code::NotEnoughReplicasAfterAppend,
+        ] {
+            assert!(matches!(of(code), Error::Unknown(_)), "{code}");
+            assert!(of(code).to_string().starts_with("not known to be written: "), "{code}");
+        }
+        assert!(matches!(Error::of(KafkaError::Canceled), Error::Unknown(_)));
+        let unmade = KafkaError::ClientCreation("no file".to_owned());
+        assert!(matches!(Error::of(unmade), Error::Refused(_)));
+    }
 }

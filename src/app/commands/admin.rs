@@ -6,19 +6,20 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
 use super::{
-    Error, compare, duplicates, journal,
-    list::{self, Row, Wanted},
+    Error, Meant, compare, duplicates, find,
+    list::{self, Listed, Row, Wanted},
     resolve::{decide, outcome, parked},
     story::Story,
-    the_one,
 };
 use crate::{
     config::model::Config,
-    http::admin::{CommandState, Commands, Decision, Filter, Outcome, Refused},
-    sink::journal::records::{Finding, Resolve},
+    http::admin::{CommandState, Commands, Decision, Filter, MeantCommand, Outcome, Refused},
+    sink::{
+        journal::records::{Finding, Resolve},
+        words,
+    },
     telemetry::clock::now,
 };
 
@@ -28,17 +29,18 @@ pub struct Desk {
     config: Arc<Config>,
     /// Each question reads the whole journal: one after the other is soon enough for people.
     one_at_a_time: Semaphore,
+    /// Some read the whole results topic as well, for which the others need not wait.
+    one_of_results: Semaphore,
 }
 
 impl Desk {
     /// Nothing is contacted yet.
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config, one_at_a_time: Semaphore::new(1) }
+        Self { config, one_at_a_time: Semaphore::new(1), one_of_results: Semaphore::new(1) }
     }
 
     async fn list(&self, filter: Filter) -> Result<Value, Refused> {
         let _turn = self.one_at_a_time.acquire().await;
-        let journal = journal(&self.config.kafka).await?;
         let state = match filter.state {
             CommandState::Open => Wanted::Open,
             CommandState::InDoubt => Wanted::InDoubt,
@@ -47,41 +49,52 @@ impl Desk {
             CommandState::All => Wanted::All,
         };
         let Filter { connection, reference, .. } = filter;
-        let chosen = list::Filter { state, connection, reference }.chosen(&journal);
-        let rows: Vec<Row> = chosen.into_iter().map(|entry| Row::of(entry, &journal)).collect();
-        let halted = journal.stop.as_ref().filter(|stop| stop.stopped).map(|stop| {
+        let filter = list::Filter { state, connection, reference };
+        let Listed { entries, left_out, words } = list::listed(&self.config.kafka, filter).await?;
+        let rows: Vec<Row> = entries.iter().map(|entry| Row::of(entry, &words)).collect();
+        let halted = words.stop.as_ref().filter(|stop| stop.stopped).map(|stop| {
             json!({ "at": stop.at.to_rfc3339(), "actor": stop.actor, "reason": stop.reason })
         });
-        Ok(json!({ "commands": value(&rows)?, "halted": halted }))
+        Ok(json!({ "commands": value(&rows)?, "left_out": left_out, "halted": halted }))
     }
 
-    async fn show(&self, id: Uuid) -> Result<Value, Refused> {
-        let _turn = self.one_at_a_time.acquire().await;
-        let journal = journal(&self.config.kafka).await?;
-        let (_, told) = the_one(&journal, id)?;
-        let found = duplicates::of(&self.config, told.entry.key()).await;
-        let found = found.as_deref().map_err(String::as_str);
-        value(&Story::of(&told.entry, &journal).with(&told.entry, found))
+    async fn show(&self, meant: MeantCommand) -> Result<Value, Refused> {
+        let turn = self.one_at_a_time.acquire().await;
+        let found = find(&self.config.kafka, &meant.into()).await?;
+        drop(turn);
+        let entry = &found.told.entry;
+        let _turn = self.one_of_results.acquire().await;
+        let others = duplicates::of(&self.config, entry.key()).await;
+        let others = others.as_deref().map_err(String::as_str);
+        value(&Story::of(entry, &found.words).with(entry, others))
     }
 
-    async fn reconcile(&self, id: Uuid) -> Result<Value, Refused> {
-        let _turn = self.one_at_a_time.acquire().await;
-        value(&compare::reconcile(&self.config, id).await?)
+    async fn reconcile(&self, meant: MeantCommand) -> Result<Value, Refused> {
+        let turn = self.one_at_a_time.acquire().await;
+        let looked = compare::look_up(&self.config.kafka, &meant.into()).await?;
+        drop(turn);
+        value(&compare::ask(&self.config, &looked).await?)
     }
 
-    async fn resolve(&self, id: Uuid, decision: Decision) -> Result<Value, Refused> {
+    async fn resolve(&self, meant: MeantCommand, decision: Decision) -> Result<Value, Refused> {
         let _turn = self.one_at_a_time.acquire().await;
         let kafka = &self.config.kafka;
-        let journal = journal(kafka).await?;
-        let (key, told) = parked(&journal, id)?;
+        let id = meant.id;
+        let parked = parked(kafka, &meant.into()).await?;
         let Decision { outcome: said, evidence, actor } = decision;
         let finding = match said {
             Outcome::Executed => Finding::Executed,
             Outcome::NotExecuted => Finding::NotExecuted,
         };
         let decision = Resolve { outcome: finding, evidence, actor, at: now() };
-        let is_published = decide(kafka, &journal, (key, told), &decision).await?;
+        let is_published = decide(kafka, &parked, &decision).await?;
         Ok(json!({ "command_id": id, "outcome": is_published.then(|| outcome(finding)) }))
+    }
+}
+
+impl From<MeantCommand> for Meant {
+    fn from(MeantCommand { id, connection, reference }: MeantCommand) -> Self {
+        Self { id, connection, reference }
     }
 }
 
@@ -96,9 +109,12 @@ impl From<Error> for Refused {
             Error::Journal(cause) if cause.is_missing_topic() => {
                 Self::Unknown(format!("{detail}: no sink has run here yet"))
             }
+            Error::NotWritten { cause: words::Error::Unknown(_), .. } => {
+                Self::Unavailable(format!("{detail}; the command's story tells whether it was"))
+            }
             Error::Journal(_) | Error::NotWritten { .. } => Self::Unavailable(detail),
             Error::Unknown(_) => Self::Unknown(detail),
-            Error::Ambiguous(_)
+            Error::Ambiguous { .. }
             | Error::NotParked { .. }
             | Error::Decided { .. }
             | Error::Overruled { .. }
@@ -114,15 +130,19 @@ impl Commands for Desk {
         Box::pin(self.list(filter))
     }
 
-    fn show(&self, id: Uuid) -> BoxFuture<'_, Result<Value, Refused>> {
-        Box::pin(self.show(id))
+    fn show(&self, meant: MeantCommand) -> BoxFuture<'_, Result<Value, Refused>> {
+        Box::pin(self.show(meant))
     }
 
-    fn reconcile(&self, id: Uuid) -> BoxFuture<'_, Result<Value, Refused>> {
-        Box::pin(self.reconcile(id))
+    fn reconcile(&self, meant: MeantCommand) -> BoxFuture<'_, Result<Value, Refused>> {
+        Box::pin(self.reconcile(meant))
     }
 
-    fn resolve(&self, id: Uuid, decision: Decision) -> BoxFuture<'_, Result<Value, Refused>> {
-        Box::pin(self.resolve(id, decision))
+    fn resolve(
+        &self,
+        meant: MeantCommand,
+        decision: Decision,
+    ) -> BoxFuture<'_, Result<Value, Refused>> {
+        Box::pin(self.resolve(meant, decision))
     }
 }

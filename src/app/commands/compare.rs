@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use uuid::Uuid;
 
-use super::{Error, the_one};
+use super::{Error, Found, Meant, find, journal};
 use crate::{
     api::{Client, Purpose},
-    config::model::Config,
+    config::model::{Config, Kafka},
     domain::payment::PaymentState,
     sink::{
         doubt::{Judgement, judge_doubt},
-        inspect::Inspected,
         journal::{Entry, JournalEvent, Status},
         rivals::{Rival, Rivals},
     },
@@ -34,21 +32,44 @@ pub struct Compared {
     pub says: String,
 }
 
-/// Asks the API, and changes nothing.
+/// A command, and the others of its payment.
+#[derive(Debug)]
+pub struct Looked {
+    entry: Entry,
+    others: Vec<Entry>,
+}
+
+/// What the journal knows of the command that is meant, and of others of its payment.
 ///
 /// # Errors
-/// An unknown command, a connection that is not configured, an API that does not tell.
-pub async fn reconcile(config: &Config, id: Uuid) -> Result<Compared, Error> {
-    let journal = super::journal(&config.kafka).await?;
-    let (key, told) = the_one(&journal, id)?;
+/// An unknown command, a journal that cannot be read.
+pub async fn look_up(kafka: &Kafka, meant: &Meant) -> Result<Looked, Error> {
+    let Found { told, .. } = find(kafka, meant).await?;
+    let payment = told.entry.key().reference();
+    let all = journal(kafka, move |entry| entry.key().reference() == payment).await?;
+    let is_it = |entry: &Entry| entry.key() == told.entry.key();
+    let others = all.commands.into_values().map(|told| told.entry);
+    // As it stands by now.
+    let (this, others): (Vec<_>, Vec<_>) = others.partition(is_it);
+    let entry = this.into_iter().next().unwrap_or(told.entry);
+    Ok(Looked { entry, others })
+}
+
+/// Asks the API how its payment stands, and changes nothing.
+///
+/// # Errors
+/// A connection that is not configured, an API that does not tell.
+pub async fn ask(config: &Config, looked: &Looked) -> Result<Compared, Error> {
+    let Looked { entry, others } = looked;
+    let key = entry.key();
     let connection = config.connections.iter().find(|connection| connection.id == key.connection);
     let connection = connection.ok_or_else(|| Error::NotConfigured(key.connection.clone()))?;
     let client = Client::new(connection, Arc::new(Metrics::new()))?;
     let now = client.payment_state(Purpose::Payment, &key.reference_no).await?;
-    Ok(compare(&told.entry, now, &journal))
+    Ok(compare(entry, now, others))
 }
 
-fn compare(entry: &Entry, now: Option<PaymentState>, journal: &Inspected) -> Compared {
+fn compare(entry: &Entry, now: Option<PaymentState>, others: &[Entry]) -> Compared {
     let before = entry.events().iter().rev().find_map(|event| match event {
         JournalEvent::Intended { before, .. } => Some(before.clone()),
         _ => None,
@@ -57,7 +78,7 @@ fn compare(entry: &Entry, now: Option<PaymentState>, journal: &Inspected) -> Com
         (Some(known), ..) => known,
         (None, _, _, None) => "the API has no payment of this reference".to_owned(),
         (None, Some(order), Some(before), Some(now)) => {
-            match judge_doubt(order.kind, before, now, &rivals(entry, journal)) {
+            match judge_doubt(order.kind, before, now, &rivals(entry, others)) {
                 Judgement::Explained => {
                     "the payment changed as only this command explains: it was executed".to_owned()
                 }
@@ -109,15 +130,10 @@ fn known(entry: &Entry) -> Option<String> {
 
 /// Other commands that may have changed the payment since this one's look at it: what the sink knows
 /// of, what it is about to do, and what it executed since, whether the look showed it or not.
-fn rivals(entry: &Entry, journal: &Inspected) -> Vec<Rival> {
-    let (key, since) = (entry.key(), entry.intended_at());
+fn rivals(entry: &Entry, others: &[Entry]) -> Vec<Rival> {
+    let since = entry.intended_at();
     let mut known = Rivals::default();
-    let others = journal.commands.values().map(|told| &told.entry).filter(|other| {
-        let theirs = other.key();
-        (&theirs.connection, &theirs.reference_no) == (&key.connection, &key.reference_no)
-            && theirs.command_id != key.command_id
-    });
-    let mut others: Vec<&Entry> = others.collect();
+    let mut others: Vec<&Entry> = others.iter().collect();
     others.sort_by_key(|other| other.last_at());
     others.iter().for_each(|other| known.moved(other));
     let mut rivals = known.of(entry);
@@ -150,7 +166,7 @@ mod tests {
     fn says(events: &[JournalEvent]) -> String {
         let refunded = payment(VirtualPosStatus::Refunded, Some("10.00"));
         let entry = story(events.iter().cloned());
-        compare(&entry, Some(refunded), &Inspected::default()).says
+        compare(&entry, Some(refunded), &[]).says
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     config::model::{Config, Kafka},
     domain::{time::Timestamp, vocabulary::Outcome},
     kafka::{
-        reading::{self, Terms},
+        reading::{self, Reached, Stretch, Terms},
         topics,
     },
     publish::{decode::Decoder, registry::Registry},
@@ -67,7 +67,7 @@ pub fn in_order<'e>(entry: &'e Entry, duplicates: &'e [Duplicate]) -> Vec<Happen
 pub async fn of(config: &Config, key: &CommandKey) -> Result<Vec<Duplicate>, String> {
     let (kafka, reference) = (config.kafka.clone(), key.reference().to_string());
     let read = tokio::task::spawn_blocking(move || results_of(&kafka, &reference)).await;
-    let values = read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let values = read.map_err(|error| error.to_string())??;
     let mut decoder = Decoder::new(Registry::new(&config.schema_registry));
     let mut found = Vec::new();
     for value in values {
@@ -79,10 +79,11 @@ pub async fn of(config: &Config, key: &CommandKey) -> Result<Vec<Duplicate>, Str
 }
 
 /// The results of one payment's commands. Blocks.
-fn results_of(kafka: &Kafka, reference: &str) -> Result<Vec<Vec<u8>>, reading::Error> {
+fn results_of(kafka: &Kafka, reference: &str) -> Result<Vec<Vec<u8>>, String> {
+    let said = |error: reading::Error| error.to_string();
     let mut values = Vec::new();
-    for stretch in reading::stretches(kafka, &kafka.topic(topics::RESULTS))? {
-        reading::read_while(
+    for stretch in reading::stretches(kafka, &kafka.topic(topics::RESULTS)).map_err(said)? {
+        let reached = reading::read_while(
             kafka,
             &stretch,
             TERMS,
@@ -93,9 +94,22 @@ fn results_of(kafka: &Kafka, reference: &str) -> Result<Vec<Vec<u8>>, reading::E
                 }
                 Ok(ControlFlow::Continue(()))
             },
-        )?;
+        );
+        complete(&stretch, reached.map_err(said)?)?;
     }
     Ok(values)
+}
+
+/// A failure where more may lie there than was read.
+fn complete(stretch: &Stretch, reached: Reached) -> Result<(), String> {
+    match reached {
+        Reached::End => Ok(()),
+        Reached::Early => Err("the results were not read to their end".to_owned()),
+        Reached::Held(from) => Err(format!(
+            "{}[{}] is committed up to offset {from} only, a transaction there has not ended",
+            stretch.topic, stretch.partition
+        )),
+    }
 }
 
 /// A result, where it is such an answer about this command.
@@ -111,4 +125,18 @@ fn duplicate(result: &Value, key: &CommandKey) -> Option<Duplicate> {
         amount: text("amount").map(str::to_owned),
         says: text("detail").unwrap_or_default().to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_transaction_holds_back_is_not_taken_for_nothing() {
+        let stretch = Stretch { topic: "t".to_owned(), partition: 1, from: 0, end: 9 };
+        assert_eq!(complete(&stretch, Reached::End), Ok(()));
+        let held = complete(&stretch, Reached::Held(7)).unwrap_err();
+        assert!(held.contains("t[1]") && held.contains("offset 7"), "{held}");
+        assert!(complete(&stretch, Reached::Early).is_err());
+    }
 }

@@ -5,12 +5,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{Error, the_one};
+use super::{Error, Found, Meant, find};
 use crate::{
     config::model::Kafka,
     sink::{
-        command::CommandKey,
-        inspect::{Inspected, Told},
         journal::{
             Status,
             records::{Finding, Resolve},
@@ -23,15 +21,15 @@ use crate::{
 const TAKEN_UP: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// The command, where somebody has to decide about it.
+/// The command that is meant, where somebody has to decide about it.
 ///
 /// # Errors
 /// An unknown command, or one that is not parked.
-pub fn parked(journal: &Inspected, id: Uuid) -> Result<(&CommandKey, &Told), Error> {
-    let (key, told) = the_one(journal, id)?;
-    match told.entry.status() {
-        Status::Parked => Ok((key, told)),
-        other => Err(Error::NotParked { id, status: other.word() }),
+pub async fn parked(kafka: &Kafka, meant: &Meant) -> Result<Found, Error> {
+    let found = find(kafka, meant).await?;
+    match found.told.entry.status() {
+        Status::Parked => Ok(found),
+        other => Err(Error::NotParked { id: meant.id, status: other.word() }),
     }
 }
 
@@ -49,27 +47,23 @@ pub const fn outcome(finding: Finding) -> &'static str {
 ///
 /// # Errors
 /// Where it is not written, or somebody else came first and saw it otherwise.
-pub async fn decide(
-    kafka: &Kafka,
-    journal: &Inspected,
-    (key, told): (&CommandKey, &Told),
-    decision: &Resolve,
-) -> Result<bool, Error> {
-    let id = key.command_id;
-    agrees(journal.decision(key), decision.outcome, id)?;
-    words::say_resolved(kafka, told.partition, key, decision).await.map_err(|error| {
-        Error::NotWritten { brokers: kafka.bootstrap_servers.clone(), cause: error.to_string() }
-    })?;
+pub async fn decide(kafka: &Kafka, parked: &Found, decision: &Resolve) -> Result<bool, Error> {
+    let Found { told, words: said } = parked;
+    let key = told.entry.key();
+    let (id, meant) = (key.command_id, Meant::exactly(key));
+    agrees(said.decision(&told.entry), decision.outcome, id)?;
+    words::say_resolved(kafka, told.partition, key, decision)
+        .await
+        .map_err(|cause| Error::NotWritten { brokers: kafka.bootstrap_servers.clone(), cause })?;
     let started = Instant::now();
     while started.elapsed() < TAKEN_UP {
         sleep(LOOK_AGAIN).await;
-        let journal = super::journal(kafka).await?;
-        let (_, told) = the_one(&journal, id)?;
+        let Found { told, words: said } = find(kafka, &meant).await?;
         if let Some(decided) = decided(told.entry.status(), decision.outcome, id) {
             return decided.map(|()| true);
         }
         // Somebody may have written at the same time, and before.
-        agrees(journal.decision(key), decision.outcome, id)?;
+        agrees(said.decision(&told.entry), decision.outcome, id)?;
     }
     Ok(false)
 }

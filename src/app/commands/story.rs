@@ -8,7 +8,7 @@ use super::{
     list::Decided,
 };
 use crate::sink::{
-    inspect::Inspected,
+    inspect::Words,
     journal::{Entry, JournalEvent},
 };
 
@@ -44,7 +44,7 @@ struct Told {
 
 impl Story {
     /// The story of a command as the journal tells it.
-    pub fn of(entry: &Entry, journal: &Inspected) -> Self {
+    pub fn of(entry: &Entry, words: &Words) -> Self {
         let (key, outline) = (entry.key(), entry.outline());
         Self {
             command_id: key.command_id.to_string(),
@@ -54,7 +54,7 @@ impl Story {
             amount: outline.amount.map(|amount| amount.to_string()),
             status: entry.status().word(),
             attempts: entry.attempts(),
-            decision: Decided::about(entry, journal),
+            decision: Decided::about(entry, words),
             duplicates_unknown: None,
             events: entry.events().iter().map(told).collect(),
         }

@@ -4,9 +4,15 @@ use std::io::{self, BufWriter, Write};
 
 use super::list::{Of, State, filter};
 use crate::{
-    app::commands::story::Story,
+    app::commands::{
+        list::{catalogue, stories},
+        story::Story,
+    },
     cli::{Context, Exit, Failure, output},
 };
+
+/// Stories in memory at a time; an old journal has millions.
+const PART: usize = 5_000;
 
 /// Arguments of `commands export`.
 #[derive(Debug, clap::Args)]
@@ -23,17 +29,18 @@ pub struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     output::only_lines(context, "commands export")?;
     let kafka = context.load()?.config.kafka;
-    let journal = super::journal(&kafka).await?;
-    let mut chosen = filter(args.state, args.of).chosen(&journal);
     // By age: another export of a journal that went on begins with the same lines.
-    chosen.sort_by_key(|entry| (entry.first_at(), entry.key().clone()));
-    let mut stdout = BufWriter::new(io::stdout().lock());
-    for entry in &chosen {
-        let line = serde_json::to_string(&Story::of(entry, &journal))
-            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        writeln!(stdout, "{line}")?;
+    let catalogue = catalogue(&kafka, filter(args.state, args.of)).await?;
+    let mut stdout = BufWriter::new(io::stdout());
+    for from in (0..catalogue.len()).step_by(PART) {
+        let part = from..catalogue.len().min(from + PART);
+        for entry in stories(&kafka, &catalogue, part).await? {
+            let line = serde_json::to_string(&Story::of(&entry, &catalogue.words))
+                .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+            writeln!(stdout, "{line}")?;
+        }
     }
     stdout.flush()?;
-    eprintln!("{} of {} commands", chosen.len(), journal.commands.len());
+    eprintln!("{} commands", catalogue.len());
     Ok(())
 }

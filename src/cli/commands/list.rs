@@ -4,9 +4,9 @@ use clap::ValueEnum;
 
 use super::lines;
 use crate::{
-    app::commands::list::{Decided, Filter, Row, Wanted},
+    app::commands::list::{Decided, FINISHED_MAX, Filter, Listed, Row, Wanted, listed},
     cli::{Context, Failure, output},
-    sink::{inspect::Inspected, journal::Entry},
+    sink::{inspect::Words, journal::Entry},
 };
 
 /// Arguments of `commands list`.
@@ -60,16 +60,21 @@ pub(super) fn filter(state: State, of: Of) -> Filter {
 /// Prints them.
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let kafka = context.load()?.config.kafka;
-    let journal = super::journal(&kafka).await?;
-    let chosen = filter(args.state, args.of).chosen(&journal);
-    let rows: Vec<Row> = chosen.iter().map(|entry| Row::of(entry, &journal)).collect();
-    output::print(context, &rows, || table(&chosen, &journal))?;
-    if let Some(stop) = journal.stop.as_ref().filter(|stop| stop.stopped) {
+    let Listed { entries, left_out, words } = listed(&kafka, filter(args.state, args.of)).await?;
+    let rows: Vec<Row> = entries.iter().map(|entry| Row::of(entry, &words)).collect();
+    output::print(context, &rows, || table(&entries, &words))?;
+    if let Some(stop) = words.stop.as_ref().filter(|stop| stop.stopped) {
         eprintln!(
             "the kill switch is on since {}, by {}: {}",
             lines::local(stop.at),
             stop.actor,
             stop.reason
+        );
+    }
+    if left_out > 0 {
+        eprintln!(
+            "{left_out} older finished ones are left out: a list has the newest {FINISHED_MAX}; \
+             `commands export` tells of every one"
         );
     }
     if rows.is_empty() {
@@ -78,10 +83,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn table(chosen: &[&Entry], journal: &Inspected) -> String {
+fn table(entries: &[Entry], words: &Words) -> String {
     let columns = ["command", "connection", "reference", "type", "amount", "status", "since"];
     let mut table = output::unbroken_table(&columns);
-    for entry in chosen {
+    for entry in entries {
         let (key, outline) = (entry.key(), entry.outline());
         let amount = outline.amount.map(|amount| lines::money(amount, lines::currency(entry)));
         table.add_row([
@@ -90,7 +95,7 @@ fn table(chosen: &[&Entry], journal: &Inspected) -> String {
             key.reference_no.to_string(),
             outline.kind.to_string(),
             amount.unwrap_or_else(|| "–".to_owned()),
-            status(entry, journal),
+            status(entry, words),
             lines::local(entry.last_at()),
         ]);
     }
@@ -98,9 +103,9 @@ fn table(chosen: &[&Entry], journal: &Inspected) -> String {
 }
 
 /// How a command stands, and what becomes of it when the sink runs.
-fn status(entry: &Entry, journal: &Inspected) -> String {
+fn status(entry: &Entry, words: &Words) -> String {
     let word = entry.status().word();
-    match Decided::about(entry, journal) {
+    match Decided::about(entry, words) {
         Some(Decided { outcome, .. }) => format!("{word}, decided: {outcome}"),
         None => word.to_owned(),
     }

@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 use serde_json::json;
-use uuid::Uuid;
 
+use super::Which;
 use crate::{
     app::commands::resolve::{decide, outcome, parked},
     cli::{Context, Exit, Failure, output},
@@ -14,8 +14,8 @@ use crate::{
 /// Arguments of `commands resolve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The command's id.
-    id: Uuid,
+    #[command(flatten)]
+    which: Which,
     /// What was found out about the money.
     #[arg(long, value_enum)]
     outcome: Outcome,
@@ -46,28 +46,29 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         }
     }
     let kafka = context.load()?.config.kafka;
-    let journal = super::journal(&kafka).await?;
-    let (key, told) = parked(&journal, args.id)?;
+    let id = args.which.id;
+    let parked = parked(&kafka, &args.which.meant()).await?;
+    let entry = &parked.told.entry;
+    let (key, outline) = (entry.key(), entry.outline());
     let finding = match args.outcome {
         Outcome::Executed => Finding::Executed,
         Outcome::NotExecuted => Finding::NotExecuted,
     };
     let result = outcome(finding);
-    let outline = told.entry.outline();
     let amount = outline.amount.map_or_else(String::new, |amount| format!(" {amount}"));
     let what = format!(
         "publish {result} for the {}{amount} of {}/{}, by {}: {}. it calls no API and moves no money",
         outline.kind, key.connection, key.reference_no, args.actor, args.evidence
     );
-    super::agreed(args.yes, &what, &args.id.to_string())?;
+    super::agreed(args.yes, &what, &id.to_string())?;
     let (evidence, actor) = (args.evidence, args.actor);
     let decision = Resolve { outcome: finding, evidence, actor, at: now() };
-    if decide(&kafka, &journal, (key, told), &decision).await? {
-        let shown = json!({ "command_id": args.id, "outcome": result });
-        return output::print(context, &shown, || format!("{}: {result}", args.id));
+    if decide(&kafka, &parked, &decision).await? {
+        let shown = json!({ "command_id": id, "outcome": result });
+        return output::print(context, &shown, || format!("{id}: {result}"));
     }
-    let shown = json!({ "command_id": args.id, "outcome": null });
-    output::print(context, &shown, || format!("{}: written down", args.id))?;
+    let shown = json!({ "command_id": id, "outcome": null });
+    output::print(context, &shown, || format!("{id}: written down"))?;
     eprintln!("no running sink has acted on it yet; it does when it runs");
     Ok(())
 }

@@ -1,34 +1,33 @@
 //! `commands show` and `commands reconcile`: one command's story, and how its payment stands.
 
-use uuid::Uuid;
-
 use super::lines;
 use crate::{
     app::commands::{
-        compare::{Compared, reconcile as compared},
+        Found, Meant,
+        compare::{self, Compared},
         duplicates::{self, Duplicate, Happened, in_order},
+        find,
         list::Decided,
         story::{DUPLICATE, Story},
-        the_one,
     },
     cli::{Context, Failure, output},
     sink::journal::Entry,
 };
 
 /// Prints the story.
-pub(super) async fn run(id: Uuid, context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(meant: &Meant, context: &Context) -> Result<(), Failure> {
     let config = context.load()?.config;
-    let journal = super::journal(&config.kafka).await?;
-    let (key, told) = the_one(&journal, id)?;
-    let found = duplicates::of(&config, key).await;
-    if let Err(why) = &found {
+    let Found { told, words } = find(&config.kafka, meant).await?;
+    let entry = &told.entry;
+    let others = duplicates::of(&config, entry.key()).await;
+    if let Err(why) = &others {
         eprintln!("warning: whether other commands came under this id is not known: {why}");
     }
-    let found = found.as_deref().map_err(String::as_str);
-    output::print(context, &Story::of(&told.entry, &journal).with(&told.entry, found), || {
-        let decided = Decided::about(&told.entry, &journal);
-        let happened = in_order(&told.entry, found.unwrap_or_default());
-        table(&told.entry, happened) + &decided.as_ref().map(waiting).unwrap_or_default()
+    let others = others.as_deref().map_err(String::as_str);
+    output::print(context, &Story::of(entry, &words).with(entry, others), || {
+        let decided = Decided::about(entry, &words);
+        let happened = in_order(entry, others.unwrap_or_default());
+        table(entry, happened) + &decided.as_ref().map(waiting).unwrap_or_default()
     })
 }
 
@@ -69,9 +68,10 @@ fn waiting(decided: &Decided) -> String {
 }
 
 /// Asks the API, and changes nothing.
-pub(super) async fn reconcile(id: Uuid, context: &Context) -> Result<(), Failure> {
+pub(super) async fn reconcile(meant: &Meant, context: &Context) -> Result<(), Failure> {
     let config = context.load()?.config;
-    let compared = compared(&config, id).await?;
+    let looked = compare::look_up(&config.kafka, meant).await?;
+    let compared = compare::ask(&config, &looked).await?;
     output::print(context, &compared, || compared_table(&compared))
 }
 

@@ -25,16 +25,32 @@ pub struct Args {
     yes: bool,
 }
 
-const NOT_HALTED: &str = "payments are NOT halted: without Kafka, stop the connector, or put a file \
-                          payments.stop into the state.dir of every replica";
+const NOT_HALTED: &str = "payments are NOT halted";
+/// The record may be in the journal, and its acknowledgement lost.
+const MAYBE_HALTED: &str =
+    "payments are NOT KNOWN to be halted: `commands list` tells whether they are";
+const BY_HAND: &str = "without Kafka, stop the connector, or put a file payments.stop into the \
+                       state.dir of every replica";
 
-/// Says first that nothing was halted, then what the failure itself advises.
-fn not_halted(failure: Failure) -> Failure {
+/// Says first how far nothing was halted, then what the failure itself advises.
+fn not_halted(failure: Failure, how: &str) -> Failure {
     let hint = match &failure.hint {
-        Some(advice) => format!("{NOT_HALTED}. then {advice}"),
-        None => NOT_HALTED.to_owned(),
+        Some(advice) => format!("{how}; {BY_HAND}. then {advice}"),
+        None => format!("{how}; {BY_HAND}"),
     };
     failure.hint(hint)
+}
+
+/// Says whether the switch's record is surely not written, or nobody knows.
+fn unsaid(failure: Failure, error: &words::Error, stopped: bool) -> Failure {
+    match (error, stopped) {
+        (words::Error::Refused(_), true) => not_halted(failure, NOT_HALTED),
+        (words::Error::Unknown(_), true) => not_halted(failure, MAYBE_HALTED),
+        (words::Error::Refused(_), false) => failure,
+        (words::Error::Unknown(_), false) => {
+            failure.hint("`commands list` tells whether payments are still halted; say it again")
+        }
+    }
 }
 
 /// What a file that is still there does to a resumed switch.
@@ -68,11 +84,11 @@ pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<
     if !stopped {
         super::agreed(args.yes, "let payment commands be executed again", "resume")?;
     }
-    let told = |failure| if stopped { not_halted(failure) } else { failure };
+    let told = |failure| if stopped { not_halted(failure, NOT_HALTED) } else { failure };
     super::check_there(&kafka, topics::JOURNAL).await.map_err(told)?;
     let Args { reason, actor, .. } = args;
     let said = words::say_stop(&kafka, &Stop { stopped, actor, reason, at: now() }).await;
-    said.map_err(|error| told(super::unavailable(&error, &kafka)))?;
+    said.map_err(|error| unsaid(super::unavailable(&error, &kafka), &error, stopped))?;
     let word = if stopped { "halted" } else { "resumed" };
     output::print(context, &json!({ "halted": stopped }), || format!("payment commands {word}"))?;
     if stopped {
@@ -87,14 +103,33 @@ pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::{error::KafkaError, types::RDKafkaErrorCode as Code};
+
     use super::*;
 
     #[test]
     fn a_halt_that_did_not_arrive_keeps_what_the_failure_advises() {
         let failure = Failure::new(Exit::Unavailable, "kafka at b:9092: gone");
-        assert_eq!(not_halted(failure.clone()).hint.as_deref(), Some(NOT_HALTED));
-        let hint = not_halted(failure.hint("check the brokers")).hint.unwrap();
+        let hint = not_halted(failure.clone(), NOT_HALTED).hint.unwrap();
+        assert_eq!(hint, format!("{NOT_HALTED}; {BY_HAND}"));
+        let hint = not_halted(failure.hint("check the brokers"), NOT_HALTED).hint.unwrap();
         assert!(hint.starts_with(NOT_HALTED) && hint.ends_with("check the brokers"), "{hint}");
+    }
+
+    #[test]
+    fn what_may_have_been_written_is_not_told_as_unwritten() {
+        let refused = || KafkaError::MessageProduction(Code::TopicAuthorizationFailed);
+        let late = || KafkaError::MessageProduction(Code::MessageTimedOut);
+        for (error, stopped, hint) in [
+            (words::Error::Refused(refused()), true, NOT_HALTED),
+            (words::Error::Unknown(late()), true, MAYBE_HALTED),
+            (words::Error::Refused(refused()), false, "check the brokers"),
+            (words::Error::Unknown(late()), false, "`commands list` tells"),
+        ] {
+            let failure = Failure::new(Exit::Unavailable, error.to_string());
+            let failure = unsaid(failure.hint("check the brokers"), &error, stopped);
+            assert!(failure.hint.as_ref().unwrap().starts_with(hint), "{hint}: {failure:?}");
+        }
     }
 
     #[test]

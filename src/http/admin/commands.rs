@@ -49,6 +49,17 @@ pub struct Filter {
     pub reference: Option<String>,
 }
 
+/// Which command is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeantCommand {
+    /// Its id.
+    pub id: Uuid,
+    /// Its connection, where two have the same reference.
+    pub connection: Option<String>,
+    /// Its payment, where the id was used for several.
+    pub reference: Option<String>,
+}
+
 /// What was found out about the money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,11 +116,15 @@ pub trait Commands: Send + Sync {
     /// Commands in a line each.
     fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Value, Refused>>;
     /// One command's story.
-    fn show(&self, id: Uuid) -> BoxFuture<'_, Result<Value, Refused>>;
+    fn show(&self, meant: MeantCommand) -> BoxFuture<'_, Result<Value, Refused>>;
     /// How its payment stands now; only reads.
-    fn reconcile(&self, id: Uuid) -> BoxFuture<'_, Result<Value, Refused>>;
+    fn reconcile(&self, meant: MeantCommand) -> BoxFuture<'_, Result<Value, Refused>>;
     /// Writes a decision down; calls no API of a bank.
-    fn resolve(&self, id: Uuid, decision: Decision) -> BoxFuture<'_, Result<Value, Refused>>;
+    fn resolve(
+        &self,
+        meant: MeantCommand,
+        decision: Decision,
+    ) -> BoxFuture<'_, Result<Value, Refused>>;
 }
 
 pub(super) fn routes(commands: Arc<dyn Commands>) -> Router {
@@ -128,10 +143,23 @@ fn answer(said: Result<Value, Refused>) -> Response {
     said.map_or_else(Refused::into_response, |value| (kept_nowhere, Json(value)).into_response())
 }
 
+/// What the query may say beside the id in the path.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    connection: Option<String>,
+    reference: Option<String>,
+}
+
+type Asked = Result<Query<Which>, QueryRejection>;
+
 #[expect(clippy::result_large_err, reason = "the answer itself, passed on once")]
-fn read_id(text: &str) -> Result<Uuid, Response> {
-    Uuid::parse_str(text)
-        .map_err(|_| problem(StatusCode::BAD_REQUEST, "the path names no command id (a UUID)"))
+fn read_meant(id: &str, which: Asked) -> Result<MeantCommand, Response> {
+    let id = Uuid::parse_str(id)
+        .map_err(|_| problem(StatusCode::BAD_REQUEST, "the path names no command id (a UUID)"))?;
+    let Query(Which { connection, reference }) =
+        which.map_err(|rejection| problem(rejection.status(), &rejection.body_text()))?;
+    Ok(MeantCommand { id, connection, reference })
 }
 
 async fn list(
@@ -144,9 +172,9 @@ async fn list(
     }
 }
 
-async fn show(Extracted(commands): Shared, Path(id): Path<String>) -> Response {
-    match read_id(&id) {
-        Ok(id) => answer(commands.show(id).await),
+async fn show(Extracted(commands): Shared, Path(id): Path<String>, which: Asked) -> Response {
+    match read_meant(&id, which) {
+        Ok(meant) => answer(commands.show(meant).await),
         Err(wrong) => wrong,
     }
 }
@@ -159,13 +187,14 @@ struct Nothing {}
 async fn reconcile(
     Extracted(commands): Shared,
     Path(id): Path<String>,
+    which: Asked,
     nothing: Result<Json<Nothing>, JsonRejection>,
 ) -> Response {
     if let Err(rejection) = nothing {
         return problem(rejection.status(), &format!("{}: send {{}}", rejection.body_text()));
     }
-    match read_id(&id) {
-        Ok(id) => answer(commands.reconcile(id).await),
+    match read_meant(&id, which) {
+        Ok(meant) => answer(commands.reconcile(meant).await),
         Err(wrong) => wrong,
     }
 }
@@ -173,6 +202,7 @@ async fn reconcile(
 async fn resolve(
     Extracted(commands): Shared,
     Path(id): Path<String>,
+    which: Asked,
     decision: Result<Json<Decision>, JsonRejection>,
 ) -> Response {
     let decision = match decision {
@@ -183,8 +213,8 @@ async fn resolve(
         let detail = "evidence and actor must not be empty";
         return problem(StatusCode::UNPROCESSABLE_ENTITY, detail);
     }
-    match read_id(&id) {
-        Ok(id) => answer(commands.resolve(id, decision).await),
+    match read_meant(&id, which) {
+        Ok(meant) => answer(commands.resolve(meant, decision).await),
         Err(wrong) => wrong,
     }
 }

@@ -18,7 +18,8 @@ impl Switch for Kept {
         Box::pin(async move {
             match word.reason.as_str() {
                 "no sink" => Err(Unmoved::NoSink),
-                "no kafka" => Err(Unmoved::Unavailable("timed out".to_owned())),
+                "no kafka" => Err(Unmoved::Unavailable("refused".to_owned())),
+                "no answer" => Err(Unmoved::Unknown("timed out".to_owned())),
                 _ => {
                     self.0.lock().unwrap().push((halted, word));
                     Ok(())
@@ -33,10 +34,11 @@ impl Commands for Kept {
         Box::pin(async move { Ok(json!({ "asked": format!("{filter:?}") })) })
     }
 
-    fn show(&self, id: Uuid) -> BoxFuture<'_, Result<Value, Refused>> {
+    fn show(&self, meant: MeantCommand) -> BoxFuture<'_, Result<Value, Refused>> {
         Box::pin(async move {
+            let MeantCommand { id, connection, reference } = meant;
             match id.as_u128() {
-                1 => Ok(json!({ "command_id": id })),
+                1 => Ok(json!({ "command_id": id, "of": [connection, reference] })),
                 2 => Err(Refused::Conflict("two of them".to_owned())),
                 3 => Err(Refused::Unavailable("no kafka".to_owned())),
                 _ => Err(Refused::Unknown(format!("no command {id}"))),
@@ -44,19 +46,26 @@ impl Commands for Kept {
         })
     }
 
-    fn reconcile(&self, id: Uuid) -> BoxFuture<'_, Result<Value, Refused>> {
+    fn reconcile(&self, meant: MeantCommand) -> BoxFuture<'_, Result<Value, Refused>> {
         Box::pin(async move {
-            if id.as_u128() == 1 {
-                return Ok(json!({ "says": "unchanged" }));
+            if meant.id.as_u128() == 1 {
+                return Ok(json!({ "says": "unchanged", "of": meant.reference }));
             }
             Err(Refused::Upstream("no answer".to_owned()))
         })
     }
 
-    fn resolve(&self, id: Uuid, decision: Decision) -> BoxFuture<'_, Result<Value, Refused>> {
+    fn resolve(
+        &self,
+        meant: MeantCommand,
+        decision: Decision,
+    ) -> BoxFuture<'_, Result<Value, Refused>> {
         let word = Word { actor: decision.actor, reason: decision.evidence };
         self.0.lock().unwrap().push((decision.outcome == Outcome::Executed, word));
-        Box::pin(async move { Ok(json!({ "command_id": id, "outcome": "SUCCEEDED" })) })
+        let MeantCommand { id, reference, .. } = meant;
+        Box::pin(
+            async move { Ok(json!({ "command_id": id, "outcome": "SUCCEEDED", "of": reference })) },
+        )
     }
 }
 
@@ -134,12 +143,43 @@ async fn what_is_wrong_is_told_as_a_problem() {
         (JSON, word(" "), 422),
         (JSON, word("no sink"), 409),
         (JSON, word("no kafka"), 503),
+        (JSON, word("no answer"), 503),
     ] {
         let answer = put(&server, "/api/v1/commands/halt", headers, &body).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{body}: {answer}");
         assert!(answer.contains("application/problem+json"), "{answer}");
+        let is_certain = answer.contains("nothing has changed");
+        assert_eq!(is_certain, body.contains("no kafka"), "{answer}");
+        let is_unknown = answer.contains("may have moved: timed out") && answer.contains("halted");
+        assert_eq!(is_unknown, body.contains("no answer"), "{answer}");
     }
     assert!(kept.0.lock().unwrap().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_as_a_problem_to_those_who_may_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "first").unwrap();
+    let (server, _) = started(Some(file)).await;
+    let token = "authorization: Bearer first\r\n";
+    for (method, path, code) in [
+        ("GET", "/api/v1/command".to_owned(), 404),
+        ("GET", "/".to_owned(), 404),
+        ("PUT", of(1, "/undo"), 404),
+        ("GET", "/api/v1/commands/halt".to_owned(), 405),
+        ("DELETE", "/api/v1/commands".to_owned(), 405),
+        ("PUT", of(1, "/resolve"), 405),
+    ] {
+        let answer = ask(&server, method, &path, token, "").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{method} {path}: {answer}");
+        assert!(answer.contains("application/problem+json"), "{method} {path}: {answer}");
+        assert!(answer.contains(&format!("\"status\":{code}")), "{method} {path}: {answer}");
+        assert_eq!(answer.contains("\r\nallow: "), code == 405, "{method} {path}: {answer}");
+        let answer = ask(&server, method, &path, "", "").await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{method} {path}: {answer}");
+    }
     server.stop().await;
 }
 
@@ -156,11 +196,15 @@ async fn commands_are_listed_and_shown_with_what_they_are_asked_for() {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("state: Open"), "{answer}");
     let answer = get("/api/v1/commands?state=in_doubt&connection=acme&reference=R-1").await;
     assert!(answer.contains("state: InDoubt") && answer.contains("acme") && answer.contains("R-1"));
-    assert!(get(&of(1, "")).await.starts_with("HTTP/1.1 200"));
+    let answer = get(&of(1, "")).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("[null,null]"), "{answer}");
+    let answer = get(&of(1, "?connection=acme&reference=R%2F1")).await;
+    assert!(answer.contains(r#"["acme","R/1"]"#), "{answer}");
     for (path, code) in [
         ("/api/v1/commands?state=late".to_owned(), 400),
         ("/api/v1/commands?stat=open".to_owned(), 400),
         ("/api/v1/commands/7".to_owned(), 400),
+        (of(1, "?ref=R-1"), 400),
         (of(9, ""), 404),
         (of(2, ""), 409),
         (of(3, ""), 503),
@@ -180,7 +224,8 @@ async fn what_asks_the_api_or_decides_takes_json_alone() {
     let post = async |path: String, headers: &str, body: &str| {
         ask(&server, "POST", &path, headers, body).await
     };
-    assert!(post(of(1, "/reconcile"), JSON, "{}").await.contains("unchanged"));
+    let answer = post(of(1, "/reconcile?reference=R-1"), JSON, "{}").await;
+    assert!(answer.contains("unchanged") && answer.contains("R-1"), "{answer}");
     assert!(post(of(2, "/reconcile"), JSON, "{}").await.starts_with("HTTP/1.1 502"));
     assert!(post(of(1, "/reconcile"), "", "").await.starts_with("HTTP/1.1 415"));
     assert!(post(of(1, "/reconcile"), JSON, r#"{"force":1}"#).await.starts_with("HTTP/1.1 422"));
@@ -195,7 +240,8 @@ async fn what_asks_the_api_or_decides_takes_json_alone() {
     }
     assert!(post(of(1, "/resolve"), "", DECISION).await.starts_with("HTTP/1.1 415"));
     assert!(kept.0.lock().unwrap().is_empty(), "nobody has decided yet");
-    assert!(post(of(1, "/resolve"), JSON, DECISION).await.contains("SUCCEEDED"));
+    let answer = post(of(1, "/resolve?reference=R-1"), JSON, DECISION).await;
+    assert!(answer.contains("SUCCEEDED") && answer.contains("R-1"), "{answer}");
     let word = Word { actor: "ayse".into(), reason: "panel".into() };
     assert_eq!(*kept.0.lock().unwrap(), [(true, word)]);
     server.stop().await;

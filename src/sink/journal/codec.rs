@@ -9,7 +9,8 @@
 //! | a person's decision | `_resolve/connection/reference_no/command_id` | `0x15`, version, JSON |
 //!
 //! No connection whose id begins with `_` can have commands, so the keys cannot meet. A newer
-//! version, or a kind that does not belong under its key, stops the sink: guessing could pay twice.
+//! version, or a kind that does not belong under its key, stops the sink, unless a later record of the
+//! key takes its place: guessing could pay twice.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -67,13 +68,14 @@ pub enum JournalKey {
     Resolve(CommandKey),
 }
 
-/// Why bytes of the journal cannot be read; each stops the sink.
+/// Why bytes of the journal cannot be read; each stops the sink, unless a later record of the key takes
+/// their place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No key of this program's form.
     #[error(
-        "journal key {:?} is none of this program's: is another one writing to the topic? Remove \
-         the record's writer before the sink is started again",
+        "journal key {:?} is none of this program's: stop whoever writes there, then write a \
+         tombstone under the same key into the same partition; docs/payments.md says how",
         mask_cards(.0)
     )]
     Key(String),
@@ -91,7 +93,8 @@ pub enum Error {
     },
     /// The bytes are not what the key names.
     #[error(
-        "journal record {} is damaged: {detail}; do not delete it, compare it with a backup",
+        "journal record {} is damaged: {detail}; do not delete it, write what a backup has under \
+         its key over it; docs/payments.md says how",
         mask_cards(.key)
     )]
     Damaged {
@@ -102,7 +105,8 @@ pub enum Error {
     },
     /// The events contradict each other.
     #[error(
-        "journal record {} tells an impossible story: {illegal}; do not delete it",
+        "journal record {} tells an impossible story: {illegal}; do not delete it, docs/payments.md \
+         says what to do",
         mask_cards(.key)
     )]
     Impossible {

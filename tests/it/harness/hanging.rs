@@ -10,12 +10,14 @@ use std::{
     time::Duration,
 };
 
-use super::wait::{GENEROUS, wait_for};
+use super::{
+    proxy::PRODUCE,
+    wait::{GENEROUS, wait_for},
+};
 
 /// What the broker is to be told for this.
 pub(crate) const UNVERIFIED: (&str, &str) = ("transaction.partition.verification.enable", "false");
 
-const PRODUCE: i16 = 0;
 const INIT_PRODUCER_ID: i16 = 22;
 const CALL: Duration = Duration::from_secs(30);
 const TRANSACTION_MS: i32 = 10_000;

@@ -16,6 +16,9 @@ use super::ports::free_port;
 /// Kafka's API key of `EndTxn`: the commit or abort of a transaction.
 pub(crate) const END_TXN: i16 = 26;
 
+/// Kafka's API key of `Produce`: records for a topic.
+pub(crate) const PRODUCE: i16 = 0;
+
 /// How the bytes are cut into messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {

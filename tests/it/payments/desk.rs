@@ -89,6 +89,7 @@ fn the_listener_tells_and_decides_what_the_command_line_does_and_reading_writes_
     let mut desk = Desk(&mut connector);
     let list = desk.get("");
     assert_eq!((&list["commands"], &list["halted"]), (&told.list, &Value::Null));
+    assert_eq!(list["left_out"], 0);
     assert_eq!(desk.get("?state=all&reference=B")["commands"][0]["command_id"], done.id.as_str());
     assert_eq!(desk.get("?state=finished&connection=beta")["commands"], json!([]));
     assert_eq!(desk.get(&format!("/{}", lost.id)), told.story);

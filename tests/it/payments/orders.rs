@@ -182,3 +182,13 @@ pub(super) fn produce(brokers: &str, topic: &str, partition: i32, key: &str, val
     producer.send(record).map_err(|(error, _)| error).unwrap();
     producer.flush(GENEROUS).expect("the broker takes the record");
 }
+
+/// Takes back whatever lies under a key.
+#[track_caller]
+pub(super) fn produce_tombstone(brokers: &str, topic: &str, partition: i32, key: &str) {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let record: BaseRecord<'_, str, [u8]> = BaseRecord::to(topic).partition(partition).key(key);
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(GENEROUS).expect("the broker takes the record");
+}

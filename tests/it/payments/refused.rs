@@ -26,14 +26,14 @@ const FAILED: i32 = 1;
 
 /// A deployment that has executed some commands and ended; one more command waits.
 #[derive(Debug)]
-struct Paid {
-    stage: Stage,
-    home: Home,
-    orders: Vec<Order>,
+pub(super) struct Paid {
+    pub(super) stage: Stage,
+    pub(super) home: Home,
+    pub(super) orders: Vec<Order>,
 }
 
 impl Paid {
-    fn new(test: &str) -> Self {
+    pub(super) fn new(test: &str) -> Self {
         let stage = Stage::new(test);
         stage.pay(&["A", "B", "C", "D"], "100.00");
         let home = stage.home();
@@ -52,7 +52,7 @@ impl Paid {
 
     /// The sink stops, saying all of this, and is not ready; the process lives.
     #[track_caller]
-    fn assert_stops(&self, words: &[&str]) -> Process {
+    pub(super) fn assert_stops(&self, words: &[&str]) -> Process {
         let mut connector = self.home.run();
         let line = connector.wait_for_line(STOPPED, DEADLINE);
         for word in words {

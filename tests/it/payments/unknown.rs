@@ -7,14 +7,15 @@ use super::{
     DEADLINE,
     feed::Feed,
     orders::Order,
-    stage::{OWNED, Stage},
+    stage::{OWNED, PARTITIONS, Stage, say},
 };
 use crate::harness::{
     cluster::{BROKERS, Cluster, TRANSACTIONS},
     gate::{Gate, Way},
     kafka::{Broker, BrokerOptions},
     process::{Home, Process},
-    proxy::{Action, Direction, END_TXN, Rule},
+    proxy::{Action, Direction, END_TXN, PRODUCE, Rule},
+    topics::create_topic,
     wait::wait_until,
 };
 
@@ -22,6 +23,7 @@ use crate::harness::{
 const LOST: &str = "VOM-SNK-004";
 /// What the API is asked for between the command's own commit and that of its intent.
 const LOOK: &str = "/transaction/find";
+const UNAVAILABLE: i32 = 69;
 /// What it is asked for between the commit of the intent and that of the result.
 const POST: &str = "\"transactionType\"";
 
@@ -201,4 +203,23 @@ fn a_broker_that_is_killed_with_commands_under_way_costs_no_second_request() {
     println!("{} inferred, {} parked", checked.inferred(), checked.count("PARKED"));
     assert_eq!(checked.count("SUCCEEDED") + checked.count("PARKED"), orders.len());
     assert!(connector.is_running(), "it never gave up: {}", connector.stderr());
+}
+
+#[test]
+fn a_halt_whose_acknowledgement_is_lost_is_not_told_as_unwritten() {
+    let broker = Broker::start(BrokerOptions { proxied: true, ..BrokerOptions::default() });
+    let stage = Stage::at("pay-halt", &broker.bootstrap(), &broker.client_bootstrap());
+    let journal = stage.topic("internal.payment-journal");
+    create_topic(stage.brokers(), &journal, PARTITIONS, &[("cleanup.policy", "compact")]);
+    let home = stage.home();
+    broker.proxy().apply(Rule::new(Direction::Replies, Action::Drop).of(PRODUCE));
+    let said = say(&home, &["commands", "halt", "--reason", "drill", "--actor", "ayse"]);
+    assert_eq!(said.code, UNAVAILABLE, "{said:?}");
+    for word in ["not known to be written", "NOT KNOWN to be halted", "commands list"] {
+        assert!(said.err.contains(word), "{word}: {said:?}");
+    }
+    broker.proxy().clear();
+    let listed = say(&home, &["commands", "list"]);
+    assert_eq!(listed.code, 0, "{listed:?}");
+    assert!(listed.err.contains("the kill switch is on") && listed.err.contains("ayse"));
 }
