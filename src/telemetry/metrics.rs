@@ -66,7 +66,7 @@ metrics! {
     source_checkpoint_commit: GaugeVec = "vomsis_source_checkpoint_commit_timestamp_seconds" ["connection", "stream"]
         "Last time a poll left the checkpoint true (committed, or nothing to commit), of the entity that is furthest behind; before its first one here, when the replica took the stream over.";
     source_freshness_slo: GaugeVec = "vomsis_source_freshness_slo_seconds" ["connection", "stream"]
-        "Age of the last success above which the stream is stale.";
+        "Age of the last success above which the stream is stale; 0 is off.";
     source_quiet_slo: GaugeVec = "vomsis_source_quiet_slo_seconds" ["connection", "stream"]
         "Age of the newest row above which the stream is quiet; 0 is off.";
     source_state: IntGaugeVec = "vomsis_source_state" ["connection", "stream", "state"]

@@ -114,6 +114,12 @@ Included by the StatefulSet, so that nothing is installed.
 {{- fail (printf "config.connections[%d].id is %s once more: each connection has an id of its own" $index $connection.id) }}
 {{- end }}
 {{- $ids = append $ids $connection.id }}
+{{- $quota := default dict $connection.quota }}
+{{- $requests := int (default 60 $quota.requests_per_minute) }}
+{{- $reserved := int (ternary $quota.reserved_for_payments 6 (hasKey $quota "reserved_for_payments")) }}
+{{- if ge $reserved $requests }}
+{{- fail (printf "config.connections[%d].quota leaves nothing for polling: requests_per_minute is %d and reserved_for_payments is %d, which must be less" $index $requests $reserved) }}
+{{- end }}
 {{- $virtual = or $virtual (kindIs "map" $connection.virtual_pos) }}
 {{- end }}
 {{- if and .Values.sink.enabled (not $virtual) }}
