@@ -25,8 +25,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    api::{self, Client},
     config::model::{Config, Privacy},
-    domain::time::Timestamp,
+    domain::{ids::ConnectionId, time::Timestamp},
     http::Health,
     log_event,
     mapping::{PrivacyRules, privacy::KEY_BYTES_MIN},
@@ -145,6 +146,13 @@ impl App {
         }
         self.health.set_state_open();
         let Some(work) = self.prepare(&stop).await? else { return Ok(()) };
+        let clients = work.clients.clone();
+        tokio::spawn(show_refusals(
+            clients,
+            Arc::clone(&self.board),
+            stop.clone(),
+            Arc::clone(&self.metrics),
+        ));
         let sink = self.start_sink(&work, &stop);
         let (leave, leaving) = watch::channel(false);
         let (member, thread) = assignment::join(self.config.kafka.clone(), leaving)
@@ -267,6 +275,22 @@ pub fn check_privacy(privacy: &Privacy) -> Result<(), Unusable> {
 async fn export(board: Arc<Board>, mut series: Series, stop: CancellationToken) {
     while !stop.is_cancelled() {
         series.export(&board, now());
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(EXPORT_INTERVAL) => {}
+        }
+    }
+}
+
+async fn show_refusals(
+    clients: HashMap<ConnectionId, Client>,
+    board: Arc<Board>,
+    stop: CancellationToken,
+    metrics: Arc<Metrics>,
+) {
+    while !stop.is_cancelled() {
+        let answered = board.answered();
+        api::series::show_refusals(clients.values(), |id| answered.contains_key(id), &metrics);
         tokio::select! {
             () = stop.cancelled() => {}
             () = sleep(EXPORT_INTERVAL) => {}

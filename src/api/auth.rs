@@ -35,6 +35,9 @@ use crate::domain::refusals::{self, TosRefusals};
 /// Shorter than the pollers' own 15 minutes, so that each of their rounds asks once.
 pub(crate) const REFUSAL_HOLD: Duration = Duration::from_secs(10 * 60);
 
+/// A refusal that no later call has confirmed is old news: pollers ask every 15 minutes.
+const REFUSAL_NEWS: Duration = Duration::from_secs(20 * 60);
+
 /// After a token request of which nobody knows what the API made of it, TOS is left alone that long:
 /// it may have been a refusal, and five lock the key.
 const REST_OF_TOS: Duration = Duration::from_secs(60);
@@ -77,8 +80,8 @@ struct State {
     kept: Option<TosRefusals>,
     /// The refusals stand in the shared file as they are here.
     in_file: bool,
-    /// Access was refused, and no call has succeeded since.
-    was_refused: bool,
+    /// When access was last refused, where no call has succeeded since.
+    refused_at: Option<Instant>,
     /// The credentials that were last sent: what is refused, and what messages must not repeat.
     used: Option<Arc<Pair>>,
     /// Of the files when they were last read for a token.
@@ -97,6 +100,8 @@ struct Refusal {
     at: Instant,
     /// How long it stands, where it ends by itself.
     hold: Duration,
+    /// Nobody was refused: the API is left alone for a while.
+    is_rest: bool,
     /// Of the files when access was refused.
     print: Fingerprint,
 }
@@ -237,7 +242,19 @@ impl Access {
 
     /// Notes a call that went well; true where access was refused until now.
     pub(crate) fn note_success(&self) -> bool {
-        std::mem::take(&mut self.lock().was_refused)
+        self.lock().refused_at.take().is_some()
+    }
+
+    /// Whether access is refused as far as is known: until a call succeeds, or for ever where nothing
+    /// is asked any more. Otherwise no longer than [`REFUSAL_NEWS`], for nobody may ask again.
+    pub(crate) fn is_refused(&self) -> bool {
+        let state = self.lock();
+        let standing = state.refusal.as_ref().filter(|refusal| !refusal.is_rest);
+        let is_stopped =
+            standing.is_some_and(|held| held.error.retry_class() == RetryClass::LockedOut);
+        // A call that was under way when access was refused may succeed after it.
+        let last = standing.map(|refusal| refusal.at).or(state.refused_at);
+        is_stopped || last.is_some_and(|at| at.elapsed() < REFUSAL_NEWS)
     }
 
     /// Takes over what was kept of an earlier run; it counts if the secrets are still the same.
@@ -317,7 +334,7 @@ impl Access {
         let print = self.print_of_read().await;
         let hold = if self.api == Api::Tos { REST_OF_TOS } else { REST };
         self.lock().refusal =
-            Some(Refusal { error: error.clone(), at: Instant::now(), hold, print });
+            Some(Refusal { error: error.clone(), at: Instant::now(), hold, is_rest: true, print });
     }
 
     /// Of the files when they were last read. Not a new look: a file that changed since would never
@@ -356,9 +373,10 @@ impl Access {
             other => other,
         };
         state.token = None;
-        state.was_refused = true;
-        let (error_kept, now) = (error.clone(), Instant::now());
-        state.refusal = Some(Refusal { error: error_kept, at: now, hold: REFUSAL_HOLD, print });
+        let (held, at) = (error.clone(), Instant::now());
+        state.refused_at = Some(at);
+        state.refusal =
+            Some(Refusal { error: held, at, hold: REFUSAL_HOLD, is_rest: false, print });
         (error, state.tos_refusals)
     }
 
@@ -379,98 +397,4 @@ impl Access {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ids::ConnectionId;
-
-    fn access(dir: &tempfile::TempDir) -> Access {
-        std::fs::write(dir.path().join("key"), "key").unwrap();
-        let files = SecretFiles::new(&dir.path().join("key"), &dir.path().join("secret"));
-        Access::new(Api::BankPos, String::new(), String::new(), Grant::Vomsis, files)
-    }
-
-    fn at() -> At {
-        At { connection: ConnectionId::try_new("acme").unwrap(), operation: "bank_token" }
-    }
-
-    fn refused() -> Error {
-        Error::TokenRefused { at: at(), status: 401, message: None }
-    }
-
-    #[tokio::test]
-    async fn a_secret_that_is_whole_before_its_refusal_is_noted_is_tried() {
-        let dir = tempfile::tempdir().unwrap();
-        let access = access(&dir);
-        std::fs::write(dir.path().join("secret"), "").unwrap();
-        let error = access.prepare(&at()).await.unwrap_err();
-        std::fs::write(dir.path().join("secret"), "whole").unwrap();
-        tokio::time::pause();
-        tokio::time::advance(super::super::secrets::LOOK_INTERVAL).await;
-        access.refuse(&at(), error, false).await;
-        assert_eq!(access.check_refusal().await, Ok(()));
-        assert!(access.prepare(&at()).await.unwrap().changed);
-    }
-
-    fn tos_access(dir: &tempfile::TempDir) -> Access {
-        std::fs::write(dir.path().join("secret"), "wrong").unwrap();
-        Access { api: Api::Tos, ..access(dir) }
-    }
-
-    async fn refused_again(access: &Access) -> Error {
-        access.prepare(&at()).await.unwrap();
-        access.refuse(&at(), refused(), true).await
-    }
-
-    #[tokio::test]
-    async fn refused_tos_tokens_are_counted_over_restarts_and_forgotten_with_the_secret() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = tos_access(&dir);
-        refused_again(&first).await;
-        let kept = first.refusals().borrow().clone().unwrap();
-        assert_eq!((kept.refused, kept.digest.len()), (1, 8));
-        assert!(!format!("{kept:?}").contains("wrong"));
-
-        let second = tos_access(&dir);
-        second.recall(kept.clone());
-        let error = refused_again(&second).await;
-        assert!(matches!(error, Error::LockedOut { refused: 2, .. }), "{error}");
-        let kept = second.refusals().borrow().clone().unwrap();
-        assert_eq!(kept.refused, 2);
-
-        let third = tos_access(&dir);
-        third.recall(kept.clone());
-        let pair = third.prepare(&at()).await.unwrap().pair;
-        let error = third.begin(&at(), &pair).await.unwrap_err();
-        assert!(matches!(error, Error::LockedOut { refused: 2, .. }), "nothing is sent: {error}");
-
-        let fourth = tos_access(&dir);
-        fourth.recall(kept);
-        std::fs::write(dir.path().join("secret"), "right").unwrap();
-        let pair = fourth.prepare(&at()).await.unwrap().pair;
-        fourth.begin(&at(), &pair).await.unwrap();
-        fourth.accept(r#"{"access_token":"t"}"#, 0).unwrap();
-        assert_eq!(*fourth.refusals().borrow(), None);
-    }
-
-    #[tokio::test]
-    async fn the_first_success_after_a_refusal_says_so_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let access = access(&dir);
-        std::fs::write(dir.path().join("secret"), "right").unwrap();
-        assert!(!access.note_success());
-        access.refuse(&at(), refused(), false).await;
-        assert_eq!((access.note_success(), access.note_success()), (true, false));
-    }
-
-    #[tokio::test]
-    async fn an_old_look_at_the_files_does_not_lift_a_new_refusal() {
-        let dir = tempfile::tempdir().unwrap();
-        let access = access(&dir);
-        std::fs::write(dir.path().join("secret"), "right").unwrap();
-        access.fingerprint().await;
-        std::fs::write(dir.path().join("secret"), "wrong").unwrap();
-        access.prepare(&at()).await.unwrap();
-        let error = access.refuse(&at(), refused(), true).await;
-        assert_eq!(access.check_refusal().await, Err(error));
-    }
-}
+mod tests;

@@ -365,6 +365,11 @@ impl Client {
         self.caller.accesses.iter().map(|access| access.api)
     }
 
+    /// Whether one of them refuses access, as far as is known: see `vomsis_api_access_refused`.
+    pub(super) fn is_refused(&self) -> bool {
+        self.caller.accesses.iter().any(|access| access.is_refused())
+    }
+
     /// Gets a token and nothing else.
     pub async fn check_access(&self, api: Api) -> Result<(), Error> {
         let at = self.caller.at(Operation::token_of(api));

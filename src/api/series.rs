@@ -2,9 +2,10 @@
 
 use super::{
     allow::{Api, Operation},
+    client::Client,
     retry,
 };
-use crate::{config::model::Connection, telemetry::metrics::Metrics};
+use crate::{config::model::Connection, domain::ids::ConnectionId, telemetry::metrics::Metrics};
 
 /// Answers that alerts look for; others appear when they happen.
 const CODES: [&str; 5] = ["200", "401", "429", "500", "error"];
@@ -17,6 +18,7 @@ pub fn seed(connection: &Connection, metrics: &Metrics, started_at: f64) {
     for outcome in AUTH_OUTCOMES {
         metrics.api_auth_attempts.with_label_values(&[id, outcome]);
     }
+    metrics.api_access_refused.with_label_values(&[id]);
     metrics.api_rate_limit_wait.with_label_values(&[id]);
     metrics.api_token_expiry.with_label_values(&[id]).set(started_at);
     let limit = f64::from(connection.quota.requests_per_minute);
@@ -31,6 +33,20 @@ pub fn seed(connection: &Connection, metrics: &Metrics, started_at: f64) {
         for operation in polled(api) {
             seed_operation(metrics, id, *operation);
         }
+    }
+}
+
+/// Shows whose access is refused, of the connections that this replica answers for: of another's it
+/// would never hear that access is open again.
+pub fn show_refusals<'a>(
+    clients: impl Iterator<Item = &'a Client>,
+    is_own: impl Fn(&ConnectionId) -> bool,
+    metrics: &Metrics,
+) {
+    for client in clients {
+        let id = client.connection();
+        let refused = is_own(id) && client.is_refused();
+        metrics.api_access_refused.with_label_values(&[id.as_str()]).set(i64::from(refused));
     }
 }
 

@@ -447,6 +447,7 @@ fn a_stream_is_stale_after_three_polls_and_a_minute_unless_something_else_is_sai
     assert_eq!(streams("poll_interval: 10m, freshness_slo: null"), (1860, 0, 0));
     assert_eq!(streams("freshness_slo: 30m, quiet_slo: 26h"), (1800, 93_600, 0));
     assert_eq!(streams("freshness_slo: 5m").2, 1, "stale between two polls");
+    assert_eq!(streams("freshness_slo: 0s"), (0, 0, 0), "nothing is promised");
 }
 
 #[test]

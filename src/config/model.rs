@@ -129,7 +129,7 @@ pub struct Streams {
 /// What is promised of a stream; exported beside the timestamps it is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slo {
-    /// Age of the last success above which the stream is stale.
+    /// Age of the last success above which the stream is stale; zero is off.
     pub freshness: Duration,
     /// Age of the newest row above which the stream is too quiet; zero is off.
     pub quiet: Duration,

@@ -66,7 +66,7 @@ metrics! {
     source_checkpoint_commit: GaugeVec = "vomsis_source_checkpoint_commit_timestamp_seconds" ["connection", "stream"]
         "Last time a poll left the checkpoint true (committed, or nothing to commit), of the entity that is furthest behind; before its first one here, when the replica took the stream over.";
     source_freshness_slo: GaugeVec = "vomsis_source_freshness_slo_seconds" ["connection", "stream"]
-        "Age of the last success above which the stream is stale.";
+        "Age of the last success above which the stream is stale; 0 is off.";
     source_quiet_slo: GaugeVec = "vomsis_source_quiet_slo_seconds" ["connection", "stream"]
         "Age of the newest row above which the stream is quiet; 0 is off.";
     source_state: IntGaugeVec = "vomsis_source_state" ["connection", "stream", "state"]
@@ -87,6 +87,8 @@ metrics! {
         "Time calls waited for the quota.";
     api_auth_attempts: IntCounterVec = "vomsis_api_auth_attempts_total" ["connection", "outcome"]
         "Sign-ins by outcome. `error` also counts calls that were refused with a token at hand, and sign-ins that could not be asked for (a secret file that cannot be read, a TOS key that is asked no more).";
+    api_access_refused: IntGaugeVec = "vomsis_api_access_refused" ["connection"]
+        "1 while an API of the connection refuses access: until a call succeeds, or for as long as nothing is asked any more (a locked TOS key). 0 on replicas that do not poll the connection.";
     api_token_expiry: GaugeVec = "vomsis_api_token_expiry_timestamp_seconds" ["connection"]
         "When the token in use ends, of several the first; the start of the process where there is none.";
     api_unknown_fields: IntCounterVec = "vomsis_api_unknown_fields_total" ["connection", "operation"]

@@ -110,7 +110,7 @@ shown() {
 text() {
     local word key names switches=dashboards.enabled=true,admin.enabled=true,ingress.enabled=true
     switches+=,networkPolicy.enabled=true,networkPolicy.metricsFrom[0].podSelector.matchLabels.a=b
-    switches+=,metrics.serviceMonitor.enabled=true,podDisruptionBudget.enabled=true,httpRoute.enabled=true
+    switches+=,kafka.keys.password=password,metrics.serviceMonitor.enabled=true,podDisruptionBudget.enabled=true,httpRoute.enabled=true
     for word in null on; do
         names=
         for key in {full,}nameOverride existingConfigMap serviceAccount.name {priority,runtime}ClassName \

@@ -35,6 +35,8 @@ const steps = (thresholds) => thresholds.map(([value, color]) => ({ value, color
 
 function fieldConfig(panel) {
   const defaults = { unit: panel.unit ?? "short" };
+  // Not "No data", which looks like a mistake of the panel.
+  if (panel.unknown) defaults.noValue = panel.unknown;
   if (panel.decimals !== undefined) defaults.decimals = panel.decimals;
   if (panel.max !== undefined) Object.assign(defaults, { min: 0, max: panel.max });
   if (panel.thresholds) {

@@ -8,7 +8,26 @@ const C = `${J},connection=~"$connection"`;
 const S = `${C},stream=~"$stream"`;
 const RATE = "$__rate_interval";
 
-const age = (metric) => `max by (connection,stream) (time() - vomsis_source_${metric}_timestamp_seconds{${S}})`;
+// A stream that is stopped is not watched: its ages grow for ever, and nobody is to mend that.
+const watched = (expr) => `${expr} unless ignoring (state) vomsis_source_state{${S},state="stopped"} == 1`;
+const age = (metric) => `max by (connection,stream) (${watched(`time() - vomsis_source_${metric}_timestamp_seconds{${S}}`)})`;
+// Only who polls a connection knows its token and its quota; others show what they knew, or a guess.
+const OWN = `and on (job,instance,connection) vomsis_source_state{${C}}`;
+// What is known of doubts, as the alert knows it: an owner's word, and the last one while there is none.
+const doubts = (by, metric, agg) => {
+  const now = `${agg} by (namespace,job${by}) (${metric}{${J}})`;
+  const owner = `sum by (namespace,job) (vomsis_sink_state{${J},state=~"owned|halted"}) > 0`;
+  return `last_over_time((${now} > 0 or ${now} and on (namespace,job) ${owner})[6h:15s])`;
+};
+// Where the sink is on nowhere, there is nothing to doubt.
+const withoutSink = (expr) => `(${expr} unless on (namespace,job) sum by (namespace,job) (vomsis_sink_state{${J}}) > 0)`;
+const IN_DOUBT = `sum by (type) (${doubts(",type", "vomsis_commands_in_doubt", "sum")} or ${withoutSink(`sum by (namespace,job,type) (vomsis_commands_in_doubt{${J}})`)})`;
+const OLDEST = doubts("", "vomsis_commands_oldest_in_doubt_timestamp_seconds", "max");
+const NO_SINK = withoutSink(`max by (namespace,job) (vomsis_commands_oldest_in_doubt_timestamp_seconds{${J}})`);
+const OLDEST_DOUBT = `max(time() - (${OLDEST} > 0) or ${OLDEST} or ${NO_SINK})`;
+// What a counter has come to before its first scrape is no increase: of a young process all of it counts.
+const counted = (by, metric, matchers, window, seconds) =>
+  `sum by (${by}) (${metric}{${matchers}} and on (job,instance) (time() - process_start_time_seconds{${J}} < ${seconds}) or increase(${metric}{${matchers}}[${window}]))`;
 const quantile = (q, by, metric, matchers, range = RATE) =>
   `histogram_quantile(${q}, sum by (${by ? `${by},` : ""}le) (rate(${metric}_bucket{${matchers}}[${range}])))`;
 const rate = (by, metric, matchers) => `sum by (${by}) (rate(${metric}{${matchers}}[${RATE}]))`;
@@ -27,14 +46,14 @@ export const dashboards = [
     description: "Is everything fresh, does anything need a person?",
     variables: ["job", "instance", "connection", "stream"],
     panels: [
-      stat("Worst freshness", `max by (connection,stream) ((time() - vomsis_source_last_success_timestamp_seconds{${S}}) / vomsis_source_freshness_slo_seconds{${S}})`,
+      stat("Worst freshness", `max by (connection,stream) (${watched(`(time() - vomsis_source_last_success_timestamp_seconds{${S}}) / (vomsis_source_freshness_slo_seconds{${S}} > 0)`)})`,
         { w: 12, h: 6, unit: "percentunit", decimals: 0, thresholds: [[null, "green"], [0.7, "orange"], [1, "red"]], book: "VomsisSourceStale",
-          target: { legend: STREAM }, about: "Age of the last success as a share of what is promised; above 100 % the stream is stale." }),
+          target: { legend: STREAM }, about: "Age of the last success as a share of what is promised; above 100 % the stream is stale. Streams that are stopped, or promise nothing, are left out." }),
       stat("Alerts that fire", `count(ALERTS{alertstate="firing",alertname=~"Vomsis.*"}) or vector(0)`,
         { w: 4, h: 6, thresholds: OK_BAD, book: "README", about: "Where this Prometheus has the rules of vomsis.rules.yaml." }),
-      stat("Commands in doubt", `sum by (type) (vomsis_commands_in_doubt{${J}})`,
-        { w: 4, h: 6, thresholds: OK_BAD, book: "VomsisCommandInDoubt", target: { legend: "{{type}}" }, about: "Nobody knows whether money moved. 0 where the payment sink is off." }),
-      stat("Dead letters, 1 h", `sum(increase(vomsis_dlq_records_total{${J}}[1h]))`,
+      stat("Commands in doubt", IN_DOUBT,
+        { w: 4, h: 6, thresholds: OK_BAD, unknown: "unknown", book: "VomsisCommandInDoubt", target: { legend: "{{type}}" }, about: "Nobody knows whether money moved. The last word of a replica that ran the payment sink, for six hours; 0 where the sink is off." }),
+      stat("Dead letters, 1 h", `sum(${counted("stream", "vomsis_dlq_records_total", J, "1h", 3600)})`,
         { w: 4, h: 6, decimals: 0, thresholds: OK_WARN, book: "VomsisDeadLetters", about: "Records set aside because they could not be read." }),
       {
         type: "table", title: "Streams", w: 24, h: 10, book: "VomsisSourceStale",
@@ -50,7 +69,7 @@ export const dashboards = [
       },
       lines("New rows", [{ expr: rate("connection,stream", "vomsis_source_records_total", `${S},kind="new"`), legend: STREAM }],
         { unit: "recps", book: "VomsisSourceQuiet", about: "Rows a second that were not there before." }),
-      lines("Dead letters by reason, 1 h", [{ expr: orNothing(`sum by (stream,reason) (increase(vomsis_dlq_records_total{${J}}[1h]))`, "reason"), legend: "{{stream}} {{reason}}" }],
+      lines("Dead letters by reason, 1 h", [{ expr: orNothing(counted("stream,reason", "vomsis_dlq_records_total", J, "1h", 3600), "reason"), legend: "{{stream}} {{reason}}" }],
         { unit: "short", book: "VomsisDeadLetters", about: "What was set aside, and why." }),
     ],
   },
@@ -92,11 +111,14 @@ export const dashboards = [
       lines("Waiting for the quota", [{ expr: `sum by (connection) (rate(vomsis_api_rate_limit_wait_seconds_total{${C}}[${RATE}]))`, legend: "{{connection}}" }],
         { unit: "s", book: "VomsisRateLimited", about: "Seconds waited each second, over all calls." }),
       { type: "gauge", title: "Quota left", w: 6, h: 6, unit: "percentunit", max: 1, thresholds: [[null, "red"], [0.1, "orange"], [0.3, "green"]], book: "VomsisRateLimited",
-        about: "As the last answer's headers say.", targets: [{ expr: `min by (connection) (vomsis_api_rate_limit_remaining{${C}} / vomsis_api_rate_limit_limit{${C}})`, legend: "{{connection}}", instant: true }] },
-      stat("Token lifetime left", `min by (connection) (vomsis_api_token_expiry_timestamp_seconds{${C}}) - time()`,
-        { h: 6, unit: "s", thresholds: [[null, "orange"], [300, "green"]], book: "VomsisAuthFailing", target: { legend: "{{connection}}" }, about: "Of the token that ends first; a new one is fetched by itself. Negative: there is none." }),
-      lines("Sign-ins", [{ expr: `sum by (connection,outcome) (increase(vomsis_api_auth_attempts_total{${C}}[${RATE}]))`, legend: "{{connection}} {{outcome}}" }],
-        { h: 6, unit: "short", book: "VomsisAuthFailing", about: "Token requests by outcome, refused addresses included." }),
+        about: "As the last answer's headers say, on the replica that polls the connection.", targets: [{ expr: `min by (connection) (vomsis_api_rate_limit_remaining{${C}} / vomsis_api_rate_limit_limit{${C}} ${OWN})`, legend: "{{connection}}", instant: true }] },
+      stat("Token lifetime left", `max by (connection) (vomsis_api_token_expiry_timestamp_seconds{${C}} ${OWN}) - time()`,
+        { h: 6, unit: "s", thresholds: [[null, "orange"], [300, "green"]], book: "VomsisAuthFailing", target: { legend: "{{connection}}" }, about: "Of the token that ends first, on the replica that polls the connection; a new one is fetched by itself. Negative: there is none." }),
+      lines("Sign-ins", [
+        { expr: `sum by (connection,outcome) (increase(vomsis_api_auth_attempts_total{${C}}[${RATE}]))`, legend: "{{connection}} {{outcome}}" },
+        { expr: `max by (connection) (vomsis_api_access_refused{${C}})`, legend: "{{connection}} is refused" },
+      ],
+        { h: 6, unit: "short", book: "VomsisAuthFailing", about: "Token requests by outcome, refused addresses included; 1 while access is refused." }),
       lines("Retries", [{ expr: orNothing(rate("operation,reason", "vomsis_api_retries_total", C), "reason"), legend: "{{operation}} {{reason}}" }],
         { unit: "cps", book: "VomsisPollErrorsHigh", about: "Calls made again, and why." }),
       lines("Fields that the model does not know, 1 h", [{ expr: `sum by (operation) (increase(vomsis_api_unknown_fields_total{${C}}[1h]))`, legend: "{{operation}}" }],
@@ -117,10 +139,10 @@ export const dashboards = [
     description: "Refunds and cancels; nothing happens here where the payment sink is off.",
     variables: ["job", "instance"],
     panels: [
-      stat("In doubt or parked", `sum by (type) (vomsis_commands_in_doubt{${J}})`,
-        { w: 8, thresholds: OK_BAD, book: "VomsisCommandInDoubt", target: { legend: "{{type}}" }, about: "Somebody may have to decide: `vomsis-connect commands list`." }),
-      stat("Oldest doubt", `(time() - min(vomsis_commands_oldest_in_doubt_timestamp_seconds{${J}} > 0)) or vector(0)`,
-        { w: 8, unit: "s", thresholds: [[null, "green"], [1, "orange"], [3600, "red"]], book: "VomsisCommandInDoubtAged", about: "0 where nothing is in doubt." }),
+      stat("In doubt or parked", IN_DOUBT,
+        { w: 8, thresholds: OK_BAD, unknown: "unknown", book: "VomsisCommandInDoubt", target: { legend: "{{type}}" }, about: "Somebody may have to decide: `vomsis-connect commands list`. The last word of a replica that ran the sink, for six hours." }),
+      stat("Oldest doubt", OLDEST_DOUBT,
+        { w: 8, unit: "s", thresholds: [[null, "green"], [1, "orange"], [3600, "red"]], unknown: "unknown", book: "VomsisCommandInDoubtAged", about: "0 where nothing is in doubt; known as long as the number of doubts is." }),
       stat("Unread commands", `sum(vomsis_command_consumer_lag_records{${J}})`,
         { w: 8, thresholds: OK_WARN, book: "VomsisCommandsStuck", about: "Commands that lie in the topic and were not read." }),
       lines("Results, 1 h", [{ expr: orNothing(`sum by (type,outcome) (increase(vomsis_command_outcomes_total{${J}}[1h]))`, "outcome"), legend: "{{type}} {{outcome}}" }],

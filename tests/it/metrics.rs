@@ -336,6 +336,7 @@ fn go_through_secrets(run: &mut Run) {
         let errors = [("outcome", "error")];
         scrape.value("vomsis_api_auth_attempts_total", &errors) > 0.5
             && scrape.value(read_at, &[]) > before.value(read_at, &[])
+            && scrape.value("vomsis_api_access_refused", &[]) > 0.5
     });
     run.connector.wait_for_line("VOM-CFG-002", DEADLINE);
     run.connector.wait_for_line("VOM-API-021", DEADLINE);
@@ -343,6 +344,7 @@ fn go_through_secrets(run: &mut Run) {
     run.wait("the right secret is read", |scrape| {
         scrape.value(read_at, &[]) > refused.value(read_at, &[])
     });
+    run.wait("access is open again", |scrape| scrape.value("vomsis_api_access_refused", &[]) < 0.5);
     run.wait_until_running();
     assert!(!run.connector.stderr().contains("not-the-secret"));
 }

@@ -38,6 +38,8 @@ echo "$(wc -l <"$work/alerts") alerts, $mutants mutants, every one found out"
 
 node tests/dashboards/dashboards.mjs --check
 node tests/dashboards/schema.mjs "$tools/grafana-schema-$GRAFANA_SCHEMA"
+node tests/dashboards/shown.mjs >"$work/shown.test.yaml"
+"$prometheus/promtool" test rules "$work/shown.test.yaml"
 
 # Their paths are those in the containers.
 mkdir -p "$work/etc/rules"

@@ -8,7 +8,7 @@ Included by the StatefulSet, so that nothing is installed.
 {{- fail "config and existingConfigMap are both set: keep one of them" }}
 {{- end }}
 {{- if not (or .Values.existingConfigMap $config) }}
-{{- fail "config is empty: write at least config.connections, or name an existingConfigMap" }}
+{{- fail "config is empty: write config.connections, config.kafka.bootstrap_servers and config.schema_registry.url, or name an existingConfigMap" }}
 {{- end }}
 {{- if and .Values.sink.enabled (not .Values.sink.acknowledgeRealMoney) }}
 {{- fail "sink.enabled moves real money: set sink.acknowledgeRealMoney to true too, or sink.enabled to false" }}
@@ -25,6 +25,12 @@ Included by the StatefulSet, so that nothing is installed.
 {{- if and .Values.credentials.create (not .Values.credentials.data) }}
 {{- fail "credentials.create is set, but credentials.data is empty: write the keys, or name an existingSecret" }}
 {{- end }}
+{{- if and .Values.schemaRegistry.username (not .Values.schemaRegistry.existingSecret) }}
+{{- fail "schemaRegistry.username is set, but no password goes with it: set schemaRegistry.existingSecret too, or remove the user name" }}
+{{- end }}
+{{- if and .Values.kafka.existingSecret (not (compact (values .Values.kafka.keys))) }}
+{{- fail "kafka.existingSecret is set, but kafka.keys names nothing of it: set kafka.keys.password, or whatever it holds" }}
+{{- end }}
 {{- if and .Values.admin.enabled (eq (int .Values.admin.port) (int .Values.http.port)) }}
 {{- fail (printf "admin.port and http.port are both %d, and only one listener can have it: change one of them" (int .Values.http.port)) }}
 {{- end }}
@@ -34,8 +40,10 @@ Included by the StatefulSet, so that nothing is installed.
 {{- include "vomsis-connect.shards" . }}
 {{- if $config }}
 {{- include "vomsis-connect.ownedKeys" $config }}
+{{- include "vomsis-connect.neighbours" . }}
 {{- include "vomsis-connect.connections" . }}
 {{- include "vomsis-connect.keyFiles" . }}
+{{- include "vomsis-connect.secretFiles" . }}
 {{- end }}
 {{- include "vomsis-connect.claims" . }}
 {{- end }}
@@ -60,6 +68,24 @@ Included by the StatefulSet, so that nothing is installed.
 {{- if gt (int $.Values.replicas) (int $shards) }}
 {{- fail (printf "replicas is %d, but %s is %d and an instance without a shard has no work: lower replicas" (int $.Values.replicas) $place (int $shards)) }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Brokers and registry are never in the Pod, where the connector's defaults look for them. Variables may name them. */}}
+{{- define "vomsis-connect.neighbours" -}}
+{{- $set := list }}
+{{- range .Values.extraEnv }}
+{{- if hasPrefix "VOMSIS__" .name }}
+{{- $set = append $set (upper .name) }}
+{{- end }}
+{{- end }}
+{{- $kafka := default dict .Values.config.kafka }}
+{{- $registry := default dict .Values.config.schema_registry }}
+{{- if not (or $kafka.bootstrap_servers (has "VOMSIS__KAFKA__BOOTSTRAP_SERVERS" $set) .Values.extraEnvFrom) }}
+{{- fail "config.kafka.bootstrap_servers is missing, and the connector would ask localhost:9092: write the brokers" }}
+{{- end }}
+{{- if not (or $registry.url (has "VOMSIS__SCHEMA_REGISTRY__URL" $set) .Values.extraEnvFrom) }}
+{{- fail "config.schema_registry.url is missing, and the connector would ask http://localhost:8081: write the registry's URL" }}
 {{- end }}
 {{- end }}
 
@@ -88,10 +114,33 @@ Included by the StatefulSet, so that nothing is installed.
 {{- fail (printf "config.connections[%d].id is %s once more: each connection has an id of its own" $index $connection.id) }}
 {{- end }}
 {{- $ids = append $ids $connection.id }}
+{{- $quota := default dict $connection.quota }}
+{{- $requests := int (default 60 $quota.requests_per_minute) }}
+{{- $reserved := int (ternary $quota.reserved_for_payments 6 (hasKey $quota "reserved_for_payments")) }}
+{{- /* Of a small quota the default reserves half. */}}
+{{- if and (ne $reserved 6) (ge $reserved $requests) }}
+{{- fail (printf "config.connections[%d].quota leaves nothing for polling: requests_per_minute is %d and reserved_for_payments is %d, which must be less" $index $requests $reserved) }}
+{{- end }}
 {{- $virtual = or $virtual (kindIs "map" $connection.virtual_pos) }}
 {{- end }}
 {{- if and .Values.sink.enabled (not $virtual) }}
 {{- fail "sink.enabled, but none of config.connections has a virtual_pos to send payments to: write one, or set sink.enabled to false" }}
+{{- end }}
+{{- end }}
+
+{{/* Files of Secrets that nobody mounts: the Pod would start, and nothing be read. */}}
+{{- define "vomsis-connect.secretFiles" -}}
+{{- $mounted := default dict (include "vomsis-connect.secrets" . | fromYaml) }}
+{{- $values := dict "credentials" "credentials.existingSecret" "kafka" "kafka.existingSecret" "schema-registry" "schemaRegistry.existingSecret" }}
+{{- range $file := regexFindAll "/run/secrets/vomsis/(credentials|kafka|schema-registry)/[^\\s\"',}]+" (toYaml .Values.config) -1 }}
+{{- $folder := index (splitList "/" $file) 4 }}
+{{- $own := false }}
+{{- range $.Values.extraVolumeMounts }}
+{{- $own = or $own (hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) (printf "%s/" $file)) }}
+{{- end }}
+{{- if not (or $own (hasKey $mounted $folder)) }}
+{{- fail (printf "config names %s, but nothing is mounted there: set %s" $file (get $values $folder)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -120,14 +120,16 @@ impl Default for Timeouts {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quota {
-    /// Calls a minute. Vomsis answers `X-RateLimit-Limit: 100`; the default stays well below.
+    /// Calls a minute, more than `reserved_for_payments`. Vomsis answers `X-RateLimit-Limit: 100`; the
+    /// default stays well below.
     #[schemars(range(min = 1))]
     pub requests_per_minute: u32,
     /// Calls at the same time.
     #[schemars(range(min = 1))]
     pub concurrency: u32,
     /// Of the calls a minute, those that polling never takes: the payment sink has them, perhaps
-    /// in another process. The default is half of a `requests_per_minute` below 12.
+    /// in another process. Less than `requests_per_minute`; where that is below 12, the
+    /// default is half of it.
     pub reserved_for_payments: u32,
 }
 

@@ -5,7 +5,7 @@
 
 mod connection;
 mod deployment;
-mod rules;
+pub(crate) mod rules;
 mod scalar;
 mod streams;
 

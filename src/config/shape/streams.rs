@@ -35,11 +35,12 @@ pub struct BankTransactions {
     pub enabled: bool,
     /// Between two live polls of one account. Vomsis documents 5m as the smallest.
     pub poll_interval: Span,
-    /// How far back the first backfill reaches, in whole days.
-    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
+    /// How far back the first backfill reaches, in whole days: 0d to 3660d.
+    #[schemars(extend("pattern" = rules::START))]
     pub start: Span,
-    /// How far back rows are read again for late ones, edits and deletions, in whole days.
-    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
+    /// How far back rows are read again for late ones, edits and deletions, in whole days: 1d to
+    /// 60d.
+    #[schemars(extend("pattern" = rules::LOOKBACK))]
     pub lookback: Span,
     /// Between two look-backs of one account.
     pub lookback_interval: Span,
@@ -60,7 +61,8 @@ pub struct BankTransactions {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
     /// Age of the last successful poll above which the stream is stale (the gauge
-    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute.
+    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute, 0s
+    /// is off.
     pub freshness_slo: Option<Span>,
     /// Age of the newest row above which the stream is too quiet (the gauge
     /// `vomsis_source_quiet_slo_seconds`); 0s is off.
@@ -97,11 +99,12 @@ pub struct PosTransactions {
     pub enabled: bool,
     /// Between two live polls of one terminal.
     pub poll_interval: Span,
-    /// How far back the first backfill reaches, in whole days.
-    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
+    /// How far back the first backfill reaches, in whole days: 0d to 3660d.
+    #[schemars(extend("pattern" = rules::START))]
     pub start: Span,
-    /// How far back rows are read again for late ones, edits and deletions, in whole days.
-    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
+    /// How far back rows are read again for late ones, edits and deletions, in whole days: 1d to
+    /// 60d.
+    #[schemars(extend("pattern" = rules::LOOKBACK))]
     pub lookback: Span,
     /// Between two look-backs of one terminal.
     pub lookback_interval: Span,
@@ -114,7 +117,8 @@ pub struct PosTransactions {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
     /// Age of the last successful poll above which the stream is stale (the gauge
-    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute.
+    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute, 0s
+    /// is off.
     pub freshness_slo: Option<Span>,
     /// Age of the newest row above which the stream is too quiet (the gauge
     /// `vomsis_source_quiet_slo_seconds`); 0s is off.
@@ -153,7 +157,8 @@ pub struct VirtualPosTransactions {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
     /// Age of the last successful poll above which the stream is stale (the gauge
-    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute.
+    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute, 0s
+    /// is off.
     pub freshness_slo: Option<Span>,
     /// Age of the newest row above which the stream is too quiet (the gauge
     /// `vomsis_source_quiet_slo_seconds`); 0s is off.
@@ -181,11 +186,11 @@ pub struct TosPayments {
     pub enabled: bool,
     /// Between two live polls of one institution.
     pub poll_interval: Span,
-    /// How far back the first backfill reaches, in whole days of payment.
-    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
+    /// How far back the first backfill reaches, in whole days of payment: 0d to 3660d.
+    #[schemars(extend("pattern" = rules::START))]
     pub start: Span,
-    /// How far back payment days are read again, in whole days.
-    #[schemars(extend("pattern" = rules::WHOLE_DAYS))]
+    /// How far back payment days are read again, in whole days: 1d to 60d.
+    #[schemars(extend("pattern" = rules::LOOKBACK))]
     pub lookback: Span,
     /// Between two look-backs of one institution.
     pub lookback_interval: Span,
@@ -196,7 +201,8 @@ pub struct TosPayments {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_ratio: f64,
     /// Age of the last successful poll above which the stream is stale (the gauge
-    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute.
+    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute, 0s
+    /// is off.
     pub freshness_slo: Option<Span>,
     /// Age of the newest row above which the stream is too quiet (the gauge
     /// `vomsis_source_quiet_slo_seconds`); 0s is off.
@@ -228,7 +234,8 @@ pub struct Reference {
     /// Between two reads of each list.
     pub poll_interval: Span,
     /// Age of the last successful poll above which the stream is stale (the gauge
-    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute.
+    /// `vomsis_source_freshness_slo_seconds`); null is three poll intervals and a minute, 0s
+    /// is off.
     pub freshness_slo: Option<Span>,
     /// Age of the newest row above which the stream is too quiet (the gauge
     /// `vomsis_source_quiet_slo_seconds`); 0s is off.

@@ -6,16 +6,15 @@ use super::Review;
 use crate::config::{
     duration::Span,
     model,
-    shape::{self, Section},
+    shape::{
+        self, Section,
+        rules::{LOOKBACK_DAYS_MAX, START_DAYS_MAX},
+    },
     tree::Step,
 };
 
 /// Vomsis documents five minutes between calls.
 const POLL_INTERVAL_ADVISED: Duration = Duration::from_mins(5);
-/// Seen rows of the whole look-back are kept in memory and in the state topic.
-const LOOKBACK_DAYS_MAX: u32 = 60;
-/// Ten years; a typing error should not ask a bank for centuries.
-const START_DAYS_MAX: u32 = 3660;
 
 /// The keys that every stream of dated rows has.
 struct Dated {
@@ -152,7 +151,7 @@ fn slo(
         None => default.freshness,
         Some(span) => {
             let path = [path, &[Step::Key("freshness_slo")]].concat();
-            let freshness = review.above_zero(&path, span);
+            let freshness = span.0;
             if !freshness.is_zero() && freshness <= poll_interval.0 {
                 review.warn(&path, format!("{span} is no longer than poll_interval: the stream will be stale between two polls"));
             }

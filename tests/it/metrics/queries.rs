@@ -61,16 +61,23 @@ fn fits(sample: &Sample, selector: &Selector, by: &BTreeSet<&str>) -> bool {
         })
 }
 
-/// What the scrape cannot answer. Two sides that `on` joins are grouped each in their own way.
+/// What the scrape cannot answer. Two sides that `on` joins, or of which one stands for the other, are
+/// grouped each in their own way.
 fn unanswered(query: &str, scrape: &Scrape) -> Vec<String> {
     let of_side = |side: &str| {
         let by = grouped_by(side);
-        let is_answered =
-            |selector: &Selector| scrape.samples.iter().any(|sample| fits(sample, selector, &by));
+        // What is known of the process is joined with `on`, and has no label of ours.
+        let none = BTreeSet::new();
+        let is_answered = |selector: &Selector| {
+            let by = if selector.metric.starts_with("process_") { &none } else { &by };
+            scrape.samples.iter().any(|sample| fits(sample, selector, by))
+        };
         let missing = selectors(side).into_iter().filter(|selector| !is_answered(selector));
-        missing.map(|selector| format!("{selector:?} by {by:?}: {query}")).collect::<Vec<_>>()
+        missing.map(|selector| format!("{selector:?} by {by:?}: {side}")).collect::<Vec<_>>()
     };
-    query.split(" on (").flat_map(of_side).collect()
+    let words: Vec<_> = query.split_whitespace().collect();
+    let query = words.join(" ");
+    query.split(" on (").flat_map(|side| side.split(" or ")).flat_map(of_side).collect()
 }
 
 pub(super) fn assert_answered(scrape: &Scrape) {
@@ -84,7 +91,7 @@ pub(super) fn assert_answered(scrape: &Scrape) {
 
 #[test]
 fn a_query_for_another_name_label_or_value_is_unanswered() {
-    let scrape = Scrape::parse("vomsis_a_total{stream=\"x\",outcome=\"error\"} 1\n");
+    let scrape = Scrape::parse("vomsis_a_total{stream=\"x\",outcome=\"error\"} 1\nprocess_a 1\n");
     for (query, missing) in [
         ("sum by (pod,stream) (rate(vomsis_a_total{outcome=\"error\"}[1m])) > 0", 0),
         ("vomsis_a_total{outcome=~\"e.*\"}", 0),
@@ -94,6 +101,11 @@ fn a_query_for_another_name_label_or_value_is_unanswered() {
         ("vomsis_a_total{state=~\"x|y\"} == 1", 1),
         ("sum by (a) (vomsis_a_total) and on (b) sum by (stream) (vomsis_a_total)", 1),
         ("sum by (stream) (vomsis_a_total) and on (b) sum by (a) (vomsis_a_total)", 1),
+        (
+            "sum by (stream) (vomsis_a_total) and on (b) (process_a < 1) / sum by (stream) (vomsis_a_total)",
+            0,
+        ),
+        ("sum by (stream) (vomsis_a_total)\n  or sum by (a) (vomsis_a_total)", 1),
     ] {
         assert_eq!(unanswered(query, &scrape).len(), missing, "{query}");
     }

@@ -223,6 +223,20 @@ fn be_refused_and_let_in(stage: &Stage) {
     stage.prometheus.wait_until_resolved("VomsisSourceStale", DEADLINE);
 }
 
+/// One refused TOS token is the only one for a quarter of an hour: what stands is seen, not what
+/// happens again.
+fn be_refused_once(stage: &Stage) {
+    stage.home.write("tos-secret", "not-the-secret");
+    stage.source.simulator.expire_tokens();
+    let acme = [("connection", "acme")];
+    stage.prometheus.wait_until_fires("VomsisAuthFailing", &acme, DEADLINE);
+    let none = "sum(increase(vomsis_api_auth_attempts_total{outcome='error'}[20s])) < 0.5";
+    wait_until("nothing was refused lately", DEADLINE, || !stage.prometheus.query(none).is_empty());
+    assert!(!stage.prometheus.firing("VomsisAuthFailing").is_empty());
+    stage.home.write("tos-secret", "sandbox-secret");
+    stage.prometheus.wait_until_resolved("VomsisAuthFailing", DEADLINE);
+}
+
 /// One refund is executed; another one leaves nobody knows how, until a person decides.
 fn doubt_and_decide(stage: &Stage) {
     for reference in ["MON-1", "MON-2"] {
@@ -282,6 +296,7 @@ fn alerts_fire_and_resolve_and_dashboards_answer_on_a_live_prometheus() {
     go_stale_and_recover(&stage);
     set_a_row_aside(&stage);
     be_refused_and_let_in(&stage);
+    be_refused_once(&stage);
     doubt_and_decide(&stage);
     look_at_the_dashboards(&stage);
     die_and_come_back(&mut stage);

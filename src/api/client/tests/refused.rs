@@ -179,3 +179,57 @@ async fn a_changed_secret_ends_the_token_of_the_old_one_where_calls_fail() {
     poll(&client).await.unwrap();
     assert_eq!(fake.count("/authenticate"), 2);
 }
+
+fn shown(client: &Client, metrics: &Metrics, is_own: bool) -> i64 {
+    crate::api::series::show_refusals(std::iter::once(client), |_| is_own, metrics);
+    metrics.api_access_refused.with_label_values(&["acme"]).get()
+}
+
+#[tokio::test]
+async fn a_locked_key_is_shown_for_as_long_as_it_is_not_asked_about() {
+    let says = r#"{"Header":{"StatusCode":"ACBG000006"}}"#;
+    let fake = Fake::start(move |_, _| json(401, says)).await;
+    let client = fake.client();
+    assert_eq!(shown(&client, &fake.metrics, true), 0, "nothing was asked yet");
+    let error = ask(&client).await.unwrap_err();
+    assert!(matches!(error, Error::KeyLocked { .. }), "{error}");
+    let errors = fake.metrics.api_auth_attempts.with_label_values(&["acme", "error"]);
+    for _ in 0..3 {
+        assert_eq!((shown(&client, &fake.metrics, true), errors.get()), (1, 1));
+        skip(Duration::from_secs(24 * 3600)).await;
+        ask(&client).await.unwrap_err();
+    }
+    assert_eq!(shown(&client, &fake.metrics, false), 0, "another replica has the connection");
+}
+
+#[tokio::test]
+async fn a_refusal_is_shown_until_a_call_succeeds() {
+    let fake = Fake::with_token(|_, nth| match nth {
+        0 | 1 => json(401, r#"{"message":"Unauthenticated."}"#),
+        2 => json(500, "{}"),
+        _ => json(200, ONE_ROW),
+    })
+    .await;
+    let client = fake.client();
+    poll(&client).await.unwrap_err();
+    assert_eq!(shown(&client, &fake.metrics, true), 1);
+    skip(crate::api::auth::REFUSAL_HOLD).await;
+    assert_eq!(shown(&client, &fake.metrics, true), 1, "nobody has asked again yet");
+    poll(&client).await.unwrap();
+    assert_eq!(shown(&client, &fake.metrics, true), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_that_nobody_asks_about_again_is_old_news_and_a_rest_is_none() {
+    let refused = Fake::with_token(|_, _| json(401, r#"{"message":"Unauthenticated."}"#)).await;
+    let client = refused.client();
+    poll(&client).await.unwrap_err();
+    skip(Duration::from_secs(16 * 60)).await;
+    assert_eq!(shown(&client, &refused.metrics, true), 1, "pollers ask every 15 minutes");
+    skip(Duration::from_secs(5 * 60)).await;
+    assert_eq!(shown(&client, &refused.metrics, true), 0);
+    let resting = Fake::start(|_, _| json(500, "{}")).await;
+    let client = resting.client();
+    poll(&client).await.unwrap_err();
+    assert_eq!(shown(&client, &resting.metrics, true), 0);
+}
