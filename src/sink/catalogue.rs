@@ -67,9 +67,12 @@ impl Catalogue {
         let mut draft = Draft::default();
         for stretch in reading::stretches(kafka, &kafka.topic(topics::JOURNAL))? {
             let partition = stretch.partition;
-            held::lines(kafka, &stretch, |offset, line| {
-                draft.take(Place { partition, offset }, line, &class);
-            })?;
+            held::read(
+                kafka,
+                &stretch,
+                || true,
+                |_, offset, line| draft.take(Place { partition, offset }, line, &class),
+            )?;
         }
         Ok(draft.sorted())
     }

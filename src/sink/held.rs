@@ -35,8 +35,11 @@ pub enum Standing {
     Held,
 }
 
-/// Reads a stretch of the journal, for as long as it `is_wanted`, record by record. Says from which offset on
-/// it is held back, where it is. Blocks.
+/// Reads a stretch of the journal, for as long as it `is_wanted`, and tells what each record says. Says from
+/// which offset on it is held back, where it is. Blocks.
+///
+/// What cannot be understood is passed over, and a failure only where nothing takes its place before the
+/// end: else a tombstone over it would help nobody until compaction has been there.
 ///
 /// # Errors
 /// Where it cannot be read to its end, or the newest record of a key cannot be understood: see
@@ -45,51 +48,19 @@ pub fn read(
     kafka: &Kafka,
     stretch: &Stretch,
     is_wanted: impl Fn() -> bool,
-    mut each: impl FnMut(Standing, i64, &[u8], Option<&[u8]>) -> Result<(), String>,
-) -> Result<Option<i64>, reading::Error> {
-    read_readable(kafka, stretch, is_wanted, |standing, offset, (key, value), _| {
-        each(standing, offset, key, value)
-    })
-}
-
-/// As [`read`], for those who want what the records say.
-///
-/// # Errors
-/// As there.
-pub fn lines(
-    kafka: &Kafka,
-    stretch: &Stretch,
-    mut each: impl FnMut(i64, Line),
-) -> Result<(), reading::Error> {
-    let each = |_, offset, _: (&[u8], Option<&[u8]>), line| {
-        each(offset, line);
-        Ok(())
-    };
-    read_readable(kafka, stretch, || true, each).map(drop)
-}
-
-/// What cannot be understood is passed over, and a failure only where nothing takes its place before the
-/// end: else a tombstone over it would help nobody until compaction has been there.
-fn read_readable(
-    kafka: &Kafka,
-    stretch: &Stretch,
-    is_wanted: impl Fn() -> bool,
-    mut each: impl FnMut(Standing, i64, (&[u8], Option<&[u8]>), Line) -> Result<(), String>,
+    mut each: impl FnMut(Standing, i64, Line),
 ) -> Result<Option<i64>, reading::Error> {
     let mut unread = UnreadKeys::default();
-    let held =
-        read_all(
-            kafka,
-            stretch,
-            &is_wanted,
-            |standing, offset, key, value| match codec::read_line(key, value) {
-                Ok(line) => {
-                    unread.replaced(key);
-                    each(standing, offset, (key, value), line)
-                }
-                Err(error) => unread.add(key, offset, error),
-            },
-        )?;
+    let take =
+        |standing, offset, key: &[u8], value: Option<&[u8]>| match codec::read_line(key, value) {
+            Ok(line) => {
+                unread.replaced(key);
+                each(standing, offset, line);
+                Ok(())
+            }
+            Err(error) => unread.add(key, offset, error),
+        };
+    let held = read_all(kafka, stretch, &is_wanted, take)?;
     match unread.first() {
         // Nobody knows what would have come.
         Some(Unread { offset, why: reason }) if is_wanted() => Err(reading::Error::Record {

@@ -58,7 +58,8 @@ pub fn read(
     let mut inspected = Inspected::default();
     for stretch in reading::stretches(kafka, &kafka.topic(topics::JOURNAL))? {
         let partition = stretch.partition;
-        held::lines(kafka, &stretch, |_, line| inspected.take(partition, line, &is_wanted))?;
+        let take = |_, _, line| inspected.take(partition, line, &is_wanted);
+        held::read(kafka, &stretch, || true, take)?;
     }
     Ok(inspected)
 }

@@ -118,16 +118,6 @@ pub enum Error {
     /// Another replica is to run it, or the program ends.
     #[error("the sink was given back while its journal was read")]
     GivenBack,
-    /// A record of the journal cannot be relied on.
-    #[error("{journal}[{partition}]: {source}")]
-    Record {
-        /// The journal topic.
-        journal: String,
-        /// The partition.
-        partition: i32,
-        /// What is wrong with it.
-        source: codec::Error,
-    },
 }
 
 impl Error {
@@ -139,8 +129,7 @@ impl Error {
             | Self::Regression { .. }
             | Self::Emptied { .. }
             | Self::Forgotten { .. }
-            | Self::OtherDeployment { .. }
-            | Self::Record { .. } => true,
+            | Self::OtherDeployment { .. } => true,
             Self::Read(error) => matches!(error, reading::Error::Record { .. }),
             Self::Lost(_) | Self::GivenBack => false,
         }
@@ -257,48 +246,26 @@ impl Read {
     /// Every record of a stretch; less where the sink is given back meanwhile.
     fn take(&mut self, request: &Request, stretch: &Stretch) -> Result<(), Error> {
         let partition = stretch.partition;
-        let mut wrong = None;
         let is_wanted = || !request.stop.is_cancelled();
-        let each = |standing, offset, key: &[u8], value: Option<&[u8]>| {
-            let place = Place { partition, offset };
-            self.apply(standing, key, value, place, request.now).map_err(|error| {
-                let reason = error.to_string();
-                wrong = Some(error);
-                reason
-            })
+        let each = |standing, offset, line| {
+            self.note(standing, &line);
+            self.journal.take(line, Place { partition, offset }, request.now);
         };
-        let outcome = held::read(&request.kafka, stretch, is_wanted, each);
-        let journal = || stretch.topic.clone();
-        match (wrong, outcome) {
-            (Some(source), _) => Err(Error::Record { journal: journal(), partition, source }),
-            (None, Err(error)) => Err(error.into()),
-            (None, Ok(held)) => {
-                self.held.extend(held.map(|_| partition));
-                Ok(())
-            }
-        }
+        let held = held::read(&request.kafka, stretch, is_wanted, each)?;
+        self.held.extend(held.map(|_| partition));
+        Ok(())
     }
 
-    fn apply(
-        &mut self,
-        standing: Standing,
-        key: &[u8],
-        value: Option<&[u8]>,
-        place: Place,
-        now: Timestamp,
-    ) -> Result<(), codec::Error> {
-        self.journal.apply(key, value, place, now)?;
-        if let Some(identity) = self.journal.identities.get(&place.partition)
-            && !self.prefixes.contains(&identity.transactional_prefix)
-        {
-            self.prefixes.insert(identity.transactional_prefix.clone());
+    fn note(&mut self, standing: Standing, line: &Line) {
+        match line {
+            Line::Said(Record::Identity(Identity { transactional_prefix, .. })) => {
+                self.prefixes.insert(transactional_prefix.clone());
+            }
+            Line::Said(Record::Command(entry)) if standing == Standing::Held => {
+                self.untold.insert(entry.key().clone(), (**entry).clone());
+            }
+            _ => {}
         }
-        if standing == Standing::Held
-            && let Line::Said(Record::Command(entry)) = codec::read_line(key, value)?
-        {
-            self.untold.insert(entry.key().clone(), *entry);
-        }
-        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ fn read(records: &[(String, Option<Vec<u8>>)], now: Timestamp) -> Journal {
     let mut journal = Journal::default();
     for (offset, (key, value)) in records.iter().enumerate() {
         let place = Place { partition: 3, offset: offset as i64 };
-        journal.apply(key.as_bytes(), value.as_deref(), place, now).unwrap();
+        journal.take(codec::read_line(key.as_bytes(), value.as_deref()).unwrap(), place, now);
     }
     journal
 }

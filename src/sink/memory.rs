@@ -11,7 +11,7 @@ use super::{
     finished::Place,
     journal::{
         Entry, JournalEvent,
-        codec::{self, Line, Record},
+        codec::{Line, Record},
         records::{Identity, Owner, Stop},
     },
     ledger::Stories,
@@ -50,28 +50,22 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Takes one record over; a later one of the same key replaces it.
-    pub fn apply(
-        &mut self,
-        key: &[u8],
-        value: Option<&[u8]>,
-        place: Place,
-        now: Timestamp,
-    ) -> Result<(), codec::Error> {
+    /// Takes over what one record says; a later one of the same key replaces it.
+    pub fn take(&mut self, line: Line, place: Place, now: Timestamp) {
         self.records += 1;
-        let record = match codec::read_line(key, value)? {
+        let record = match line {
             Line::Said(record) => record,
             Line::Forgotten(key) => {
                 self.forget(&key);
                 self.decisions.forget(&key);
-                return Ok(());
+                return;
             }
             Line::Undecided(key) => {
                 self.decided.remove(&key);
                 self.decisions.forget(&key);
-                return Ok(());
+                return;
             }
-            Line::TakenBack => return Ok(()),
+            Line::TakenBack => return,
         };
         match record {
             Record::Command(entry) => self.take_over(*entry, place, now),
@@ -85,7 +79,6 @@ impl Journal {
                 self.decisions.said(key, decision);
             }
         }
-        Ok(())
     }
 
     /// Takes out those that may be forgotten by the clock and by the journal's own days, each with the

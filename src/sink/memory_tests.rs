@@ -1,11 +1,13 @@
 use super::*;
-use crate::sink::journal::records::Resolve;
 use crate::{
     domain::{ids::ConnectionId, money::Money, vocabulary::VirtualPosStatus},
     sink::{
         brakes::Limits,
         command::Order,
-        journal::{JournalEvent, records::Finding},
+        journal::{
+            JournalEvent, codec,
+            records::{Finding, Resolve},
+        },
         look::{Look, answer_doubt},
         tests::{
             HOUR, NO_LIMITS, NOON, POLICY, SECOND, after, approved, doubted, intended, key_of,
@@ -23,7 +25,11 @@ fn finished(n: u128) -> Entry {
 
 fn apply(journal: &mut Journal, entry: &Entry, offset: i64, now: Timestamp) {
     let (key, value) = (entry.key().to_string(), codec::encode_entry(entry));
-    journal.apply(key.as_bytes(), Some(&value), Place { partition: 0, offset }, now).unwrap();
+    journal.take(
+        codec::read_line(key.as_bytes(), Some(&value)).unwrap(),
+        Place { partition: 0, offset },
+        now,
+    );
 }
 
 fn spent(journal: &Journal) -> Money {
@@ -75,7 +81,7 @@ fn a_tombstone_forgets_a_story() {
     let entry = finished(1);
     apply(&mut journal, &entry, 0, NOON);
     let place = Place { partition: 0, offset: 1 };
-    journal.apply(entry.key().to_string().as_bytes(), None, place, NOON).unwrap();
+    journal.take(codec::read_line(entry.key().to_string().as_bytes(), None).unwrap(), place, NOON);
     assert!(journal.stories.is_empty());
 }
 
@@ -104,7 +110,7 @@ fn what_the_journal_tells_of_a_payments_other_commands_may_explain_its_change() 
     assert_eq!(rivals(&journal), [done.key().command_id, found.key().command_id]);
     let place = Place { partition: 0, offset: 9 };
     let key = found.key().to_string();
-    journal.apply(key.as_bytes(), None, place, after(HOUR)).unwrap();
+    journal.take(codec::read_line(key.as_bytes(), None).unwrap(), place, after(HOUR));
     assert_eq!(rivals(&journal), [done.key().command_id], "a forgotten story explains nothing");
     // One that the look showed already.
     let mut journal = Journal::default();
@@ -149,7 +155,11 @@ fn what_was_executed_before_a_weekend_explains_the_doubt_of_that_day() {
 fn say(journal: &mut Journal, entry: &Entry, outcome: Finding, offset: i64) {
     let decision = Resolve { outcome, evidence: "e".into(), actor: "a".into(), at: NOON };
     let (key, value) = (codec::resolve_key(entry.key()), codec::encode_resolve(&decision));
-    journal.apply(key.as_bytes(), Some(&value), Place { partition: 0, offset }, NOON).unwrap();
+    journal.take(
+        codec::read_line(key.as_bytes(), Some(&value)).unwrap(),
+        Place { partition: 0, offset },
+        NOON,
+    );
 }
 
 #[test]
@@ -209,7 +219,7 @@ fn epochs_count_on_where_the_record_of_the_newest_owner_is_gone() {
     for (epoch, newest) in [(9, 9), (3, 9)] {
         let value = codec::encode_owner(Owner { epoch });
         let place = Place { partition: 0, offset: 1 };
-        journal.apply(b"_owner", Some(&value), place, NOON).unwrap();
+        journal.take(codec::read_line(b"_owner", Some(&value)).unwrap(), place, NOON);
         assert_eq!(journal.owner, Some(Owner { epoch: newest }));
     }
 }

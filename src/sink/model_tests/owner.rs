@@ -84,7 +84,7 @@ impl Owner {
         for (offset, key) in (0..).zip(&shared.log) {
             let (name, bytes) = (key.to_string(), &shared.journal[key]);
             let place = Place { partition: 0, offset };
-            journal.apply(name.as_bytes(), Some(bytes), place, now).unwrap();
+            journal.take(codec::read_line(name.as_bytes(), Some(bytes)).unwrap(), place, now);
             let codec::Record::Command(entry) = codec::decode(&name, bytes).unwrap() else {
                 panic!("{key} is a command")
             };
