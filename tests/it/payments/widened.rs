@@ -38,7 +38,8 @@ fn partitions_that_are_added_while_it_runs_are_read_once_the_journal_has_as_many
     let stage = Stage::new("pay-widened");
     let (commands, journal) = (stage.topic(COMMANDS), stage.topic(JOURNAL));
     let mut orders = send_into(&stage, PARTITIONS - 1, "A");
-    let mut connector = stage.home().run();
+    let home = stage.home();
+    let mut connector = home.run();
     stage.feed().wait_for_final(&orders);
     // The commands first: what lies in the new partition is nobody's, and the sink says so.
     damage::widen(stage.brokers(), &commands, 3);
@@ -62,7 +63,7 @@ fn partitions_that_are_added_while_it_runs_are_read_once_the_journal_has_as_many
     // The old commands come again, some in a partition that is not the one that they were read from.
     Shop::new(stage.brokers(), shared_registry().url(), &stage.prefix).send(&orders);
     end(&mut connector);
-    let mut connector = stage.home().run();
+    let mut connector = home.run();
     let last = Order::refund("A0", 50);
     stage.shop.send([&last]);
     orders.push(last);
