@@ -207,9 +207,10 @@ impl Entity {
         there.filter_map(|(row, _)| row.id.number()).collect()
     }
 
-    /// Waits for room for a window of its history.
-    pub async fn room(&self) -> Room {
-        self.shared.rooms.take().await
+    /// Waits for room for a window of its history, or for its look-back.
+    pub async fn room(&self, is_history: bool) -> Room {
+        let rooms = &self.shared.rooms;
+        if is_history { rooms.take().await } else { rooms.take_for_look_back().await }
     }
 
     /// Digests a read, commits it part by part, and remembers it after the last commit.

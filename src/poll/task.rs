@@ -148,7 +148,7 @@ impl Follow {
             Work::Live | Work::WaitUntil(_) => Some(Room::default()),
             Work::Backfill(_) | Work::LookBack(_) => tokio::select! {
                 () = self.stop.cancelled() => None,
-                room = self.entity.room() => Some(room),
+                room = self.entity.room(matches!(work, Work::Backfill(_))) => Some(room),
             },
         }
     }
