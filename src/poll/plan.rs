@@ -70,6 +70,11 @@ impl Schedule {
         matches!(stream, Stream::BankTransactions | Stream::PosTransactions | Stream::TosPayments)
     }
 
+    /// Whether a stream's API knows a cursor, and shows what is above it of whatever day.
+    pub const fn asks_by_cursor(stream: Stream) -> bool {
+        matches!(stream, Stream::BankTransactions | Stream::PosTransactions)
+    }
+
     /// The limits of a stream's API: bank ≤ 7 days, POS ≤ 14, TOS one payment day.
     pub const fn window_limits(stream: Stream) -> (i32, i32) {
         match stream {

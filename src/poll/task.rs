@@ -54,8 +54,6 @@ struct Pace {
     agenda: Agenda,
     backoff: Backoff,
     first_day: Day,
-    /// Last day that a backfill or look-back has read through to.
-    read_through: Day,
     /// The last look-back of a closed entity was asked for.
     closed: bool,
 }
@@ -69,13 +67,11 @@ impl Follow {
         }
         let today = now().local_day();
         let first_day = today.plus(-self.schedule.start_days);
-        let checkpoint = self.entity.checkpoint(first_day).await;
         let first_look = Instant::now() + self.wait_for_first_look();
         let mut pace = Pace {
             agenda: Agenda::new(first_look, first_look),
             backoff: Backoff::new(self.entity.target.key.stream),
             first_day,
-            read_through: checkpoint.covered_at.local_day(),
             closed: false,
         };
         while !self.stop.is_cancelled() {
@@ -100,9 +96,7 @@ impl Follow {
 
     async fn next(&self, pace: &Pace) -> Work {
         let (now_at, today) = (Instant::now(), now().local_day());
-        let mut checkpoint = self.entity.checkpoint(pace.first_day).await;
-        checkpoint.backfill_next =
-            self.schedule.history_from(&checkpoint, pace.read_through, today);
+        let checkpoint = self.entity.position(&self.schedule, pace.first_day, today).await;
         next_work(&checkpoint, &self.schedule, &pace.agenda, now_at, today)
     }
 
@@ -185,6 +179,7 @@ impl Follow {
             return Ok(0);
         };
         let today = now().local_day();
+        let in_gap = self.entity.position(&self.schedule, pace.first_day, today).await.gap;
         let next = self.schedule.after(window, today);
         let reading = Reading {
             answers: &answers,
@@ -195,12 +190,12 @@ impl Follow {
             start: pace.first_day,
         };
         let digest = Box::pin(self.entity.take_in(&reading)).await?;
-        pace.read_through = pace.read_through.max(window.to);
         if next.is_none() {
-            // What the last window showed need not be asked for again at once.
+            // What the last window showed need not be asked for again at once; behind a gap, what came
+            // of other days.
             let now_at = Instant::now();
-            pace.agenda.live_at =
-                now_at + self.served.looks().unwrap_or(self.schedule.poll_interval);
+            let wait = self.served.looks().unwrap_or(self.schedule.poll_interval);
+            pace.agenda.live_at = if in_gap { now_at } else { now_at + wait };
             pace.agenda.lookback_at = now_at + self.schedule.lookback_interval;
         }
         Ok(published(&digest))
@@ -239,7 +234,6 @@ impl Follow {
             let days = Window { from: first.from.plus(self.schedule.settled_days), to: last.to };
             rows += self.entity.take_absences(&present, days, read).await?;
         }
-        pace.read_through = today;
         let interval = self.schedule.lookback_interval;
         pace.agenda.lookback_at = Instant::now() + self.served.looks().unwrap_or(interval);
         Ok(rows)
@@ -247,6 +241,7 @@ impl Follow {
 
     async fn live(&mut self, pace: &mut Pace) -> Result<u64, Failure> {
         let today = now().local_day();
+        let refusals = self.entity.refusals().await;
         let cursor = self.entity.checkpoint(pace.first_day).await.cursor;
         let recent = Window { from: today.plus(1 - self.schedule.window_days), to: today };
         let fetched = tokio::select! {
@@ -258,6 +253,11 @@ impl Follow {
             Err(Error::TooLarge { .. }) if recent.from < recent.to => {
                 let backlog = Backlog::new(&self.schedule, cursor, recent, today);
                 let rows = Box::pin(self.read_backlog(backlog, pace.first_day)).await?;
+                if self.stop.is_cancelled() {
+                    // Perhaps in its midst.
+                    return Ok(rows);
+                }
+                self.entity.catch_up(refusals).await?;
                 let wait = self.served.looks().unwrap_or(self.schedule.poll_interval);
                 pace.agenda.live_at = Instant::now() + wait;
                 return Ok(rows);
@@ -273,6 +273,7 @@ impl Follow {
             start: pace.first_day,
         };
         let digest = Box::pin(self.entity.take_in(&reading)).await?;
+        self.entity.catch_up(refusals).await?;
         let now_at = Instant::now();
         if self.fetcher.may_be_cut(&answers) && digest.counts.new > 0 {
             // A row limit may have cut the answer at either end: ask on, and look back.

@@ -1,5 +1,6 @@
 //! Pollers against the simulated source and a shard that writes nowhere.
 
+mod above_cursor;
 mod bad_ratio;
 mod clock;
 mod completion;

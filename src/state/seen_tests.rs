@@ -44,7 +44,7 @@ fn days_before_the_first_kept_become_tombstones() {
     (0..10).for_each(|day| staging.put(&seen, Day(day), row(i64::from(day), 1)));
     seen.apply(staging);
     let mut staging = Staging::default();
-    staging.drop_before(&seen, Day(4));
+    assert!(staging.drop_before(&seen, Day(4), |_| false));
     assert_eq!(staging.take_unwritten().iter().filter(|(_, chunk)| chunk.is_none()).count(), 4);
     seen.apply(staging);
     assert_eq!(seen.len(), 6);
