@@ -46,7 +46,7 @@ impl Feed {
     ) -> Result<Option<u64>, Failure> {
         self.entity.tell_backlog();
         let today = now().local_day();
-        let mut backlog = Backlog::new(&self.schedule, cursor, recent, today);
+        let mut backlog = Backlog::new(&self.schedule, Purpose::Live, cursor, recent, today);
         let mut caught = Caught::default();
         loop {
             let part = tokio::select! {

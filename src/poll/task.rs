@@ -56,6 +56,8 @@ struct Pace {
     first_day: Day,
     /// The last look-back of a closed entity was asked for.
     closed: bool,
+    /// The feed has asked for a poll that was not good yet.
+    sent_for: bool,
 }
 
 impl Follow {
@@ -73,6 +75,7 @@ impl Follow {
             backoff: Backoff::new(self.entity.target.key.stream),
             first_day,
             closed: false,
+            sent_for: false,
         };
         while !self.stop.is_cancelled() {
             let work = self.next(&pace).await;
@@ -110,6 +113,7 @@ impl Follow {
             }
             () = self.entity.ask_alone.notified() => {
                 let now_at = Instant::now();
+                pace.sent_for = true;
                 pace.agenda.live_at = now_at;
                 // Where the feed is out, nobody else looks back for it.
                 if self.served.is_out() {
@@ -132,7 +136,10 @@ impl Follow {
             }
             // The feed goes on showing its rows, and could not take some: it stays failing until
             // its own poll was good.
-            () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
+            () = self.entity.ask_alone.notified() => {
+                pace.sent_for = true;
+                pace.agenda.live_at = Instant::now();
+            }
         }
     }
 
@@ -243,21 +250,23 @@ impl Follow {
         let today = now().local_day();
         let refusals = self.entity.refusals().await;
         let cursor = self.entity.checkpoint(pace.first_day).await.cursor;
+        let purpose = if self.is_look(pace).await { Purpose::Repair } else { Purpose::Live };
         let recent = Window { from: today.plus(1 - self.schedule.window_days), to: today };
         let fetched = tokio::select! {
             () = self.stop.cancelled() => return Ok(0),
-            fetched = self.fetcher.above(cursor, recent) => fetched,
+            fetched = self.fetcher.above(purpose, cursor, recent) => fetched,
         };
         let (answers, window) = match fetched {
             // TOS asks for a single day, which is no smaller by any other way.
             Err(Error::TooLarge { .. }) if recent.from < recent.to => {
-                let backlog = Backlog::new(&self.schedule, cursor, recent, today);
+                let backlog = Backlog::new(&self.schedule, purpose, cursor, recent, today);
                 let rows = Box::pin(self.read_backlog(backlog, pace.first_day)).await?;
                 if self.stop.is_cancelled() {
                     // Perhaps in its midst.
                     return Ok(rows);
                 }
                 self.entity.catch_up(refusals).await?;
+                pace.sent_for = false;
                 let wait = self.served.looks().unwrap_or(self.schedule.poll_interval);
                 pace.agenda.live_at = Instant::now() + wait;
                 return Ok(rows);
@@ -274,6 +283,7 @@ impl Follow {
         };
         let digest = Box::pin(self.entity.take_in(&reading)).await?;
         self.entity.catch_up(refusals).await?;
+        pace.sent_for = false;
         let now_at = Instant::now();
         if self.fetcher.may_be_cut(&answers) && digest.counts.new > 0 {
             // A row limit may have cut the answer at either end: ask on, and look back.
@@ -313,9 +323,28 @@ impl Follow {
             self.fetcher.require_dates();
             return;
         }
-        let wait = pace.backoff.wait(failure, self.schedule.poll_interval);
+        let interval = self.schedule.poll_interval;
+        let look = if self.is_look(pace).await { self.served.looks() } else { None };
+        let wait = match look {
+            Some(looks) => pace.backoff.wait_of_look(failure, interval, looks),
+            None => pace.backoff.wait(failure, interval),
+        };
         self.entity.report_failure(failure, wait);
-        wait_or_change(&self.api, wait, &self.stop).await;
+        tokio::select! {
+            () = wait_or_change(&self.api, wait, &self.stop) => {}
+            // What the feed could not take does not wait for the next look.
+            () = self.entity.ask_alone.notified(), if look.is_some() => {
+                pace.sent_for = true;
+                pace.agenda.live_at = Instant::now();
+            }
+        }
+    }
+
+    /// Whether it only checks what the feed has read: nobody waits for it, and ten thousand that fail
+    /// must not keep the feed from its call.
+    async fn is_look(&self, pace: &Pace) -> bool {
+        let is_served = self.served.looks().is_some() && !pace.sent_for;
+        is_served && !self.entity.checkpoint(pace.first_day).await.behind
     }
 }
 

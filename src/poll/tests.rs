@@ -119,6 +119,17 @@ impl Stage {
         stage
     }
 
+    /// The same with a client that makes so many calls at a time.
+    async fn with_concurrency(calls: usize) -> Self {
+        let mut stage = Self::new().await;
+        let mut config = model::Connection::clone(&stage.parts.config);
+        config.quota.concurrency = calls;
+        stage.parts.config = Arc::new(config);
+        let metrics = Arc::clone(&stage.parts.shared.metrics);
+        stage.parts.api = Client::new(&stage.parts.config, metrics).unwrap();
+        stage
+    }
+
     /// The same with a client that waits no longer for an answer than this.
     async fn with_timeout(request: Duration) -> Self {
         let mut stage = Self::new().await;

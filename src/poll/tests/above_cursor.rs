@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::{
-    api::Rows,
+    api::{BankQuery, Hours, Purpose, Rows},
     config::model::DateType,
     domain::time::Day,
     poll::{
@@ -229,6 +229,64 @@ async fn an_account_is_behind_until_a_poll_that_was_asked_after_the_last_refusal
     stage.stop.cancel();
     poller.await.unwrap();
     assert!(!position(&restarted(&stage, &entity)).await.behind);
+}
+
+#[tokio::test]
+async fn a_look_that_fails_does_not_hammer_and_does_not_keep_what_the_feed_asks_for_waiting() {
+    let stage = Stage::new().await;
+    let entity = read_through(&stage, SAMPLE, 0);
+    let served = Served::new(Duration::from_secs(86_400));
+    served.start(false);
+    stage.set_faults(&["missing_key:account_transactions"]);
+    let standing = || stage.parts.shared.board.snapshot()[&entity.target.key].clone();
+    let poller = follow(&stage, &entity, served);
+    until("it waits for its first look", || standing().next_poll.is_some()).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    tokio::time::resume();
+    until("it fails", || standing().last_error.is_some() && standing().next_poll.is_some()).await;
+    let wait = standing().next_poll.unwrap().0 - standing().last_error.unwrap().at.0;
+    assert!(wait >= 1_000, "a second at least, where polls are made every 40 ms: {wait} ms");
+    entity.ask_alone.notify_one();
+    let asked = || stage.asked("account_transactions").len();
+    let before = asked();
+    until("it asks as often as it polls", || asked() > before + 30).await;
+    stage.stop.cancel();
+    poller.await.unwrap();
+}
+
+#[tokio::test]
+async fn looks_at_accounts_alone_let_the_call_for_all_of_them_go_first() {
+    let stage = Stage::with_concurrency(1).await;
+    let mut looking = Vec::new();
+    for id in 90_074..90_082 {
+        let given = fields(json!({"id": id}));
+        stage.simulator.ledger().add_entity(Stream::Accounts, given).unwrap();
+        let mut checkpoint = Checkpoint::initial(today().plus(-90), now());
+        (checkpoint.backfill_next, checkpoint.cursor) = (None, Some(SAMPLE));
+        let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+        let served = Served::new(Duration::from_millis(1));
+        served.start(false);
+        let entity = stage.entity(Stream::BankTransactions, &id.to_string(), state);
+        looking.push(follow(&stage, &entity, served));
+    }
+    stage.set_faults(&["slow=20ms:account_transactions"]);
+    let alone = || stage.asked("account_transactions").len();
+    until("all of them look again and again", || alone() > 40).await;
+    let query = BankQuery {
+        window: None,
+        hours: Hours::ALL,
+        last_id: Some(SAMPLE),
+        date_type: DateType::SystemDate,
+    };
+    for _ in 0..5 {
+        let before = alone();
+        stage.parts.api.connection_transactions(Purpose::Live, &query).await.unwrap();
+        let went_first = alone() - before;
+        assert!(went_first <= 3, "one is under way, one has a share: {went_first}");
+    }
+    stage.stop.cancel();
+    futures_util::future::join_all(looking).await;
 }
 
 /// A value that no program maps.
