@@ -134,7 +134,7 @@ pub enum Advance {
     /// The cursor rises to the highest id of the answer.
     Cursor,
     /// The backfill goes on here (`None`: it is done), and the cursor rises; not in a gap, where a row
-    /// of older days than the gap's may have come meanwhile: the live poll behind it asks for all.
+    /// of older days than the gap's may have come meanwhile: the live poll asks for all.
     Backfill(Option<Day>),
     /// Nothing moves: a row found by the look-back must not hide lower ids from the live poll.
     Nothing,

@@ -198,11 +198,13 @@ impl Follow {
         };
         let digest = Box::pin(self.entity.take_in(&reading)).await?;
         if next.is_none() {
-            // What the last window showed need not be asked for again at once; behind a gap, what came
-            // of other days.
             let now_at = Instant::now();
-            let wait = self.served.looks().unwrap_or(self.schedule.poll_interval);
-            pace.agenda.live_at = if in_gap { now_at } else { now_at + wait };
+            // What the last window showed need not be asked for again at once, but in a gap, which
+            // leaves the cursor to the live polls.
+            if !in_gap {
+                let wait = self.served.looks().unwrap_or(self.schedule.poll_interval);
+                pace.agenda.live_at = now_at + wait;
+            }
             pace.agenda.lookback_at = now_at + self.schedule.lookback_interval;
         }
         Ok(published(&digest))
