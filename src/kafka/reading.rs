@@ -125,6 +125,18 @@ pub struct Stretch {
     pub end: i64,
 }
 
+impl Stretch {
+    fn stood_still(&self, reached: i64, deadline: Duration) -> Error {
+        Error::Deadline {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            end: self.end,
+            reached,
+            seconds: deadline.as_secs(),
+        }
+    }
+}
+
 /// Every partition of a topic from its first record to its true end. Blocks.
 pub fn stretches(kafka: &Kafka, topic: &str) -> Result<Vec<Stretch>, Error> {
     let failed = |partition: i32, source| Error::Kafka { topic: topic.into(), partition, source };
@@ -372,13 +384,7 @@ pub fn read_while(
             headway.note(position(&consumer, stretch).map_err(failed)?, Instant::now());
         }
         if headway.stands_still(deadline, Instant::now()) {
-            return Err(Error::Deadline {
-                topic: stretch.topic.clone(),
-                partition: stretch.partition,
-                end: stretch.end,
-                reached: headway.reached,
-                seconds: deadline.as_secs(),
-            });
+            return Err(stretch.stood_still(headway.reached, deadline));
         }
     }
     Ok(Reached::Early)
