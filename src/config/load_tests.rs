@@ -435,6 +435,18 @@ fn what_is_shown_hides_accounts_and_consents() {
 }
 
 #[test]
+fn an_institution_that_is_written_in_two_ways_is_one() {
+    let with = |codes: &str| {
+        let files = "client_id_file: /i, client_secret_file: /s, consent_id: '1'";
+        let urls = "base_url: 'https://h', token_url: 'https://h/t'";
+        parsed(&format!("{MINIMAL}    tos: {{{urls}, {files}, institutions: [{codes}]}}\n"))
+    };
+    assert!(with("{code: '0006624'}, {code: '66240'}").is_ok());
+    let error = with("{code: '0006624'}, {code: '6624'}").unwrap_err().to_string();
+    assert!(error.contains("institutions[1].code: the code stands twice"), "{error}");
+}
+
+#[test]
 fn a_stream_is_stale_after_three_polls_and_a_minute_unless_something_else_is_said() {
     let streams = |text: &str| {
         let text = format!("{MINIMAL}    streams:\n      bank_transactions: {{{text}}}\n");

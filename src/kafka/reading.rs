@@ -39,9 +39,9 @@ pub enum Error {
         /// What Kafka says.
         source: KafkaError,
     },
-    /// The deadline passed before the end was reached.
+    /// Nothing more came before the end was reached.
     #[error(
-        "{topic}[{partition}] could not be read to offset {end} within {seconds} s: stopped at {reached}; an open transaction of another producer holds its end back, or the broker is slow; docs/runbooks/VomsisRestoreSlow.md says how to see which and what to do"
+        "{topic}[{partition}] could not be read to offset {end}: nothing more came for {seconds} s at {reached}; an open transaction of another producer holds its end back, or the broker is slow; docs/runbooks/VomsisRestoreSlow.md says how to see which and what to do"
     )]
     Deadline {
         /// The topic.
@@ -52,7 +52,7 @@ pub enum Error {
         end: i64,
         /// Where reading stopped.
         reached: i64,
-        /// The deadline.
+        /// How long it was waited for.
         seconds: u64,
     },
     /// A record cannot be understood.
@@ -85,10 +85,31 @@ pub enum Reached {
 pub struct Terms {
     /// Those of open and aborted transactions too.
     pub uncommitted: bool,
-    /// For all of it.
+    /// How long reading may stand still. The end was taken before, so what moves arrives, however long a
+    /// large partition takes: one that began anew at a deadline for all of it would never be read.
     pub deadline: Duration,
     /// How long an open transaction may hold the end back; without it, until the deadline.
     pub held_max: Option<Duration>,
+}
+
+/// How far reading has come, and since when it stands there.
+#[derive(Debug, Clone, Copy)]
+struct Headway {
+    reached: i64,
+    since: Instant,
+}
+
+impl Headway {
+    /// Notes a position; one that is not further is no headway.
+    const fn note(&mut self, reached: i64, now: Instant) {
+        if reached > self.reached {
+            *self = Self { reached, since: now };
+        }
+    }
+
+    fn stands_still(&self, deadline: Duration, now: Instant) -> bool {
+        now.duration_since(self.since) > deadline
+    }
 }
 
 /// A stretch of one partition to read.
@@ -102,6 +123,18 @@ pub struct Stretch {
     pub from: i64,
     /// The true end (read-uncommitted high watermark), taken before reading.
     pub end: i64,
+}
+
+impl Stretch {
+    fn stood_still(&self, reached: i64, deadline: Duration) -> Error {
+        Error::Deadline {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            end: self.end,
+            reached,
+            seconds: deadline.as_secs(),
+        }
+    }
 }
 
 /// Every partition of a topic from its first record to its true end. Blocks.
@@ -305,8 +338,7 @@ pub fn read_while(
         source,
     };
     let consumer = open(kafka, stretch, terms).map_err(failed)?;
-    let started = Instant::now();
-    let mut reached = stretch.from;
+    let mut headway = Headway { reached: stretch.from, since: Instant::now() };
     // Where and since when nothing more comes.
     let mut held: Option<(i64, Instant)> = None;
     while is_wanted() {
@@ -314,7 +346,7 @@ pub fn read_while(
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 held = None;
-                reached = message.offset() + 1;
+                headway.note(message.offset() + 1, Instant::now());
                 let key = message.key().unwrap_or_default();
                 let flow = each(message.offset(), key, message.payload()).map_err(|reason| {
                     Error::Record {
@@ -329,12 +361,12 @@ pub fn read_while(
                 }
             }
             Some(Err(KafkaError::PartitionEOF(_))) => {
-                reached = reached.max(position(&consumer, stretch).map_err(failed)?);
-                if reached >= stretch.end {
+                headway.note(position(&consumer, stretch).map_err(failed)?, Instant::now());
+                if headway.reached >= stretch.end {
                     return Ok(Reached::End);
                 }
-                if held.is_none_or(|(from, _)| from < reached) {
-                    held = Some((reached, Instant::now()));
+                if held.is_none_or(|(from, _)| from < headway.reached) {
+                    held = Some((headway.reached, Instant::now()));
                 }
             }
             // Brokers that come back are worth waiting for until the deadline.
@@ -347,14 +379,12 @@ pub fn read_while(
         {
             return Ok(Reached::Held(from));
         }
-        if started.elapsed() > deadline {
-            return Err(Error::Deadline {
-                topic: stretch.topic.clone(),
-                partition: stretch.partition,
-                end: stretch.end,
-                reached,
-                seconds: deadline.as_secs(),
-            });
+        if headway.stands_still(deadline, Instant::now()) {
+            // Records of aborted transactions are passed over without a word.
+            headway.note(position(&consumer, stretch).map_err(failed)?, Instant::now());
+        }
+        if headway.stands_still(deadline, Instant::now()) {
+            return Err(stretch.stood_still(headway.reached, deadline));
         }
     }
     Ok(Reached::Early)
@@ -407,4 +437,27 @@ fn is_transient(error: &KafkaError) -> bool {
                 | Code::Resolve
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_that_moves_may_take_long_and_one_that_stands_still_may_not() {
+        let deadline = Duration::from_secs(120);
+        let mut now = Instant::now();
+        let mut headway = Headway { reached: 7, since: now };
+        for reached in 8..20 {
+            now += deadline;
+            assert!(!headway.stands_still(deadline, now), "at {reached}");
+            headway.note(reached, now);
+        }
+        now += deadline;
+        // It is told the same position again, or none.
+        headway.note(19, now);
+        headway.note(-1, now);
+        assert!(headway.stands_still(deadline, now + Duration::from_millis(1)));
+        assert_eq!(headway.reached, 19);
+    }
 }

@@ -28,6 +28,7 @@ use super::{
 pub(super) struct Backlog {
     /// Windows and the ids above which they are asked for; the next one stands last.
     todo: Vec<(Window, Option<i64>)>,
+    purpose: Purpose,
 }
 
 /// What came next.
@@ -45,6 +46,7 @@ impl Backlog {
     /// read a moment ago, and only the `recent` days are left.
     pub(super) fn new(
         schedule: &Schedule,
+        purpose: Purpose,
         cursor: Option<i64>,
         recent: Window,
         today: Day,
@@ -59,13 +61,13 @@ impl Backlog {
             todo.push((window, cursor));
         }
         todo.reverse();
-        Self { todo }
+        Self { todo, purpose }
     }
 
     /// Asks for the next part; `None` after the last one.
     pub(super) async fn next(&mut self, fetcher: &Fetcher) -> Result<Option<Part>, Error> {
         while let Some((window, above)) = self.todo.pop() {
-            let answers = match fetcher.ask(Purpose::Live, window, above).await {
+            let answers = match fetcher.ask(self.purpose, window, above).await {
                 Ok(answers) => answers,
                 Err(error @ Error::TooLarge { .. }) => {
                     if !self.halve(window, above) {

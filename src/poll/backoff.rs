@@ -17,6 +17,8 @@ const MIN: Duration = Duration::from_secs(1);
 const MAX: Duration = Duration::from_secs(60);
 /// A connection whose access is refused tries again this often (design §6).
 const REFUSED: Duration = Duration::from_secs(15 * 60);
+/// A look that keeps failing is made so often in the interval of looks.
+const LOOKS: u32 = 24;
 
 /// Doubles from a second to a minute while failures follow each other.
 ///
@@ -26,6 +28,7 @@ const REFUSED: Duration = Duration::from_secs(15 * 60);
 /// | an answer that is none, or a no | the same; of one account or terminal of many, to the poll interval: those that stay wrong must not take the others' calls |
 /// | rows that are not to be believed, an answer that is too large | the poll interval: it costs as much to ask again |
 /// | access is refused | a quarter of an hour |
+/// | the first two, of a look at an account that the feed serves | the same, but to a twenty-fourth of the interval of its looks where that is longer |
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Backoff {
     next: Duration,
@@ -57,6 +60,24 @@ impl Backoff {
                 let longest = if self.is_of_many { poll_interval } else { MAX };
                 Some(self.doubled(longest).min(poll_interval))
             }
+        }
+    }
+
+    /// The same for a look at an account that the feed serves, every `looks`: what it checks was read
+    /// already, and ten thousand of them may fail together.
+    pub(super) fn wait_of_look(
+        &mut self,
+        failure: &Failure,
+        poll_interval: Duration,
+        looks: Duration,
+    ) -> Option<Duration> {
+        let longest = (looks / LOOKS).max(MAX);
+        match failure.retry_class() {
+            RetryClass::Retry { after } => {
+                Some(self.doubled(longest).max(after.unwrap_or_default()))
+            }
+            RetryClass::Permanent if !failure.stays() => Some(self.doubled(longest)),
+            _ => self.wait(failure, poll_interval),
         }
     }
 
@@ -123,6 +144,19 @@ mod tests {
         assert_eq!(waits(account, &no()), [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
         let soon = Duration::from_secs(3);
         assert_eq!(account.wait(&no(), soon), Some(soon));
+    }
+
+    #[test]
+    fn a_look_that_keeps_failing_is_made_no_more_than_once_an_hour_of_its_day() {
+        let hung = Failure::Api(api::Error::Timeout { at: at() });
+        for failure in [hung, no()] {
+            let mut backoff = Backoff::new(Stream::BankTransactions);
+            let looks = Duration::from_secs(86_400);
+            let mut wait = || backoff.wait_of_look(&failure, POLL, looks).unwrap().as_secs();
+            let waits: Vec<u64> = (0..14).map(|_| wait()).collect();
+            assert_eq!(waits[..8], [1, 2, 4, 8, 16, 32, 64, 128], "{failure}");
+            assert_eq!(waits[11..], [2048, 3600, 3600], "{failure}");
+        }
     }
 
     #[test]

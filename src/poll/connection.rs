@@ -283,6 +283,7 @@ impl Running {
         let Some(checkpoint) = state else { return };
         let read_through = checkpoint.covered_at.local_day();
         let gap = schedule.history_from(checkpoint, read_through, now().local_day());
+        checkpoint.gap |= checkpoint.backfill_next.is_none() && gap.is_some();
         checkpoint.backfill_next = gap;
     }
 

@@ -13,7 +13,10 @@ use tokio::sync::{Mutex, Notify};
 use crate::{
     api::{self, RetryClass, Rows},
     config::model::Deletions,
-    domain::{ids::SourceId, time::Day},
+    domain::{
+        ids::{EntityKey, SourceId},
+        time::{Day, Timestamp},
+    },
     failpoints::{self, Point},
     publish::{
         batch::{Batch, StateRecord},
@@ -27,7 +30,7 @@ use super::{
     absence::{self, Span, Watch},
     board::Board,
     digest::{self, Answer, Digest, Reason, Refusal, Target},
-    plan::Window,
+    plan::{Schedule, Window},
     rooms::{Room, Rooms},
     working::chunk_records,
 };
@@ -113,11 +116,16 @@ pub struct Entity {
 }
 
 /// What changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Memory {
     state: EntityState,
     /// Which rows complete reads show, where disappearing ones count.
     watch: Watch,
+    /// The last day that a backfill or a look-back has read through to; live polls prove nothing of
+    /// rows that come late.
+    read_through: Day,
+    /// How many answers of the connection-wide feed could not be taken.
+    refusals: u64,
 }
 
 /// What the checkpoint becomes when the answer is committed.
@@ -125,7 +133,8 @@ struct Memory {
 pub enum Advance {
     /// The cursor rises to the highest id of the answer.
     Cursor,
-    /// The backfill goes on here (`None`: it is done), and the cursor rises.
+    /// The backfill goes on here (`None`: it is done), and the cursor rises; not in a gap, where a row
+    /// of older days than the gap's may have come meanwhile: the live poll asks for all.
     Backfill(Option<Day>),
     /// Nothing moves: a row found by the look-back must not hide lower ids from the live poll.
     Nothing,
@@ -163,7 +172,9 @@ impl Entity {
         }
         shared.board.adopt(&target.key, state.checkpoint.as_ref(), today);
         let watch = Watch::new(target.some_accounts);
-        let memory = Mutex::new(Memory { state, watch });
+        let covered = state.checkpoint.as_ref().map(|checkpoint| checkpoint.covered_at.local_day());
+        let read_through = covered.unwrap_or(today);
+        let memory = Mutex::new(Memory { state, watch, read_through, refusals: 0 });
         let currency = std::sync::RwLock::new(None);
         Self {
             target,
@@ -194,6 +205,16 @@ impl Entity {
         memory.state.checkpoint.clone().unwrap_or_else(|| Checkpoint::initial(start, now()))
     }
 
+    /// The same, with the first day of history that is still to be read.
+    pub(super) async fn position(&self, schedule: &Schedule, start: Day, today: Day) -> Checkpoint {
+        let mut checkpoint = self.checkpoint(start).await;
+        let read_through = self.memory.lock().await.read_through;
+        let from = schedule.history_from(&checkpoint, read_through, today);
+        checkpoint.gap |= checkpoint.backfill_next.is_none() && from.is_some();
+        checkpoint.backfill_next = from;
+        checkpoint
+    }
+
     /// Whether anything was ever committed for it.
     pub async fn is_new(&self) -> bool {
         self.memory.lock().await.state.checkpoint.is_none()
@@ -207,9 +228,10 @@ impl Entity {
         there.filter_map(|(row, _)| row.id.number()).collect()
     }
 
-    /// Waits for room for a window of its history.
-    pub async fn room(&self) -> Room {
-        self.shared.rooms.take().await
+    /// Waits for room for a window of its history, or for its look-back.
+    pub async fn room(&self, is_history: bool) -> Room {
+        let rooms = &self.shared.rooms;
+        if is_history { rooms.take().await } else { rooms.take_for_look_back().await }
     }
 
     /// Digests a read, commits it part by part, and remembers it after the last commit.
@@ -221,7 +243,7 @@ impl Entity {
         let mut memory = self.memory.lock().await;
         let mut digest = self.digest(&memory.state, reading)?;
         self.report_read();
-        let checkpoint = self.advance(&memory.state, reading, &mut digest);
+        let checkpoint = self.advance(&memory, reading, &mut digest);
         self.seal(&memory.state, &checkpoint, &mut digest);
         for part in std::mem::take(&mut digest.parts) {
             self.shared.publisher.publish(part).await?;
@@ -229,6 +251,10 @@ impl Entity {
         failpoints::reach(Point::BeforeMemory);
         memory.state.checkpoint = Some(checkpoint);
         memory.state.seen.apply(std::mem::take(&mut digest.staging));
+        if matches!(reading.reason, Reason::Backfill | Reason::LookBack) {
+            let through = reading.window.map_or_else(|| now().local_day(), |window| window.to);
+            memory.read_through = memory.read_through.max(through);
+        }
         if reading.reason == Reason::Live && self.deletions == Deletions::Emit {
             let shown_at = reading.answers.iter().map(|rows| rows.fetched_at).min();
             memory.watch.note(&digest.present, shown_at.unwrap_or_else(now));
@@ -251,8 +277,52 @@ impl Entity {
         if old.as_ref() == Some(&checkpoint) || checkpoint.cursor.is_none() {
             return Ok(false);
         }
-        // A clock that was set back must not take the checkpoint with it.
-        checkpoint.covered_at = checkpoint.covered_at.max(now());
+        if self.live_polls_cover(&memory, now()) {
+            // A clock that was set back must not take the checkpoint with it.
+            checkpoint.covered_at = checkpoint.covered_at.max(now());
+        }
+        self.put_checkpoint(&mut memory, checkpoint).await?;
+        Ok(true)
+    }
+
+    /// Notes that the feed was shown rows above this account's cursor that it could not take, and has
+    /// its own poller ask for them; what the feed shows later raises no cursor until that was good.
+    /// Committed, or a restart would let the account look healed.
+    pub(super) async fn fall_behind(&self, failure: &Failure) -> Result<(), Failure> {
+        self.report_failure_by_feed(failure);
+        let mut memory = self.memory.lock().await;
+        memory.refusals += 1;
+        let checkpoint = memory.state.checkpoint.clone();
+        if let Some(checkpoint) = checkpoint.filter(|checkpoint| !checkpoint.behind) {
+            self.put_checkpoint(&mut memory, Checkpoint { behind: true, ..checkpoint }).await?;
+        }
+        drop(memory);
+        self.ask_alone.notify_one();
+        Ok(())
+    }
+
+    /// How many answers of the feed could not be taken so far.
+    pub(super) async fn refusals(&self) -> u64 {
+        self.memory.lock().await.refusals
+    }
+
+    /// Notes that its own poll above the cursor was good, which was asked when the feed's `refusals`
+    /// were so many: rows that were refused since may not have been in it.
+    pub(super) async fn catch_up(&self, refusals: u64) -> Result<(), Failure> {
+        let mut memory = self.memory.lock().await;
+        let checkpoint = memory.state.checkpoint.clone();
+        let behind = checkpoint.filter(|checkpoint| checkpoint.behind);
+        if let Some(checkpoint) = behind.filter(|_| memory.refusals == refusals) {
+            self.put_checkpoint(&mut memory, Checkpoint { behind: false, ..checkpoint }).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_checkpoint(
+        &self,
+        memory: &mut Memory,
+        checkpoint: Checkpoint,
+    ) -> Result<(), Failure> {
         let record = StateRecord {
             key: codec::checkpoint_key(&self.target.key),
             value: Some(codec::encode_checkpoint(&checkpoint)),
@@ -260,7 +330,7 @@ impl Entity {
         let batch = Batch { events: Vec::new(), state: vec![record] };
         self.shared.publisher.publish(batch).await?;
         memory.state.checkpoint = Some(checkpoint);
-        Ok(true)
+        Ok(())
     }
 
     /// Compares what a complete read showed with what it should have: rows missing for the second
@@ -276,7 +346,7 @@ impl Entity {
             return Ok(0);
         }
         let mut memory = self.memory.lock().await;
-        let Memory { state, watch } = &mut *memory;
+        let Memory { state, watch, .. } = &mut *memory;
         let gone = watch.compare(&state.seen, present, days, read);
         // A list that was emptied must still fit into transactions.
         for part in gone.chunks(ROWS_MAX) {
@@ -302,12 +372,8 @@ impl Entity {
         Ok(digest::digest(&self.target, state, &answer)?)
     }
 
-    fn advance(
-        &self,
-        state: &EntityState,
-        reading: &Reading<'_>,
-        digest: &mut Digest,
-    ) -> Checkpoint {
+    fn advance(&self, memory: &Memory, reading: &Reading<'_>, digest: &mut Digest) -> Checkpoint {
+        let state = &memory.state;
         let fetched = reading.answers.iter().map(|r| r.fetched_at).max().unwrap_or_else(now);
         let mut checkpoint =
             state.checkpoint.clone().unwrap_or_else(|| Checkpoint::initial(reading.start, fetched));
@@ -316,7 +382,12 @@ impl Entity {
                 digest.highest_id.into_iter().for_each(|id| checkpoint.raise_cursor(id));
             }
             Advance::Backfill(next) => {
-                digest.highest_id.into_iter().for_each(|id| checkpoint.raise_cursor(id));
+                let known = state.checkpoint.as_ref();
+                let in_gap = known.is_some_and(|known| known.gap || known.backfill_next.is_none());
+                if !in_gap || checkpoint.cursor.is_none() {
+                    digest.highest_id.into_iter().for_each(|id| checkpoint.raise_cursor(id));
+                }
+                checkpoint.gap = in_gap && next.is_some();
                 checkpoint.backfill_next = next;
             }
             Advance::Nothing => {
@@ -331,16 +402,49 @@ impl Entity {
         if let Some(first_kept) = self.first_kept(state, reading, &checkpoint)
             && first_kept > checkpoint.seen_from
         {
-            digest.staging.drop_before(&state.seen, first_kept);
-            if !digest.staging.is_empty() {
+            // A row that the live poll will show, once it is good again, must not look new then, however
+            // long that takes. It raises the cursor over them all, so what is kept is never more than
+            // the answer that is waited for.
+            let is_awaited = |id| checkpoint.rises_to(id).unwrap_or(true);
+            let by_cursor = Schedule::asks_by_cursor(self.target.key.stream);
+            let is_needed = |id| by_cursor && is_awaited(id);
+            let any = digest.staging.drop_before(&state.seen, first_kept, is_needed);
+            if any || !digest.staging.is_empty() {
                 checkpoint.seen_from = first_kept;
             }
         }
         // Of a closed one it says until when it was open: see `connection::was_read_to_its_end`.
         if !self.closed.load(Ordering::Acquire) || state.checkpoint.is_none() {
-            checkpoint.covered_at = checkpoint.covered_at.max(fetched);
+            let covered = self.covers(memory, reading, fetched);
+            checkpoint.covered_at =
+                covered.map_or(checkpoint.covered_at, |at| at.max(checkpoint.covered_at));
         }
         checkpoint
+    }
+
+    /// Up to when a read has covered what there is; a restart goes on from there.
+    fn covers(
+        &self,
+        memory: &Memory,
+        reading: &Reading<'_>,
+        fetched: Timestamp,
+    ) -> Option<Timestamp> {
+        match reading.reason {
+            Reason::Backfill | Reason::List => Some(fetched),
+            // The windows of a look-back come one after the other, and the next one may fail.
+            Reason::LookBack => {
+                let end = reading.window.map(|window| window.to.plus(1).start());
+                Some(end.map_or(fetched, |end| end.min(fetched)))
+            }
+            Reason::Live => self.live_polls_cover(memory, fetched).then_some(fetched),
+        }
+    }
+
+    /// Whether live polls show all that is left to read: where the look-backs fail, the days that they
+    /// have missed are still to be read, also after a restart. The feed's own position has none.
+    fn live_polls_cover(&self, memory: &Memory, at: Timestamp) -> bool {
+        *self.target.key.entity == *EntityKey::WHOLE
+            || memory.read_through >= at.local_day().plus(-1)
     }
 
     /// Memory of a look-back before the newest row is kept whatever day it is: were a clock that is some

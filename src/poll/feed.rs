@@ -264,10 +264,7 @@ impl Feed {
                 Err(Failure::Gone(gone)) => return Err(gone.into()),
                 // One account's bad rows do not stop the others: its cursor stays, and its own
                 // poller asks for them again until the answer is good.
-                Err(failure) => {
-                    entity.report_failure_by_feed(&failure);
-                    entity.ask_alone.notify_one();
-                }
+                Err(failure) => entity.fall_behind(&failure).await?,
             }
         }
         self.take_unnamed(&answers, round).await?;
@@ -418,19 +415,21 @@ const fn is_outside_window(failure: &Failure) -> bool {
 }
 
 async fn take_in(id: i64, entity: Arc<Entity>, rows: Rows, round: Round) -> Delivered {
-    let backfilling = entity.checkpoint(round.start).await.backfill_next.is_some();
-    if backfilling && round.reason != Reason::Backfill {
+    let checkpoint = entity.checkpoint(round.start).await;
+    if checkpoint.backfill_next.is_some() && round.reason != Reason::Backfill {
         // Its backfill shows these rows too, unless it has just passed them: then the live poll
         // that it makes for itself afterwards does.
         entity.ask_alone.notify_one();
         return (id, entity, Ok(None));
     }
+    let is_live = round.advance == Advance::Cursor;
     let answers = [rows];
     let reading = Reading {
         answers: &answers,
         reason: round.reason,
         window: round.window,
-        advance: round.advance,
+        // Below these rows are some that were refused: the account's own poller asks for them.
+        advance: if checkpoint.behind && is_live { Advance::Nothing } else { round.advance },
         first_kept: round.first_kept,
         start: round.start,
     };

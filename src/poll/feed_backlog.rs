@@ -46,7 +46,7 @@ impl Feed {
     ) -> Result<Option<u64>, Failure> {
         self.entity.tell_backlog();
         let today = now().local_day();
-        let mut backlog = Backlog::new(&self.schedule, cursor, recent, today);
+        let mut backlog = Backlog::new(&self.schedule, Purpose::Live, cursor, recent, today);
         let mut caught = Caught::default();
         loop {
             let part = tokio::select! {
@@ -95,7 +95,7 @@ impl Feed {
                 }
                 Ok(None) => {}
                 Err(Failure::Gone(gone)) => return Err(gone.into()),
-                Err(failure) => caught.leave_behind(id, &entity, &failure),
+                Err(failure) => caught.leave_behind(id, &entity, &failure).await?,
             }
         }
         self.take_unnamed(answers, round).await?;
@@ -126,7 +126,7 @@ impl Feed {
                 // It is gone at the source, and has no rows any more.
                 Err(Error::NotFound { .. }) => {}
                 Err(error) if error.retry_class() == RetryClass::Permanent => {
-                    caught.leave_behind(id, &entity, &error.into());
+                    caught.leave_behind(id, &entity, &error.into()).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -137,7 +137,13 @@ impl Feed {
     async fn raise_cursors(&self, caught: &Caught, today: Day) -> Result<(), Failure> {
         let risen = caught.cursors.iter().filter(|(id, _)| !caught.behind.contains(id));
         let risen: Vec<_> = risen
-            .map(|(_, (entity, highest))| async move { entity.raise_cursor(*highest, today).await })
+            .map(|(_, (entity, highest))| async move {
+                // It was left behind by an earlier poll.
+                if entity.checkpoint(today).await.behind {
+                    return Ok(false);
+                }
+                entity.raise_cursor(*highest, today).await
+            })
             .collect();
         let done: Vec<bool> =
             stream::iter(risen).buffer_unordered(DELIVERIES).try_collect().await?;
@@ -149,11 +155,16 @@ impl Feed {
 }
 
 impl Caught {
-    fn leave_behind(&mut self, id: i64, entity: &Entity, failure: &Failure) {
+    async fn leave_behind(
+        &mut self,
+        id: i64,
+        entity: &Entity,
+        failure: &Failure,
+    ) -> Result<(), Failure> {
         // Once is enough, however many days it lacks.
         if self.behind.insert(id) {
-            entity.report_failure_by_feed(failure);
-            entity.ask_alone.notify_one();
+            entity.fall_behind(failure).await?;
         }
+        Ok(())
     }
 }

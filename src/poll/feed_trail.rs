@@ -11,7 +11,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::api::{Error, Rows};
+use crate::api::{Error, Purpose, Rows};
 
 use super::{fetch::Fetcher, plan::Window};
 
@@ -65,7 +65,7 @@ impl Trail {
     ) -> Result<(Vec<Rows>, Option<Window>), Error> {
         let floor = self.floor(if self.far { FAR } else { NEAR });
         if let Some(floor) = floor.filter(|floor| Some(*floor) < cursor) {
-            match fetcher.above(Some(floor), recent).await {
+            match fetcher.above(Purpose::Live, Some(floor), recent).await {
                 Ok((answers, window)) => {
                     if !fetcher.may_be_cut(&answers) {
                         return Ok((answers, window));
@@ -76,7 +76,7 @@ impl Trail {
             }
             self.marks.clear();
         }
-        fetcher.above(cursor, recent).await
+        fetcher.above(Purpose::Live, cursor, recent).await
     }
 }
 

@@ -223,6 +223,7 @@ impl Fetcher {
     /// POS, for bank rows where there is no cursor or the API insists, and TOS knows days only.
     pub async fn above(
         &mut self,
+        purpose: Purpose,
         cursor: Option<i64>,
         recent: Window,
     ) -> Result<(Vec<Rows>, Option<Window>), Error> {
@@ -233,17 +234,17 @@ impl Fetcher {
             Origin::Station { .. } | Origin::Institution { .. } => true,
         };
         if with_dates {
-            let answers = self.ask(Purpose::Live, recent, cursor).await?;
+            let answers = self.ask(purpose, recent, cursor).await?;
             return Ok((answers, Some(recent)));
         }
         let query =
             |date_type| BankQuery { window: None, hours: Hours::ALL, last_id: cursor, date_type };
         let rows = match self.origin {
             Origin::Account { id, date_type } => {
-                self.api.account_transactions(Purpose::Live, id, &query(date_type)).await?
+                self.api.account_transactions(purpose, id, &query(date_type)).await?
             }
             Origin::Connection { date_type } => {
-                self.api.connection_transactions(Purpose::Live, &query(date_type)).await?
+                self.api.connection_transactions(purpose, &query(date_type)).await?
             }
             Origin::Station { .. } | Origin::Institution { .. } => return Ok((Vec::new(), None)),
         };

@@ -3,6 +3,7 @@
 //! | state | next work | because |
 //! |---|---|---|
 //! | backfill not done | the oldest window not read | rows come oldest first, resumable in the middle |
+//! | the same, in a gap, and a live poll due | the live poll, then the window; by turns where it fails | new rows need not wait for days that may never be had |
 //! | live poll due | rows above the cursor | new rows come by `lastId` |
 //! | look-back due | every window of the look-back | late ids, edits and deletions are found there |
 //! | both due, the last live poll failed | the look-back, then the live poll again | a live poll that keeps failing must not keep late rows waiting |
@@ -68,6 +69,11 @@ impl Schedule {
     /// Whether a stream is read in windows of days, and not as one list.
     pub const fn asks_by_days(stream: Stream) -> bool {
         matches!(stream, Stream::BankTransactions | Stream::PosTransactions | Stream::TosPayments)
+    }
+
+    /// Whether a stream's API knows a cursor, and shows what is above it of whatever day.
+    pub const fn asks_by_cursor(stream: Stream) -> bool {
+        matches!(stream, Stream::BankTransactions | Stream::PosTransactions)
     }
 
     /// The limits of a stream's API: bank ≤ 7 days, POS ≤ 14, TOS one payment day.
@@ -197,6 +203,9 @@ pub fn next_work(
     today: Day,
 ) -> Work {
     if let Some(next) = checkpoint.backfill_next {
+        if checkpoint.gap && agenda.live_at <= now && !agenda.live_failed {
+            return Work::Live;
+        }
         return Work::Backfill(schedule.window_at(next, today));
     }
     match agenda.turn(now) {
@@ -287,6 +296,23 @@ mod tests {
         assert!(matches!(next(&checkpoint, &agenda), Work::LookBack(_)));
         let agenda = Agenda::new(later, later);
         assert_eq!(next(&checkpoint, &agenda), Work::WaitUntil(later));
+    }
+
+    #[tokio::test]
+    async fn a_gap_and_live_polls_take_turns_whichever_of_them_fails() {
+        let now = Instant::now();
+        let mut checkpoint = Checkpoint::initial(Day(19_970), Timestamp(0));
+        checkpoint.gap = true;
+        let mut agenda = Agenda::new(now, now);
+        let next = |a: &Agenda| next_work(&checkpoint, &schedule(7, 1), a, now, Day(20_000));
+        for _ in 0..2 {
+            assert_eq!(next(&agenda), Work::Live);
+            agenda.end_turn(true, true);
+            assert!(matches!(next(&agenda), Work::Backfill(_)));
+            agenda.end_turn(false, true);
+        }
+        agenda.live_at = now + Duration::from_secs(5);
+        assert!(matches!(next(&agenda), Work::Backfill(_)), "nothing is due");
     }
 
     #[tokio::test]

@@ -54,10 +54,10 @@ struct Pace {
     agenda: Agenda,
     backoff: Backoff,
     first_day: Day,
-    /// Last day that a backfill or look-back has read through to.
-    read_through: Day,
     /// The last look-back of a closed entity was asked for.
     closed: bool,
+    /// The feed has asked for a poll that was not good yet.
+    sent_for: bool,
 }
 
 impl Follow {
@@ -69,14 +69,13 @@ impl Follow {
         }
         let today = now().local_day();
         let first_day = today.plus(-self.schedule.start_days);
-        let checkpoint = self.entity.checkpoint(first_day).await;
         let first_look = Instant::now() + self.wait_for_first_look();
         let mut pace = Pace {
             agenda: Agenda::new(first_look, first_look),
             backoff: Backoff::new(self.entity.target.key.stream),
             first_day,
-            read_through: checkpoint.covered_at.local_day(),
             closed: false,
+            sent_for: false,
         };
         while !self.stop.is_cancelled() {
             let work = self.next(&pace).await;
@@ -100,9 +99,7 @@ impl Follow {
 
     async fn next(&self, pace: &Pace) -> Work {
         let (now_at, today) = (Instant::now(), now().local_day());
-        let mut checkpoint = self.entity.checkpoint(pace.first_day).await;
-        checkpoint.backfill_next =
-            self.schedule.history_from(&checkpoint, pace.read_through, today);
+        let checkpoint = self.entity.position(&self.schedule, pace.first_day, today).await;
         next_work(&checkpoint, &self.schedule, &pace.agenda, now_at, today)
     }
 
@@ -116,6 +113,7 @@ impl Follow {
             }
             () = self.entity.ask_alone.notified() => {
                 let now_at = Instant::now();
+                pace.sent_for = true;
                 pace.agenda.live_at = now_at;
                 // Where the feed is out, nobody else looks back for it.
                 if self.served.is_out() {
@@ -138,7 +136,10 @@ impl Follow {
             }
             // The feed goes on showing its rows, and could not take some: it stays failing until
             // its own poll was good.
-            () = self.entity.ask_alone.notified() => pace.agenda.live_at = Instant::now(),
+            () = self.entity.ask_alone.notified() => {
+                pace.sent_for = true;
+                pace.agenda.live_at = Instant::now();
+            }
         }
     }
 
@@ -148,7 +149,7 @@ impl Follow {
             Work::Live | Work::WaitUntil(_) => Some(Room::default()),
             Work::Backfill(_) | Work::LookBack(_) => tokio::select! {
                 () = self.stop.cancelled() => None,
-                room = self.entity.room() => Some(room),
+                room = self.entity.room(matches!(work, Work::Backfill(_))) => Some(room),
             },
         }
     }
@@ -185,6 +186,7 @@ impl Follow {
             return Ok(0);
         };
         let today = now().local_day();
+        let in_gap = self.entity.position(&self.schedule, pace.first_day, today).await.gap;
         let next = self.schedule.after(window, today);
         let reading = Reading {
             answers: &answers,
@@ -195,12 +197,14 @@ impl Follow {
             start: pace.first_day,
         };
         let digest = Box::pin(self.entity.take_in(&reading)).await?;
-        pace.read_through = pace.read_through.max(window.to);
         if next.is_none() {
-            // What the last window showed need not be asked for again at once.
             let now_at = Instant::now();
-            pace.agenda.live_at =
-                now_at + self.served.looks().unwrap_or(self.schedule.poll_interval);
+            // What the last window showed need not be asked for again at once, but in a gap, which
+            // leaves the cursor to the live polls.
+            if !in_gap {
+                let wait = self.served.looks().unwrap_or(self.schedule.poll_interval);
+                pace.agenda.live_at = now_at + wait;
+            }
             pace.agenda.lookback_at = now_at + self.schedule.lookback_interval;
         }
         Ok(published(&digest))
@@ -239,7 +243,6 @@ impl Follow {
             let days = Window { from: first.from.plus(self.schedule.settled_days), to: last.to };
             rows += self.entity.take_absences(&present, days, read).await?;
         }
-        pace.read_through = today;
         let interval = self.schedule.lookback_interval;
         pace.agenda.lookback_at = Instant::now() + self.served.looks().unwrap_or(interval);
         Ok(rows)
@@ -247,17 +250,25 @@ impl Follow {
 
     async fn live(&mut self, pace: &mut Pace) -> Result<u64, Failure> {
         let today = now().local_day();
+        let refusals = self.entity.refusals().await;
         let cursor = self.entity.checkpoint(pace.first_day).await.cursor;
+        let purpose = if self.is_look(pace).await { Purpose::Repair } else { Purpose::Live };
         let recent = Window { from: today.plus(1 - self.schedule.window_days), to: today };
         let fetched = tokio::select! {
             () = self.stop.cancelled() => return Ok(0),
-            fetched = self.fetcher.above(cursor, recent) => fetched,
+            fetched = self.fetcher.above(purpose, cursor, recent) => fetched,
         };
         let (answers, window) = match fetched {
             // TOS asks for a single day, which is no smaller by any other way.
             Err(Error::TooLarge { .. }) if recent.from < recent.to => {
-                let backlog = Backlog::new(&self.schedule, cursor, recent, today);
+                let backlog = Backlog::new(&self.schedule, purpose, cursor, recent, today);
                 let rows = Box::pin(self.read_backlog(backlog, pace.first_day)).await?;
+                if self.stop.is_cancelled() {
+                    // Perhaps in its midst.
+                    return Ok(rows);
+                }
+                self.entity.catch_up(refusals).await?;
+                pace.sent_for = false;
                 let wait = self.served.looks().unwrap_or(self.schedule.poll_interval);
                 pace.agenda.live_at = Instant::now() + wait;
                 return Ok(rows);
@@ -273,6 +284,8 @@ impl Follow {
             start: pace.first_day,
         };
         let digest = Box::pin(self.entity.take_in(&reading)).await?;
+        self.entity.catch_up(refusals).await?;
+        pace.sent_for = false;
         let now_at = Instant::now();
         if self.fetcher.may_be_cut(&answers) && digest.counts.new > 0 {
             // A row limit may have cut the answer at either end: ask on, and look back.
@@ -312,9 +325,28 @@ impl Follow {
             self.fetcher.require_dates();
             return;
         }
-        let wait = pace.backoff.wait(failure, self.schedule.poll_interval);
+        let interval = self.schedule.poll_interval;
+        let look = if self.is_look(pace).await { self.served.looks() } else { None };
+        let wait = match look {
+            Some(looks) => pace.backoff.wait_of_look(failure, interval, looks),
+            None => pace.backoff.wait(failure, interval),
+        };
         self.entity.report_failure(failure, wait);
-        wait_or_change(&self.api, wait, &self.stop).await;
+        tokio::select! {
+            () = wait_or_change(&self.api, wait, &self.stop) => {}
+            // What the feed could not take does not wait for the next look.
+            () = self.entity.ask_alone.notified(), if look.is_some() => {
+                pace.sent_for = true;
+                pace.agenda.live_at = Instant::now();
+            }
+        }
+    }
+
+    /// Whether it only checks what the feed has read: nobody waits for it, and ten thousand that fail
+    /// must not keep the feed from its call.
+    async fn is_look(&self, pace: &Pace) -> bool {
+        let is_served = self.served.looks().is_some() && !pace.sent_for;
+        is_served && !self.entity.checkpoint(pace.first_day).await.behind
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pollers against the simulated source and a shard that writes nowhere.
 
+mod above_cursor;
 mod bad_ratio;
 mod clock;
 mod completion;
@@ -115,6 +116,17 @@ impl Stage {
         let Parts { config, shared, .. } = &stage.parts;
         let client = Client::new(config, Arc::clone(&shared.metrics)).unwrap();
         stage.parts.api = client.with_body_limit(bytes);
+        stage
+    }
+
+    /// The same with a client that makes so many calls at a time.
+    async fn with_concurrency(calls: usize) -> Self {
+        let mut stage = Self::new().await;
+        let mut config = model::Connection::clone(&stage.parts.config);
+        config.quota.concurrency = calls;
+        stage.parts.config = Arc::new(config);
+        let metrics = Arc::clone(&stage.parts.shared.metrics);
+        stage.parts.api = Client::new(&stage.parts.config, metrics).unwrap();
         stage
     }
 

@@ -188,13 +188,11 @@ impl<'a> Working<'a> {
         }
     }
 
-    /// Whether the cursor will rise to this id. One that it never rises to is served by each live poll,
-    /// also when memory has forgotten it. `unread`: what counts where there is no cursor yet, and for
-    /// ids that are no numbers.
+    /// Whether the cursor will rise to this id. `unread`: what counts where there is no cursor yet, and
+    /// for ids that are no numbers.
     fn is_above_cursor(&self, id: &SourceId, unread: bool) -> bool {
-        let cursor = self.state.checkpoint.as_ref().and_then(|checkpoint| checkpoint.cursor);
-        let (Some(id), Some(cursor)) = (id.number(), cursor) else { return unread };
-        id > cursor && believable_top(std::iter::once(id), Some(cursor)).is_some()
+        let checkpoint = self.state.checkpoint.as_ref();
+        id.number().and_then(|id| checkpoint?.rises_to(id)).unwrap_or(unread)
     }
 
     /// Whether a row that is created comes at or below the cursor; history has none that is late.

@@ -223,7 +223,7 @@ impl Membership {
                 topic,
                 partitions,
                 shards,
-                "the assignment topic no longer has as many partitions as kafka.shards: recreate it or change the setting, then restart"
+                "the assignment topic no longer has as many partitions as kafka.shards: recreate it alone, then restart, and leave the setting and the state topic as they are"
             );
         }
         self.miscounted = wrong;

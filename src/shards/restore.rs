@@ -40,7 +40,8 @@ use crate::{
     telemetry::{clock::now, events::Event, pulse},
 };
 
-/// Longer than the longest transaction that can hold the end back, plus the broker's sweep.
+/// How long reading may stand still: longer than the longest transaction that can hold the end back,
+/// plus the broker's sweep.
 const READ_DEADLINE: Duration = Duration::from_secs(120);
 const METADATA_TIMEOUT: Duration = Duration::from_secs(15);
 /// Entries handed to the cache at once when it is filled anew.

@@ -129,6 +129,14 @@ impl SeenRowRef<'_> {
         }
     }
 
+    /// Its id, where that is a number.
+    pub(super) const fn number(&self) -> Option<i64> {
+        match self.id {
+            IdRef::Number(id) => Some(id),
+            IdRef::Text(_) => None,
+        }
+    }
+
     /// The row as a value of its own.
     pub(super) fn to_owned(self) -> SeenRow {
         SeenRow {

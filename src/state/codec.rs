@@ -2,7 +2,7 @@
 //!
 //! | record | key | value |
 //! |---|---|---|
-//! | checkpoint | `connection/stream/entity` | `0x01`, then JSON |
+//! | checkpoint | `connection/stream/entity` | `0x01`, then JSON; of version 2 while it is marked |
 //! | chunk of seen rows | `connection/stream/entity/day/chunk` | `0x02`, then rows |
 //! | identity of the partition | `_identity` | `0x03`, then a uuid |
 //! | an operator's acceptance of a loss | `_reset` | `0x04`, then JSON |
@@ -35,6 +35,9 @@ const KIND_REFUSALS: u8 = 5;
 const KIND_DEPLOYMENT: u8 = 6;
 /// The version of every format that never changed.
 const VERSION: u8 = 1;
+/// A checkpoint that is marked (`gap`, `behind`). One is written so only while it is: an older program,
+/// in a rollout or after it, goes on reading all others.
+const MARKED: u8 = 2;
 
 /// The key under which a partition's identity lies.
 pub const IDENTITY_KEY: &str = "_identity";
@@ -156,21 +159,22 @@ pub fn refusals_key(connection: &ConnectionId) -> String {
 
 /// A checkpoint as bytes.
 pub fn encode_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
-    as_json(KIND_CHECKPOINT, checkpoint)
+    let version = if checkpoint.is_marked() { MARKED } else { VERSION };
+    as_json([KIND_CHECKPOINT, version], checkpoint)
 }
 
 /// An operator's acceptance of a loss as bytes.
 pub fn encode_reset(reset: &Reset) -> Vec<u8> {
-    as_json(KIND_RESET, reset)
+    as_json([KIND_RESET, VERSION], reset)
 }
 
 /// A connection's refused TOS tokens as bytes.
 pub fn encode_refusals(refusals: &TosRefusals) -> Vec<u8> {
-    as_json(KIND_REFUSALS, refusals)
+    as_json([KIND_REFUSALS, VERSION], refusals)
 }
 
-fn as_json(kind: u8, value: &impl serde::Serialize) -> Vec<u8> {
-    let mut bytes = vec![kind, VERSION];
+fn as_json(header: [u8; 2], value: &impl serde::Serialize) -> Vec<u8> {
+    let mut bytes = header.to_vec();
     // Writing plain values to a Vec as JSON cannot fail; an empty value would be refused on read.
     if serde_json::to_writer(&mut bytes, value).is_err() {
         bytes.truncate(2);
@@ -192,6 +196,7 @@ pub fn encode_deployment(deployment: &str) -> Vec<u8> {
 const fn newest(kind: &u8) -> u8 {
     match *kind {
         KIND_CHUNK => chunk::NEWEST,
+        KIND_CHECKPOINT => MARKED,
         _ => VERSION,
     }
 }
@@ -292,14 +297,21 @@ mod tests {
             seen_from: Day(18_005),
             newest_at: Some(Timestamp(5)),
             covered_at: Timestamp(7),
+            gap: false,
+            behind: false,
         };
         assert_eq!(decode(bytes), Ok(StateValue::Checkpoint(expected.clone())));
         assert_eq!(encode_checkpoint(&expected), bytes);
+        // What an older program would not understand it must not read; what it does, it may.
+        let bytes = b"\x01\x02{\"cursor\":9,\"start\":18000,\"backfill_next\":null,\"seen_from\":18005,\"newest_at\":5,\"covered_at\":7,\"behind\":true}";
+        let marked = Checkpoint { behind: true, ..expected };
+        assert_eq!(decode(bytes), Ok(StateValue::Checkpoint(marked.clone())));
+        assert_eq!(encode_checkpoint(&marked), bytes);
     }
 
     #[test]
     fn newer_formats_are_refused_by_name() {
-        assert_eq!(decode(&[1, 2, b'{']), Err(Error::Newer { kind: 1, version: 2 }));
+        assert_eq!(decode(&[1, 3, b'{']), Err(Error::Newer { kind: 1, version: 3 }));
         let chunk = decode(&[2, 3, 0]).unwrap_err();
         assert!(chunk.to_string().contains("reads up to 2"), "{chunk}");
     }

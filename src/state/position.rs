@@ -1,5 +1,7 @@
 //! How far one entity has been read.
 
+use std::ops::Not;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::time::{Day, Timestamp};
@@ -36,7 +38,9 @@ pub fn believable_top(ids: impl Iterator<Item = i64> + Clone, known: Option<i64>
 /// | `cursor` | a committed answer held a higher id; never back |
 /// | `backfill_next` | a backfill window was read whole; `None` once it reached today |
 /// | `seen_from` | seen rows of older days were dropped; never back, or old rows would look new |
-/// | `covered_at` | a poll that committed something proved everything before it was read |
+/// | `gap` | days that nobody read are being read behind the first backfill; the cursor waits meanwhile |
+/// | `behind` | an answer above the cursor was not taken; until the entity's own poll was good |
+/// | `covered_at` | a poll that committed something proved everything before it was read; a live poll does while look-backs reach up to it |
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
@@ -46,12 +50,19 @@ pub struct Checkpoint {
     pub start: Day,
     /// First day not yet backfilled; `None` when the backfill is done.
     pub backfill_next: Option<Day>,
-    /// First day whose seen rows are all remembered.
+    /// First day whose seen rows are all remembered; of older days those above the cursor are.
     pub seen_from: Day,
     /// Business time of the newest row seen.
     pub newest_at: Option<Timestamp>,
     /// When the rows that this checkpoint covers were fetched.
     pub covered_at: Timestamp,
+    /// What `backfill_next` reads is a gap in what was read before.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub gap: bool,
+    /// Rows above the cursor were shown, and not taken, by the connection-wide feed: what it shows
+    /// later must not raise the cursor over them.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub behind: bool,
 }
 
 impl Checkpoint {
@@ -64,7 +75,22 @@ impl Checkpoint {
             seen_from: start,
             newest_at: None,
             covered_at: now,
+            gap: false,
+            behind: false,
         }
+    }
+
+    /// Whether it says what programs that know the first format alone would not understand.
+    pub const fn is_marked(&self) -> bool {
+        self.gap || self.behind
+    }
+
+    /// Whether the cursor will rise to this id; `None` where there is no cursor yet. One that it never
+    /// rises to is served by each live poll.
+    pub fn rises_to(&self, id: i64) -> Option<bool> {
+        let cursor = self.cursor?;
+        let is_believable = || believable_top(std::iter::once(id), Some(cursor)).is_some();
+        Some(id > cursor && is_believable())
     }
 
     /// Raises the cursor to `id`; a lower id changes nothing.

@@ -220,17 +220,36 @@ impl Staging {
         }
     }
 
-    /// Drops every chunk of days before `first_kept`; each is one tombstone.
-    pub fn drop_before(&mut self, base: &SeenRows, first_kept: Day) {
+    /// Drops every chunk of days before `first_kept`, but those with a row whose id `is_needed`; each
+    /// is one tombstone. Whether there was any chunk of those days.
+    pub fn drop_before(
+        &mut self,
+        base: &SeenRows,
+        first_kept: Day,
+        is_needed: impl Fn(i64) -> bool,
+    ) -> bool {
         let end = ChunkId { day: first_kept, index: 0 };
-        self.dropped.extend(base.chunks.range(..end).map(|(id, _)| *id));
+        let mut dropped: BTreeSet<ChunkId> = base.chunks.range(..end).map(|(id, _)| *id).collect();
         // Chunks of this very staging that lie before may have been written in an earlier part.
-        self.dropped.extend(self.chunks.range(..end).map(|(id, _)| *id));
-        self.dropped.sort_unstable();
-        self.dropped.dedup();
-        self.unwritten.extend(self.dropped.iter().copied());
-        self.chunks.retain(|id, _| *id >= end);
-        self.places.retain(|place| place >= end);
+        dropped.extend(self.chunks.range(..end).map(|(id, _)| *id));
+        let any = !dropped.is_empty();
+        dropped.retain(|id| !self.has_number(base, *id, &is_needed));
+        self.unwritten.extend(dropped.iter().copied());
+        self.chunks.retain(|id, _| !dropped.contains(id));
+        self.places.retain(|place| !dropped.contains(&place));
+        self.dropped.extend(dropped);
+        any
+    }
+
+    /// Whether the chunk, as it would be after the commit, has a row with such an id.
+    fn has_number(&self, base: &SeenRows, id: ChunkId, is_such: impl Fn(i64) -> bool) -> bool {
+        match self.chunks.get(&id) {
+            Some(staged) => staged.rows.iter().filter_map(|row| row.id.number()).any(is_such),
+            None => {
+                let rows = base.chunks.get(&id).into_iter().flat_map(|bytes| chunk::rows(bytes));
+                rows.filter_map(|row| row.number()).any(is_such)
+            }
+        }
     }
 
     /// Whether nothing would change.

@@ -44,10 +44,32 @@ fn days_before_the_first_kept_become_tombstones() {
     (0..10).for_each(|day| staging.put(&seen, Day(day), row(i64::from(day), 1)));
     seen.apply(staging);
     let mut staging = Staging::default();
-    staging.drop_before(&seen, Day(4));
+    assert!(staging.drop_before(&seen, Day(4), |_| false));
     assert_eq!(staging.take_unwritten().iter().filter(|(_, chunk)| chunk.is_none()).count(), 4);
     seen.apply(staging);
     assert_eq!(seen.len(), 6);
+}
+
+#[test]
+fn a_chunk_with_a_row_that_is_needed_stays_whole_until_it_is_no_more() {
+    let mut seen = SeenRows::default();
+    let mut staging = Staging::default();
+    for (id, day) in [(1, 1), (7, 1), (2, 2)] {
+        staging.put(&seen, Day(day), row(id, 1));
+    }
+    seen.apply(staging);
+    let mut staging = Staging::default();
+    // This one is needed and not committed yet.
+    staging.put(&seen, Day(3), row(8, 1));
+    assert!(staging.drop_before(&seen, Day(4), |id| id > 6));
+    assert!(staging.get(&seen, &SourceId::Number(8)).is_some());
+    seen.apply(staging);
+    let there = |seen: &SeenRows, id| seen.get(&SourceId::Number(id)).is_some();
+    assert_eq!([1, 7, 2, 8].map(|id| there(&seen, id)), [true, true, false, true]);
+    let mut staging = Staging::default();
+    assert!(staging.drop_before(&seen, Day(5), |id| id > 8));
+    seen.apply(staging);
+    assert!(seen.is_empty());
 }
 
 proptest! {

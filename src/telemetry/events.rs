@@ -117,7 +117,7 @@ events! {
     RestoreFailed "VOM-SHD-005" WARN "the shard could not be locked, or its state not be read to the end; it is tried again" "nothing while it is rare; else check the state topic; empty is never assumed";
     StateRegressed "VOM-SHD-006" ERROR "the state topic was recreated, emptied or cut; the shard has stopped" "restore it from a backup, or accept the loss with checkpoint reset; the shard then goes on by itself";
     RestoreProgress "VOM-SHD-007" INFO "a shard is being restored" "nothing; the line says how far it is";
-    ShardCountChanged "VOM-SHD-008" ERROR "the assignment topic no longer has kafka.shards partitions" "recreate the topic or change kafka.shards, then restart";
+    ShardCountChanged "VOM-SHD-008" ERROR "the assignment topic no longer has kafka.shards partitions" "recreate this topic alone, with kafka.shards partitions, then restart; change neither kafka.shards nor the state topic: connections that move to another shard are published from the beginning";
     ShardBroke "VOM-SHD-009" ERROR "a shard's task broke off: a mistake of this program, or no thread to be had" "report the line; the shard is tried again";
     PollersSlow "VOM-SHD-010" WARN "pollers of a lost shard did not end in time and were dropped" "nothing; nothing of theirs can be committed any more";
     OwnerBroke "VOM-SHD-011" ERROR "the task that owns a shard broke off: a mistake of this program; the process ends" "report the line and what stands above it; nothing is lost, whoever takes the shard restores it";

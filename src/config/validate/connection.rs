@@ -107,8 +107,12 @@ fn tos_api(review: &mut Review<'_>, path: &[Step<'_>], shape: &shape::TosApi) ->
         let code = institution.code.as_str();
         if code.is_empty() || !code.chars().all(|c| c.is_ascii_alphanumeric()) {
             review.refuse(&path, "write the institution code, such as \"0006624\"");
-        } else if !codes.insert(code) {
-            review.refuse(&path, "the code stands twice; put its accounts in one entry");
+        } else if !codes.insert(code.trim_start_matches('0')) {
+            // As rows that name it are compared: with or without its leading zeros it is one.
+            review.refuse(
+                &path,
+                "the code stands twice, leading zeros aside; put its accounts in one entry",
+            );
         }
     }
     let institution = |shape: &shape::Institution| model::Institution {

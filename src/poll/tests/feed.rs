@@ -87,24 +87,26 @@ async fn an_account_that_reads_its_history_lacks_nothing_of_what_the_feed_shows(
 
 /// The accounts 24 and 38, and a feed over them that polls every five minutes. The ids of the
 /// source's own samples are below seven million.
-async fn two_accounts(stage: &Stage) -> (Arc<Entity>, tokio::task::JoinHandle<()>) {
+pub(super) async fn two_accounts(
+    stage: &Stage,
+) -> (Arc<Entity>, tokio::task::JoinHandle<()>, Accounts) {
     let accounts = Accounts::default();
     for id in [24, 38] {
         let done = account(stage, id, Advance::Backfill(None)).await;
         accounts.write().unwrap().insert(id, done);
     }
-    let (feed, running) = start(stage, accounts, schedule(POLL, LOOK_BACK));
+    let (feed, running) = start(stage, Arc::clone(&accounts), schedule(POLL, LOOK_BACK));
     stage.until_it_waits(&feed, 1).await;
-    (feed, running)
+    (feed, running, accounts)
 }
 
-const POLL: Duration = Duration::from_secs(300);
+pub(super) const POLL: Duration = Duration::from_secs(300);
 const LOOK_BACK: Duration = Duration::from_secs(7200);
 
 #[tokio::test]
 async fn a_row_that_comes_behind_the_feeds_cursor_is_published_however_old_its_date() {
     let stage = Stage::new().await;
-    let (feed, running) = two_accounts(&stage).await;
+    let (feed, running, _) = two_accounts(&stage).await;
     let before = stage.created();
     for id in [7_008_000, 7_009_000] {
         stage.add_row("38", json!({"id": id}));
@@ -139,7 +141,7 @@ async fn a_row_that_comes_behind_the_feeds_cursor_is_published_however_old_its_d
 #[tokio::test]
 async fn an_answer_whose_rows_do_not_arrive_is_a_success_of_every_account_and_a_commit_of_none() {
     let stage = Stage::new().await;
-    let (_, running) = two_accounts(&stage).await;
+    let (_, running, _) = two_accounts(&stage).await;
     let board = &stage.parts.shared.board;
     let key = |id: &str| EntityKey {
         connection: stage.parts.config.id.clone(),
@@ -170,7 +172,7 @@ async fn an_answer_whose_rows_do_not_arrive_is_a_success_of_every_account_and_a_
 #[tokio::test]
 async fn an_answer_that_may_be_cut_is_asked_for_again_above_the_cursor_alone() {
     let stage = Stage::in_order(RowOrder::Ascending).await;
-    let (feed, running) = two_accounts(&stage).await;
+    let (feed, running, _) = two_accounts(&stage).await;
     let before = stage.created();
     stage.add_row("38", json!({"id": 7_008_000}));
     stage.pass(&feed, POLL).await;

@@ -20,8 +20,10 @@ share a key can be joined. Headers are CloudEvents 1.0: `ce_id` (= `meta.event_i
 (`/vomsis/<connection>/<stream>`), `ce_type`, `ce_specversion`, `ce_time`, `content-type`.
 
 - The same row comes again only with other content: `meta.op` is then `UPDATED` and `meta.version` one more.
-  Keep the highest version of each `meta.source_id`; `meta.event_id` is the same for the same version,
-  whichever process wrote it. [How it is made](#how-an-event_id-is-made).
+  Keep the highest version of each `meta.source_id` of an account, terminal or institution: each of them
+  counts its own, so a bank row that the source moves to another account begins there with version 1.
+  `meta.event_id` is the same for the same version, whichever process wrote it. [How it is
+  made](#how-an-event_id-is-made).
 - A row that cannot be mapped goes to quarantine, which counts no version. If it comes back with the content
   that was published last, there is no event; with another one it is `UPDATED`, and `CREATED` where nothing
   of it was published before.
@@ -80,7 +82,9 @@ asked for with dates always, so its id helps within the last 14 days only.)
 | it was mended, or is back after its deletion, at or below the cursor | as `CREATED` with the next look-back, as `LATE` |
 
 A row that the source adds while the history is read, under a day that was read already and that the look-back does not
-reach, is not found either: the days that follow raise the cursor over its id.
+reach, is not found either: the days that follow raise the cursor over its id. That is so of the first history only. After
+a silence longer than the `lookback`, and where look-backs failed for longer, the days since are read too and leave the
+cursor to the polls: those ask above it as it was before, so a row that came meanwhile comes however old its date.
 
 **Changing `date_type`.** What is remembered lies under the date that decided when it came. After a change, a row whose
 one date lies within the `lookback` and whose other one before it may come once more, as `CREATED` with version 1 and the
@@ -107,7 +111,8 @@ account's row that the source has shown before, is found within the look-back as
 3. else, and where the process was restarted in between, with the look at its account alone, which asks above the
    account's own cursor: at most `check_interval` (one day) later.
 
-If its own account shows a row with a higher id first, it is a row below the cursor from then on. An API that refuses
+If its own account shows a row with a higher id first, it is a row below the cursor from then on; not where the account's
+rows were refused (`max_bad_ratio`), whose cursor waits until its own poll was good, over a restart too. An API that refuses
 `lastId` without dates (VOM-SRC-010) shows no row that is older than the days sent with it: 7 for an account, 2 for all
 at once.
 ";
