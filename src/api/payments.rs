@@ -8,10 +8,7 @@ mod lists;
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -87,6 +84,8 @@ pub struct Looked {
     pub state: Option<PaymentState>,
     /// When the question left, after every wait: the look knows nothing of what happened since.
     pub asked_at: Timestamp,
+    /// The same by a clock that nobody sets.
+    pub asked: Instant,
 }
 
 /// When the send may begin and how long it may take.
@@ -203,10 +202,13 @@ impl Client {
         wanted: Wanted,
         reference_no: &str,
     ) -> Result<Looked, Error> {
-        let asked_at = AtomicI64::new(now().0);
-        let granted = || asked_at.store(now().0, Ordering::Relaxed);
-        let looked =
-            |state| Looked { state, asked_at: Timestamp(asked_at.load(Ordering::Relaxed)) };
+        let left = Mutex::new((now(), Instant::now()));
+        let left = || left.lock().unwrap_or_else(PoisonError::into_inner);
+        let granted = || *left() = (now(), Instant::now());
+        let looked = |state| {
+            let (asked_at, asked) = *left();
+            Looked { state, asked_at, asked }
+        };
         let mut looks = 1;
         loop {
             let purpose = if looks == 1 { purpose } else { purpose.once_begun() };

@@ -102,8 +102,8 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
         return Ok(Some(record(desk, entry, unconfigured(key)).await?));
     };
     let looking = look_at(client, (Purpose::Payment, wanted_before(order)), key);
-    let began = Instant::now();
-    let (look, looked_at) = match unless_stopped(desk, timeout(time_left(order), looking)).await {
+    let (look, stamp, asked) = match unless_stopped(desk, timeout(time_left(order), looking)).await
+    {
         None => return Ok(None),
         Some(Ok(Ok(seen))) => seen,
         // An API that does not answer keeps nobody waiting for longer than they have patience.
@@ -120,7 +120,7 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
         desk.with_brakes(|brakes| {
             let epoch = desk.fixed.epoch;
             let situation = Situation { epoch, brakes, failures: Failures::NONE };
-            let looked_at = asked_at(now, looked_at, began.elapsed());
+            let looked_at = asked_at(now, stamp, asked.elapsed());
             intend(entry, now, (&look, looked_at), &situation, &desk.fixed.policy)
         })
     };
@@ -130,8 +130,9 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
     }
     // A place that comes too late for the look is left to the next one instead of being thrown away.
     // No longer than that whatever a clock that is set says.
-    let patience = between(now(), later(looked_at, LOOK_AGE_MAX_MS))
-        .min(Duration::from_millis(LOOK_AGE_MAX_MS.unsigned_abs()))
+    let age_max = Duration::from_millis(LOOK_AGE_MAX_MS.unsigned_abs());
+    let patience = between(now(), later(stamp, LOOK_AGE_MAX_MS))
+        .min(age_max.saturating_sub(asked.elapsed()))
         .min(time_left(order));
     let ready = match unless_stopped(desk, timeout(patience, client.ready_to_pay())).await {
         None => return Ok(None),
@@ -255,7 +256,7 @@ async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> 
     let asked = (Purpose::Doubt, wanted_after(entry));
     let look = match unless_stopped(desk, look_at(client, asked, key)).await {
         None => return Ok(None),
-        Some(Ok((look, _))) => look,
+        Some(Ok((look, ..))) => look,
         Some(Err(error)) => {
             unreadable(key, &error);
             return Ok(None);
@@ -272,9 +273,9 @@ async fn look_at(
     client: &Client,
     (purpose, wanted): (Purpose, Wanted),
     key: &CommandKey,
-) -> Result<(Look, Timestamp), api::Error> {
-    let Looked { state, asked_at } = client.look(purpose, wanted, &key.reference_no).await?;
-    Ok((state.map_or(Look::NotFound, Look::Found), asked_at))
+) -> Result<(Look, Timestamp, Instant), api::Error> {
+    let Looked { state, asked_at, asked } = client.look(purpose, wanted, &key.reference_no).await?;
+    Ok((state.map_or(Look::NotFound, Look::Found), asked_at, asked))
 }
 
 /// How long it may still be before the command is expired.

@@ -358,3 +358,26 @@ async fn a_doubt_that_begins_while_the_intent_is_written_lets_nothing_leave() {
     let entry = till.desk.entry(&till.key).unwrap();
     assert!(matches!(entry.status(), Status::NotSent { attempts: 1, .. }), "{entry:?}");
 }
+
+/// A backlog would never be sent if a look grew old while its question waited for a place.
+#[tokio::test]
+async fn a_look_is_as_old_as_its_question_however_long_that_waited() {
+    let options = SimulatorOptions { history_days: 0, ..SimulatorOptions::default() };
+    let simulator = Simulator::start(options).await.unwrap();
+    simulator.ledger().add_payment(&NewPayment::new("REF-1", "100.00")).unwrap();
+    let url = simulator.base_url();
+    let till = Till::in_row(simulator, &url, 1, |_, _| true);
+    let held = client(&till.desk, &till.key).unwrap().ready_to_pay().await.unwrap();
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(6 * 60)).await;
+        tokio::time::resume();
+        drop(held);
+    };
+    let (ended, ()) = tokio::join!(till.carry(), release);
+    assert!(matches!(ended, Ok(Ended::Finished)));
+    let asked = till.simulator.requests().last.into_iter();
+    let finds = asked.filter(|request| request.operation == "transaction_find").count();
+    assert_eq!((finds, till.posts()), (1, 1), "the look was believed");
+}
