@@ -95,8 +95,11 @@ pub fn follow(
 
 /// What a record says; nothing where it is one command's story, which this owner wrote itself.
 fn read(key: &[u8], value: Option<&[u8]>) -> Result<Option<Record>, Failure> {
-    let key = std::str::from_utf8(key)
-        .map_err(|_| codec::Error::Key("bytes that are no text".to_owned()))?;
+    let key = match (std::str::from_utf8(key), value) {
+        (Ok(key), _) => key,
+        (Err(_), None) => return Ok(None),
+        (Err(_), Some(_)) => return Err(codec::no_text(key).into()),
+    };
     match (JournalKey::parse(key)?, value) {
         (JournalKey::Command(_), _) | (_, None) => Ok(None),
         (_, Some(value)) => Ok(Some(codec::decode(key, value)?)),

@@ -136,6 +136,7 @@ async fn serve(
         let taken = match change {
             Some(Change::Gained(taken)) => taken,
             Some(Change::Lost) => {
+                absence.end();
                 parts.enter(Phase::Standby, None);
                 continue;
             }
@@ -152,6 +153,8 @@ async fn serve(
         let ended = term(parts, taken, member, &mut absence, stop).await;
         match ended {
             Term::GivenBack => {
+                // Another one looks from now on.
+                absence.end();
                 backoff = BACKOFF_MIN;
                 parts.enter(Phase::Standby, None);
                 log_event!(

@@ -24,6 +24,8 @@ use super::{
 };
 
 const VERSION: u8 = 1;
+/// Of a key that is no text so much is shown.
+const KEY_BYTES_SHOWN: usize = 64;
 const KIND_ENTRY: u8 = 0x11;
 const KIND_IDENTITY: u8 = 0x12;
 const KIND_OWNER: u8 = 0x13;
@@ -194,8 +196,12 @@ pub enum Line {
 /// # Errors
 /// Where anything about it is not certain.
 pub fn read_line(key: &[u8], value: Option<&[u8]>) -> Result<Line, Error> {
-    let key =
-        std::str::from_utf8(key).map_err(|_| Error::Key("bytes that are no text".to_owned()))?;
+    let key = match std::str::from_utf8(key) {
+        Ok(key) => key,
+        // As under any key of another program.
+        Err(_) if value.is_none() => return Ok(Line::TakenBack),
+        Err(_) => return Err(no_text(key)),
+    };
     if let Some(value) = value {
         return decode(key, value).map(Line::Said);
     }
@@ -205,6 +211,13 @@ pub fn read_line(key: &[u8], value: Option<&[u8]>) -> Result<Line, Error> {
         // Also a key of another program: a tombstone under it says nothing that counts here.
         Ok(_) | Err(_) => Line::TakenBack,
     })
+}
+
+/// A key that is no text, in the digits by which it can be taken back.
+pub fn no_text(key: &[u8]) -> Error {
+    let shown = key.iter().take(KEY_BYTES_SHOWN).map(|byte| format!("{byte:02x}"));
+    let more = if key.len() > KEY_BYTES_SHOWN { "…" } else { "" };
+    Error::Key(format!("0x{}{more}", shown.collect::<String>()))
 }
 
 /// Reads any record of the journal.

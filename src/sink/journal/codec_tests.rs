@@ -215,3 +215,11 @@ proptest! {
         prop_assert_eq!(decode(&entry.key().to_string(), &encode_entry(&entry)), Ok(record));
     }
 }
+
+#[test]
+fn a_key_that_is_no_text_is_shown_in_digits_and_can_be_taken_back() {
+    let key = b"\x00\x00\xff\x2a";
+    let error = read_line(key, Some(b"x")).unwrap_err().to_string();
+    assert!(error.contains("0x0000ff2a"), "{error}");
+    assert!(matches!(read_line(key, None), Ok(Line::TakenBack)));
+}
