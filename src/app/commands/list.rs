@@ -215,7 +215,7 @@ impl Row {
 /// With the reference, since the id may have been used for another payment too.
 fn next(key: &CommandKey) -> String {
     format!(
-        "commands resolve {} --connection {} --reference {} --outcome executed|not-executed \
+        "commands resolve {} --connection={} --reference={} --outcome executed|not-executed \
          --evidence TEXT --actor NAME",
         key.command_id,
         key.connection,
@@ -248,9 +248,9 @@ mod tests {
             Row::of(&entry, &Words::default()).next
         };
         let said = next("REF-1", 3).unwrap();
-        assert!(said.contains("0001 --connection acme --reference REF-1 --outcome"), "{said}");
+        assert!(said.contains("0001 --connection=acme --reference=REF-1 --outcome"), "{said}");
         let said = next("$(x) it's", 3).unwrap();
-        assert!(said.contains(r"--reference '$(x) it'\''s' --outcome"), "{said}");
+        assert!(said.contains(r"--reference='$(x) it'\''s' --outcome"), "{said}");
         assert_eq!(next("REF-1", 2), None, "nobody is needed");
     }
 
