@@ -123,6 +123,10 @@ impl Caller {
                 _ => None,
             };
             if let Some(token) = refused {
+                // Words alone may be about something else, of one account: they stop nobody else.
+                if reauthenticated && !failed.error.is_told_by_status() {
+                    return Err(failed.error);
+                }
                 if reauthenticated {
                     return Err(self.refuse(access, &at, failed.error, false).await);
                 }

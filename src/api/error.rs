@@ -328,6 +328,11 @@ impl Error {
         }
     }
 
+    /// Whether a token was refused by the status of HTTP, not by words.
+    pub(crate) const fn is_told_by_status(&self) -> bool {
+        matches!(self, Self::Unauthorized { status: 401, .. })
+    }
+
     /// What the caller should do next.
     pub fn retry_class(&self) -> RetryClass {
         match self {

@@ -233,3 +233,20 @@ async fn a_refusal_that_nobody_asks_about_again_is_old_news_and_a_rest_is_none()
     poll(&client).await.unwrap_err();
     assert_eq!(shown(&client, &resting.metrics, true), 0);
 }
+
+/// An aggregator may say so of one account's bank.
+#[tokio::test]
+async fn words_about_a_token_stop_nobody_but_whom_they_answer() {
+    let fake = Fake::with_token(|path, _| match path {
+        "/accounts/7/transactions" => {
+            json(200, r#"{"success":false,"message":"Banka token süresi doldu"}"#)
+        }
+        _ => json(200, r#"{"status":"success","banks":[{"id":1}]}"#),
+    })
+    .await;
+    let client = fake.client();
+    let error = poll(&client).await.unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+    assert_eq!(fake.count("/authenticate"), 2, "a new token is tried");
+    client.reference(Purpose::Live, Stream::Banks).await.unwrap();
+}
