@@ -17,7 +17,8 @@ const MIN: Duration = Duration::from_secs(1);
 const MAX: Duration = Duration::from_secs(60);
 /// A connection whose access is refused tries again this often (design §6).
 const REFUSED: Duration = Duration::from_secs(15 * 60);
-/// A look that keeps failing is made so often in the interval of looks.
+/// A look that keeps failing is made so often in the interval of looks, and at least as often as
+/// [`REFUSED`] says: while it fails its stream is not fresh.
 const LOOKS: u32 = 24;
 
 /// Doubles from a second to a minute while failures follow each other.
@@ -28,7 +29,7 @@ const LOOKS: u32 = 24;
 /// | an answer that is none, or a no | the same; of one account or terminal of many, to the poll interval: those that stay wrong must not take the others' calls |
 /// | rows that are not to be believed, an answer that is too large | the poll interval: it costs as much to ask again |
 /// | access is refused | a quarter of an hour |
-/// | the first two, of a look at an account that the feed serves | the same, but to a twenty-fourth of the interval of its looks where that is longer |
+/// | the first two, of a look at an account that the feed serves | the same, but to a quarter of an hour, or a twenty-fourth of the interval of its looks where that is shorter |
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Backoff {
     next: Duration,
@@ -71,7 +72,7 @@ impl Backoff {
         poll_interval: Duration,
         looks: Duration,
     ) -> Option<Duration> {
-        let longest = (looks / LOOKS).max(MAX);
+        let longest = (looks / LOOKS).clamp(MAX, REFUSED);
         match failure.retry_class() {
             RetryClass::Retry { after } => {
                 Some(self.doubled(longest).max(after.unwrap_or_default()))
@@ -155,7 +156,7 @@ mod tests {
             let mut wait = || backoff.wait_of_look(&failure, POLL, looks).unwrap().as_secs();
             let waits: Vec<u64> = (0..14).map(|_| wait()).collect();
             assert_eq!(waits[..8], [1, 2, 4, 8, 16, 32, 64, 128], "{failure}");
-            assert_eq!(waits[11..], [2048, 3600, 3600], "{failure}");
+            assert_eq!(waits[8..], [256, 512, 900, 900, 900, 900], "{failure}");
         }
     }
 

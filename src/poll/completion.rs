@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use crate::{
     api::{Client, Error, Purpose, RetryClass, Rows},
@@ -33,6 +33,8 @@ const CUSTOMER_AGAIN: Duration = Duration::from_secs(86_400);
 /// Readings in a row that may fail by trouble of the API itself before it is asked bank by bank: the
 /// other calls are likely to meet the same trouble.
 const PATIENCE: u32 = 3;
+/// Where no bank answered, they are asked again after that long.
+const BY_BANK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// The memory of one list's completion; it begins with the process.
 #[derive(Debug, Default)]
@@ -47,6 +49,8 @@ pub(super) struct Completion {
     /// Failed readings in a row.
     failed: u32,
     by_bank: bool,
+    /// When no bank answered either.
+    silent_at: Option<Instant>,
 }
 
 impl Completion {
@@ -121,6 +125,10 @@ impl Completion {
 
     fn may_ask_by_bank(&mut self, error: &Error) -> bool {
         self.failed += 1;
+        // A call for each bank each minute would take the others' calls.
+        if self.silent_at.is_some_and(|at| at.elapsed() < BY_BANK_AGAIN) {
+            return false;
+        }
         match error.retry_class() {
             RetryClass::Permanent | RetryClass::Refused => true,
             RetryClass::Retry { .. } => self.failed >= PATIENCE,
@@ -138,6 +146,7 @@ impl Completion {
         entity: &Entity,
         refused: Error,
     ) -> Result<Vec<Rows>, Error> {
+        self.silent_at = Some(Instant::now());
         let Ok(banks) = api.reference(Purpose::Repair, Stream::Banks).await else {
             return Err(refused);
         };
@@ -151,6 +160,7 @@ impl Completion {
         if answers.is_empty() {
             return Err(refused);
         }
+        self.silent_at = None;
         if !std::mem::replace(&mut self.by_bank, true) {
             log_event!(
                 Event::AccountsByBank,

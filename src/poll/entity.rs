@@ -251,7 +251,9 @@ impl Entity {
         failpoints::reach(Point::BeforeMemory);
         memory.state.checkpoint = Some(checkpoint);
         memory.state.seen.apply(std::mem::take(&mut digest.staging));
-        if matches!(reading.reason, Reason::Backfill | Reason::LookBack) {
+        if matches!(reading.reason, Reason::Backfill | Reason::LookBack)
+            && self.carries_on(&memory, reading)
+        {
             let through = reading.window.map_or_else(|| now().local_day(), |window| window.to);
             memory.read_through = memory.read_through.max(through);
         }
@@ -383,7 +385,8 @@ impl Entity {
             }
             Advance::Backfill(next) => {
                 let known = state.checkpoint.as_ref();
-                let in_gap = known.is_some_and(|known| known.gap || known.backfill_next.is_none());
+                let in_gap = reading.reason == Reason::Backfill
+                    && known.is_some_and(|known| known.gap || known.backfill_next.is_none());
                 if !in_gap || checkpoint.cursor.is_none() {
                     digest.highest_id.into_iter().for_each(|id| checkpoint.raise_cursor(id));
                 }
@@ -431,6 +434,7 @@ impl Entity {
     ) -> Option<Timestamp> {
         match reading.reason {
             Reason::Backfill | Reason::List => Some(fetched),
+            Reason::LookBack if !self.carries_on(memory, reading) => None,
             // The windows of a look-back come one after the other, and the next one may fail.
             Reason::LookBack => {
                 let end = reading.window.map(|window| window.to.plus(1).start());
@@ -438,6 +442,14 @@ impl Entity {
             }
             Reason::Live => self.live_polls_cover(memory, fetched).then_some(fetched),
         }
+    }
+
+    /// Whether a read goes on from the days that were read before. A look-back of the feed begins at its
+    /// own first day, whatever an account lacks before it; of a closed account it proves nothing.
+    fn carries_on(&self, memory: &Memory, reading: &Reading<'_>) -> bool {
+        let follows = |window: Window| window.from <= memory.read_through.plus(1);
+        reading.reason != Reason::LookBack
+            || (!self.closed.load(Ordering::Acquire) && reading.window.is_none_or(follows))
     }
 
     /// Whether live polls show all that is left to read: where the look-backs fail, the days that they

@@ -52,12 +52,20 @@ pub struct Follow {
 /// The loop's own memory.
 struct Pace {
     agenda: Agenda,
-    backoff: Backoff,
+    backoff_of_live: Backoff,
+    /// Of history and look-backs: live polls that are good say nothing about those.
+    backoff_of_days: Backoff,
     first_day: Day,
     /// The last look-back of a closed entity was asked for.
     closed: bool,
     /// The feed has asked for a poll that was not good yet.
     sent_for: bool,
+}
+
+impl Pace {
+    const fn backoff(&mut self, of_live: bool) -> &mut Backoff {
+        if of_live { &mut self.backoff_of_live } else { &mut self.backoff_of_days }
+    }
 }
 
 impl Follow {
@@ -70,9 +78,14 @@ impl Follow {
         let today = now().local_day();
         let first_day = today.plus(-self.schedule.start_days);
         let first_look = Instant::now() + self.wait_for_first_look();
+        // Rows that were shown and not taken are asked for at once.
+        let is_behind = self.entity.checkpoint(first_day).await.behind;
+        let first_live = if is_behind { Instant::now() } else { first_look };
+        let backoff = Backoff::new(self.entity.target.key.stream);
         let mut pace = Pace {
-            agenda: Agenda::new(first_look, first_look),
-            backoff: Backoff::new(self.entity.target.key.stream),
+            agenda: Agenda::new(first_live, first_look),
+            backoff_of_live: backoff,
+            backoff_of_days: backoff,
             first_day,
             closed: false,
             sent_for: false,
@@ -111,17 +124,20 @@ impl Follow {
                 pace.closed = true;
                 pace.agenda.lookback_at = Instant::now();
             }
-            () = self.entity.ask_alone.notified() => {
-                let now_at = Instant::now();
-                pace.sent_for = true;
-                pace.agenda.live_at = now_at;
-                // Where the feed is out, nobody else looks back for it.
-                if self.served.is_out() {
-                    let soon = now_at + self.schedule.lookback_interval;
-                    pace.agenda.lookback_at = pace.agenda.lookback_at.min(soon);
-                }
-            }
+            () = self.entity.ask_alone.notified() => self.answer_the_feed(pace),
             () = sleep_until(at) => {}
+        }
+    }
+
+    /// The feed has sent for a poll of its own: at once.
+    fn answer_the_feed(&self, pace: &mut Pace) {
+        let now_at = Instant::now();
+        pace.sent_for = true;
+        pace.agenda.live_at = now_at;
+        // Where the feed is out, nobody else looks back for it.
+        if self.served.is_out() {
+            let soon = now_at + self.schedule.lookback_interval;
+            pace.agenda.lookback_at = pace.agenda.lookback_at.min(soon);
         }
     }
 
@@ -136,10 +152,7 @@ impl Follow {
             }
             // The feed goes on showing its rows, and could not take some: it stays failing until
             // its own poll was good.
-            () = self.entity.ask_alone.notified() => {
-                pace.sent_for = true;
-                pace.agenda.live_at = Instant::now();
-            }
+            () = self.entity.ask_alone.notified() => self.answer_the_feed(pace),
         }
     }
 
@@ -168,14 +181,14 @@ impl Follow {
         pace.agenda.end_turn(was_live, outcome.is_err());
         match outcome {
             Ok(published) => {
-                pace.backoff.reset();
+                pace.backoff(was_live).reset();
                 let checkpoint = self.entity.checkpoint(pace.first_day).await;
                 self.entity.report_success(&checkpoint, now().local_day(), published);
                 std::ops::ControlFlow::Continue(())
             }
             Err(Failure::Gone(_)) => std::ops::ControlFlow::Break(()),
             Err(failure) => {
-                self.recover(&failure, pace).await;
+                self.recover(&failure, was_live, pace).await;
                 std::ops::ControlFlow::Continue(())
             }
         }
@@ -315,7 +328,7 @@ impl Follow {
         }
     }
 
-    async fn recover(&mut self, failure: &Failure, pace: &mut Pace) {
+    async fn recover(&mut self, failure: &Failure, was_live: bool, pace: &mut Pace) {
         if failure.retry_class() == RetryClass::DatesRequired {
             log_event!(
                 Event::DatesRequired,
@@ -328,25 +341,24 @@ impl Follow {
         let interval = self.schedule.poll_interval;
         let look = if self.is_look(pace).await { self.served.looks() } else { None };
         let wait = match look {
-            Some(looks) => pace.backoff.wait_of_look(failure, interval, looks),
-            None => pace.backoff.wait(failure, interval),
+            Some(looks) => pace.backoff(was_live).wait_of_look(failure, interval, looks),
+            None => pace.backoff(was_live).wait(failure, interval),
         };
         self.entity.report_failure(failure, wait);
         tokio::select! {
             () = wait_or_change(&self.api, wait, &self.stop) => {}
             // What the feed could not take does not wait for the next look.
-            () = self.entity.ask_alone.notified(), if look.is_some() => {
-                pace.sent_for = true;
-                pace.agenda.live_at = Instant::now();
-            }
+            () = self.entity.ask_alone.notified(), if look.is_some() => self.answer_the_feed(pace),
         }
     }
 
-    /// Whether it only checks what the feed has read: nobody waits for it, and ten thousand that fail
-    /// must not keep the feed from its call.
+    /// Whether it only checks what the feed has read, no history that is its own to read: nobody waits
+    /// for it, and ten thousand that fail must not keep the feed from its call.
     async fn is_look(&self, pace: &Pace) -> bool {
+        let today = now().local_day();
+        let position = self.entity.position(&self.schedule, pace.first_day, today).await;
         let is_served = self.served.looks().is_some() && !pace.sent_for;
-        is_served && !self.entity.checkpoint(pace.first_day).await.behind
+        is_served && !position.behind && position.backfill_next.is_none()
     }
 }
 

@@ -151,9 +151,10 @@ impl<'a> Working<'a> {
                 let fresh = row.deleted || row.version == 0;
                 let partial = row.partial || mentioned;
                 let unsure_day = row.unsure_day || place.unsure;
-                if same && (partial, unsure_day) != (row.partial, row.unsure_day) {
+                let key = self.own_key(mapped);
+                if same && (partial, unsure_day, &key) != (row.partial, row.unsure_day, &row.key) {
                     // Written by a program that did not note it.
-                    self.remember(day, SeenRow { partial, unsure_day, ..row });
+                    self.remember(day, SeenRow { partial, unsure_day, key, ..row });
                     return Decision::Known;
                 }
                 if same {
@@ -226,6 +227,13 @@ impl<'a> Working<'a> {
         Ok(EventRecord { topic, key, value: Some(value), headers })
     }
 
+    /// The key of a row's events where that is not its entity: a deletion goes there too.
+    fn own_key(&self, mapped: &Mapped<'_>) -> Option<Box<str>> {
+        let target = &self.target.key;
+        let is_own = !target.stream.is_reference() && *mapped.key != *target.entity;
+        is_own.then(|| mapped.key.as_ref().into())
+    }
+
     fn publish(
         &mut self,
         event: EventRecord,
@@ -234,6 +242,7 @@ impl<'a> Working<'a> {
         place: Place,
     ) {
         self.push(event);
+        let key = self.own_key(&mapped);
         let row = SeenRow {
             id: mapped.source_id,
             version,
@@ -243,9 +252,7 @@ impl<'a> Working<'a> {
             partial: is_mention(&mapped.record),
             unsure_day: place.unsure,
             source_key: mapped.source_key,
-            // A deletion goes to the key of its events, which a row may name otherwise than its entity.
-            key: (!self.target.key.stream.is_reference() && *mapped.key != *self.target.key.entity)
-                .then(|| mapped.key.as_ref().into()),
+            key,
         };
         self.remember(place.day, row);
     }

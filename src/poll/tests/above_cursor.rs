@@ -187,6 +187,10 @@ async fn days_that_failing_look_backs_missed_are_read_after_a_restart() {
     let days =
         |from: i32, to: i32| Some(Window { from: today().plus(-from), to: today().plus(-to) });
     let answers = rows(&[]);
+    // A look-back of the feed begins at its own first day, whatever this account lacks before it.
+    let beyond = Reading { window: days(2, 0), ..reading(&answers, Advance::Nothing) };
+    entity.take_in(&beyond).await.unwrap();
+    assert_eq!(missed(Arc::clone(&entity)).await, Some(today().plus(-5)));
     let part = Reading { window: days(9, 4), ..reading(&answers, Advance::Nothing) };
     entity.take_in(&part).await.unwrap();
     take_in(&entity, &rows(&[(103, 0)]), Advance::Cursor).await;
@@ -219,7 +223,10 @@ async fn an_account_is_behind_until_a_poll_that_was_asked_after_the_last_refusal
     assert!(position(&entity).await.behind, "the later rows may not have been in it");
     let entity = restarted(&stage, &entity);
     assert!(position(&entity).await.behind, "a restart forgives nothing");
-    let poller = follow(&stage, &entity, Served::default());
+    // Its turn for a look of its own may be a day away.
+    let served = Served::new(Duration::from_secs(86_400));
+    served.start(false);
+    let poller = follow(&stage, &entity, served);
     let caught_up = async {
         while position(&entity).await.behind {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -84,7 +84,8 @@ asked for with dates always, so its id helps within the last 14 days only.)
 A row that the source adds while the history is read, under a day that was read already and that the look-back does not
 reach, is not found either: the days that follow raise the cursor over its id. That is so of the first history only. After
 a silence longer than the `lookback`, and where look-backs failed for longer, the days since are read too and leave the
-cursor to the polls: those ask above it as it was before, so a row that came meanwhile comes however old its date.
+cursor to the polls: those ask above it as it was before, so a row that came meanwhile comes however old its date,
+unless the API cuts that answer or it is too large: then it comes if its date is within the look-back or the history.
 
 **Changing `date_type`.** What is remembered lies under the date that decided when it came. After a change, a row whose
 one date lies within the `lookback` and whose other one before it may come once more, as `CREATED` with version 1 and the
