@@ -31,6 +31,11 @@ Included by the StatefulSet, so that nothing is installed.
 {{- if and .Values.kafka.existingSecret (not (compact (values .Values.kafka.keys))) }}
 {{- fail "kafka.existingSecret is set, but kafka.keys names nothing of it: set kafka.keys.password, or whatever it holds" }}
 {{- end }}
+{{- $properties := dig "kafka" "properties" dict (default dict .Values.config) }}
+{{- $elsewhere := or .Values.existingConfigMap .Values.extraEnv .Values.extraEnvFrom (hasKey $properties "sasl.password_file") }}
+{{- if and .Values.kafka.existingSecret .Values.kafka.keys.username (not .Values.kafka.keys.password) (not $elsewhere) }}
+{{- fail "kafka.keys.username is set and kafka.keys.password is not: name the key of kafka.existingSecret that holds the password" }}
+{{- end }}
 {{- if and .Values.admin.enabled (eq (int .Values.admin.port) (int .Values.http.port)) }}
 {{- fail (printf "admin.port and http.port are both %d, and only one listener can have it: change one of them" (int .Values.http.port)) }}
 {{- end }}
