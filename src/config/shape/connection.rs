@@ -128,8 +128,8 @@ pub struct Quota {
     #[schemars(range(min = 1))]
     pub concurrency: u32,
     /// Of the calls a minute, those that polling never takes: the payment sink has them, perhaps
-    /// in another process. Less than `requests_per_minute`; where that is below 12, the
-    /// default is half of it.
+    /// in another process. Less than `requests_per_minute`; where that is below 12, 6
+    /// is half of it.
     pub reserved_for_payments: u32,
 }
 
