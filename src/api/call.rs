@@ -124,7 +124,7 @@ impl Caller {
             };
             if let Some(token) = refused {
                 // Words alone may be about something else, of one account: they stop nobody else.
-                if reauthenticated && !failed.error.is_told_by_status() {
+                if reauthenticated && !failed.error.is_told_by_code() {
                     return Err(failed.error);
                 }
                 if reauthenticated {

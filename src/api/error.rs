@@ -328,9 +328,14 @@ impl Error {
         }
     }
 
-    /// Whether a token was refused by the status of HTTP, not by words.
-    pub(crate) const fn is_told_by_status(&self) -> bool {
-        matches!(self, Self::Unauthorized { status: 401, .. })
+    /// Whether a token was refused by the status of HTTP or the gateway's own code, not by words alone.
+    pub(crate) fn is_told_by_code(&self) -> bool {
+        match self {
+            Self::Unauthorized { status: 401, .. } => true,
+            // Codes stand before what is said.
+            Self::Unauthorized { message: Some(text), .. } => text.starts_with("ACBG"),
+            _ => false,
+        }
     }
 
     /// What the caller should do next.

@@ -80,7 +80,7 @@ impl Completion {
             Err(error) => return Err(error),
         };
         if whole {
-            (self.failed, self.by_bank) = (0, false);
+            (self.failed, self.by_bank, self.silent_at) = (0, false, None);
         }
         let found = discover(Stream::Accounts, &answers);
         let listed: HashSet<i64> = answers.iter().flat_map(Rows::iter).filter_map(id_of).collect();
@@ -146,7 +146,6 @@ impl Completion {
         entity: &Entity,
         refused: Error,
     ) -> Result<Vec<Rows>, Error> {
-        self.silent_at = Some(Instant::now());
         let Ok(banks) = api.reference(Purpose::Repair, Stream::Banks).await else {
             return Err(refused);
         };
@@ -158,9 +157,9 @@ impl Completion {
             }
         }
         if answers.is_empty() {
+            self.silent_at = Some(Instant::now());
             return Err(refused);
         }
-        self.silent_at = None;
         if !std::mem::replace(&mut self.by_bank, true) {
             log_event!(
                 Event::AccountsByBank,

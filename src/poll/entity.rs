@@ -402,7 +402,8 @@ impl Entity {
             }
         }
         digest.newest_at.into_iter().for_each(|at| checkpoint.raise_newest(at));
-        if let Some(first_kept) = self.first_kept(state, reading, &checkpoint)
+        if self.carries_on(memory, reading)
+            && let Some(first_kept) = self.first_kept(state, reading, &checkpoint)
             && first_kept > checkpoint.seen_from
         {
             // A row that the live poll will show, once it is good again, must not look new then, however
@@ -426,29 +427,27 @@ impl Entity {
     }
 
     /// Up to when a read has covered what there is; a restart goes on from there.
-    fn covers(
-        &self,
-        memory: &Memory,
-        reading: &Reading<'_>,
-        fetched: Timestamp,
-    ) -> Option<Timestamp> {
+    fn covers(&self, memory: &Memory, reading: &Reading<'_>, at: Timestamp) -> Option<Timestamp> {
         match reading.reason {
-            Reason::Backfill | Reason::List => Some(fetched),
+            Reason::Backfill | Reason::List => Some(at),
             Reason::LookBack if !self.carries_on(memory, reading) => None,
             // The windows of a look-back come one after the other, and the next one may fail.
             Reason::LookBack => {
                 let end = reading.window.map(|window| window.to.plus(1).start());
-                Some(end.map_or(fetched, |end| end.min(fetched)))
+                Some(end.map_or(at, |end| end.min(at)))
             }
-            Reason::Live => self.live_polls_cover(memory, fetched).then_some(fetched),
+            Reason::Live => self.live_polls_cover(memory, at).then_some(at),
         }
     }
 
-    /// Whether a read goes on from the days that were read before. A look-back of the feed begins at its
-    /// own first day, whatever an account lacks before it; of a closed account it proves nothing.
+    /// Whether a read goes on from the days that were read before, the last of which was read up to some
+    /// hour. A look-back of the feed begins at its own first day, whatever an account lacks before it; of
+    /// a closed account it proves nothing. The feed's own position is of rows that name no account.
     fn carries_on(&self, memory: &Memory, reading: &Reading<'_>) -> bool {
-        let follows = |window: Window| window.from <= memory.read_through.plus(1);
+        let (_, overlap) = Schedule::window_limits(self.target.key.stream);
+        let follows = |window: Window| window.from <= memory.read_through.plus(1 - overlap);
         reading.reason != Reason::LookBack
+            || *self.target.key.entity == *EntityKey::WHOLE
             || (!self.closed.load(Ordering::Acquire) && reading.window.is_none_or(follows))
     }
 

@@ -78,8 +78,9 @@ impl Follow {
         let today = now().local_day();
         let first_day = today.plus(-self.schedule.start_days);
         let first_look = Instant::now() + self.wait_for_first_look();
-        // Rows that were shown and not taken are asked for at once.
-        let is_behind = self.entity.checkpoint(first_day).await.behind;
+        // Rows that were shown and not taken are asked for at once, and what the feed leaves to it.
+        let position = self.entity.checkpoint(first_day).await;
+        let is_behind = position.behind || position.gap;
         let first_live = if is_behind { Instant::now() } else { first_look };
         let backoff = Backoff::new(self.entity.target.key.stream);
         let mut pace = Pace {
@@ -348,7 +349,7 @@ impl Follow {
         tokio::select! {
             () = wait_or_change(&self.api, wait, &self.stop) => {}
             // What the feed could not take does not wait for the next look.
-            () = self.entity.ask_alone.notified(), if look.is_some() => self.answer_the_feed(pace),
+            () = self.entity.ask_alone.notified(), if !pace.sent_for => self.answer_the_feed(pace),
         }
     }
 

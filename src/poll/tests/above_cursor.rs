@@ -188,7 +188,9 @@ async fn days_that_failing_look_backs_missed_are_read_after_a_restart() {
         |from: i32, to: i32| Some(Window { from: today().plus(-from), to: today().plus(-to) });
     let answers = rows(&[]);
     // A look-back of the feed begins at its own first day, whatever this account lacks before it.
-    let beyond = Reading { window: days(2, 0), ..reading(&answers, Advance::Nothing) };
+    let shown = rows(&[(101, 0)]);
+    let first_kept = Some(today().plus(-4));
+    let beyond = Reading { window: days(2, 0), first_kept, ..reading(&shown, Advance::Nothing) };
     entity.take_in(&beyond).await.unwrap();
     assert_eq!(missed(Arc::clone(&entity)).await, Some(today().plus(-5)));
     let part = Reading { window: days(9, 4), ..reading(&answers, Advance::Nothing) };

@@ -250,3 +250,15 @@ async fn words_about_a_token_stop_nobody_but_whom_they_answer() {
     assert_eq!(fake.count("/authenticate"), 2, "a new token is tried");
     client.reference(Purpose::Live, Stream::Banks).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_gateways_own_code_of_a_refused_token_holds_for_everybody() {
+    let says = r#"{"Header":{"StatusCode":"ACBG000001"}}"#;
+    let fake = Fake::with_token(move |_, _| json(200, says)).await;
+    let client = fake.client();
+    let error = ask(&client).await.unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+    assert_eq!(ask(&client).await.unwrap_err(), error);
+    assert_eq!(fake.count("/oauth"), 2, "one new token, and nobody else asks");
+    assert_eq!(shown(&client, &fake.metrics, true), 1);
+}
