@@ -152,8 +152,10 @@ impl<'a> Working<'a> {
                 let partial = row.partial || mentioned;
                 let unsure_day = row.unsure_day || place.unsure;
                 let key = self.own_key(mapped);
-                if same && (partial, unsure_day, &key) != (row.partial, row.unsure_day, &row.key) {
+                let noted = (row.partial, row.unsure_day, row.key.as_deref());
+                if same && (partial, unsure_day, key) != noted {
                     // Written by a program that did not note it.
+                    let key = key.map(Into::into);
                     self.remember(day, SeenRow { partial, unsure_day, key, ..row });
                     return Decision::Known;
                 }
@@ -228,10 +230,10 @@ impl<'a> Working<'a> {
     }
 
     /// The key of a row's events where that is not its entity: a deletion goes there too.
-    fn own_key(&self, mapped: &Mapped<'_>) -> Option<Box<str>> {
+    fn own_key<'m>(&self, mapped: &'m Mapped<'_>) -> Option<&'m str> {
         let target = &self.target.key;
         let is_own = !target.stream.is_reference() && *mapped.key != *target.entity;
-        is_own.then(|| mapped.key.as_ref().into())
+        is_own.then_some(&*mapped.key)
     }
 
     fn publish(
@@ -242,7 +244,7 @@ impl<'a> Working<'a> {
         place: Place,
     ) {
         self.push(event);
-        let key = self.own_key(&mapped);
+        let key = self.own_key(&mapped).map(Into::into);
         let row = SeenRow {
             id: mapped.source_id,
             version,
