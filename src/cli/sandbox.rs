@@ -46,7 +46,7 @@ pub struct Args {
     /// Where the simulator listens; port 0 takes any free port and prints it.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
-    /// Of the generator: the same seed gives the same rows.
+    /// Of the generator: another seed gives other rows.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }

@@ -10,12 +10,12 @@ use super::{
     samples,
 };
 use crate::{
-    domain::ids::Stream,
+    domain::{ids::Stream, money::Money, payment::Change},
     sandbox::{
         generator::{
             bank,
             entities::{Fields, fields},
-            people, virtual_pos,
+            people,
         },
         random::Random,
     },
@@ -231,6 +231,9 @@ impl Ledger {
 
     fn edit_recent(&mut self) -> Result<u32, LedgerError> {
         let Some((_, stream, id)) = self.choose_recent() else { return Ok(0) };
+        if stream == Stream::VirtualPosTransactions && self.change_some_payment(id) {
+            return Ok(1);
+        }
         let changes = self.changes(stream, id);
         match self.edit_row(stream, id, changes) {
             Ok(()) => Ok(1),
@@ -238,6 +241,18 @@ impl Ledger {
             Err(LedgerError::Unknown { .. }) => Ok(0),
             Err(error) => Err(error),
         }
+    }
+
+    /// Somebody cancels or refunds a payment in the panel: by the rules that a command meets, so
+    /// that no payment gets into a state which it could not have. False where that was declined.
+    fn change_some_payment(&mut self, id: i64) -> bool {
+        let cancel = self.random.below(2) == 0;
+        let Some(reference) = self.reference_of(id) else { return false };
+        let Some(state) = self.payment(&reference) else { return false };
+        let [whole, before] = [state.amount, state.refunded].map(Option::unwrap_or_default);
+        let rest = Money::from_unscaled(whole.unscaled() - before.unscaled());
+        let change = if cancel { Change::Cancel } else { Change::Refund { amount: rest } };
+        self.change_payment(&reference, change).is_ok()
     }
 
     /// What people and banks change afterwards.
@@ -250,10 +265,9 @@ impl Ledger {
                 _ => json!({"opponent_taxno": people::tax_no(random)}),
             },
             Stream::PosTransactions => json!({"transaction_no": random.digits(9)}),
-            Stream::VirtualPosTransactions => json!({
-                "aciklama": format!("Sipariş {}", random.digits(6)),
-                "status_detail": virtual_pos::status_detail(random.word(&["refund", "cancel"])),
-            }),
+            Stream::VirtualPosTransactions => {
+                json!({"aciklama": format!("Sipariş {}", random.digits(6))})
+            }
             _ => json!({"ExtractExplanation": format!("Ekstre {}", random.digits(6))}),
         })
     }

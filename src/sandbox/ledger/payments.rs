@@ -144,6 +144,14 @@ impl Ledger {
         shelves.find_map(|(_, shelf)| shelf.by_reference(reference))
     }
 
+    /// The reference in the row of a payment.
+    pub(super) fn reference_of(&self, id: i64) -> Option<String> {
+        let mut shelves = self.shelves(Stream::VirtualPosTransactions);
+        let row = shelves.find_map(|(_, shelf)| shelf.get(id))?;
+        let fields: Fields = serde_json::from_str(&row.json).ok()?;
+        fields.get("referans_kodu").and_then(Value::as_str).map(ToOwned::to_owned)
+    }
+
     /// Cancels or refunds now; answers what was given back so far, as the row then tells it.
     pub(in crate::sandbox) fn change_payment(
         &mut self,

@@ -89,6 +89,31 @@ fn edits_and_deletions_leave_their_history() {
 }
 
 #[test]
+fn edits_bring_payments_only_into_states_that_there_are() {
+    let mut ledger = loaded(6);
+    ledger.mix = Mix { late: 0, backdated: 0, edits: 900, deletions: 0 };
+    ledger.tick(3_000).unwrap();
+    let mut met = std::collections::BTreeSet::new();
+    for row in ledger.rows(Stream::VirtualPosTransactions) {
+        for json in &row.contents {
+            let json: serde_json::Value = serde_json::from_str(json).unwrap();
+            let status = json["status_detail"]["status"].as_str().unwrap();
+            let (durum, back) = match status {
+                "successful" => (1, serde_json::Value::Null),
+                "refund" => (3, json["tutar"].clone()),
+                "cancel" => (2, serde_json::Value::Null),
+                _ => (0, serde_json::Value::Null),
+            };
+            assert_eq!((&json["durum"], &json["iade_tutar"]), (&durum.into(), &back), "{json}");
+            met.insert((status.to_owned(), row.contents.len() > 1));
+        }
+    }
+    for changed in ["refund", "cancel"] {
+        assert!(met.contains(&(changed.to_owned(), true)), "{met:?}");
+    }
+}
+
+#[test]
 fn taken_ids_and_unknown_entities_are_refused() {
     let mut ledger = loaded(1);
     let row = || vec![fields(serde_json::json!({"id": 6_915_745}))];

@@ -133,6 +133,26 @@ impl Fault {
         match self {
             Self::Reset => false,
             Self::Payment(_) => matches!(operation, Operation::ChangePayment),
+            Self::TosEmptyCode => matches!(operation, Operation::TosQuery),
+            Self::DatesRequired => {
+                matches!(operation, Operation::AccountTransactions | Operation::Transactions)
+            }
+            Self::DefaultRange => matches!(
+                operation,
+                Operation::AccountTransactions
+                    | Operation::Transactions
+                    | Operation::StationTransactions
+            ),
+            Self::RowCap(_) => matches!(
+                operation,
+                Operation::AccountTransactions
+                    | Operation::Transactions
+                    | Operation::StationTransactions
+                    | Operation::TransactionsList
+                    | Operation::TosQuery
+            ),
+            // That answer is a list without an envelope.
+            Self::SuccessFalseText => !matches!(operation, Operation::Customers),
             _ => true,
         }
     }
@@ -358,6 +378,11 @@ mod tests {
             "declined",
             "declined=",
             "applied_closed=1",
+            "tos_empty_code:banks",
+            "dates_required:station_transactions",
+            "default_range:accounts",
+            "cap=1:accounts",
+            "success_false_text:customers",
         ] {
             assert!(text.parse::<FaultSpec>().is_err(), "{text}");
         }
@@ -371,10 +396,12 @@ mod tests {
         assert_eq!(faults.draw(Operation::Banks).len(), 1);
         assert!(faults.draw(Operation::Banks).is_empty());
         assert!(faults.list().is_empty());
-        let set = ["reset:x1", "applied_504:x1"].map(|spec| spec.parse().unwrap());
+        let set = ["reset:x1", "applied_504:x1", "tos_empty_code:x1", "cap=1:x1"];
+        let set = set.map(|spec| spec.parse().unwrap());
         let mut faults = Faults::new(set.to_vec(), 1);
         assert!(faults.draw(Operation::Banks).is_empty());
         assert_eq!(faults.draw(Operation::ChangePayment).len(), 1);
+        assert_eq!(faults.draw(Operation::TosQuery).len(), 2);
         assert!(faults.draw_reset() && !faults.draw_reset());
     }
 }

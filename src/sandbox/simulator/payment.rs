@@ -204,6 +204,6 @@ pub(super) fn truth(world: &World, only: Option<&str>) -> Answer {
         })
         .collect();
     let shown: Vec<_> = posts.iter().filter(|post| wanted(&post.reference)).collect();
-    let gave_back = posts.gave_back().to_string();
+    let gave_back = gave_back(shown.iter().copied()).to_string();
     Answer::json(200, json!({"payments": payments, "posts": shown, "gave_back": gave_back}))
 }

@@ -112,6 +112,7 @@ async fn refunds_grow_until_the_payment_is_given_back_whole() {
     assert_eq!((&row["durum"], &row["iade_tutar"]), (&json!(3), &json!("100.00")));
     let truth = probe.json("/_ctl/payments?reference=R1").await;
     assert_eq!(truth["gave_back"], "100.00");
+    assert_eq!(probe.json("/_ctl/payments?reference=R2").await["gave_back"], "0.00");
     assert_eq!(
         truth["payments"],
         json!([{"reference": "R1", "posts": 3, "applied": 2, "state": {

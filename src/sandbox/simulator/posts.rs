@@ -48,6 +48,11 @@ pub struct PostCounts {
     pub applied: usize,
 }
 
+/// The money that these refunds gave back, whatever its currency.
+pub(super) fn gave_back<'a>(posts: impl Iterator<Item = &'a Post>) -> Money {
+    Money::from_unscaled(posts.filter_map(|post| post.gave_back).map(Money::unscaled).sum())
+}
+
 impl Posts {
     /// Each post.
     pub fn iter(&self) -> impl Iterator<Item = &Post> {
@@ -72,8 +77,7 @@ impl Posts {
 
     /// The money that all refunds together gave back.
     pub fn gave_back(&self) -> Money {
-        let sum = self.iter().filter_map(|post| post.gave_back).map(Money::unscaled).sum();
-        Money::from_unscaled(sum)
+        gave_back(self.iter())
     }
 
     /// Notes a request; the number is its own from now on.
