@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, watch};
@@ -140,7 +140,8 @@ impl Desk {
             if matches!(entry.status(), Status::Intended(_)) {
                 brakes.doubt(entry.key());
             }
-            (entry.key().clone(), Open { entry, partition })
+            // The lock was there before: nobody gives a permission any more that is not known here.
+            (entry.key().clone(), Open { entry, partition, since: Instant::now() })
         });
         let open = open.collect();
         let state = State::new(open, brakes, rivals);
@@ -173,12 +174,18 @@ impl Desk {
     /// What comes next for a command; a refund that may go on has its amount set aside with it.
     pub fn next_step(&self, entry: &Entry, failures: Failures, now: Timestamp) -> Step {
         let mut state = self.state();
-        let situation = Situation { epoch: self.fixed.epoch, brakes: &state.brakes, failures };
+        let (epoch, held) = (self.fixed.epoch, state.held(entry.key()));
+        let situation = Situation { epoch, brakes: &state.brakes, failures, held };
         let step = next_step(entry, now, &situation, &self.fixed.policy);
         if let (Step::Execute, Some(order)) = (&step, entry.order()) {
             state.brakes.reserve(entry.key(), order.kind);
         }
         step
+    }
+
+    /// For how long an open command is known to stand as it does: see [`Situation::held`].
+    pub fn held(&self, key: &CommandKey) -> Duration {
+        self.state().held(key)
     }
 
     /// Other commands that may have changed the payment since this one's look at it.

@@ -117,9 +117,9 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
     };
     failpoints::reach(Point::PaymentLooked);
     let decide = |now| {
+        let (epoch, held) = (desk.fixed.epoch, desk.held(key));
         desk.with_brakes(|brakes| {
-            let epoch = desk.fixed.epoch;
-            let situation = Situation { epoch, brakes, failures: Failures::NONE };
+            let situation = Situation { epoch, brakes, failures: Failures::NONE, held };
             let looked_at = asked_at(now, stamp, asked.elapsed());
             intend(entry, now, (&look, looked_at), &situation, &desk.fixed.policy)
         })
@@ -263,7 +263,8 @@ async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> 
         }
     };
     failpoints::reach(Point::DoubtLooked);
-    match answer_doubt(entry, now(), &look, &desk.rivals(entry), &desk.fixed.policy) {
+    let at = (now(), desk.held(key));
+    match answer_doubt(entry, at, &look, &desk.rivals(entry), &desk.fixed.policy) {
         Some(event) => Ok(Some(record(desk, entry, event).await?)),
         None => Ok(Some(entry.clone())),
     }
