@@ -94,6 +94,9 @@ impl Till {
                     if !confirms(&desk, &status_of(&request.batch)) {
                         return;
                     }
+                    for record in &request.batch.journal {
+                        desk.fixed.witness.saw(record.key.as_bytes(), record.value.as_deref());
+                    }
                     request.confirm();
                 }
             }
@@ -172,6 +175,22 @@ async fn a_switch_that_is_turned_on_while_the_intent_is_written_lets_nothing_lea
     let why = Pause::Braked(Brake::Stopped { by, why: "drill".into() });
     assert_eq!(ended, Ended::Paused { until: None, why });
     // What is proven not to have left may have another turn when the switch lets go.
+    let entry = till.desk.entry(&till.key).unwrap();
+    assert!(matches!(entry.status(), Status::NotSent { attempts: 1, .. }), "{entry:?}");
+}
+
+#[tokio::test]
+async fn an_intent_that_nobody_can_read_lets_nothing_leave() {
+    let till = Till::new(|desk, status| {
+        if matches!(status, Status::Intended(_)) {
+            desk.fixed.witness.leave();
+        }
+        true
+    })
+    .await;
+    let ended = till.carry().await.unwrap();
+    assert_eq!(till.posts(), 0, "{ended:?}");
+    assert!(matches!(ended, Ended::Paused { why: Pause::Backoff, .. }), "{ended:?}");
     let entry = till.desk.entry(&till.key).unwrap();
     assert!(matches!(entry.status(), Status::NotSent { attempts: 1, .. }), "{entry:?}");
 }
