@@ -164,15 +164,20 @@ pub fn stretches(kafka: &Kafka, topic: &str) -> Result<Vec<Stretch>, Error> {
     Ok(found)
 }
 
-/// When the first record of a topic was written that still lies there, in milliseconds; nothing where
-/// it holds none. Blocks.
+/// When the first record was written that still lies in these partitions of a topic, in milliseconds;
+/// nothing where they hold none. Blocks.
 ///
 /// # Errors
 /// Where a partition cannot be read.
-pub fn oldest_record(kafka: &Kafka, topic: &str, deadline: Duration) -> Result<Option<i64>, Error> {
+pub fn oldest_record(
+    kafka: &Kafka,
+    topic: &str,
+    is_meant: impl Fn(i32) -> bool,
+    deadline: Duration,
+) -> Result<Option<i64>, Error> {
     let mut oldest = None;
-    for stretch in stretches(kafka, topic)? {
-        let first = first_record(kafka, &stretch, deadline)?;
+    for stretch in stretches(kafka, topic)?.iter().filter(|stretch| is_meant(stretch.partition)) {
+        let first = first_record(kafka, stretch, deadline)?;
         oldest = [oldest, first].into_iter().flatten().min();
     }
     Ok(oldest)

@@ -39,11 +39,12 @@ pub enum Error {
     },
 }
 
-/// Schema id and datum of a value in the Confluent wire format.
+/// Schema id and datum of a value in the Confluent wire format. Ids are positive there: no registry gives
+/// one above `i32::MAX`, and some take the question itself for a mistake.
 pub fn split(bytes: &[u8]) -> Option<(u32, &[u8])> {
     match get_bytes_result(Some(bytes)) {
-        BytesResult::Valid(id, datum) => Some((id, datum)),
-        BytesResult::Null | BytesResult::Invalid(_) => None,
+        BytesResult::Valid(id, datum) if i32::try_from(id).is_ok() => Some((id, datum)),
+        BytesResult::Valid(..) | BytesResult::Null | BytesResult::Invalid(_) => None,
     }
 }
 
@@ -158,4 +159,18 @@ fn plain_decimal(bytes: &[u8], scale: usize) -> String {
     let fraction = format!("{fraction:0scale$}");
     let trimmed = fraction.trim_end_matches('0');
     format!("{sign}{whole}.{trimmed:0<2}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_registry_gives_is_no_id() {
+        assert_eq!(split(&[0, 0, 0, 0, 7, 1]), Some((7, &[1][..])));
+        assert_eq!(split(&[0, 0x7f, 0xff, 0xff, 0xff]), Some((0x7fff_ffff, &[][..])));
+        for garbage in [&[0, 0x80, 0, 0, 0][..], &[0, 0xff, 0, 0, 0, 1], &[0, 0, 0, 7], &[1; 9]] {
+            assert_eq!(split(garbage), None, "{garbage:?}");
+        }
+    }
 }

@@ -27,6 +27,10 @@ use crate::{
 
 /// `SrSettings::new` would wait for ever for a registry that stalls.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a registry says no with, whatever it is asked.
+const NO: [u16; 3] = [404, 409, 422];
+/// The same of an id: one that it cannot read as such is a mistake of who asks, to some.
+const NO_SUCH_ID: [u16; 4] = [400, 404, 409, 422];
 
 /// Why the schemas are not known.
 #[derive(Debug, thiserror::Error)]
@@ -209,13 +213,14 @@ impl Registry {
         }
     }
 
-    /// The text of a schema by its id.
+    /// The text of a schema by its id. What is said with 400 by the registry itself is a no, too: whoever
+    /// came upon the id in a record would ask for ever.
     pub async fn schema(&self, id: u32) -> Result<String, Error> {
         let missing =
             |url, reason| Error::Missing { url, subject: format!("schema id {id}"), reason };
         let found = perform_sr_call(&self.client()?, SrCall::GetById(id))
             .await
-            .map_err(|error| self.judge(error, missing))?;
+            .map_err(|error| self.judge_by(&NO_SUCH_ID, error, missing))?;
         found.schema.ok_or_else(|| missing(self.url.clone(), "the answer holds no schema".into()))
     }
 
@@ -262,6 +267,15 @@ impl Registry {
 
     /// 401 and 403 are about the caller, 404, 409 and 422 mean no; anything else may pass.
     fn judge(&self, error: SRCError, final_no: impl Fn(String, String) -> Error) -> Error {
+        self.judge_by(&NO, error, final_no)
+    }
+
+    fn judge_by(
+        &self,
+        no: &[u16],
+        error: SRCError,
+        final_no: impl Fn(String, String) -> Error,
+    ) -> Error {
         let says = |codes: &[u16]| {
             let said = |code| error.error.contains(&format!("status {code}"));
             !error.retriable && codes.iter().any(said)
@@ -275,14 +289,14 @@ impl Registry {
             reason = format!("{reason}: {root}");
         }
         let url = self.url.clone();
-        // A registry explains its 404 in JSON; anything else at this address is no registry.
+        // A registry explains its 404 in JSON, and its 400; anything else at this address is no registry.
         let explained = error.cause.as_ref().is_none_or(|cause| !cause.contains(NOT_EXPLAINED));
         if says(&[404]) && !explained {
             return Error::WrongPath { url };
         }
         if says(&[401, 403]) {
             Error::Denied { url, reason }
-        } else if says(&[404, 409, 422]) {
+        } else if says(no) && (explained || !says(&[400])) {
             final_no(url, reason)
         } else {
             Error::Unavailable { url, reason }

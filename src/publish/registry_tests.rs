@@ -8,6 +8,18 @@ use super::*;
 
 /// A registry that answers every call: id 7 to who shows `authorization`, 401 to all others.
 fn guarded(authorization: &'static str) -> String {
+    serving(move |head| {
+        let wanted = format!("authorization: {authorization}").to_lowercase();
+        if head.contains(&wanted) {
+            ("200 OK", r#"{"subject": "s", "version": 1, "id": 7, "schema": "\"int\""}"#)
+        } else {
+            ("401 Unauthorized", r#"{"error_code": 40101, "message": "who are you"}"#)
+        }
+    })
+}
+
+/// A registry that answers every call so, by its head in lower case.
+fn serving(says: impl Fn(&str) -> (&'static str, &'static str) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -21,12 +33,7 @@ fn guarded(authorization: &'static str) -> String {
                 request.extend_from_slice(&part[..length]);
             }
             let head = String::from_utf8_lossy(&request).to_lowercase();
-            let wanted = format!("authorization: {authorization}").to_lowercase();
-            let (status, body) = if head.contains(&wanted) {
-                ("200 OK", r#"{"subject": "s", "version": 1, "id": 7, "schema": "\"int\""}"#)
-            } else {
-                ("401 Unauthorized", r#"{"error_code": 40101, "message": "who are you"}"#)
-            };
+            let (status, body) = says(&head);
             let length = body.len();
             let answer = format!(
                 "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
@@ -80,4 +87,26 @@ async fn without_credentials_a_guarded_registry_refuses() {
     let url = guarded("Bearer canary");
     let refused = registry(&url, None).verify("s", "\"int\"").await.unwrap_err();
     assert!(matches!(refused, Error::Denied { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn an_id_that_the_registry_cannot_read_is_unknown_and_any_other_bad_request_may_pass() {
+    let told = r#"{"error_code": 400, "message": "Invalid parameter 'id'"}"#;
+    for (body, is_no) in
+        [(told, true), ("<html>plain HTTP was sent to the HTTPS port</html>", false)]
+    {
+        let registry = registry(&serving(move |_| ("400 Bad Request", body)), None);
+        let by_id = registry.schema(7).await.unwrap_err();
+        assert_eq!(matches!(by_id, Error::Missing { .. }), is_no, "{by_id}");
+        assert_eq!(by_id.is_retriable(), !is_no, "{by_id}");
+        for other in [
+            registry.verify("s", "\"int\"").await.map(drop),
+            registry.register("s", "\"int\"").await.map(drop),
+            registry.is_compatible("s", "\"int\"").await.map(drop),
+            registry.latest("s").await.map(drop),
+        ] {
+            let other = other.unwrap_err();
+            assert!(matches!(other, Error::Unavailable { .. }), "{other}");
+        }
+    }
 }

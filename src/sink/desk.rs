@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, watch};
@@ -37,6 +37,7 @@ use super::{
     result::{Publication, latest_result},
     rivals::{Rival, Rivals},
     tally::Tally,
+    witness::{Seen, Witness},
 };
 
 /// Why a task of the sink ends before its work is done.
@@ -106,6 +107,8 @@ pub struct Fixed {
     pub tally: Tally,
     /// Where finished stories lie.
     pub index: Arc<Index>,
+    /// Knows what was seen of the journal.
+    pub witness: Arc<Witness>,
     /// Turns true when the ownership ends.
     pub stop: CancellationToken,
 }
@@ -140,7 +143,8 @@ impl Desk {
             if matches!(entry.status(), Status::Intended(_)) {
                 brakes.doubt(entry.key());
             }
-            (entry.key().clone(), Open { entry, partition })
+            // The lock was there before: nobody gives a permission any more that is not known here.
+            (entry.key().clone(), Open { entry, partition, since: Instant::now() })
         });
         let open = open.collect();
         let state = State::new(open, brakes, rivals);
@@ -173,12 +177,18 @@ impl Desk {
     /// What comes next for a command; a refund that may go on has its amount set aside with it.
     pub fn next_step(&self, entry: &Entry, failures: Failures, now: Timestamp) -> Step {
         let mut state = self.state();
-        let situation = Situation { epoch: self.fixed.epoch, brakes: &state.brakes, failures };
+        let (epoch, held) = (self.fixed.epoch, state.held(entry.key()));
+        let situation = Situation { epoch, brakes: &state.brakes, failures, held };
         let step = next_step(entry, now, &situation, &self.fixed.policy);
         if let (Step::Execute, Some(order)) = (&step, entry.order()) {
             state.brakes.reserve(entry.key(), order.kind);
         }
         step
+    }
+
+    /// For how long an open command is known to stand as it does: see [`Situation::held`].
+    pub fn held(&self, key: &CommandKey) -> Duration {
+        self.state().held(key)
     }
 
     /// Other commands that may have changed the payment since this one's look at it.
@@ -229,19 +239,46 @@ impl Desk {
     /// [`Failure::Gone`] says that nobody knows whether it was written: nothing may be done that
     /// depends on it.
     pub async fn record(&self, before: &Entry, event: JournalEvent) -> Result<Entry, Failure> {
-        let (key, decided) = (before.key().clone(), Instant::now());
+        let decided = Instant::now();
+        let (after, write, partition) = self.write_of(before, event)?;
+        self.journal.publish(write).await?;
+        self.remember(before, &after, (partition, decided));
+        Ok(after)
+    }
+
+    /// The same for a permission, which must not be used before it is seen: see [`Witness`].
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub async fn permit(
+        &self,
+        before: &Entry,
+        intent: JournalEvent,
+    ) -> Result<(Entry, Seen), Failure> {
+        let decided = Instant::now();
+        let (after, write, partition) = self.write_of(before, intent)?;
+        let seen = self.fixed.witness.expect(&JournalRecord::story(&after, partition));
+        self.journal.publish(write).await?;
+        self.remember(before, &after, (partition, decided));
+        Ok((after, seen))
+    }
+
+    /// A command after an event, what is to be written of that, and where.
+    fn write_of(
+        &self,
+        before: &Entry,
+        event: JournalEvent,
+    ) -> Result<(Entry, Write, i32), Failure> {
+        let key = before.key().clone();
         let partition = self.state().open.get(&key).map_or(0, |open| open.partition);
         let publishes = event.publishes();
-        let after =
-            before.with(event).map_err(|source| Failure::Illegal { key: key.clone(), source })?;
+        let after = before.with(event).map_err(|source| Failure::Illegal { key, source })?;
         let mut write = Write::default();
         if publishes {
             write.results.extend(self.result(&after)?);
         }
         write.journal.push(JournalRecord::story(&after, partition));
-        self.journal.publish(write).await?;
-        self.remember(before, &after, (partition, decided));
-        Ok(after)
+        Ok((after, write, partition))
     }
 
     fn remember(&self, before: &Entry, after: &Entry, (partition, decided): (i32, Instant)) {

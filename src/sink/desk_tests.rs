@@ -34,17 +34,20 @@ impl Office {
     pub(in crate::sink) fn of(clients: HashMap<ConnectionId, Client>, open: &[Entry]) -> Self {
         let metrics = Arc::new(Metrics::new());
         let (publisher, mut inbox) = group::channel::<Write>();
+        let fixed = Fixed { clients, ..fixed(&metrics) };
+        let witness = Arc::clone(&fixed.witness);
         let (writes, written) = mpsc::channel();
         thread::spawn(move || {
             while let Some(requests) = inbox.gather() {
                 for request in requests {
                     // Nobody reads what comes after a test has seen enough.
                     drop(writes.send(request.batch.clone()));
+                    let journal = &request.batch.journal;
+                    journal.iter().for_each(|r| witness.saw(r.key.as_bytes(), r.value.as_deref()));
                     request.confirm();
                 }
             }
         });
-        let fixed = Fixed { clients, ..fixed(&metrics) };
         let mut sums = brakes(NO_LIMITS);
         open.iter().for_each(|entry| sums.add(entry));
         let (desk, arrived) =
@@ -74,6 +77,7 @@ pub(in crate::sink) fn fixed(metrics: &Arc<Metrics>) -> Fixed {
         privacy: Arc::new(PrivacyRules::new(&Privacy::default(), None).unwrap()),
         tally: Tally::new(Arc::clone(metrics), &kafka()),
         index: Arc::new(Index::new(Stories::default(), BTreeMap::new())),
+        witness: Arc::default(),
         stop: CancellationToken::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     num::NonZeroUsize,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -27,6 +27,7 @@ use super::{
     operator::SwitchSeen,
     plan::{Failures, Pause, between, expire, expiry_of},
     queue::Queue,
+    set_back::SetBack,
     turn::{self, Ended},
 };
 
@@ -47,12 +48,14 @@ type Turn = (CommandKey, Result<(Ended, Failures), Failure>);
 pub struct Dispatcher {
     desk: Arc<Desk>,
     queues: BTreeMap<ConnectionId, Queue>,
-    failures: HashMap<CommandKey, Failures>,
+    /// Of those that wait since a look failed, and since when.
+    failures: HashMap<CommandKey, (Failures, Instant)>,
     turns: JoinSet<Turn>,
     /// Commands whose time is over, being written.
     expiring: JoinSet<Result<(), Failure>>,
     /// Whether a brake holds any lane.
     is_braked: bool,
+    set_back: SetBack,
 }
 
 impl Dispatcher {
@@ -70,7 +73,8 @@ impl Dispatcher {
             })
             .collect();
         let (failures, turns, expiring) = (HashMap::new(), JoinSet::new(), JoinSet::new());
-        Self { desk, queues, failures, turns, expiring, is_braked: false }
+        let set_back = SetBack::begin(now());
+        Self { desk, queues, failures, turns, expiring, is_braked: false, set_back }
     }
 
     /// Runs until the ownership ends; then the turns that have begun come to their end.
@@ -86,6 +90,10 @@ impl Dispatcher {
         while !stop.is_cancelled() {
             self.desk.forget_old_days(now());
             self.expire(now());
+            if self.set_back.is_seen(now()) {
+                // What they wait for is later now than it should be; each says anew until when it waits.
+                self.queues.values_mut().for_each(|queue| queue.wake(Timestamp(i64::MAX)));
+            }
             self.hand_out();
             let wait = self.wait();
             tokio::select! {
@@ -149,7 +157,9 @@ impl Dispatcher {
             queue.wake(now);
             while let Some(key) = queue.take() {
                 let desk = Arc::clone(&self.desk);
-                let failures = self.failures.remove(&key).unwrap_or(Failures::NONE);
+                let failures = self.failures.remove(&key);
+                let failures =
+                    failures.map_or(Failures::NONE, |(failed, at)| failed.after(at.elapsed()));
                 self.turns.spawn(async move {
                     let ended = turn::carry(&desk, &key, failures).await;
                     (key, ended)
@@ -170,7 +180,7 @@ impl Dispatcher {
                 self.is_braked |= matches!(why, Pause::Braked(_));
                 queue.pause(&key, until, &why);
                 if failures != Failures::NONE {
-                    self.failures.insert(key, failures);
+                    self.failures.insert(key, (failures, Instant::now()));
                 }
             }
         }

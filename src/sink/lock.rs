@@ -91,9 +91,9 @@ pub enum Error {
         /// What the group remembers.
         next: i64,
     },
-    /// The journal is empty and the group remembers nothing, but commands were executed.
+    /// Partitions of the journal are empty and the group remembers nothing, but commands were executed.
     #[error(
-        "JOURNAL_REGRESSION: {journal} is empty and the group remembers no offsets, but {results} holds a result that is not older than the oldest command of {commands}; stopped, because commands that were executed would be executed again. restore the topic from a backup; docs/payments.md says what else can be done"
+        "JOURNAL_REGRESSION: {journal}{partitions:?} is empty and the group remembers no offsets, but {results} holds a result that is not older than the oldest command of {commands}{partitions:?}; stopped, because commands that were executed would be executed again. restore the topic from a backup; docs/payments.md says what else can be done"
     )]
     Forgotten {
         /// The journal topic.
@@ -102,6 +102,8 @@ pub enum Error {
         results: String,
         /// The topic of commands.
         commands: String,
+        /// The partitions of both.
+        partitions: Vec<i32>,
     },
     /// Another deployment executes the same commands.
     #[error(
@@ -207,9 +209,7 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
         request.go_on()?;
     }
     let mut notes = check(request, &read.journal, &stretches, &ours)?;
-    if notes.values().all(|note| note.identity.is_empty()) {
-        check_first_start(request)?;
-    }
+    check_first_start(request, &notes)?;
     let epoch = read.journal.owner.map_or(0, |owner| owner.epoch) + 1;
     request.go_on()?;
     mark(&mut transactions, &topics, &mut notes, &ours, epoch, &read.held)?;
@@ -304,16 +304,24 @@ fn check(
     Ok(notes)
 }
 
-/// An empty journal beside a group that remembers nothing, since `check` let it pass: where results are
-/// there that the commands in the topic may have had, it is no first start, and both were lost. A command
-/// topic that was made anew holds none that is as old as the results.
-fn check_first_start(request: &Request) -> Result<(), Error> {
+/// Empty partitions of the journal beside a group that remembers nothing, which `check` let pass: where
+/// results are there that the commands in those partitions may have had, they are none of a first start,
+/// and both were lost. A command topic that was made anew holds none that is as old as the results. A
+/// group that remembers an offset of any partition was not lost: then the empty ones were added.
+fn check_first_start(request: &Request, notes: &BTreeMap<i32, Note>) -> Result<(), Error> {
+    let is_empty = |partition| notes.get(&partition).is_none_or(|note| note.identity.is_empty());
+    let partitions: Vec<i32> = notes.keys().copied().filter(|at| is_empty(*at)).collect();
+    if partitions.is_empty() || request.taken.iter().any(|taken| taken.next.is_some()) {
+        return Ok(());
+    }
     let topic = |name| request.kafka.topic(name);
     let (commands, results) = (topic(topics::COMMANDS), topic(topics::RESULTS));
-    let oldest = reading::oldest_record(&request.kafka, &commands, FIRST_RECORD_DEADLINE)?;
+    let oldest =
+        reading::oldest_record(&request.kafka, &commands, is_empty, FIRST_RECORD_DEADLINE)?;
     match oldest {
         Some(oldest) if reading::holds_since(&request.kafka, &results, oldest)? => {
-            Err(Error::Forgotten { journal: topic(topics::JOURNAL), results, commands })
+            let journal = topic(topics::JOURNAL);
+            Err(Error::Forgotten { journal, results, commands, partitions })
         }
         Some(_) | None => Ok(()),
     }

@@ -8,7 +8,7 @@ use super::{
     command::{Kind, Order},
     doubt::{Judgement, can_be_refunded, judge_doubt},
     journal::{Entry, JournalEvent, Status},
-    plan::{Failures, Policy, Situation, Step, ask_not_before, later, next_step},
+    plan::{Failures, Policy, Situation, Step, later, next_step, quiet_from},
     rivals::Rival,
 };
 
@@ -145,10 +145,11 @@ fn check_payment<'l>(order: &Order, look: &'l Look) -> Result<&'l PaymentState, 
 }
 
 /// What a look at the payment of a doubted command says; nothing where there is no doubt, or it is
-/// too early to look. `rivals` are the payment's other commands that may have changed it.
+/// too early to look: see [`Situation::held`]. `rivals` are the payment's other commands that may have
+/// changed it.
 pub fn answer_doubt(
     entry: &Entry,
-    now: Timestamp,
+    (now, held): (Timestamp, Duration),
     look: &Look,
     rivals: &[Rival],
     policy: &Policy,
@@ -165,7 +166,7 @@ pub fn answer_doubt(
         | Status::Parked
         | Status::Resolved { .. } => return None,
     };
-    if now < ask_not_before(since, intent, policy) {
+    if quiet_from((now, held), since, intent, policy).is_some() {
         return None;
     }
     let kind = entry.order()?.kind;

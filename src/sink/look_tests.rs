@@ -182,7 +182,7 @@ fn no_intent_comes_of_a_command_that_may_have_been_sent() {
 const ASK_AT: i64 = (10 + 30 + 900) * SECOND;
 
 fn answered(entry: &Entry, look: &Look) -> Option<JournalEvent> {
-    answer_doubt(entry, after(ASK_AT), look, &[], &POLICY)
+    answer_doubt(entry, (after(ASK_AT), Duration::ZERO), look, &[], &POLICY)
 }
 
 #[test]
@@ -216,7 +216,18 @@ fn a_look_clears_a_doubt_or_parks_it() {
 fn a_look_that_is_too_early_says_nothing() {
     let doubt = story([intended(1, 1), doubted()]);
     let grown = Look::Found(payment(VirtualPosStatus::Refunded, Some("10.00")));
-    assert_eq!(answer_doubt(&doubt, after(ASK_AT - 1), &grown, &[], &POLICY), None);
+    let answered = |ms, held_ms: i64| {
+        let held = Duration::from_millis(held_ms.unsigned_abs());
+        answer_doubt(&doubt, (after(ms), held), &grown, &[], &POLICY)
+    };
+    assert_eq!(answered(ASK_AT - 1, ASK_AT - SECOND), None);
+    // By a clock that is an hour behind the journal's it says something once it was held for as long.
+    assert_eq!(answered(-HOUR, ASK_AT - 1), None);
+    let told = answered(-HOUR, ASK_AT);
+    assert!(
+        matches!(told, Some(JournalEvent::Inferred { at, .. }) if at == after(-HOUR)),
+        "{told:?}"
+    );
 }
 
 #[test]

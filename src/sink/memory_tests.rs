@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::{
     domain::{ids::ConnectionId, money::Money, vocabulary::VirtualPosStatus},
@@ -148,7 +150,7 @@ fn what_was_executed_before_a_weekend_explains_the_doubt_of_that_day() {
     apply(&mut journal, &second, 1, monday);
     let shown = Look::Found(payment(VirtualPosStatus::Refunded, Some("10.00")));
     let rivals = journal.rivals.of(&second);
-    let answer = answer_doubt(&second, monday, &shown, &rivals, &POLICY);
+    let answer = answer_doubt(&second, (monday, Duration::ZERO), &shown, &rivals, &POLICY);
     assert!(matches!(answer, Some(JournalEvent::Parked { .. })), "{answer:?}");
 }
 

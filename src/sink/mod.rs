@@ -20,8 +20,10 @@
 //! - `reporter`: how far commands are taken and the journal is written, for the group
 //! - `intake`, `lag`, `schemas`, `clerk`: records from the topic, how many wait there, what they were
 //!   written with, commands into the journal
-//! - `dispatch`, `turn`: whose turn it is, and one turn from look to result
+//! - `dispatch`, `turn`: whose turn it is, and one turn from look to result; `set_back`: a wall clock by
+//!   which nothing would have its turn for longer than it should
 //! - `desk`, `open`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
+//! - `witness`: whether a reader of committed records has seen a permission
 //! - `operator`, `decisions`, `stop_file`, `words`: what people say; `inspect`, `catalogue`: what they are told; `tally`: what is counted
 
 pub mod absence;
@@ -58,6 +60,7 @@ pub mod result;
 pub mod retention;
 pub mod rivals;
 pub mod schemas;
+mod set_back;
 mod standstill;
 pub mod stop_file;
 pub mod tally;
@@ -66,6 +69,7 @@ mod text;
 pub mod turn;
 mod unread;
 pub mod waiting;
+pub mod witness;
 pub mod words;
 
 #[cfg(test)]

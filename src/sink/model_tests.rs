@@ -274,6 +274,11 @@ fn asking_before_everything_is_quiet_is_caught() {
 }
 
 #[test]
+fn asking_though_the_doubt_was_held_for_no_time_is_caught() {
+    counterexample(Mutant::HoldsNothing);
+}
+
+#[test]
 fn sending_after_the_deadline_is_caught() {
     counterexample(Mutant::NoDeadline);
 }

@@ -3,7 +3,10 @@
 //! Thousands may be open, and each step of each of them is counted, so nothing here looks at all of
 //! them for one that moved.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use crate::domain::{time::Timestamp, vocabulary::CommandType};
 
@@ -23,6 +26,8 @@ pub(super) struct Open {
     pub(super) entry: Entry,
     /// Of the journal.
     pub(super) partition: i32,
+    /// Since when this owner knows that it stands as it does, by a clock that nobody sets.
+    pub(super) since: Instant,
 }
 
 /// What changes with every command.
@@ -74,8 +79,13 @@ impl State {
         if entry.status().is_finished() {
             self.open.remove(&key);
         } else {
-            self.open.insert(key, Open { entry: entry.clone(), partition });
+            self.open.insert(key, Open { entry: entry.clone(), partition, since: decided });
         }
+    }
+
+    /// For how long an open command is known to stand as it does.
+    pub(super) fn held(&self, key: &CommandKey) -> Duration {
+        self.open.get(key).map_or(Duration::ZERO, |open| open.since.elapsed())
     }
 
     /// Those that this owner has something to do for: neither finished nor parked.

@@ -3,7 +3,7 @@
 //! They arrive as records of the journal, written by the command line or the admin listener, so
 //! they survive restarts and reach whichever replica is the owner. The kill switch also has a file
 //! in the state folder, which holds at once and by itself; see `stop_file`. The same reader sees when another
-//! owner or another deployment writes the journal.
+//! owner or another deployment writes the journal, and that permissions stand in it.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,6 +18,7 @@ use rdkafka::{
     error::KafkaError,
 };
 use tokio::{sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::model::Kafka,
@@ -44,6 +45,7 @@ use super::{
     stop_file::{INTERVAL, STOP_FILE, heard},
     tally::Phase,
     text::clean,
+    witness::Witness,
 };
 
 const POLL: Duration = Duration::from_millis(200);
@@ -53,14 +55,16 @@ pub type Heard = Result<Record, Failure>;
 
 /// Reads the journal from where the restore stopped reading, on a thread of its own; hands on what is about
 /// more than one command, and what people wrote. What it cannot read or understand is a failure: it
-/// may be the kill switch, and an owner that is deaf to it must not go on.
+/// may be the kill switch, and an owner that is deaf to it must not go on. The witness is told of every
+/// record.
 ///
 /// # Errors
 /// Where the journal cannot be read.
 pub fn follow(
     kafka: &Kafka,
     read_to: impl IntoIterator<Item = (i32, i64)>,
-    stop: tokio_util::sync::CancellationToken,
+    witness: Arc<Witness>,
+    stop: CancellationToken,
 ) -> Result<mpsc::UnboundedReceiver<Heard>, KafkaError> {
     let topic = kafka.topic(topics::JOURNAL);
     let config = client_config(kafka, &Role::StateReader)?;
@@ -73,23 +77,38 @@ pub fn follow(
     let (records, received) = mpsc::unbounded_channel();
     let reader = thread::Builder::new().name("sink-operator".into()).spawn(move || {
         let _followed = pulse::follow("sink-operator", None);
-        while !stop.is_cancelled() {
-            pulse::step("following the journal");
-            let heard = match consumer.poll(POLL) {
-                Some(Ok(message)) => read(message.key().unwrap_or_default(), message.payload()),
-                Some(Err(error)) => missed(&error),
-                None => Ok(None),
-            };
-            let Some(heard) = heard.transpose() else { continue };
-            let is_deaf = heard.is_err();
-            if records.send(heard).is_err() || is_deaf {
-                return;
-            }
-        }
+        listen(&consumer, &witness, &records, &stop);
+        witness.leave();
     });
     match reader {
         Ok(_) => Ok(received),
         Err(error) => Err(KafkaError::ClientCreation(error.to_string())),
+    }
+}
+
+/// Until `stop`, nobody wants to hear more, or something cannot be heard.
+fn listen(
+    consumer: &BaseConsumer<Logging>,
+    witness: &Witness,
+    records: &mpsc::UnboundedSender<Heard>,
+    stop: &CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        pulse::step("following the journal");
+        let heard = match consumer.poll(POLL) {
+            Some(Ok(message)) => {
+                let (key, value) = (message.key().unwrap_or_default(), message.payload());
+                witness.saw(key, value);
+                read(key, value)
+            }
+            Some(Err(error)) => missed(&error),
+            None => Ok(None),
+        };
+        let Some(heard) = heard.transpose() else { continue };
+        let is_deaf = heard.is_err();
+        if records.send(heard).is_err() || is_deaf {
+            return;
+        }
     }
 }
 

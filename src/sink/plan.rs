@@ -63,17 +63,27 @@ pub struct Failures {
     pub first_at: Timestamp,
     /// When the last one did.
     pub last_at: Timestamp,
+    /// For how long the next one was waited for since, by a clock that nobody sets.
+    pub waited: Duration,
 }
 
 impl Failures {
     /// None so far.
-    pub const NONE: Self = Self { count: 0, first_at: Timestamp(0), last_at: Timestamp(0) };
+    pub const NONE: Self =
+        Self { count: 0, first_at: Timestamp(0), last_at: Timestamp(0), waited: Duration::ZERO };
 
     /// One more.
     #[must_use]
     pub const fn and_at(self, now: Timestamp) -> Self {
         let first_at = if self.count == 0 { now } else { self.first_at };
-        Self { count: self.count.saturating_add(1), first_at, last_at: now }
+        let count = self.count.saturating_add(1);
+        Self { count, first_at, last_at: now, waited: Duration::ZERO }
+    }
+
+    /// So much later.
+    #[must_use]
+    pub const fn after(self, waited: Duration) -> Self {
+        Self { waited: self.waited.saturating_add(waited), ..self }
     }
 }
 
@@ -86,6 +96,8 @@ pub struct Situation<'s> {
     pub brakes: &'s Brakes,
     /// Of this command.
     pub failures: Failures,
+    /// For how long this owner knows that it stands as it does, by a clock that nobody sets.
+    pub held: Duration,
 }
 
 /// Why nothing happens now.
@@ -140,6 +152,9 @@ pub enum Step {
 /// | InDoubt                       | the last look just failed      | Wait until the next      |
 /// | InDoubt                       | else                           | Ask                      |
 /// | Parked and all finished ones  |                                | Nothing                  |
+///
+/// Times of the journal may be of a clock that was ahead, for years: no wait is longer than it would have
+/// been from when this owner knew of it.
 pub fn next_step(
     entry: &Entry,
     now: Timestamp,
@@ -157,8 +172,9 @@ pub fn next_step(
             Step::Record(JournalEvent::Rejected { at: now, why })
         }
         Status::NotSent { attempts, at, .. } => {
-            let retry_at = later(*at, backoff_ms(*attempts));
-            prepare(entry, now, situation, Some(retry_at))
+            let pause_ms = backoff_ms(*attempts);
+            let retry_at = end_of(now, later(*at, pause_ms), (pause_ms, situation.held));
+            prepare(entry, now, situation, retry_at)
         }
         Status::Intended(intent) if intent.epoch >= situation.epoch => Step::Sending,
         Status::Intended(intent) => {
@@ -168,9 +184,7 @@ pub fn next_step(
             );
             Step::Record(JournalEvent::Doubted { at: now, detail })
         }
-        Status::InDoubt { since, intent } => {
-            clear_doubt(*since, intent, now, situation.failures, policy)
-        }
+        Status::InDoubt { since, intent } => clear_doubt(*since, intent, now, situation, policy),
         Status::Done { .. }
         | Status::Declined
         | Status::Rejected
@@ -198,12 +212,9 @@ fn prepare(
     if let Some(why) = unreadable(entry, order, now, situation.failures) {
         return Step::Record(JournalEvent::Rejected { at: now, why });
     }
-    let retry_at = retry_at.max(after_failures(situation.failures));
-    match retry_at {
-        Some(retry_at) if now < retry_at => {
-            Step::Wait { until: sooner(Some(retry_at), order), why: Pause::Backoff }
-        }
-        Some(_) | None => Step::Execute,
+    match retry_at.max(after_failures(now, situation.failures)) {
+        Some(until) => Step::Wait { until: sooner(Some(until), order), why: Pause::Backoff },
+        None => Step::Execute,
     }
 }
 
@@ -274,40 +285,77 @@ fn clear_doubt(
     since: Timestamp,
     intent: &Intent,
     now: Timestamp,
-    failures: Failures,
+    Situation { failures, held, .. }: &Situation<'_>,
     policy: &Policy,
 ) -> Step {
-    let ask_at = ask_not_before(since, intent, policy);
-    if now < ask_at {
-        return Step::Wait { until: Some(ask_at), why: Pause::Doubt };
+    if let Some(until) = quiet_from((now, *held), since, intent, policy) {
+        return Step::Wait { until: Some(until), why: Pause::Doubt };
     }
-    let give_up_at = later(ask_at, policy.ask_for_ms);
+    let ask_at = ask_not_before(since, intent, policy);
+    let longest_ms = quiet_ms(intent, policy).saturating_add(policy.ask_for_ms);
+    let give_up_at = end_of(now, later(ask_at, policy.ask_for_ms), (longest_ms, *held));
     // Some looks at least, even where this owner begins after the time is over.
-    if now >= give_up_at && failures.count >= LOOKS_MIN {
+    if give_up_at.is_none() && failures.count >= LOOKS_MIN {
         let detail = format!(
             "the payment could not be looked up since {}, {} times in a row",
-            ask_at.to_rfc3339(),
+            ask_at.min(failures.first_at).to_rfc3339(),
             failures.count
         );
         return Step::Record(JournalEvent::Parked { at: now, detail, after: None });
     }
-    match after_failures(failures) {
-        Some(retry_at) if now < retry_at => Step::Wait { until: Some(retry_at), why: Pause::Doubt },
-        Some(_) | None => Step::Ask,
+    match after_failures(now, *failures) {
+        Some(until) => Step::Wait { until: Some(until), why: Pause::Doubt },
+        None => Step::Ask,
     }
+}
+
+/// Until when a doubt must not be asked about; nothing where it may be. `held` is how long this owner has
+/// known of it: nobody else is given a permission since it has the lock, so whoever had one has sent,
+/// and was answered, and the API had its time, by then at the latest, whatever the stamps say.
+pub(super) fn quiet_from(
+    (now, held): (Timestamp, Duration),
+    since: Timestamp,
+    intent: &Intent,
+    policy: &Policy,
+) -> Option<Timestamp> {
+    end_of(now, ask_not_before(since, intent, policy), (quiet_ms(intent, policy), held))
 }
 
 /// From when a look at the payment can tell what became of a request: nobody can be sending any
 /// more, and the API had time to finish.
-pub fn ask_not_before(since: Timestamp, intent: &Intent, policy: &Policy) -> Timestamp {
+fn ask_not_before(since: Timestamp, intent: &Intent, policy: &Policy) -> Timestamp {
     let by_ours = later(intent.send_not_after, policy.post_timeout_ms);
     // Who was allowed to send may have had more patience than this owner has.
     let last_sent = intent.over_at.map_or(by_ours, |by_its_own| by_its_own.max(by_ours));
     later(last_sent.max(since), policy.quiescence_ms)
 }
 
-fn after_failures(failures: Failures) -> Option<Timestamp> {
-    (failures.count > 0).then(|| later(failures.last_at, backoff_ms(failures.count)))
+/// The same from when the permission was given, or later: however long it was given for.
+fn quiet_ms(intent: &Intent, policy: &Policy) -> i64 {
+    // Both by the same clock, so that it does not matter which.
+    let its_own = intent.over_at.map_or(0, |over| over.0.saturating_sub(intent.send_not_after.0));
+    let patience = policy.post_timeout_ms.max(its_own);
+    policy.send_window_ms.saturating_add(patience).saturating_add(policy.quiescence_ms)
+}
+
+fn after_failures(now: Timestamp, failures: Failures) -> Option<Timestamp> {
+    if failures.count == 0 {
+        return None;
+    }
+    let pause_ms = backoff_ms(failures.count);
+    end_of(now, later(failures.last_at, pause_ms), (pause_ms, failures.waited))
+}
+
+/// When a wait ends that lasts until `by_stamps`, or until so many milliseconds have passed by a clock that
+/// nobody sets, whichever comes first; nothing where it is over.
+fn end_of(
+    now: Timestamp,
+    by_stamps: Timestamp,
+    (wait_ms, passed): (i64, Duration),
+) -> Option<Timestamp> {
+    let passed_ms = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
+    let until = by_stamps.min(later(now, wait_ms.saturating_sub(passed_ms)));
+    (now < until).then_some(until)
 }
 
 /// Doubles from one second; `count` is from 1.

@@ -132,7 +132,7 @@ fn a_failed_look_is_repeated_with_growing_pauses() {
         Step::Wait { until: Some(after(2 * SECOND)), why: Pause::Backoff }
     );
     assert_eq!(step_after_failures(&entry, after(2 * SECOND), failures), Step::Execute);
-    let many = Failures { count: u32::MAX, first_at: NOON, last_at: NOON };
+    let many = Failures { count: u32::MAX, first_at: NOON, last_at: NOON, ..Failures::NONE };
     let Step::Wait { until, .. } = step_after_failures(&entry, NOON, many) else { panic!() };
     assert_eq!(until, Some(after(60 * SECOND)));
 }
@@ -188,7 +188,7 @@ fn a_doubt_that_cannot_be_looked_up_for_another_quiescence_is_parked() {
     let entry = story([intended(1, 1), doubted()]);
     let give_up = after(ASK_AT + 900 * SECOND);
     let last_at = Timestamp(give_up.0 - 100 * SECOND);
-    let failures = Failures { count: 9, first_at: after(ASK_AT), last_at };
+    let failures = Failures { count: 9, first_at: after(ASK_AT), last_at, ..Failures::NONE };
     let just_before = Timestamp(give_up.0 - 1);
     assert_eq!(step_after_failures(&entry, just_before, failures), Step::Ask);
     let step = step_after_failures(&entry, give_up, failures);
@@ -226,7 +226,12 @@ fn a_request_may_have_had_more_time_than_the_next_owner_gives() {
 #[test]
 fn a_command_that_never_expires_ends_where_its_payment_cannot_be_looked_at() {
     let day = 24 * HOUR;
-    let failing = |since: i64| Failures { count: 60, first_at: after(since), last_at: NOON };
+    let failing = |since: i64| Failures {
+        count: 60,
+        first_at: after(since),
+        last_at: NOON,
+        ..Failures::NONE
+    };
     let unexpiring = entry(never_expires());
     for (now, failures) in [
         (after(day - 1), failing(0)),
@@ -349,8 +354,9 @@ fn a_clock_that_was_set_waits_or_ends_a_command_and_never_sends_what_may_have_be
         };
         assert!(until >= Some(set(900 * SECOND)), "{until:?}");
     }
-    // Set back, it asks an hour later; set ahead, at once: what it sees then is judged, not sent.
-    let quiet = Step::Wait { until: Some(after(ASK_AT)), why: Pause::Doubt };
+    // Set back, it waits as long once more at most; set ahead, it asks at once: what it sees then is
+    // judged, not sent.
+    let quiet = Step::Wait { until: Some(after(2 * ASK_AT - HOUR)), why: Pause::Doubt };
     assert_eq!(step(&asked(), after(ASK_AT - HOUR)), quiet);
     assert_eq!(step(&asked(), after(SECOND + HOUR)), Step::Ask);
     // What nothing left of: a try comes later, or the command has expired, which stays so.
@@ -358,11 +364,93 @@ fn a_clock_that_was_set_waits_or_ends_a_command_and_never_sends_what_may_have_be
     let Step::Wait { until, why: Pause::Backoff } = step(&not_sent, after(-HOUR)) else {
         panic!("it must wait")
     };
-    assert_eq!(until, Some(after(SECOND)));
+    assert_eq!(until, Some(after(SECOND - HOUR)));
     let late = Step::Record(JournalEvent::Expired { at: after(HOUR + SECOND) });
     assert_eq!(step(&not_sent, after(HOUR + SECOND)), late);
     let expired = story([JournalEvent::Expired { at: after(HOUR + SECOND) }]);
     assert_eq!(step(&expired, after(SECOND)), Step::Nothing);
+}
+
+const YEAR: i64 = 365 * 24 * HOUR;
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(ms.unsigned_abs())
+}
+
+fn step_held(entry: &Entry, now: Timestamp, failures: Failures, held_ms: i64) -> Step {
+    let brakes = brakes(NO_LIMITS);
+    let situation = Situation { failures, held: millis(held_ms), ..situation(&brakes) };
+    next_step(entry, now, &situation, &POLICY)
+}
+
+/// The journal was written by a clock that is a year ahead of this owner's.
+#[test]
+fn a_doubt_of_a_clock_that_was_ahead_is_held_for_as_long_as_anybody_may_be_sending_and_no_longer() {
+    let doubt = story([intended(1, 1), doubted()]);
+    let now = after(-YEAR);
+    let waits = |left: i64| Step::Wait { until: Some(later(now, left)), why: Pause::Doubt };
+    for held in [0, SECOND, ASK_AT - 1] {
+        assert_eq!(step_held(&doubt, now, Failures::NONE, held), waits(ASK_AT - held), "{held}");
+    }
+    assert_eq!(step_held(&doubt, now, Failures::NONE, ASK_AT), Step::Ask);
+    // Who was allowed to send had 300 s for the request, not 30.
+    let JournalEvent::Intended { at, attempt, epoch, before, send_not_after, .. } = intended(1, 1)
+    else {
+        panic!("an intent")
+    };
+    let over_at = Some(later(send_not_after, 300 * SECOND));
+    let patient = JournalEvent::Intended { at, attempt, epoch, before, send_not_after, over_at };
+    let patient = story([patient, doubted()]);
+    assert_eq!(step_held(&patient, now, Failures::NONE, ASK_AT), waits(270 * SECOND));
+    assert_eq!(step_held(&patient, now, Failures::NONE, ASK_AT + 270 * SECOND), Step::Ask);
+    // Where it cannot be looked up it ends as well.
+    let failures = Failures { count: LOOKS_MIN, first_at: now, last_at: now, ..Failures::NONE };
+    let failures = failures.after(millis(60 * SECOND));
+    let give_up = ASK_AT + 900 * SECOND;
+    assert_eq!(step_held(&doubt, now, failures, give_up - 1), Step::Ask);
+    let Step::Record(JournalEvent::Parked { detail, .. }) =
+        step_held(&doubt, now, failures, give_up)
+    else {
+        panic!("it must be parked")
+    };
+    assert!(detail.contains(&format!("since {}", now.to_rfc3339())), "{detail}");
+}
+
+#[test]
+fn where_clocks_are_right_a_doubt_is_asked_about_when_its_stamps_say_so_and_no_sooner() {
+    let doubt = story([intended(1, 1), doubted()]);
+    // Whoever owns it now knows of it since then, or later.
+    for known_at in [SECOND, 20 * SECOND, ASK_AT - SECOND] {
+        for ms in [known_at, ASK_AT - SECOND, ASK_AT - 1, ASK_AT] {
+            let step_now = step_held(&doubt, after(ms), Failures::NONE, ms - known_at);
+            assert_eq!(step_now, step(&doubt, after(ms)), "{known_at} {ms}");
+        }
+    }
+}
+
+#[test]
+fn a_back_off_of_a_clock_that_was_ahead_is_no_longer_than_it_should_be() {
+    let now = after(-YEAR);
+    let waits = |left: i64, why| Step::Wait { until: Some(later(now, left)), why };
+    let not_sent = story_of(entry(never_expires()), [intended(1, 1), not_sent()]);
+    assert_eq!(step_held(&not_sent, now, Failures::NONE, 0), waits(SECOND, Pause::Backoff));
+    assert_eq!(step_held(&not_sent, now, Failures::NONE, 999), waits(1, Pause::Backoff));
+    assert_eq!(step_held(&not_sent, now, Failures::NONE, SECOND), Step::Execute);
+    // A look failed twice, and then the clock was set back.
+    let failed = Failures::NONE.and_at(NOON).and_at(NOON);
+    for (entry, held, why, goes_on) in [
+        (entry(never_expires()), 0, Pause::Backoff, Step::Execute),
+        (story([intended(1, 1), doubted()]), ASK_AT, Pause::Doubt, Step::Ask),
+    ] {
+        let waited = |ms| step_held(&entry, now, failed.after(millis(ms)), held);
+        assert_eq!(waited(0), waits(2 * SECOND, why.clone()));
+        assert_eq!(waited(2 * SECOND - 1), waits(1, why));
+        assert_eq!(waited(2 * SECOND), goes_on);
+    }
+    // In two parts, and from the next failure on anew.
+    let failed = failed.after(millis(SECOND)).after(millis(SECOND));
+    assert_eq!(failed.waited, millis(2 * SECOND));
+    assert_eq!(failed.and_at(now).waited, Duration::ZERO);
 }
 
 #[test]

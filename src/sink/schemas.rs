@@ -35,6 +35,9 @@ pub enum Told<'s> {
     NotYet,
 }
 
+/// What an answering registry says of a schema: it, or why there is none.
+type Answer = Result<Box<Schema>, String>;
+
 /// What the registry told, and what it is still asked for.
 #[derive(Debug)]
 pub struct Schemas {
@@ -42,8 +45,10 @@ pub struct Schemas {
     known: HashMap<u32, Schema>,
     /// Ids that the registry does not know, or that are no Avro, until they are asked for anew.
     refused: HashMap<u32, String>,
+    /// Those of them that were told in the background, and that nobody has heard of yet.
+    unheard: HashSet<u32>,
     asked: HashSet<u32>,
-    asking: JoinSet<u32>,
+    asking: JoinSet<(u32, Answer)>,
 }
 
 impl Schemas {
@@ -53,14 +58,17 @@ impl Schemas {
             registry: Arc::new(registry),
             known: HashMap::new(),
             refused: HashMap::new(),
+            unheard: HashSet::new(),
             asked: HashSet::new(),
             asking: JoinSet::new(),
         }
     }
 
-    /// What was refused may have been registered since.
+    /// What was refused may have been registered since. A refusal that came in the background is kept
+    /// until it is heard: whoever waits for it would ask again, and wait again.
     pub fn forget_refusals(&mut self) {
-        self.refused.clear();
+        let unheard = &self.unheard;
+        self.refused.retain(|id, _| unheard.contains(id));
     }
 
     /// Whether [`learn`](Self::learn) answers at once.
@@ -78,11 +86,11 @@ impl Schemas {
                 false => None,
             };
             match answer {
-                Some(Ok(schema)) => drop(self.known.insert(id, *schema)),
-                Some(Err(refusal)) => drop(self.refused.insert(id, refusal)),
+                Some(answer) => self.take(id, answer),
                 None => self.ask_on(id),
             }
         }
+        self.unheard.remove(&id);
         match (self.known.get(&id), self.refused.get(&id)) {
             (Some(schema), _) => Told::Schema(schema),
             (None, Some(refusal)) => Told::None(refusal),
@@ -90,8 +98,8 @@ impl Schemas {
         }
     }
 
-    /// Waits for the next schema that the registry answers about by now, whatever it says; for ever
-    /// where it is asked for none.
+    /// Waits for the next schema that the registry answers about by now, whatever it says, and keeps
+    /// that; for ever where it is asked for none.
     ///
     /// # Errors
     /// Where asking broke off: a mistake of this program.
@@ -99,9 +107,21 @@ impl Schemas {
         let Some(asked) = self.asking.join_next().await else {
             return std::future::pending().await;
         };
-        let id = asked?;
+        let (id, answer) = asked?;
         self.asked.remove(&id);
+        // Asked anew it would wait behind another one that the registry does not answer about.
+        if answer.is_err() {
+            self.unheard.insert(id);
+        }
+        self.take(id, answer);
         Ok(id)
+    }
+
+    fn take(&mut self, id: u32, answer: Answer) {
+        match answer {
+            Ok(schema) => drop(self.known.insert(id, *schema)),
+            Err(refusal) => drop(self.refused.insert(id, refusal)),
+        }
     }
 
     fn ask_on(&mut self, id: u32) {
@@ -109,18 +129,20 @@ impl Schemas {
         self.asked.insert(id);
         self.asking.spawn(async move {
             let mut pause = RETRY_MIN;
-            while ask(&registry, id).await.is_none() {
+            loop {
+                if let Some(answer) = ask(&registry, id).await {
+                    return (id, answer);
+                }
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY_MAX);
             }
-            id
         });
     }
 }
 
 /// The schema, or why there is none; nothing where the registry does not answer: a registry that is
 /// away is no reason to call a command undecodable.
-async fn ask(registry: &Registry, id: u32) -> Option<Result<Box<Schema>, String>> {
+async fn ask(registry: &Registry, id: u32) -> Option<Answer> {
     match registry.schema(id).await {
         Ok(text) => Some(match Schema::parse_str(&text) {
             Ok(schema) => Ok(Box::new(schema)),

@@ -17,6 +17,8 @@ const TELLS: u8 = 2;
 const SILENT: u8 = 3;
 /// A trouble of its own, which says nothing of the schema.
 const ERRS: u8 = 4;
+/// The same of schema 1 alone; it tells the even ones, and does not know the other odd ones.
+const ERRS_OF_ONE: u8 = 5;
 const LONG: Duration = Duration::from_secs(60);
 
 /// A registry that does as it is told, and the schemas that are asked for there.
@@ -28,7 +30,8 @@ fn begin() -> (Arc<AtomicU8>, Schemas) {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let (status, body) = match told.load(SeqCst) {
+            let mode = told.load(SeqCst);
+            match mode {
                 AWAY => continue,
                 SILENT => {
                     // Open for as long as a client may wait.
@@ -38,13 +41,20 @@ fn begin() -> (Arc<AtomicU8>, Schemas) {
                     });
                     continue;
                 }
-                ERRS => ("500 Internal Server Error", r#"{"error_code": 50001, "message": "x"}"#),
-                UNKNOWN => ("404 Not Found", r#"{"error_code": 40403, "message": "not found"}"#),
-                _ => ("200 OK", r#"{"schema": "\"int\""}"#),
-            };
+                _ => {}
+            }
             let mut request = [0; 4096];
             // A client that is gone by now has its next try.
-            drop(stream.read(&mut request));
+            let read = stream.read(&mut request).unwrap_or(0);
+            let (status, body) = match (mode, id_of(&request[..read])) {
+                (ERRS, _) | (ERRS_OF_ONE, Some(1)) => {
+                    ("500 Internal Server Error", r#"{"error_code": 50001, "message": "x"}"#)
+                }
+                (UNKNOWN, _) | (ERRS_OF_ONE, Some(3 | 5)) => {
+                    ("404 Not Found", r#"{"error_code": 40403, "message": "not found"}"#)
+                }
+                _ => ("200 OK", r#"{"schema": "\"int\""}"#),
+            };
             let length = body.len();
             let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n");
             let rest = format!("content-length: {length}\r\nconnection: close\r\n\r\n{body}");
@@ -53,6 +63,13 @@ fn begin() -> (Arc<AtomicU8>, Schemas) {
     });
     let config = SchemaRegistry { url, mode: RegistryMode::Verify, auth: None };
     (mode, Schemas::new(Registry::new(&config)))
+}
+
+/// The schema that is asked for.
+fn id_of(request: &[u8]) -> Option<u32> {
+    let request = String::from_utf8_lossy(request);
+    let rest = request.split("/schemas/ids/").nth(1)?;
+    rest.split(['?', ' ']).next()?.parse().ok()
 }
 
 async fn is_told(schemas: &mut Schemas, id: u32) -> Option<bool> {
@@ -107,4 +124,25 @@ async fn what_a_registry_does_not_know_is_asked_for_again_with_the_next_commands
     assert_eq!(is_told(&mut schemas, 1).await, Some(false), "by the same batch");
     schemas.forget_refusals();
     assert_eq!(is_told(&mut schemas, 1).await, Some(true));
+}
+
+#[tokio::test]
+async fn one_that_is_never_answered_about_holds_up_no_other_one() {
+    let (mode, mut schemas) = begin();
+    mode.store(ERRS_OF_ONE, SeqCst);
+    assert_eq!(is_told(&mut schemas, 1).await, None);
+    for (id, told) in [(2, true), (3, false), (4, true), (5, false)] {
+        assert_eq!(is_told(&mut schemas, id).await, None, "{id} would wait for nothing");
+        assert_eq!(timeout(LONG, schemas.answered()).await.unwrap().unwrap(), id);
+        // Other partitions go on before the record that waited is read again.
+        for _ in 0..2 {
+            schemas.forget_refusals();
+        }
+        assert!(schemas.is_settled(id), "what was told of {id} is kept");
+        assert_eq!(is_told(&mut schemas, id).await, Some(told), "{id}");
+        assert_eq!(is_told(&mut schemas, id).await, Some(told), "{id}, by the same batch");
+        schemas.forget_refusals();
+        assert_eq!(schemas.is_settled(id), told, "a refusal of {id} that was heard is forgotten");
+    }
+    assert!(schemas.is_settled(1), "it is asked for still");
 }

@@ -164,6 +164,7 @@ fn fixed(parts: &Parts, epoch: u64, index: &Arc<Index>, ended: &CancellationToke
         privacy: Arc::clone(&parts.privacy),
         tally: parts.tally.clone(),
         index: Arc::clone(index),
+        witness: Arc::default(),
         stop: ended.clone(),
     }
 }
@@ -231,7 +232,8 @@ impl Work {
             deployment: sink_transactional_id(&parts.env, &parts.kafka),
         });
         let seen = operator.look_at_switch(journal.stop.as_ref(), &parts.state_dir);
-        let records = operator::follow(&parts.kafka, read_to, ended.clone())
+        let witness = Arc::clone(&desk.fixed.witness);
+        let records = operator::follow(&parts.kafka, read_to, witness, ended.clone())
             .map_err(|error| Refusal::passing(&error))?;
         let source = intake::start(&parts.kafka, taken, Arc::clone(metrics), ended.clone())
             .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;

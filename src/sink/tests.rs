@@ -1,5 +1,7 @@
 //! Commands, payments and stories that the tests of this room share.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::domain::{
@@ -179,7 +181,7 @@ pub(crate) fn brakes(limits: Limits) -> Brakes {
 }
 
 pub(crate) const fn situation(brakes: &Brakes) -> Situation<'_> {
-    Situation { epoch: 2, brakes, failures: Failures::NONE }
+    Situation { epoch: 2, brakes, failures: Failures::NONE, held: Duration::ZERO }
 }
 
 /// A number whose check digit is right, never written out in full.

@@ -1,13 +1,14 @@
 //! One turn of one command: from where it stands to where it must wait or is finished.
 //!
-//! The order is the guarantee. Token and quota are there before the intent; the intent is committed
-//! before the request leaves; the request leaves before its deadline on both clocks, once, and not
-//! where a brake took hold meanwhile; what became of it is committed with its result. A
-//! commit that is not confirmed ends the turn and the ownership: nothing that depends on it is done.
+//! The order is the guarantee. Token and quota are there before the intent; the intent is committed, and
+//! was seen by a reader of what is, before the request leaves; the request leaves before its deadline on
+//! both clocks, once, and not where a brake took hold meanwhile; what became of it is committed with its
+//! result. A commit that is not confirmed ends the turn and the ownership: nothing that depends on it is
+//! done.
 
 use std::sync::Arc;
 
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use crate::{
     api::{self, Client, Looked, Order as Request, Purpose, Ready, SendWindow, Sent, Wanted},
@@ -27,6 +28,7 @@ use super::{
     look::{Decision, LOOK_AGE_MAX_MS, Look, answer_doubt, asked_at, intend},
     plan::{Failures, Pause, Situation, Step, between, later},
     rivals::look_of,
+    witness::Seen,
 };
 
 /// How a turn ended.
@@ -117,9 +119,9 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
     };
     failpoints::reach(Point::PaymentLooked);
     let decide = |now| {
+        let (epoch, held) = (desk.fixed.epoch, desk.held(key));
         desk.with_brakes(|brakes| {
-            let epoch = desk.fixed.epoch;
-            let situation = Situation { epoch, brakes, failures: Failures::NONE };
+            let situation = Situation { epoch, brakes, failures: Failures::NONE, held };
             let looked_at = asked_at(now, stamp, asked.elapsed());
             intend(entry, now, (&look, looked_at), &situation, &desk.fixed.policy)
         })
@@ -154,12 +156,12 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
         Decision::Send { .. } if desk.fixed.stop.is_cancelled() => Ok(None),
         Decision::Send { intent, send_not_after } => {
             let deadline = clock + between(now, send_not_after);
+            let until = (deadline, send_not_after);
             failpoints::reach(Point::BeforeIntent);
-            let intended = desk.record(entry, intent).await?;
-            failpoints::reach(Point::IntentCommitted);
-            let ended = match braked(desk, key) {
+            let (intended, seen) = desk.permit(entry, intent).await?;
+            let ended = match unusable(desk, key, seen, deadline).await {
                 Some(detail) => JournalEvent::NotSent { at: self::now(), detail },
-                None => send(desk, &intended, order, ready, (deadline, send_not_after)).await,
+                None => send(desk, &intended, order, ready, until).await,
             };
             failpoints::reach(Point::BeforeResult);
             let after = record(desk, &intended, ended).await?;
@@ -167,6 +169,21 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
             Ok(Some(after))
         }
     }
+}
+
+/// What proves that nothing left by a permission: no reader of committed records has seen it in time, or
+/// a brake took hold meanwhile.
+async fn unusable(desk: &Desk, key: &CommandKey, seen: Seen, deadline: Instant) -> Option<String> {
+    let is_seen = matches!(timeout_at(deadline, seen).await, Ok(Ok(())));
+    failpoints::reach(Point::IntentCommitted);
+    if !is_seen {
+        return Some(
+            "the permission was committed, but no reader of the journal had seen it before it ended: \
+             its partition may be held by a transaction without an end"
+                .to_owned(),
+        );
+    }
+    braked(desk, key)
 }
 
 /// What comes in the place of a request; the next round of the turn hears what is not an event again.
@@ -263,7 +280,8 @@ async fn ask(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entry>, Failure> 
         }
     };
     failpoints::reach(Point::DoubtLooked);
-    match answer_doubt(entry, now(), &look, &desk.rivals(entry), &desk.fixed.policy) {
+    let at = (now(), desk.held(key));
+    match answer_doubt(entry, at, &look, &desk.rivals(entry), &desk.fixed.policy) {
         Some(event) => Ok(Some(record(desk, entry, event).await?)),
         None => Ok(Some(entry.clone())),
     }

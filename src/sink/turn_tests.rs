@@ -27,8 +27,9 @@ use crate::{
             codec::{self, Record},
         },
         ledger::Write,
+        plan::Policy,
         rivals::Rivals,
-        tests::{NO_LIMITS, brakes, key_of, received_as, refund},
+        tests::{NO_LIMITS, POLICY, brakes, key_of, paid, received_as, refund, story_of},
     },
     telemetry::metrics::Metrics,
 };
@@ -61,12 +62,23 @@ impl Till {
 
     /// The same with so many calls at a time.
     fn in_row(simulator: Simulator, url: &str, calls: usize, confirms: Confirms) -> Self {
+        Self::under(POLICY, (simulator, url), calls, confirms)
+    }
+
+    /// The same with other times.
+    fn under(
+        policy: Policy,
+        (simulator, url): (Simulator, &str),
+        calls: usize,
+        confirms: Confirms,
+    ) -> Self {
         let secrets = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
         let mut connection = connection(url, secrets.path());
         Arc::make_mut(&mut connection).quota.concurrency = calls;
         let client = Client::new(&connection, Arc::clone(&metrics)).unwrap();
-        let fixed = Fixed { clients: [(connection.id.clone(), client)].into(), ..fixed(&metrics) };
+        let clients = [(connection.id.clone(), client)].into();
+        let fixed = Fixed { clients, policy, ..fixed(&metrics) };
         let order = Order { expires_at: None, currency: None, ..refund("10.00") };
         let entry = received_as(key_of("REF-1", 1), order);
         let key = entry.key().clone();
@@ -81,6 +93,9 @@ impl Till {
                     let Some(desk) = watched.upgrade() else { return };
                     if !confirms(&desk, &status_of(&request.batch)) {
                         return;
+                    }
+                    for record in &request.batch.journal {
+                        desk.fixed.witness.saw(record.key.as_bytes(), record.value.as_deref());
                     }
                     request.confirm();
                 }
@@ -160,6 +175,22 @@ async fn a_switch_that_is_turned_on_while_the_intent_is_written_lets_nothing_lea
     let why = Pause::Braked(Brake::Stopped { by, why: "drill".into() });
     assert_eq!(ended, Ended::Paused { until: None, why });
     // What is proven not to have left may have another turn when the switch lets go.
+    let entry = till.desk.entry(&till.key).unwrap();
+    assert!(matches!(entry.status(), Status::NotSent { attempts: 1, .. }), "{entry:?}");
+}
+
+#[tokio::test]
+async fn an_intent_that_nobody_can_read_lets_nothing_leave() {
+    let till = Till::new(|desk, status| {
+        if matches!(status, Status::Intended(_)) {
+            desk.fixed.witness.leave();
+        }
+        true
+    })
+    .await;
+    let ended = till.carry().await.unwrap();
+    assert_eq!(till.posts(), 0, "{ended:?}");
+    assert!(matches!(ended, Ended::Paused { why: Pause::Backoff, .. }), "{ended:?}");
     let entry = till.desk.entry(&till.key).unwrap();
     assert!(matches!(entry.status(), Status::NotSent { attempts: 1, .. }), "{entry:?}");
 }
@@ -380,4 +411,47 @@ async fn a_look_is_as_old_as_its_question_however_long_that_waited() {
     let asked = till.simulator.requests().last.into_iter();
     let finds = asked.filter(|request| request.operation == "transaction_find").count();
     assert_eq!((finds, till.posts()), (1, 1), "the look was believed");
+}
+
+#[tokio::test]
+async fn a_doubt_of_a_clock_that_was_ahead_is_looked_up_once_it_was_held_for_long_enough() {
+    let options = SimulatorOptions { history_days: 0, ..SimulatorOptions::default() };
+    let simulator = Simulator::start(options).await.unwrap();
+    simulator.ledger().add_payment(&NewPayment::new("REF-1", "100.00")).unwrap();
+    let url = simulator.base_url();
+    let times = Policy { send_window_ms: 100, post_timeout_ms: 100, quiescence_ms: 100, ..POLICY };
+    let till = Till::under(times, (simulator, &url), 8, |_, _| true);
+    let at = later(now(), 365 * 24 * 3_600_000);
+    let intended = JournalEvent::Intended {
+        at,
+        attempt: 1,
+        epoch: 1,
+        before: paid(),
+        send_not_after: at,
+        over_at: None,
+    };
+    let doubted = JournalEvent::Doubted { at, detail: "timed out".into() };
+    let order = Order { expires_at: None, currency: None, ..refund("10.00") };
+    let doubt = story_of(received_as(key_of("REF-1", 2), order), [intended, doubted]);
+    let (key, known) = (doubt.key().clone(), Instant::now());
+    till.desk.take_over(vec![(doubt, 0)]);
+    let finds = || {
+        let asked = till.simulator.requests().last.into_iter();
+        asked.filter(|request| request.operation == "transaction_find").count()
+    };
+    let to_its_end = async {
+        loop {
+            let (ended, _) = carry(&till.desk, &key, Failures::NONE).await.unwrap();
+            let Ended::Paused { until: Some(until), why: Pause::Doubt } = ended else {
+                return ended;
+            };
+            assert_eq!(finds(), 0, "it is not asked about too early");
+            assert!(until <= later(now(), 300), "{until:?}");
+            tokio::time::sleep(between(now(), until)).await;
+        }
+    };
+    let ended = timeout(Duration::from_secs(60), to_its_end).await.expect("it ends");
+    assert_eq!((ended, finds(), till.posts()), (Ended::Finished, 1, 0));
+    assert!(known.elapsed() >= Duration::from_millis(300), "{:?}", known.elapsed());
+    assert_eq!(*till.desk.entry(&key).unwrap().status(), Status::Parked);
 }

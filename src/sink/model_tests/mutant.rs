@@ -36,6 +36,7 @@ pub(super) enum Mutant {
     UnknownIsNone,
     OrderByClock,
     StampsAlone,
+    HoldsNothing,
 }
 
 /// What a clock shows that nobody sets. A machine that goes by the stamps alone sees everything that it

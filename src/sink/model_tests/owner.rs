@@ -63,7 +63,10 @@ pub(super) struct Owner {
     pub(super) queue: Queue,
     brakes: Brakes,
     rivals: Rivals,
-    failures: BTreeMap<CommandKey, Failures>,
+    /// With when the last of them was, by a clock that nobody sets.
+    failures: BTreeMap<CommandKey, (Failures, i64)>,
+    /// Since when it knows that each command stands as it does, by a clock that nobody sets.
+    known: BTreeMap<CommandKey, i64>,
     out: BTreeMap<CommandKey, Phase>,
     next_offset: usize,
     /// Read and journaled, or the other way round, but not both yet.
@@ -93,6 +96,7 @@ impl Owner {
             }
             entries.insert(key.clone(), *entry);
         }
+        let known = entries.keys().map(|key| (key.clone(), shared.now)).collect();
         let limits = Limits { max_in_doubt: 99, ..NO_LIMITS };
         let (mut brakes, mut rivals) = (journal.finished.under(limits), journal.rivals);
         rivals.begin(instant(mutant, shared, None));
@@ -114,6 +118,7 @@ impl Owner {
             brakes,
             rivals,
             failures: BTreeMap::new(),
+            known,
             out: BTreeMap::new(),
             next_offset: from_offset,
             half_read: false,
@@ -233,6 +238,7 @@ impl Owner {
         }
         self.brakes.add(&entry);
         self.queue.push(entry.key().clone(), expiry_of(&entry));
+        self.known.insert(entry.key().clone(), shared.now);
         self.entries.insert(entry.key().clone(), entry);
         Ok(Alive::Yes)
     }
@@ -255,8 +261,9 @@ impl Owner {
             Phase::Plan => self.plan(shared, key),
             Phase::LookFirst | Phase::LookAgain if fault.look_fails => {
                 let now = self.now(shared);
-                let failures = self.failures.entry(key.clone()).or_insert(Failures::NONE);
-                *failures = failures.and_at(now);
+                let (failures, at) =
+                    self.failures.entry(key.clone()).or_insert((Failures::NONE, 0));
+                (*failures, *at) = (failures.and_at(now), shared.now);
                 self.brakes.release(key);
                 self.to(key, Phase::Plan)
             }
@@ -299,15 +306,26 @@ impl Owner {
         Ok(Alive::Yes)
     }
 
-    fn situation(&self, key: &CommandKey) -> Situation<'_> {
-        let failures = self.failures.get(key).copied().unwrap_or(Failures::NONE);
-        Situation { epoch: self.epoch, brakes: &self.brakes, failures }
+    fn situation(&self, shared: &Shared, key: &CommandKey) -> Situation<'_> {
+        let since = |at: i64| Duration::from_millis((shared.now - at).unsigned_abs());
+        let failures = self.failures.get(key);
+        let failures = failures.map_or(Failures::NONE, |(failures, at)| failures.after(since(*at)));
+        let held = self.held(shared, key);
+        Situation { epoch: self.epoch, brakes: &self.brakes, failures, held }
+    }
+
+    fn held(&self, shared: &Shared, key: &CommandKey) -> Duration {
+        let known_at = self.known.get(key).copied().unwrap_or(shared.now);
+        match self.mutant {
+            Mutant::HoldsNothing => Duration::MAX,
+            _ => Duration::from_millis((shared.now - known_at).unsigned_abs()),
+        }
     }
 
     fn plan(&mut self, shared: &mut Shared, key: &CommandKey) -> Result<Alive, String> {
         let entry = &self.entries[key];
         let now = self.now(shared);
-        let mut step = next_step(entry, now, &self.situation(key), &self.policy());
+        let mut step = next_step(entry, now, &self.situation(shared, key), &self.policy());
         if self.mutant == Mutant::TakeoverResends && matches!(entry.status(), Status::Intended(_)) {
             let detail = "nobody answered".to_owned();
             step = Step::Record(JournalEvent::NotSent { at: now, detail });
@@ -368,7 +386,7 @@ impl Owner {
         let passed = Duration::from_millis((shared.now - at).unsigned_abs());
         let at = if self.mutant == Mutant::OldLooks { now } else { asked_at(now, stamp, passed) };
         let look = (look, at);
-        match intend(&self.entries[key], now, look, &self.situation(key), &policy) {
+        match intend(&self.entries[key], now, look, &self.situation(shared, key), &policy) {
             Decision::Instead(step) => self.perform(shared, key, step),
             Decision::Send { intent, send_not_after: wall } => {
                 let deadline = Deadline { wall, real: shared.now + wall.0 - now.0 };
@@ -393,7 +411,8 @@ impl Owner {
         self.failures.remove(key);
         let entry = &self.entries[key];
         let rivals = self.rivals_of(entry);
-        let mut answer = answer_doubt(entry, now, look, &rivals, &self.policy());
+        let at = (now, self.held(shared, key));
+        let mut answer = answer_doubt(entry, at, look, &rivals, &self.policy());
         if self.mutant == Mutant::AnyChangeExplains
             && let (Some(intent), Look::Found(after)) = (entry.intent(), look)
             && intent.before != *after
@@ -441,6 +460,7 @@ impl Owner {
         self.brakes.moved(before, &after);
         self.rivals.moved_at(&after, instant(self.mutant, shared, Some(after.status())));
         self.entries.insert(key.clone(), after);
+        self.known.insert(key.clone(), shared.now);
         self.to(key, Phase::Plan)
     }
     /// Those of one reference are allowed in the order in which they lie in their topic. One that had its

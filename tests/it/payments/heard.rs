@@ -1,5 +1,7 @@
 //! What an owner hears of people after it has read the journal.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 use vomsis_connect::{
     sink::{
@@ -25,7 +27,9 @@ fn no_word_is_lost_between_the_read_of_the_journal_and_the_mark_of_its_owner() {
     let reason = || "drill".to_owned();
     let halt = Stop { stopped: true, actor: "ayse".into(), reason: reason(), at: now() };
     block_on(words::say_stop(&stage.kafka(), &halt)).unwrap();
-    let mut heard = operator::follow(&stage.kafka(), locked.read_to, stop.clone()).unwrap();
+    let read_to = locked.read_to;
+    let mut heard =
+        operator::follow(&stage.kafka(), read_to, Arc::default(), stop.clone()).unwrap();
     let last = wait_for("the halt is heard", GENEROUS, || match heard.try_recv().ok()?.unwrap() {
         Record::Stop(stop) => Some(stop),
         _ => None,

@@ -18,7 +18,7 @@ use super::{
     DEADLINE,
     again::move_to_the_end,
     orders::Order,
-    stage::{OWNED, Stage, say},
+    stage::{OWNED, PARTITIONS, Stage, say},
 };
 use crate::harness::{
     hanging::{Held, UNVERIFIED},
@@ -29,6 +29,8 @@ use crate::harness::{
 
 /// Records of a transaction without an end are taken as said.
 const HELD: &str = "VOM-SNK-024";
+/// A request provably did not leave.
+const NOT_SENT: &str = "VOM-SNK-015";
 const JOURNAL: &str = "internal.payment-journal";
 const SIGABRT: i32 = 128 + 6;
 
@@ -137,6 +139,37 @@ fn an_intent_whose_transaction_lost_its_end_is_a_permission_that_may_have_been_u
     assert!(said.code == 0 && said.out.contains(&scene.order.id), "{said:?}");
     scene.ends_as("PARKED");
     assert_eq!(scene.posts(), 1, "of the further command alone");
+}
+
+#[test]
+fn a_permission_that_no_reader_of_committed_records_sees_is_not_used() {
+    let (key, value) = UNVERIFIED;
+    let properties = vec![(key.to_owned(), value.to_owned())];
+    let broker = Broker::start(BrokerOptions { properties, ..BrokerOptions::default() });
+    let brokers = broker.bootstrap();
+    let stage = Stage::at("pay-held-unseen", &brokers, &brokers);
+    stage.pay(&["A", "B"], "10.00");
+    let (home, order) = (stage.home(), Order::refund("A", 250));
+    stage.shop.send([&order]);
+    let mut connector = home.run();
+    stage.feed().wait_for(&order, "SUCCEEDED");
+    // From here on no transaction in the journal is seen to end, whoever is told that it is committed.
+    let records = stage.records(JOURNAL);
+    let topic = stage.topic(JOURNAL);
+    for partition in 0..PARTITIONS {
+        let is_identity = |record: &&Stored| {
+            record.partition == partition && record.key.as_deref() == Some(codec::IDENTITY_KEY)
+        };
+        let identity = records.iter().find(is_identity).expect("each partition has an identity");
+        let transactional_id = &format!("{}.of-somebody-else.{partition}", stage.prefix);
+        Held { broker: &brokers, transactional_id, topic: &topic, partition }
+            .leave(codec::IDENTITY_KEY.as_bytes(), identity.value.as_deref().unwrap());
+    }
+    let unseen = Order::refund("B", 300);
+    stage.shop.send([&unseen]);
+    let line = connector.wait_for_line(NOT_SENT, DEADLINE);
+    assert!(line.contains(&unseen.id), "{line}");
+    assert_eq!(stage.posts().iter().count(), 1, "of the first command alone");
 }
 
 #[test]

@@ -145,6 +145,29 @@ fn a_journal_that_is_lost_together_with_the_groups_offsets_stops_the_sink() {
 }
 
 #[test]
+fn a_partition_of_the_journal_that_is_lost_together_with_the_groups_offsets_stops_the_sink() {
+    let paid = Paid::new("pay-forgotten-part");
+    let brokers = paid.stage.brokers();
+    let (journal, commands) = (paid.stage.topic(JOURNAL), paid.stage.topic(COMMANDS));
+    // As after a backup that lacks a partition: of the first one nothing is left.
+    let sent = paid.stage.records(COMMANDS);
+    assert!(sent.iter().any(|record| record.partition == 0), "what would be sent again lies there");
+    let kept = paid.stage.records(JOURNAL).into_iter().filter(|record| record.partition != 0);
+    let kept: Vec<_> = kept.collect();
+    damage::recreate(brokers, &journal, PARTITIONS, "compact");
+    for record in &kept {
+        let (key, value) = (record.key.as_ref().unwrap(), record.value.as_ref().unwrap());
+        produce(brokers, &journal, record.partition, key, value);
+    }
+    delete_the_group(&paid.stage);
+    let words =
+        ["JOURNAL_REGRESSION", &format!("{journal}[0]"), &format!("{commands}[0]"), "restore"];
+    end(&mut paid.assert_stops(&words));
+    // Not even a second try goes on.
+    end(&mut paid.assert_stops(&words));
+}
+
+#[test]
 fn a_journal_that_lost_its_tail_stops_the_sink() {
     let paid = Paid::new("pay-tail");
     let (brokers, topic) = (paid.stage.brokers(), paid.stage.topic(JOURNAL));
