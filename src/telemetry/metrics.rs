@@ -74,13 +74,13 @@ metrics! {
     source_records: IntCounterVec = "vomsis_source_records_total" ["connection", "stream", "kind"]
         "Rows by what was found.";
     source_last_success: GaugeVec = "vomsis_source_last_success_timestamp_seconds" ["connection", "stream"]
-        "Last good answer of the API for the entity that is furthest behind, whether or not its rows arrived; before its first one here, when the replica took the stream over.";
+        "Last good answer of the API for the entity that is furthest behind, whether or not its rows arrived; before its first one here, when the replica took the stream over or the entity was listed, or open again.";
     source_newest_record: GaugeVec = "vomsis_source_newest_record_timestamp_seconds" ["connection", "stream"]
         "Business time of the newest row seen; where none was ever seen, when the replica took the stream over.";
     source_checkpoint_position: GaugeVec = "vomsis_source_checkpoint_position_timestamp_seconds" ["connection", "stream"]
         "Business time up to which every row has been read.";
     source_checkpoint_commit: GaugeVec = "vomsis_source_checkpoint_commit_timestamp_seconds" ["connection", "stream"]
-        "Last time a poll left the checkpoint true (committed, or nothing to commit), of the entity that is furthest behind; before its first one here, when the replica took the stream over.";
+        "Last time a poll left the checkpoint true (committed, or nothing to commit), of the entity that is furthest behind; before its first one here, when the replica took the stream over or the entity was listed, or open again.";
     source_freshness_slo: GaugeVec = "vomsis_source_freshness_slo_seconds" ["connection", "stream"]
         "Age of the last success above which the stream is stale; 0 is off.";
     source_quiet_slo: GaugeVec = "vomsis_source_quiet_slo_seconds" ["connection", "stream"]
