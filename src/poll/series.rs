@@ -196,6 +196,18 @@ fn of<'a>(
     standings.iter().filter(|(key, _)| own(key)).collect()
 }
 
+/// Those of whom something is promised. Not what is stopped, nor the connection-wide feed beside its
+/// accounts: it tells them of its answers, and while its call fails each of them asks for itself.
+fn watched<'a>(all: &[(&EntityKey, &'a Standing)]) -> Vec<&'a Standing> {
+    let active = || all.iter().filter(|(_, standing)| standing.phase != Phase::Stopped);
+    let is_account = |key: &EntityKey| {
+        key.stream == Stream::BankTransactions && &*key.entity != EntityKey::WHOLE
+    };
+    let has_accounts = active().any(|(key, _)| is_account(key));
+    let watched = active().filter(|(key, _)| !has_accounts || is_account(key));
+    watched.map(|(_, standing)| *standing).collect()
+}
+
 /// The entity that is furthest behind speaks for its stream.
 fn summarize(
     standings: &BTreeMap<EntityKey, Standing>,
@@ -209,9 +221,9 @@ fn summarize(
         Some(list) if own.is_empty() => of(standings, connection, list),
         _ => own,
     };
+    let watched = watched(&all);
     let oldest = |at: &dyn Fn(&Standing) -> Timestamp| {
-        let active = all.iter().filter(|(_, standing)| standing.phase != Phase::Stopped);
-        active.map(|(_, standing)| at(standing)).min().unwrap_or(since)
+        watched.iter().map(|standing| at(standing)).min().unwrap_or(since)
     };
     #[expect(clippy::cast_precision_loss, reason = "a ratio of counts")]
     let count = all.len().max(1) as f64;

@@ -183,6 +183,31 @@ fn an_account_promises_nothing_of_the_time_before_it_was_there_or_while_it_was_c
 }
 
 #[test]
+fn a_feed_that_is_refused_makes_fresh_accounts_failing_and_not_stale() {
+    let mut all = fixture();
+    let (feed, account) = (EntityKey::WHOLE, "1");
+    let set = |all: &mut Fixture, entity, phase, at| {
+        all.know(&key("a", Stream::BankTransactions, entity), |standing| {
+            (standing.phase, standing.last_success) = (phase, Some(Timestamp(at)));
+        });
+        all.series.export(&all.board, LATER);
+    };
+    let bank = "connection=\"a\",stream=\"bank_transactions\"";
+    let success =
+        |seconds| format!("vomsis_source_last_success_timestamp_seconds{{{bank}}} {seconds}");
+    set(&mut all, feed, Phase::Failed, 1_500_000);
+    all.assert_has(&success(1500));
+    set(&mut all, account, Phase::Running, LATER.0);
+    all.assert_has(&success(2000));
+    all.assert_has(
+        "vomsis_source_state{connection=\"a\",state=\"failed\",stream=\"bank_transactions\"} 1",
+    );
+    // Nobody else speaks for the stream.
+    set(&mut all, account, Phase::Stopped, LATER.0);
+    all.assert_has(&success(1500));
+}
+
+#[test]
 fn another_replicas_connections_go_once_this_one_has_its_shards() {
     let mut all = fixture();
     let (a, b) = (ConnectionId::try_new("a").unwrap(), ConnectionId::try_new("b").unwrap());
