@@ -42,6 +42,8 @@ struct Owners<'a, F> {
     /// Whose task it is; a task that ends is taken out.
     shards: HashMap<Id, i32>,
     tokens: HashMap<i32, CancellationToken>,
+    /// The end of each shard's last owner.
+    ends: HashMap<i32, CancellationToken>,
     /// Whether the group counts on this replica.
     joined: bool,
     /// Shards that went with the membership: the group gave them to nobody.
@@ -115,9 +117,10 @@ where
     O: Future<Output = ()> + Send + 'static,
 {
     fn new(app: &'a App, own: F, stop: &'a CancellationToken) -> Self {
-        let (tasks, shards, tokens) = (JoinSet::new(), HashMap::new(), HashMap::new());
+        let (tasks, shards) = (JoinSet::new(), HashMap::new());
+        let (tokens, ends) = (HashMap::new(), HashMap::new());
         let (joined, lost) = (false, HashSet::new());
-        Self { app, stop, own, tasks, shards, tokens, joined, lost, broke: None }
+        Self { app, stop, own, tasks, shards, tokens, ends, joined, lost, broke: None }
     }
 
     fn take(&mut self, change: Change) {
@@ -157,7 +160,18 @@ where
         if let Some(old) = self.tokens.insert(shard, token.clone()) {
             old.cancel();
         }
-        let task = self.tasks.spawn((self.own)(granted, token));
+        let end = CancellationToken::new();
+        let before = self.ends.insert(shard, end.clone());
+        let owned = (self.own)(granted, token);
+        // One after the other: what the one before says at its end would be taken for this one's, and
+        // its pollers would ask and tell beside these.
+        let task = self.tasks.spawn(async move {
+            let _ended = end.drop_guard();
+            if let Some(before) = before {
+                before.cancelled().await;
+            }
+            owned.await;
+        });
         self.shards.insert(task.id(), shard);
     }
 

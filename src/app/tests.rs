@@ -143,3 +143,49 @@ async fn streams_go_with_a_shard_that_is_given_to_another_and_stay_where_the_gro
     let back = [Change::Joined(false), Change::Joined(true)];
     assert!(!answered_after(&back).await, "the group counts on this replica again");
 }
+
+#[tokio::test]
+async fn a_shard_that_is_given_back_at_once_is_shown_as_its_new_owner_says() {
+    let app = app();
+    let (changes, changed) = mpsc::unbounded_channel();
+    let (phases, phase_changes) = mpsc::unbounded_channel();
+    let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
+    let owners = std::sync::atomic::AtomicU32::new(0);
+    let own = |Granted { shard, .. }: Granted, token: CancellationToken| {
+        let is_first = owners.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+        let (phases, drained) = (phases.clone(), drained.clone());
+        async move {
+            phases.send((shard, Phase::Owned)).unwrap();
+            token.cancelled().await;
+            if is_first {
+                drained.cancelled().await;
+                // Its producer was fenced by the new one's.
+                phases.send((shard, Phase::Fenced)).unwrap();
+            }
+            phases.send((shard, Phase::Released)).unwrap();
+        }
+    };
+    let granted = || Change::Granted(Granted { shard: 0, note: None });
+    let mut shown = app.phases.subscribe();
+    let regranted = async {
+        changes.send(granted()).unwrap();
+        shown.wait_for(|phases| phases.get(&0) == Some(&Phase::Owned)).await.unwrap();
+        changes.send(Change::Revoked(0)).unwrap();
+        changes.send(granted()).unwrap();
+        // The new owner, were it not to wait, speaks before the old one has ended.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        drained.cancel();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let phase = app.phases.borrow().get(&0).copied();
+        stop.cancel();
+        phase
+    };
+    let owning = app.own_shards(changed, phase_changes, own, &stop);
+    let (owned, phase) = tokio::join!(owning, regranted);
+    assert_eq!((owned, phase), (Ok(()), Some(Phase::Owned)));
+    assert!(app.phases.borrow().is_empty(), "{:?}", app.phases.borrow());
+}

@@ -60,6 +60,8 @@ pub struct LastError {
 pub struct Standing {
     /// What its poller is doing.
     pub phase: Phase,
+    /// Since when something is promised of it: it was made, or left [`Phase::Stopped`].
+    pub watched_since: Timestamp,
     /// Last good answer of the API.
     pub last_success: Option<Timestamp>,
     /// Business time of the newest row.
@@ -134,6 +136,7 @@ impl Standing {
     pub const fn new(begun: Timestamp) -> Self {
         Self {
             phase: Phase::Running,
+            watched_since: begun,
             last_success: None,
             newest_at: None,
             read_through: None,
@@ -199,7 +202,13 @@ impl Board {
     pub fn update(&self, key: &EntityKey, change: impl FnOnce(&mut Standing)) {
         let mut standings = self.standings();
         match standings.get_mut(key) {
-            Some(standing) => change(standing),
+            Some(standing) => {
+                let was_stopped = standing.phase == Phase::Stopped;
+                change(standing);
+                if was_stopped && standing.phase != Phase::Stopped {
+                    standing.watched_since = now();
+                }
+            }
             None => change(standings.entry(key.clone()).or_insert_with(|| Standing::new(now()))),
         }
     }

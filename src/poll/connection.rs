@@ -337,10 +337,16 @@ impl Running {
         }
     }
 
+    /// One line for all: it comes with each reading of the list, and of many the log would leave out
+    /// most.
     fn warn_about_missing(&self, stream: Stream, selection: &Selection, found: &[Discovered]) {
         let Selection::Ids(ids) = selection else { return };
-        for id in ids.iter().filter(|id| found.iter().all(|entity| entity.id != **id)) {
-            log_event!(Event::EntityNotListed, connection = %self.parts.config.id, %stream, entity = id, "configured but not listed by the api: check the id");
+        let listed: HashSet<i64> = found.iter().map(|entity| entity.id).collect();
+        let missing: Vec<String> =
+            ids.iter().filter(|id| !listed.contains(id)).map(i64::to_string).collect();
+        if !missing.is_empty() {
+            let (entities, ids) = (missing.len(), missing.join(", "));
+            log_event!(Event::EntityNotListed, connection = %self.parts.config.id, %stream, entities, ids, "configured but not listed by the api: check the ids");
         }
     }
 

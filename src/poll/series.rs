@@ -191,9 +191,21 @@ fn of<'a>(
     standings: &'a BTreeMap<EntityKey, Standing>,
     connection: &ConnectionId,
     stream: Stream,
-) -> Vec<&'a Standing> {
+) -> Vec<(&'a EntityKey, &'a Standing)> {
     let own = |key: &EntityKey| key.connection == *connection && key.stream == stream;
-    standings.iter().filter(|(key, _)| own(key)).map(|(_, standing)| standing).collect()
+    standings.iter().filter(|(key, _)| own(key)).collect()
+}
+
+/// Those of whom something is promised. Not what is stopped, nor the connection-wide feed beside its
+/// accounts: it tells them of its answers, and while its call fails each of them asks for itself.
+fn watched<'a>(all: &[(&EntityKey, &'a Standing)]) -> Vec<&'a Standing> {
+    let active = || all.iter().filter(|(_, standing)| standing.phase != Phase::Stopped);
+    let is_account = |key: &EntityKey| {
+        key.stream == Stream::BankTransactions && &*key.entity != EntityKey::WHOLE
+    };
+    let has_accounts = active().any(|(key, _)| is_account(key));
+    let watched = active().filter(|(key, _)| !has_accounts || is_account(key));
+    watched.map(|(_, standing)| *standing).collect()
 }
 
 /// The entity that is furthest behind speaks for its stream.
@@ -203,38 +215,40 @@ fn summarize(
     stream: Stream,
     (since, now): (Timestamp, Timestamp),
 ) -> Summary {
-    let mut all = of(standings, connection, stream);
-    if let (true, Some(list)) = (all.is_empty(), list_of(stream)) {
-        all = of(standings, connection, list);
-    }
-    let oldest = |at: fn(&Standing) -> Option<Timestamp>| {
-        let active = all.iter().filter(|standing| standing.phase != Phase::Stopped);
-        active.map(|standing| at(standing).unwrap_or(since)).min().unwrap_or(since)
+    let own = of(standings, connection, stream);
+    let history = History::of(own.iter().copied(), now);
+    let all = match list_of(stream) {
+        Some(list) if own.is_empty() => of(standings, connection, list),
+        _ => own,
+    };
+    let watched = watched(&all);
+    let oldest = |at: &dyn Fn(&Standing) -> Timestamp| {
+        watched.iter().map(|standing| at(standing)).min().unwrap_or(since)
     };
     #[expect(clippy::cast_precision_loss, reason = "a ratio of counts")]
     let count = all.len().max(1) as f64;
     Summary {
         phase: phase_of(&all),
-        last_success: oldest(|standing| standing.last_success),
-        newest_at: all.iter().filter_map(|standing| standing.newest_at).max().unwrap_or(since),
-        read_through: oldest(|standing| standing.read_through),
-        committed_at: oldest(|standing| standing.committed_at),
-        backfill_ratio: all.iter().map(|standing| standing.backfill_ratio).sum::<f64>() / count,
-        history: History::of(
-            standings
-                .iter()
-                .filter(|(key, _)| key.connection == *connection && key.stream == stream),
-            now,
-        ),
+        last_success: oldest(&|standing| promised(standing, standing.last_success, since)),
+        newest_at: all.iter().filter_map(|(_, one)| one.newest_at).max().unwrap_or(since),
+        read_through: oldest(&|standing| standing.read_through.unwrap_or(since)),
+        committed_at: oldest(&|standing| promised(standing, standing.committed_at, since)),
+        backfill_ratio: all.iter().map(|(_, one)| one.backfill_ratio).sum::<f64>() / count,
+        history,
     }
+}
+
+/// Nothing is promised of the time before an entity was there, or while it was closed.
+fn promised(standing: &Standing, at: Option<Timestamp>, since: Timestamp) -> Timestamp {
+    at.unwrap_or(since).max(standing.watched_since)
 }
 
 /// A failing entity must not hide behind running ones, nor a backfill behind live polls. `None`:
 /// nothing is known yet.
-fn phase_of(all: &[&Standing]) -> Option<Phase> {
+fn phase_of(all: &[(&EntityKey, &Standing)]) -> Option<Phase> {
     [Phase::Failed, Phase::Backfilling, Phase::Running, Phase::Stopped]
         .into_iter()
-        .find(|phase| all.iter().any(|standing| standing.phase == *phase))
+        .find(|phase| all.iter().any(|(_, standing)| standing.phase == *phase))
 }
 
 /// Says now and then how far a backfill is, and when it is done.

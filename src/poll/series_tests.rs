@@ -37,6 +37,14 @@ impl Fixture {
         TextEncoder::new().encode_to_string(&families).unwrap()
     }
 
+    /// Changes one that was there from the start.
+    fn know(&self, key: &EntityKey, change: impl FnOnce(&mut Standing)) {
+        self.board.update(key, |standing| {
+            standing.watched_since = START;
+            change(standing);
+        });
+    }
+
     #[track_caller]
     fn assert_has(&self, line: &str) {
         let text = self.text();
@@ -78,6 +86,7 @@ fn a_restored_position_speaks_until_the_first_poll() {
     checkpoint.backfill_next = None;
     checkpoint.newest_at = Some(Timestamp(400_000));
     all.board.adopt(&key("a", Stream::BankTransactions, "1"), Some(&checkpoint), Day(1));
+    all.know(&key("a", Stream::BankTransactions, "1"), |_| {});
     all.series.export(&all.board, LATER);
     let bank = "connection=\"a\",stream=\"bank_transactions\"";
     all.assert_has(&format!("vomsis_source_newest_record_timestamp_seconds{{{bank}}} 400"));
@@ -106,7 +115,7 @@ fn a_new_account_is_backfilling_and_a_new_list_is_not() {
 #[test]
 fn a_stream_without_entities_is_as_fresh_as_the_list_that_says_so() {
     let mut all = fixture();
-    all.board.update(&key("a", Stream::Terminals, EntityKey::WHOLE), |standing| {
+    all.know(&key("a", Stream::Terminals, EntityKey::WHOLE), |standing| {
         standing.last_success = Some(LATER);
     });
     all.series.export(&all.board, LATER);
@@ -125,7 +134,7 @@ fn one_failing_entity_shows_and_the_oldest_success_counts() {
         ("2", Phase::Failed, Timestamp(1_500_000)),
         ("3", Phase::Stopped, Timestamp(1)),
     ] {
-        all.board.update(&key("a", Stream::BankTransactions, entity), |standing| {
+        all.know(&key("a", Stream::BankTransactions, entity), |standing| {
             standing.phase = phase;
             standing.last_success = Some(at);
         });
@@ -139,6 +148,63 @@ fn one_failing_entity_shows_and_the_oldest_success_counts() {
     all.assert_has(
         "vomsis_source_state{connection=\"a\",state=\"running\",stream=\"bank_transactions\"} 0",
     );
+}
+
+#[test]
+fn an_account_promises_nothing_of_the_time_before_it_was_there_or_while_it_was_closed() {
+    let mut all = fixture();
+    let [first, new, reopened] = ["1", "2", "3"].map(|id| key("a", Stream::BankTransactions, id));
+    let bank = "connection=\"a\",stream=\"bank_transactions\"";
+    let assert_both = |all: &mut Fixture, seconds: &str| {
+        all.series.export(&all.board, LATER);
+        for gauge in ["last_success", "checkpoint_commit"] {
+            all.assert_has(&format!("vomsis_source_{gauge}_timestamp_seconds{{{bank}}} {seconds}"));
+        }
+    };
+    let good = |standing: &mut Standing, at| {
+        (standing.last_success, standing.committed_at) = (Some(at), Some(at));
+    };
+    all.know(&first, |standing| good(standing, LATER));
+    all.know(&reopened, |standing| {
+        good(standing, Timestamp(1));
+        standing.phase = Phase::Stopped;
+    });
+    // Listed just now, and closed no more: neither has been asked for with success.
+    all.board.update(&new, |_| {});
+    all.board.update(&reopened, |standing| standing.phase = Phase::Failed);
+    assert_both(&mut all, "2000");
+    // Both get old from then on, whatever else is noted of them.
+    all.board.update(&new, |standing| standing.watched_since = Timestamp(1_700_000));
+    all.board.update(&new, |standing| standing.phase = Phase::Failed);
+    assert_both(&mut all, "1700");
+    all.board.update(&reopened, |standing| standing.watched_since = Timestamp(1_600_000));
+    all.board.update(&reopened, |standing| standing.phase = Phase::Running);
+    assert_both(&mut all, "1600");
+}
+
+#[test]
+fn a_feed_that_is_refused_makes_fresh_accounts_failing_and_not_stale() {
+    let mut all = fixture();
+    let (feed, account) = (EntityKey::WHOLE, "1");
+    let set = |all: &mut Fixture, entity, phase, at| {
+        all.know(&key("a", Stream::BankTransactions, entity), |standing| {
+            (standing.phase, standing.last_success) = (phase, Some(Timestamp(at)));
+        });
+        all.series.export(&all.board, LATER);
+    };
+    let bank = "connection=\"a\",stream=\"bank_transactions\"";
+    let success =
+        |seconds| format!("vomsis_source_last_success_timestamp_seconds{{{bank}}} {seconds}");
+    set(&mut all, feed, Phase::Failed, 1_500_000);
+    all.assert_has(&success(1500));
+    set(&mut all, account, Phase::Running, LATER.0);
+    all.assert_has(&success(2000));
+    all.assert_has(
+        "vomsis_source_state{connection=\"a\",state=\"failed\",stream=\"bank_transactions\"} 1",
+    );
+    // Nobody else speaks for the stream.
+    set(&mut all, account, Phase::Stopped, LATER.0);
+    all.assert_has(&success(1500));
 }
 
 #[test]
@@ -170,7 +236,7 @@ fn a_stream_that_nobody_is_known_to_have_grows_stale_and_does_not_vanish() {
     let why = LastError { at: LATER, code: "VOM-SHD-012", message: "lost".into() };
     all.board.answer_for(&a, START);
     for (entity, phase) in [("1", Phase::Running), ("2", Phase::Stopped)] {
-        all.board.update(&key("a", Stream::BankTransactions, entity), |standing| {
+        all.know(&key("a", Stream::BankTransactions, entity), |standing| {
             (standing.phase, standing.last_success) = (phase, Some(Timestamp(1_500_000)));
         });
     }

@@ -26,7 +26,15 @@ use crate::{kafka::context::Logging, telemetry::metrics::Metrics};
 pub struct Lag {
     topic: String,
     metrics: Arc<Metrics>,
-    waiting: Arc<Mutex<BTreeMap<i32, Waiting>>>,
+    partitions: Arc<Mutex<Partitions>>,
+}
+
+/// What waits of each partition.
+#[derive(Debug, Default)]
+struct Partitions {
+    waiting: BTreeMap<i32, Waiting>,
+    /// Nobody reads here any more: what the client still tells, or whoever took commands in, is late.
+    forgotten: bool,
 }
 
 /// What waits of one partition.
@@ -41,7 +49,7 @@ struct Waiting {
 impl Lag {
     /// Of this topic.
     pub fn new(topic: String, metrics: Arc<Metrics>) -> Self {
-        Self { topic, metrics, waiting: Arc::default() }
+        Self { topic, metrics, partitions: Arc::default() }
     }
 
     /// A partition is read from now on, and so many of its records wait.
@@ -70,27 +78,31 @@ impl Lag {
     }
 
     fn change(&self, partition: i32, change: impl FnOnce(&mut Waiting)) {
-        let mut all = self.waiting();
-        let waiting = all.entry(partition).or_default();
+        let mut partitions = self.partitions();
+        if partitions.forgotten {
+            return;
+        }
+        let waiting = partitions.waiting.entry(partition).or_default();
         change(waiting);
         let labels = [self.topic.as_str(), &partition.to_string()];
         let gauge = self.metrics.command_consumer_lag.with_label_values(&labels);
         gauge.set(waiting.unread + waiting.held.max(0));
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<i32, Waiting>> {
+    fn partitions(&self) -> MutexGuard<'_, Partitions> {
         // Every change is whole before the guard is dropped.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A replica that reads no commands shows none that wait: whoever reads them does.
+    /// A replica that reads no commands shows none that wait: whoever reads them does. For good: who
+    /// reads again does so with another of these.
     pub fn forget(&self) {
-        let mut waiting = self.waiting();
-        waiting.clear();
+        let mut partitions = self.partitions();
+        *partitions = Partitions { waiting: BTreeMap::new(), forgotten: true };
         let gauges = &self.metrics.command_consumer_lag;
         gauges.reset();
         gauges.with_label_values(&[self.topic.as_str(), "0"]).set(0);
-        drop(waiting);
+        drop(partitions);
     }
 }
 
@@ -164,8 +176,12 @@ mod tests {
         let lag = Lag::new("v.payment.commands".into(), Arc::clone(&metrics));
         let topic =
             |hi: i64| Topic { partitions: [(1, partition(hi, 4, 4, 0))].into(), ..<_>::default() };
-        let topics = [("v.payment.commands".to_owned(), topic(7)), ("other".to_owned(), topic(99))];
-        lag.stats(Statistics { topics: topics.into(), ..<_>::default() });
+        let tell = || {
+            let topics =
+                [("v.payment.commands".to_owned(), topic(7)), ("other".to_owned(), topic(99))];
+            lag.stats(Statistics { topics: topics.into(), ..<_>::default() });
+        };
+        tell();
         let gauge = || metrics.command_consumer_lag.with_label_values(&["v.payment.commands", "1"]);
         assert_eq!(gauge().get(), 3);
         lag.hold(1, 2);
@@ -183,5 +199,10 @@ mod tests {
         assert_eq!(first().get(), 9, "before the client has told anything");
         lag.forget();
         assert_eq!(gauge().get(), 0);
+        // While the client is closed, and from whoever still has a batch.
+        tell();
+        lag.hold(1, 1);
+        lag.go_back(1);
+        assert_eq!((gauge().get(), first().get()), (0, 0), "told too late");
     }
 }

@@ -5,9 +5,18 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
-/// Buckets of everything that a person waits for, in seconds.
-const LATENCY_BUCKETS: [f64; 13] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Buckets of a histogram, in seconds.
+pub(super) type Buckets = &'static [f64];
+
+/// Of everything that a person waits for.
+pub(super) const LATENCY: Buckets =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Of what may wait for others, or for a person.
+pub(super) const HOURS: Buckets = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
+    3_600.0, 21_600.0,
+];
 
 /// Name, labels, and what it says.
 #[cfg(test)]
@@ -19,8 +28,14 @@ pub(super) trait Define: Sized {
     #[cfg(test)]
     const TYPE: &'static str;
 
-    /// One with this name, text and labels; types without labels have none.
-    fn define(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self>;
+    /// One with this name, text and labels; types without labels have none. The buckets are for
+    /// histograms.
+    fn define(
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: Buckets,
+    ) -> prometheus::Result<Self>;
 }
 
 /// Adds it to the registry.
@@ -36,8 +51,8 @@ pub(super) fn registered<C: Collector + Clone + 'static>(
     metric
 }
 
-fn timed(name: &str, help: &str) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS.to_vec())
+fn timed(name: &str, help: &str, buckets: Buckets) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(buckets.to_vec())
 }
 
 /// A label that the type cannot have must not be dropped in silence.
@@ -49,12 +64,20 @@ fn unlabelled(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Opt
 }
 
 macro_rules! define {
-    ($($kind:ty, $type:literal, |$name:ident, $help:ident, $labels:ident| $made:expr;)*) => {$(
+    ($(
+        $kind:ty, $type:literal,
+        |$name:ident, $help:ident, $labels:ident, $buckets:pat_param| $made:expr;
+    )*) => {$(
         impl Define for $kind {
             #[cfg(test)]
             const TYPE: &'static str = $type;
 
-            fn define($name: &str, $help: &str, $labels: &[&str]) -> prometheus::Result<Self> {
+            fn define(
+                $name: &str,
+                $help: &str,
+                $labels: &[&str],
+                $buckets: Buckets,
+            ) -> prometheus::Result<Self> {
                 $made
             }
         }
@@ -62,16 +85,18 @@ macro_rules! define {
 }
 
 define! {
-    IntCounterVec, "counter", |name, help, labels| Self::new(Opts::new(name, help), labels);
-    CounterVec, "counter", |name, help, labels| Self::new(Opts::new(name, help), labels);
-    IntCounter, "counter", |name, help, labels| Self::with_opts(unlabelled(name, help, labels)?);
-    IntGaugeVec, "gauge", |name, help, labels| Self::new(Opts::new(name, help), labels);
-    GaugeVec, "gauge", |name, help, labels| Self::new(Opts::new(name, help), labels);
-    IntGauge, "gauge", |name, help, labels| Self::with_opts(unlabelled(name, help, labels)?);
-    Gauge, "gauge", |name, help, labels| Self::with_opts(unlabelled(name, help, labels)?);
-    HistogramVec, "histogram", |name, help, labels| Self::new(timed(name, help), labels);
-    Histogram, "histogram", |name, help, labels| {
+    IntCounterVec, "counter", |name, help, labels, _| Self::new(Opts::new(name, help), labels);
+    CounterVec, "counter", |name, help, labels, _| Self::new(Opts::new(name, help), labels);
+    IntCounter, "counter", |name, help, labels, _| Self::with_opts(unlabelled(name, help, labels)?);
+    IntGaugeVec, "gauge", |name, help, labels, _| Self::new(Opts::new(name, help), labels);
+    GaugeVec, "gauge", |name, help, labels, _| Self::new(Opts::new(name, help), labels);
+    IntGauge, "gauge", |name, help, labels, _| Self::with_opts(unlabelled(name, help, labels)?);
+    Gauge, "gauge", |name, help, labels, _| Self::with_opts(unlabelled(name, help, labels)?);
+    HistogramVec, "histogram", |name, help, labels, buckets| {
+        Self::new(timed(name, help, buckets), labels)
+    };
+    Histogram, "histogram", |name, help, labels, buckets| {
         unlabelled(name, help, labels)?;
-        Self::with_opts(timed(name, help))
+        Self::with_opts(timed(name, help, buckets))
     };
 }

@@ -60,7 +60,7 @@ events! {
     DatesRequired "VOM-SRC-010" WARN "the API wants dates beside lastId; both are sent from now on" "nothing";
     RowsLimited "VOM-SRC-012" WARN "the API limits the rows of an answer; it is read in smaller parts" "nothing; no row is lost";
     PollerBroke "VOM-SRC-013" ERROR "a poller broke off: a mistake of this program" "report the line; restart the process, its state is committed";
-    EntityNotListed "VOM-SRC-014" WARN "a configured account or terminal is not listed by the API" "check the id in accounts or terminals";
+    EntityNotListed "VOM-SRC-014" WARN "configured accounts or terminals are not listed by the API" "check the ids of the line in accounts or terminals";
     NotEncodable "VOM-SRC-015" ERROR "a row could not be encoded: a mistake of this program" "report the line; the cursor has not moved";
     UnknownFields "VOM-SRC-016" INFO "the API sent fields that the model does not know" "nothing; extras: true carries them in meta.extras";
     RowsContradict "VOM-SRC-017" WARN "an id stood in one answer with several contents; the one that was published stays, else the last one counts" "tell the API's operator; nothing else is lost";

@@ -6,7 +6,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::limit::{Admission, Kind, Limiter};
+use super::{
+    events,
+    limit::{Admission, Kind, Limiter},
+};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use tracing::{Event, Level, Subscriber, field};
@@ -20,6 +23,14 @@ use tracing_subscriber::{
 /// Fields that tell one failing thing from another; the rest (an entity, an error's text, a pause)
 /// differs from line to line of the same trouble.
 const WHOSE: [&str; 6] = ["connection", "stream", "shard", "topic", "facility", "command"];
+
+/// Told once of each thing, and of a bounded number of them: what is left out would never be told.
+const TOLD_ONCE: [events::Event; 4] = [
+    events::Event::UnknownFields,
+    events::Event::PerhapsCut,
+    events::Event::EntityUnlisted,
+    events::Event::AccountUnlisted,
+];
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -165,7 +176,7 @@ impl Lines {
 
     /// How many lines like this one were left out before it; nothing where it is left out too.
     fn admit(&self, level: Level, fields: &Fields, now: DateTime<Utc>) -> Option<u64> {
-        if level > Level::INFO {
+        if level > Level::INFO || fields.is_one_of(&TOLD_ONCE) {
             return Some(0);
         }
         match self.lock().admit(fields.kind(level), now.timestamp_millis()) {
@@ -217,9 +228,12 @@ struct Fields {
 
 impl Fields {
     fn is_progress(&self) -> bool {
-        use super::events::Event::{BackfillProgress, RestoreProgress};
+        self.is_one_of(&[events::Event::BackfillProgress, events::Event::RestoreProgress])
+    }
+
+    fn is_one_of(&self, events: &[events::Event]) -> bool {
         let code = self.rest.get("code").and_then(Value::as_str);
-        [BackfillProgress, RestoreProgress].iter().any(|event| code == Some(event.code()))
+        events.iter().any(|event| code == Some(event.code()))
     }
 
     fn kind(&self, level: Level) -> Kind {
@@ -277,7 +291,7 @@ impl field::Visit for Fields {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use tracing_subscriber::fmt::MakeWriter;
@@ -306,7 +320,8 @@ mod tests {
         }
     }
 
-    fn written(json: bool, log: impl FnOnce()) -> String {
+    /// What is written of the lines of this.
+    pub(crate) fn written(json: bool, log: impl FnOnce()) -> String {
         let now = || DateTime::from_timestamp_millis(1_700_000_000_123).unwrap();
         written_at(json, now, log)
     }
@@ -327,7 +342,7 @@ mod tests {
     #[test]
     fn a_json_line_has_time_level_target_code_message_and_fields() {
         let text = written(true, || {
-            let event = crate::telemetry::events::Event::ApiServerError;
+            let event = events::Event::ApiServerError;
             crate::log_event!(event, connection = "acme", attempt = 2, "a poll failed");
         });
         assert_eq!(
@@ -360,6 +375,20 @@ mod tests {
             tracing::warn!(connection = "b", "poll failed");
         });
         assert_eq!(text.lines().count(), 6);
+    }
+
+    #[test]
+    fn what_is_told_once_is_never_left_out() {
+        for event in TOLD_ONCE {
+            let text = written(true, || {
+                for entity in 0..50 {
+                    crate::log_event!(event, connection = "a", entity, "the same words");
+                }
+            });
+            for entity in 0..50 {
+                assert!(text.contains(&format!("\"entity\":{entity}}}")), "{entity} of {event:?}");
+            }
+        }
     }
 
     #[test]

@@ -9,12 +9,25 @@ use prometheus::{
     IntGaugeVec, Registry,
 };
 
-use super::define::{Define, registered};
+use super::define::{Define, HOURS, LATENCY, registered};
 
-/// A line a metric: field, type, name, labels and what it says. Makes the struct, its making and
-/// what the docs' table is made of.
+/// The buckets of a line.
+macro_rules! buckets {
+    () => {
+        LATENCY
+    };
+    ($buckets:ident) => {
+        $buckets
+    };
+}
+
+/// A line a metric: field, type, name, labels, buckets where they are not those of a latency, and
+/// what it says. Makes the struct, its making and what the docs' table is made of.
 macro_rules! metrics {
-    ($($field:ident: $kind:ty = $name:literal [$($label:literal),*] $help:literal;)*) => {
+    ($(
+        $field:ident: $kind:ty = $name:literal [$($label:literal),*] $(in $buckets:ident)?
+        $help:literal;
+    )*) => {
         /// The metrics of the process; cheap to share behind an `Arc`.
         #[derive(Debug)]
         pub struct Metrics {
@@ -30,7 +43,10 @@ macro_rules! metrics {
                 #[cfg(target_os = "linux")]
                 add_process(&registry);
                 Self {
-                    $($field: registered(&registry, <$kind>::define($name, $help, &[$($label),*])),)*
+                    $($field: registered(
+                        &registry,
+                        <$kind>::define($name, $help, &[$($label),*], buckets!($($buckets)?)),
+                    ),)*
                     registry,
                 }
             }
@@ -53,18 +69,18 @@ metrics! {
         "When the configuration, or a secret file of it, was last read.";
     source_polls: IntCounterVec = "vomsis_source_polls_total" ["connection", "stream", "outcome"]
         "Polls by outcome.";
-    source_poll_duration: HistogramVec = "vomsis_source_poll_duration_seconds" ["connection", "stream"]
+    source_poll_duration: HistogramVec = "vomsis_source_poll_duration_seconds" ["connection", "stream"] in HOURS
         "A poll from its first request to its commit.";
     source_records: IntCounterVec = "vomsis_source_records_total" ["connection", "stream", "kind"]
         "Rows by what was found.";
     source_last_success: GaugeVec = "vomsis_source_last_success_timestamp_seconds" ["connection", "stream"]
-        "Last good answer of the API for the entity that is furthest behind, whether or not its rows arrived; before its first one here, when the replica took the stream over.";
+        "Last good answer of the API for the entity that is furthest behind, whether or not its rows arrived; before its first one here, when the replica took the stream over or the entity was listed, or open again.";
     source_newest_record: GaugeVec = "vomsis_source_newest_record_timestamp_seconds" ["connection", "stream"]
         "Business time of the newest row seen; where none was ever seen, when the replica took the stream over.";
     source_checkpoint_position: GaugeVec = "vomsis_source_checkpoint_position_timestamp_seconds" ["connection", "stream"]
         "Business time up to which every row has been read.";
     source_checkpoint_commit: GaugeVec = "vomsis_source_checkpoint_commit_timestamp_seconds" ["connection", "stream"]
-        "Last time a poll left the checkpoint true (committed, or nothing to commit), of the entity that is furthest behind; before its first one here, when the replica took the stream over.";
+        "Last time a poll left the checkpoint true (committed, or nothing to commit), of the entity that is furthest behind; before its first one here, when the replica took the stream over or the entity was listed, or open again.";
     source_freshness_slo: GaugeVec = "vomsis_source_freshness_slo_seconds" ["connection", "stream"]
         "Age of the last success above which the stream is stale; 0 is off.";
     source_quiet_slo: GaugeVec = "vomsis_source_quiet_slo_seconds" ["connection", "stream"]
@@ -121,7 +137,7 @@ metrics! {
         "Kafka transactions from begin to commit.";
     command_outcomes: IntCounterVec = "vomsis_command_outcomes_total" ["type", "outcome"]
         "Results of payment commands published, DUPLICATE answers included.";
-    command_duration: HistogramVec = "vomsis_command_duration_seconds" ["type"]
+    command_duration: HistogramVec = "vomsis_command_duration_seconds" ["type"] in HOURS
         "From the journal's first word of a command to its end; a parked one ends when a person has decided.";
     commands_in_doubt: IntGaugeVec = "vomsis_commands_in_doubt" ["type"]
         "Payment commands in doubt or parked, on the replica that runs the sink.";
@@ -157,5 +173,35 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::TextEncoder;
+
+    use super::*;
+
+    #[test]
+    fn what_may_take_hours_is_told_from_what_takes_a_minute() {
+        let metrics = Metrics::new();
+        let (command, poll) = (&metrics.command_duration, &metrics.source_poll_duration);
+        let labels = ["acme", "bank_transactions"];
+        for seconds in [61.0, 301.0, 901.0, 3_601.0, 21_601.0] {
+            command.with_label_values(&["refund"]).observe(seconds);
+            poll.with_label_values(&labels).observe(seconds);
+        }
+        metrics.transaction_duration.observe(61.0);
+        let text = TextEncoder::new().encode_to_string(&metrics.registry.gather()).unwrap();
+        for (bound, count) in [("60", 0), ("300", 1), ("900", 2), ("3600", 3), ("21600", 4)] {
+            for series in [
+                "vomsis_command_duration_seconds_bucket{type=\"refund\"",
+                "vomsis_source_poll_duration_seconds_bucket{connection=\"acme\",stream=\"bank_transactions\"",
+            ] {
+                let line = format!("{series},le=\"{bound}\"}} {count}");
+                assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
+            }
+        }
+        assert!(!text.contains("vomsis_transaction_duration_seconds_bucket{le=\"300\"}"));
     }
 }

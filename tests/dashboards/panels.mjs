@@ -10,7 +10,14 @@ const RATE = "$__rate_interval";
 
 // A stream that is stopped is not watched: its ages grow for ever, and nobody is to mend that.
 const watched = (expr) => `${expr} unless ignoring (state) vomsis_source_state{${S},state="stopped"} == 1`;
-const age = (metric) => `max by (connection,stream) (${watched(`time() - vomsis_source_${metric}_timestamp_seconds{${S}}`)})`;
+// A replica that the group has lost shows its streams as it saw them last, and a new one shows all of them
+// as if they were read when it began: of those that know anything of a stream, the freshest one speaks.
+const freshest = (expr) => {
+  const known = `${watched(expr)} and on (namespace,job,instance,connection,stream) max without (state) (vomsis_source_state{${S}}) == 1`;
+  const by = "by (namespace,job,connection,stream)";
+  return `max by (connection,stream) (min ${by} (${known}) or max ${by} (${watched(expr)}))`;
+};
+const age = (metric) => freshest(`time() - vomsis_source_${metric}_timestamp_seconds{${S}}`);
 // Only who polls a connection knows its token and its quota; others show what they knew, or a guess.
 const OWN = `and on (job,instance,connection) vomsis_source_state{${C}}`;
 // What is known of doubts, as the alert knows it: an owner's word, and the last one while there is none.
@@ -46,7 +53,7 @@ export const dashboards = [
     description: "Is everything fresh, does anything need a person?",
     variables: ["job", "instance", "connection", "stream"],
     panels: [
-      stat("Worst freshness", `max by (connection,stream) (${watched(`(time() - vomsis_source_last_success_timestamp_seconds{${S}}) / (vomsis_source_freshness_slo_seconds{${S}} > 0)`)})`,
+      stat("Worst freshness", freshest(`(time() - vomsis_source_last_success_timestamp_seconds{${S}}) / (vomsis_source_freshness_slo_seconds{${S}} > 0)`),
         { w: 12, h: 6, unit: "percentunit", decimals: 0, thresholds: [[null, "green"], [0.7, "orange"], [1, "red"]], book: "VomsisSourceStale",
           target: { legend: STREAM }, about: "Age of the last success as a share of what is promised; above 100 % the stream is stale. Streams that are stopped, or promise nothing, are left out." }),
       stat("Alerts that fire", `count(ALERTS{alertstate="firing",alertname=~"Vomsis.*"}) or vector(0)`,

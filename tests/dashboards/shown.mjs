@@ -82,6 +82,31 @@ const tests = [
     ],
   },
   {
+    name: "of a stream the freshest replica speaks that knows anything of it: neither one that the group has lost nor a new one",
+    series: {
+      [`vomsis_source_state${bank("a", ',state="failed"')}`]: "1x30",
+      [`vomsis_source_state${bank("b", ',state="running"')}`]: "_x5 1x14",
+      [`vomsis_source_state${bank("c", ',state="running"')}`]: "0x30",
+      ...Object.fromEntries(["last_success", "newest_record", "checkpoint_position", "checkpoint_commit"].flatMap((metric) => [
+        [`vomsis_source_${metric}_timestamp_seconds${bank("a")}`, "0x30"],
+        [`vomsis_source_${metric}_timestamp_seconds${bank("b")}`, "_x5 300x14"],
+        [`vomsis_source_${metric}_timestamp_seconds${bank("c")}`, "590x30"],
+        // Nobody has begun yet.
+        [`vomsis_source_${metric}_timestamp_seconds${pos("c")}`, "480x30"],
+      ])),
+      ...Object.fromEntries(["a", "b", "c"].flatMap((at) => [bank(at), pos(at)]).map((labels) =>
+        [`vomsis_source_freshness_slo_seconds${labels}`, "600x30"])),
+      [`vomsis_source_state${pos("c", ',state="running"')}`]: "0x30",
+    },
+    expects: [
+      ...["Age of the last success", "Age of the newest row", "Checkpoint lag", "Age of the checkpoint's commit"].map((title) =>
+        shows("source", title, "10m", ['{connection="acme",stream="bank_transactions"}', 300], ['{connection="acme",stream="pos_transactions"}', 120])),
+      shows("overview", "Worst freshness", "10m", ['{connection="acme",stream="bank_transactions"}', 0.5], ['{connection="acme",stream="pos_transactions"}', 0.2]),
+      // With the owner gone, it is as old as the last one knows.
+      shows("overview", "Worst freshness", "26m", ['{connection="acme",stream="bank_transactions"}', 2.6], ['{connection="acme",stream="pos_transactions"}', 1.8]),
+    ],
+  },
+  {
     name: "rows that a new Pod set aside before its first scrape are shown, old ones are not",
     series: {
       [`process_start_time_seconds{${of("a")}}`]: "0x10",

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{poll::tests::Stage, state::position::Checkpoint};
+use crate::{poll::tests::Stage, state::position::Checkpoint, telemetry::logs::tests::written};
 
 fn running(stage: &Stage, stop: &CancellationToken) -> Running {
     Running {
@@ -107,4 +107,21 @@ async fn days_that_nobody_read_are_history_before_the_account_is_handed_any_row(
         assert_eq!(entity.checkpoint(today).await.backfill_next, expected, "account {id}");
     }
     running.stop.cancel();
+}
+
+#[tokio::test]
+async fn all_that_are_configured_and_not_listed_are_named_by_one_line() {
+    let stage = Stage::new().await;
+    let running = running(&stage, &stage.stop.child_token());
+    let listed = [Discovered { id: 7, active: true, currency: None }];
+    let line = |ids: &[i64]| {
+        let selection = Selection::Ids(ids.iter().copied().collect());
+        written(true, || {
+            running.warn_about_missing(Stream::BankTransactions, &selection, &listed);
+        })
+    };
+    let text = line(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains(r#""entities":7,"ids":"1, 2, 3, 4, 5, 6, 8""#), "{text}");
+    assert_eq!(line(&[7]), "");
 }
