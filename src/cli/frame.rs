@@ -54,7 +54,7 @@ pub enum Command {
     Sandbox(sandbox::Args),
     /// Rows of a source as the events that they would become; touches neither Kafka nor state.
     Preview(preview::Args),
-    /// Whether every API, credential, broker, registry and folder can be used.
+    /// Whether every API, credential, broker, registry, folder and file can be used.
     Check(check::Args),
     /// Decoded events of a topic as JSON lines.
     Tail(tail::Args),
