@@ -296,6 +296,9 @@ fn a_small_quota_has_a_small_reserve() {
         let quota = format!("    quota: {{requests_per_minute: {requests}}}\n");
         let loaded = parsed(&format!("{MINIMAL}{quota}")).unwrap();
         assert_eq!(loaded.config.connections[0].quota.reserved_for_payments, reserved);
+        let shown = crate::config::redact::redacted(&loaded.effective);
+        let shown = &shown["connections"][0]["quota"]["reserved_for_payments"];
+        assert_eq!(*shown, reserved, "`config show` prints what is in force");
     }
 }
 
