@@ -1,9 +1,10 @@
-//! `check`: whether every API, credential, broker, registry and folder can be used.
+//! `check`: whether every API, credential, broker, registry, folder and file can be used.
 //!
 //! All targets are looked at side by side, and one that fails stops no other. Nothing is changed:
 //! no topic, no schema, no lock. TOS is asked for one token at most, and for none after two refusals,
 //! whoever met them: five lock the key. A refusal is written down in `state.dir`, and nothing else.
 
+mod files;
 mod steps;
 mod tos;
 
@@ -42,6 +43,8 @@ pub enum Target {
     Registry,
     /// The folder of the local cache.
     State,
+    /// The privacy rules with their key, and the token of the admin listener.
+    Config,
 }
 
 impl Args {
@@ -131,8 +134,11 @@ async fn all(args: &Args, config: &Config) -> Vec<Step> {
     let state = async {
         if args.wants(Target::State) { steps::state(&config.state_dir).await } else { Vec::new() }
     };
-    let (vomsis, kafka, registry, state) = tokio::join!(vomsis, kafka, registry, state);
-    [vomsis, kafka, registry, state].concat()
+    let files =
+        async { if args.wants(Target::Config) { files::files(config).await } else { Vec::new() } };
+    let (vomsis, kafka, registry, state, files) =
+        tokio::join!(vomsis, kafka, registry, state, files);
+    [vomsis, kafka, registry, state, files].concat()
 }
 
 /// The exit code of the worst failure: refusals before outages before mistakes of the

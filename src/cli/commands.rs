@@ -13,7 +13,10 @@ use std::io::{self, IsTerminal};
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::{Context, Exit, Failure};
+use super::{
+    Context, Exit, Failure,
+    upstream::{KAFKA_REFUSED, KAFKA_UNMADE},
+};
 use crate::{
     app::commands::{self, Meant},
     config::model::Kafka,
@@ -117,13 +120,13 @@ impl From<commands::Error> for Failure {
                 Self { exit: Exit::Config, ..said }.hint(hint)
             }
             commands::Error::NotWritten { cause, .. } => {
-                let hint = match cause {
-                    words::Error::Refused(_) => "check the brokers",
-                    words::Error::Unknown(_) => {
-                        "check the brokers; `commands show` tells whether it was written all the same"
-                    }
-                };
-                Self { exit: Exit::Unavailable, ..said }.hint(hint)
+                let unwritten = unwritten(said.message, &cause, "the journal's topic");
+                match cause {
+                    words::Error::Refused(_) => unwritten,
+                    words::Error::Unknown(_) => unwritten.hint(
+                        "check the brokers; `commands show` tells whether it was written all the same",
+                    ),
+                }
             }
             commands::Error::Api(cause) => Self::from(&cause),
             commands::Error::Broke(_) => said,
@@ -167,8 +170,54 @@ async fn check_there(kafka: &Kafka, topic: &str) -> Result<(), Failure> {
     Err(Failure::new(Exit::Failed, message).hint(NO_SINK_YET))
 }
 
-fn unavailable(error: &dyn std::fmt::Display, kafka: &Kafka) -> Failure {
+/// A record of ours that Kafka did not acknowledge: a right that is refused, or a setting, is no outage.
+fn unwritten(message: String, error: &words::Error, topic: &str) -> Failure {
+    if error.is_denied() {
+        return Failure::new(Exit::Refused, message).hint(KAFKA_REFUSED);
+    }
+    if error.is_setting() {
+        return Failure::new(Exit::Config, message).hint(KAFKA_UNMADE);
+    }
+    let failure = Failure::new(Exit::Unavailable, message);
+    failure.hint(format!("check the brokers, and that {topic} exists"))
+}
+
+/// The same of a record that is sent to this topic.
+fn unsent(error: &words::Error, kafka: &Kafka, topic: &str) -> Failure {
     let message = format!("kafka at {}: {error}", kafka.bootstrap_servers);
-    Failure::new(Exit::Unavailable, message)
-        .hint(format!("check the brokers, and that {} exists", kafka.topic(topics::JOURNAL)))
+    unwritten(message, error, &kafka.topic(topic))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::{error::KafkaError, types::RDKafkaErrorCode as Code};
+
+    use super::*;
+
+    /// What Kafka may say to a record, and the exit code that tells it.
+    pub(super) fn answers() -> [(words::Error, Exit); 4] {
+        let said = KafkaError::MessageProduction;
+        let unmade = KafkaError::ClientCreation("sasl.password: cannot read /p".to_owned());
+        [
+            (words::Error::Refused(said(Code::TopicAuthorizationFailed)), Exit::Refused),
+            (words::Error::Refused(unmade), Exit::Config),
+            (words::Error::Refused(said(Code::UnknownTopicOrPartition)), Exit::Unavailable),
+            (words::Error::Unknown(said(Code::MessageTimedOut)), Exit::Unavailable),
+        ]
+    }
+
+    #[test]
+    fn a_right_that_is_refused_is_no_outage() {
+        for (cause, exit) in answers() {
+            let is_known = matches!(cause, words::Error::Refused(_));
+            let brokers = "b:9092".to_owned();
+            let failure = Failure::from(commands::Error::NotWritten { brokers, cause });
+            assert_eq!(failure.exit, exit, "{failure:?}");
+            let hint = failure.hint.unwrap();
+            assert_eq!(hint.contains("all the same"), !is_known, "{hint}");
+        }
+        let (denied, _) = &answers()[0];
+        let failure = unwritten("no".to_owned(), denied, "t");
+        assert!(failure.hint.unwrap().contains("kafka-acls.md"));
+    }
 }

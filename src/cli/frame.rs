@@ -54,7 +54,7 @@ pub enum Command {
     Sandbox(sandbox::Args),
     /// Rows of a source as the events that they would become; touches neither Kafka nor state.
     Preview(preview::Args),
-    /// Whether every API, credential, broker, registry and folder can be used.
+    /// Whether every API, credential, broker, registry, folder and file can be used.
     Check(check::Args),
     /// Decoded events of a topic as JSON lines.
     Tail(tail::Args),
@@ -146,7 +146,7 @@ pub fn main() -> ExitCode {
     // Only `run` draws its progress; the sandbox prints events between its log lines, and says it.
     let drawn = context.bars && matches!(cli.command, Command::Run(_));
     let done = logs::init(cli.log_format, cli.verbose, log_color, progress::beside_bars(), drawn)
-        .map_err(|message| Failure::new(Exit::Failed, message))
+        .map_err(no_log)
         .and_then(|()| runtime())
         .and_then(|runtime| {
             let done = runtime.block_on(dispatch(cli.command, &context));
@@ -161,6 +161,16 @@ pub fn main() -> ExitCode {
             eprint!("{}", failure.render());
             ExitCode::from(failure.exit as u8)
         }
+    }
+}
+
+/// `RUST_LOG` is a part of the command line, as `-v` is.
+fn no_log(error: logs::Error) -> Failure {
+    let message = error.to_string();
+    match error {
+        logs::Error::Filter(_) => Failure::new(Exit::Usage, message)
+            .hint("write off, error, warn, info, debug or trace, or target=level, with commas; or unset it"),
+        logs::Error::Started(_) => Failure::new(Exit::Failed, message),
     }
 }
 

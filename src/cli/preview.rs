@@ -56,6 +56,7 @@ pub struct Args {
     pub tos_again: bool,
 }
 
+const NAME_ONE: &str = "name one of these";
 /// With less room than this a text says nothing.
 const TEXT_MIN: usize = 8;
 
@@ -106,7 +107,8 @@ async fn show(config: &Config, args: &Args, wanted: &Wanted) -> Result<Shown, Fa
     let (encoder, privacy) = (Arc::new(encoder), Arc::new(privacy));
     let metrics = Arc::new(Metrics::new());
     let waiting = progress::spinner(format!("reading {stream}"));
-    let (mut shown, mut asked, mut off) = (Shown::default(), false, None);
+    let (mut shown, mut asked) = (Shown::default(), false);
+    let (mut off, mut without) = (None, Vec::new());
     for connection in chosen(config, args.connection.as_deref())? {
         let api = Client::new(connection, Arc::clone(&metrics)).map_err(|e| Failure::from(&e))?;
         api.share_tos_refusals(&config.state_dir, Asker::Person { again: args.tos_again });
@@ -121,6 +123,7 @@ async fn show(config: &Config, args: &Args, wanted: &Wanted) -> Result<Shown, Fa
                 Ok(()) => asked = true,
                 // Another connection may follow it.
                 Err(error @ preview::Error::Off { .. }) => off = Some(error),
+                Err(error @ preview::Error::NoEntity { .. }) => without.push(error),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -128,6 +131,9 @@ async fn show(config: &Config, args: &Args, wanted: &Wanted) -> Result<Shown, Fa
     drop(waiting);
     if asked {
         return Ok(shown);
+    }
+    if let Some(nobody) = without.iter().map(ToString::to_string).reduce(|a, b| a + "\n" + &b) {
+        return Err(Failure::new(Exit::Usage, nobody).hint(NAME_ONE));
     }
     if let Some(off) = off {
         return Err(off.into());
@@ -157,7 +163,7 @@ impl From<preview::Error> for Failure {
             preview::Error::Api(error) => error.into(),
             preview::Error::Refused(_) => wrong(error),
             preview::Error::NoEntity { .. } => {
-                Self::new(Exit::Usage, error.to_string()).hint("name one of these")
+                Self::new(Exit::Usage, error.to_string()).hint(NAME_ONE)
             }
             preview::Error::Off { stream, .. } => Self::new(Exit::Config, error.to_string())
                 .hint(format!("give streams.{stream} settings; {{}} has the defaults")),

@@ -117,13 +117,14 @@ async fn whole(
         .collect();
     legend(&embedded, &shown, to_people);
     orders::add_payments(&embedded)?;
-    let orders = tokio::spawn(orders::submit(embedded.config.clone(), stop.clone()));
+    let ordering = orders::submit(embedded.config.clone(), stop.clone());
+    let orders = tokio::spawn(or_stop(ordering, Result::is_err, stop.clone()));
     let connector =
         serve(Arc::clone(&config), embedded.config_hash.clone(), Broker::Mock, false, stop.clone());
     let (kafka, registry) = (config.kafka.clone(), config.schema_registry.clone());
     let reader_stop = stop.clone();
     let from = viewing::From::Beginning;
-    let reader = tokio::spawn(async move {
+    let reading = async move {
         let mut events = 0_u64;
         let prefix = kafka.topic("");
         let outcome = follow(&kafka, &registry, &shown, from, reader_stop, |viewed, value| {
@@ -139,7 +140,9 @@ async fn whole(
         })
         .await;
         (events, outcome)
-    });
+    };
+    // Nobody reads any more, so nothing need be shown.
+    let reader = tokio::spawn(or_stop(reading, |_| true, stop.clone()));
     let outcome = connector.await;
     stop.cancel();
     let ordered = orders.await.map_err(failed)?;
@@ -149,6 +152,19 @@ async fn whole(
     let events = counted(events, "event");
     eprintln!("{events}; the sandbox ended cleanly");
     outcome.and(read).and(ordered)
+}
+
+/// Goes on with a part of the sandbox until it ends, and lets all others end where its end `is_last`.
+async fn or_stop<T>(
+    part: impl Future<Output = T>,
+    is_last: impl FnOnce(&T) -> bool,
+    stop: CancellationToken,
+) -> T {
+    let ended = part.await;
+    if is_last(&ended) {
+        stop.cancel();
+    }
+    ended
 }
 
 fn legend(embedded: &Embedded, topics: &[String], to_people: bool) {
@@ -171,4 +187,20 @@ fn legend(embedded: &Embedded, topics: &[String], to_people: bool) {
     );
     eprintln!("seconds a few payment commands are submitted; payment.results tells what became of");
     eprintln!("each. Ctrl-C ends.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_fails_ends_the_others_and_one_that_is_done_does_not() {
+        let ends = async |part: Result<(), Failure>| {
+            let stop = CancellationToken::new();
+            let ended = or_stop(async { part }, Result::is_err, stop.clone()).await;
+            (ended.is_ok(), stop.is_cancelled())
+        };
+        assert_eq!(ends(Ok(())).await, (true, false));
+        assert_eq!(ends(Err(Failure::new(Exit::Failed, "no registry"))).await, (false, true));
+    }
 }

@@ -10,7 +10,7 @@ use super::{
     Context, Exit, Failure, output,
     preview::chosen,
     run::stop_on_signals,
-    upstream::{KAFKA_AWAY, KAFKA_REFUSED},
+    upstream::{KAFKA_AWAY, KAFKA_REFUSED, KAFKA_UNMADE},
 };
 use crate::{
     config::{
@@ -178,6 +178,9 @@ pub(super) async fn follow(
                     .hint("topics plan lists those there should be, and whether they are there"),
                 Unopened::Kafka(_) if error.is_refused() => {
                     Failure::new(Exit::Refused, said(&error)).hint(KAFKA_REFUSED)
+                }
+                Unopened::Kafka(_) if error.is_unmade() => {
+                    Failure::new(Exit::Config, said(&error)).hint(KAFKA_UNMADE)
                 }
                 Unopened::Kafka(_) => {
                     Failure::new(Exit::Unavailable, said(&error)).hint(KAFKA_AWAY)

@@ -18,6 +18,10 @@ pub(super) const KAFKA_AWAY: &str =
 pub(super) const KAFKA_REFUSED: &str = "check the login in kafka.properties (sasl.username, \
      sasl.password) and what it may do: docs/deploy/kafka-acls.md lists every right";
 
+/// What to do where no client of Kafka can be made: whatever the brokers do, it is the settings.
+pub(super) const KAFKA_UNMADE: &str = "the message names the setting or the file of \
+     kafka.properties: check its path, owner, mode and what it holds";
+
 /// The exit code of an API's error.
 pub(super) fn exit_of_api(error: &api::Error) -> Exit {
     match error {
@@ -128,6 +132,9 @@ impl From<topics::Error> for Failure {
             }
             topics::Error::Setting { .. } => Self::new(Exit::Config, error.to_string())
                 .hint("config validate names the key and what librdkafka has instead"),
+            topics::Error::Unmade { .. } => {
+                Self::new(Exit::Config, error.to_string()).hint(KAFKA_UNMADE)
+            }
             topics::Error::Kafka { .. } => {
                 Self::new(Exit::Unavailable, error.to_string()).hint(KAFKA_AWAY)
             }
@@ -165,6 +172,7 @@ impl From<reading::Error> for Failure {
                  is there",
             ),
             _ if error.is_refused() => Self::new(Exit::Refused, message).hint(KAFKA_REFUSED),
+            _ if error.is_unmade() => Self::new(Exit::Config, message).hint(KAFKA_UNMADE),
             reading::Error::Kafka { .. } => Self::new(Exit::Unavailable, message).hint(KAFKA_AWAY),
             reading::Error::Deadline { .. } => Self::new(Exit::Unavailable, message)
                 .hint("docs/runbooks/VomsisRestoreSlow.md says how to find what holds it up"),

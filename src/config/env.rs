@@ -1,7 +1,7 @@
 //! The environment over the file: `VOMSIS__KAFKA__SHARDS=16` sets `kafka.shards`.
 //!
 //! A double underscore goes one level down, a number picks an entry of a list, and the value is
-//! one YAML scalar. Names are lower-cased; below `*properties` a single underscore stands for the
+//! one YAML scalar, never an empty one. Names are lower-cased; below `*properties` a single underscore stands for the
 //! dot of librdkafka's names, below `privacy.fields` a double one for the dot behind the record.
 
 use std::collections::HashMap;
@@ -14,6 +14,7 @@ use super::{
 
 /// What every variable that belongs to the configuration begins with.
 pub(crate) const PREFIX: &str = "VOMSIS__";
+const EMPTY: &str = "is empty: write null to take the value away, or unset the variable";
 
 /// Lays the variables over the tree, in the order of their names.
 pub(crate) fn overlay(
@@ -31,6 +32,10 @@ pub(crate) fn overlay(
     for (name, text) in ours {
         let origin = Origin::Env(name.as_str().into());
         let steps = steps(&name, &origin)?;
+        // A template leaves one behind where it knows no value: as null it would take a cap or a mask away.
+        if text.trim().is_empty() {
+            return Err(Malformed { at: origin, message: EMPTY.to_owned() });
+        }
         // Of two that differ in capitals one would win without a word, whoever wrote it.
         if let Some(other) = named.insert(steps.clone(), name) {
             let message = format!("{other} sets the same key; remove one of the two");
@@ -195,6 +200,27 @@ mod tests {
         let error = overlaid("", &pairs).unwrap_err();
         assert_eq!(error.at, origin("VOMSIS__sink__enabled"));
         assert!(error.message.starts_with("VOMSIS__SINK__ENABLED sets the same"), "{error:?}");
+    }
+
+    #[test]
+    fn an_empty_variable_takes_nothing_away() {
+        for name in ["VOMSIS__SINK__MAX_AMOUNT", "VOMSIS__PRIVACY__CLASSES", "VOMSIS__KAFKA"] {
+            for blank in ["", " ", "\t\n"] {
+                let file =
+                    "sink: {max_amount: 5}\nprivacy: {classes: {P: mask}}\nkafka: {shards: 4}";
+                let error = overlaid(file, &[(name, blank)]).unwrap_err();
+                assert_eq!((&error.at, &*error.message), (&origin(name), EMPTY));
+            }
+        }
+        // Whoever means nothing, or an empty text, says so.
+        let path = [Step::Key("sink"), Step::Key("max_amount")];
+        let taken = overlaid("sink: {max_amount: 5}", &[("VOMSIS__SINK__MAX_AMOUNT", "null")]);
+        assert!(taken.unwrap().nearest(&path).is_null());
+        let quoted = overlaid("env: a", &[("VOMSIS__ENV", "\"\"")]).unwrap();
+        let env = quoted.nearest(&[Step::Key("env")]);
+        assert!(matches!(&env.value, Value::Scalar { text, plain: false } if text.is_empty()));
+        let others = overlaid("", &[("VOMSIS_CONFIG", ""), ("HOME", "")]);
+        assert!(others.is_ok(), "{others:?}");
     }
 
     #[test]

@@ -34,11 +34,14 @@ impl fmt::Display for ConnectionId {
 
 /// A connection id with a character that keys cannot carry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "connection id {text:?} must be 1 to 64 characters of A-Z a-z 0-9 . _ - and not begin with _"
-)]
+#[error("connection id {text:?} must be {}", Self::RULE)]
 pub struct InvalidId {
     text: String,
+}
+
+impl InvalidId {
+    /// What an id is, for all who refuse one.
+    pub const RULE: &str = "1 to 64 characters of A-Z a-z 0-9 . _ -, the first of them no _";
 }
 
 /// One kind of data of a connection.

@@ -17,7 +17,7 @@ use crate::{config::model::Kafka, telemetry::pulse};
 
 use super::{
     context::Logging,
-    settings::{Role, client_config},
+    settings::{Role, client_config, is_unmade},
     topics::is_refusal,
 };
 
@@ -283,6 +283,11 @@ impl Error {
     /// Whether Kafka refused the login or a right.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Kafka { source, .. } if refuses(source))
+    }
+
+    /// Whether no client could be made of the settings and the files that they name.
+    pub const fn is_unmade(&self) -> bool {
+        matches!(self, Self::Kafka { source, .. } if is_unmade(source))
     }
 
     /// Whether the topic does not exist.

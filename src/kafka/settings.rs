@@ -93,6 +93,15 @@ pub fn client_config(kafka: &Kafka, role: &Role) -> Result<ClientConfig, KafkaEr
     Ok(config)
 }
 
+/// Whether no client could be made of the settings, or of the files that they name: whatever the
+/// brokers do, they were not asked.
+pub const fn is_unmade(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_)
+    )
+}
+
 /// librdkafka's error repeats the value, and so would every line of the log about it.
 fn without_value(error: KafkaError, kafka: &Kafka) -> KafkaError {
     match error {

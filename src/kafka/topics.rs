@@ -22,7 +22,7 @@ use crate::{config::model::Kafka, log_event, telemetry::events::Event};
 
 use super::{
     context::{Handshakes, Logging},
-    settings::{Role, client_config},
+    settings::{Role, client_config, is_unmade},
 };
 
 pub use self::{
@@ -87,6 +87,12 @@ pub enum Error {
         /// Which, and why; without its value.
         source: KafkaError,
     },
+    /// No client can be made: a file that the settings name cannot be read, or used.
+    #[error("no client of kafka can be made: {source}; mend the file, or kafka.properties")]
+    Unmade {
+        /// Which file, and why.
+        source: KafkaError,
+    },
     /// A connection stands, and TLS does not.
     #[error("kafka at {bootstrap_servers}: {reason}")]
     Tls {
@@ -131,6 +137,7 @@ impl Error {
             // Rights and files are mended while the connector waits.
             Self::Kafka { .. }
             | Self::Refused { .. }
+            | Self::Unmade { .. }
             | Self::Tls { .. }
             | Self::TooFewBrokers { .. } => true,
             Self::Create { code, .. } => matches!(
@@ -155,6 +162,7 @@ impl Error {
             Self::Create { code, .. } => is_refusal(*code),
             Self::Kafka { .. }
             | Self::Setting { .. }
+            | Self::Unmade { .. }
             | Self::Tls { .. }
             | Self::TooFewBrokers { .. }
             | Self::Missing(_)
@@ -167,6 +175,7 @@ impl Error {
         match self {
             _ if self.is_refused() => Event::KafkaRefused,
             Self::Setting { .. } => Event::KafkaSetting,
+            Self::Unmade { .. } => Event::KafkaFile,
             Self::TooFewBrokers { .. } => Event::TooFewBrokers,
             _ if self.is_transient() => Event::KafkaUnavailable,
             _ => Event::TopicMismatch,
@@ -183,6 +192,9 @@ fn admin(kafka: &Kafka) -> Result<AdminClient<Logging>, Error> {
 fn failed(kafka: &Kafka, source: KafkaError) -> Error {
     if matches!(source, KafkaError::ClientConfig(..)) {
         return Error::Setting { source };
+    }
+    if is_unmade(&source) {
+        return Error::Unmade { source };
     }
     let bootstrap_servers = kafka.bootstrap_servers.clone();
     let code = match &source {

@@ -171,6 +171,19 @@ async fn a_setting_that_librdkafka_refuses_is_not_waited_for() {
     assert!(error.to_string().contains("sasl.pasword"), "{error}");
 }
 
+#[tokio::test]
+async fn a_file_that_is_missing_is_no_broker_that_does_not_answer() {
+    let mut kafka = kafka(1);
+    kafka.property_files = [("sasl.password".to_owned(), "/nowhere/password".into())].into();
+    let error = actual(&kafka, &[topic(true)]).await.unwrap_err();
+    assert!(matches!(error, Error::Unmade { .. }), "{error:?}");
+    assert!(error.is_transient() && !error.is_refused(), "it may come while the connector waits");
+    assert_eq!(error.event(), Event::KafkaFile);
+    let said = error.to_string();
+    assert!(said.contains("sasl.password: cannot read /nowhere/password"), "{said}");
+    assert!(!said.contains(&kafka.bootstrap_servers), "they were not asked: {said}");
+}
+
 #[test]
 fn a_right_that_is_missing_is_a_refusal_whichever_it_is() {
     use RDKafkaErrorCode as Code;

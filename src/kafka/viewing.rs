@@ -15,7 +15,7 @@ use crate::config::model::Kafka;
 use super::{
     context::Logging,
     reading::{refusal_behind, refuses},
-    settings::{Role, client_config},
+    settings::{Role, client_config, is_unmade},
 };
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,6 +66,11 @@ impl Unopened {
     /// Whether Kafka refused the login or a right.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Kafka(error) if refuses(error))
+    }
+
+    /// Whether no client could be made of the settings and the files that they name.
+    pub const fn is_unmade(&self) -> bool {
+        matches!(self, Self::Kafka(error) if is_unmade(error))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     failpoints::{self, Point},
     kafka::{
         context::{Deliveries, Sent},
+        reading::refuses,
         settings::{Role, client_config},
         verdict::Verdict,
     },
@@ -36,6 +37,8 @@ pub const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long delivery of all records may take.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// The step after which nobody may know.
+const COMMITTING: &str = "commit_transaction";
 const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 
@@ -56,8 +59,18 @@ pub struct Lost {
     pub transactional_id: String,
     /// What it means.
     pub verdict: Verdict,
+    /// Whether Kafka refused the login or a right.
+    pub is_refused: bool,
     /// What Kafka says.
     pub reason: String,
+}
+
+impl Lost {
+    /// Whether what was to be committed may stand all the same: only a call that was asked to commit can
+    /// have done so, and one that ran out of time, or was fenced, does not tell.
+    pub fn may_stand(&self) -> bool {
+        self.step == COMMITTING && !self.is_refused
+    }
 }
 
 /// A record on its way out.
@@ -102,6 +115,7 @@ impl Transactions {
             step,
             transactional_id: transactional_id.clone(),
             verdict: Verdict::of(&error),
+            is_refused: refuses(&error),
             reason: error.to_string(),
         };
         pulse::step("taking the lock of its transactional id");
@@ -142,9 +156,7 @@ impl Transactions {
         self.drain()?;
         pulse::step("committing a transaction");
         failpoints::reach(Point::BeforeCommit);
-        self.producer
-            .commit_transaction(COMMIT_TIMEOUT)
-            .map_err(|e| self.lost("commit_transaction", &e))?;
+        self.producer.commit_transaction(COMMIT_TIMEOUT).map_err(|e| self.lost(COMMITTING, &e))?;
         failpoints::reach(Point::Committed);
         Ok(())
     }
@@ -226,10 +238,13 @@ impl Transactions {
 
     fn lost(&self, step: &'static str, error: &KafkaError) -> Lost {
         let fatal = self.producer.client().fatal_error();
+        let code = fatal.as_ref().map(|(code, _)| *code);
         Lost {
             step,
             transactional_id: self.transactional_id.clone(),
-            verdict: Verdict::with_fatal(fatal.as_ref().map(|(code, _)| *code), error),
+            verdict: Verdict::with_fatal(code, error),
+            is_refused: refuses(error)
+                || code.is_some_and(|code| refuses(&KafkaError::Global(code))),
             reason: fatal.map_or_else(
                 || error.to_string(),
                 |(_, cause)| format!("{error}, because of a fatal error: {cause}"),

@@ -12,8 +12,8 @@ use crate::{
     config::model::Kafka,
     domain::time::Timestamp,
     kafka::{
-        reading::{self, Stretch},
-        settings::{deployment, shard_transactional_id},
+        reading::{self, Stretch, refuses},
+        settings::{deployment, is_unmade, shard_transactional_id},
     },
     publish::{
         batch::{Batch, StateRecord},
@@ -49,6 +49,31 @@ pub enum Error {
     /// The shard could not be locked, or the decision was not committed.
     #[error(transparent)]
     Lost(#[from] Lost),
+}
+
+impl Error {
+    /// Whether Kafka refused the login or a right.
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Notes { source, .. } => refuses(source),
+            Self::Read(error) => error.is_refused(),
+            Self::Lost(lost) => lost.is_refused,
+        }
+    }
+
+    /// Whether no client could be made of the settings and the files that they name.
+    pub const fn is_unmade(&self) -> bool {
+        match self {
+            Self::Notes { source, .. } => is_unmade(source),
+            Self::Read(error) => error.is_unmade(),
+            Self::Lost(_) => false,
+        }
+    }
+
+    /// Whether the decision may be written all the same.
+    pub fn may_be_written(&self) -> bool {
+        matches!(self, Self::Lost(lost) if lost.may_stand())
+    }
 }
 
 /// Who decides, and why.

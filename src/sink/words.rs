@@ -14,7 +14,7 @@ use crate::{
     config::model::Kafka,
     kafka::{
         reading::refuses,
-        settings::{Role, client_config},
+        settings::{Role, client_config, is_unmade},
         topics,
     },
 };
@@ -46,10 +46,7 @@ impl Error {
     fn of(error: KafkaError) -> Self {
         use rdkafka::types::RDKafkaErrorCode as Code;
         let is_refused = match &error {
-            // No client was made.
-            KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => {
-                true
-            }
+            unmade if is_unmade(unmade) => true,
             KafkaError::MessageProduction(
                 Code::QueueFull
                 | Code::MessageSizeTooLarge
@@ -64,6 +61,16 @@ impl Error {
             other => refuses(other),
         };
         if is_refused { Self::Refused(error) } else { Self::Unknown(error) }
+    }
+
+    /// Whether Kafka refused the login or a right: waiting does not help against it.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Refused(error) if refuses(error))
+    }
+
+    /// Whether no client could be made of the settings, whatever the brokers do.
+    pub const fn is_setting(&self) -> bool {
+        matches!(self, Self::Refused(error) if is_unmade(error))
     }
 }
 
@@ -150,7 +157,10 @@ mod tests {
             assert!(of(code).to_string().starts_with("not known to be written: "), "{code}");
         }
         assert!(matches!(Error::of(KafkaError::Canceled), Error::Unknown(_)));
-        let unmade = KafkaError::ClientCreation("no file".to_owned());
-        assert!(matches!(Error::of(unmade), Error::Refused(_)));
+        let unmade = Error::of(KafkaError::ClientCreation("no file".to_owned()));
+        assert!(matches!(unmade, Error::Refused(_)) && unmade.is_setting() && !unmade.is_denied());
+        let denied = of(Code::TopicAuthorizationFailed);
+        assert!(denied.is_denied() && !denied.is_setting());
+        assert!(!of(Code::QueueFull).is_denied() && !of(Code::MessageTimedOut).is_setting());
     }
 }

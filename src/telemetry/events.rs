@@ -106,6 +106,7 @@ events! {
     TopicWeak "VOM-KFK-010" WARN "a topic that holds the truth counts a record as written that one broker alone holds" "set min.insync.replicas of the topic in the line to 2";
     TooFewBrokers "VOM-KFK-011" WARN "a topic is to have more replicas than brokers are registered; its creation waits for them" "start the missing brokers, or set kafka.replication_factor to what the cluster can hold";
     KafkaSetting "VOM-KFK-012" ERROR "librdkafka refuses a setting, and the process ends" "mend the setting that the line names, in kafka.properties or in the file that it names";
+    KafkaFile "VOM-KFK-013" ERROR "no Kafka client can be made, as a file that kafka.properties names cannot be read or used; it is tried again" "check the path in the line, its owner and mode, and what the file holds; it is read again with every try";
     RegistryUnavailable "VOM-REG-001" WARN "the schema registry does not answer" "check schema_registry.url";
     SchemaRefused "VOM-REG-002" ERROR "the registry refuses a schema" "run schemas check; somebody registered another one under the subject";
     SchemaMissing "VOM-REG-003" ERROR "a schema is not registered and mode is verify" "run schemas register, or set schema_registry.mode: register";

@@ -7,14 +7,13 @@ use std::{
 };
 
 use super::{
-    events,
+    events, filter,
     limit::{Admission, Kind, Limiter},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use tracing::{Event, Level, Subscriber, field};
 use tracing_subscriber::{
-    EnvFilter,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
     util::SubscriberInitExt,
@@ -58,23 +57,37 @@ impl Format {
 /// Runs its argument while no progress bar stands in the way of a line.
 pub type Around = fn(&mut dyn FnMut());
 
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `RUST_LOG` cannot be followed.
+    #[error(transparent)]
+    Filter(#[from] filter::Misspelt),
+    /// The log of this process was set up before.
+    #[error("cannot start logging: {0}")]
+    Started(String),
+}
+
 /// Sets the log up for the whole process; `verbose` counts `-v`, `RUST_LOG` wins over it. On a
 /// terminal `bars` makes room for each line; where progress is `drawn`, lines that say the same are
 /// left out.
+///
+/// # Errors
+/// A `RUST_LOG` that says nothing which can be followed; a second log.
 pub fn init(
     format: Format,
     verbose: u8,
     color: bool,
     bars: Option<Around>,
     drawn: bool,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     let default = match verbose {
         // What a Kafka client says of itself is told again by the call that fails because of it.
         0 => "warn,librdkafka=off,rdkafka::client=off,vomsis_connect=info",
         1 => "info,vomsis_connect=debug",
         _ => "debug,vomsis_connect=trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = filter::of_environment(default)?;
     let json = format.is_json();
     let lines = Lines { json, color, bars: drawn, limiter: Mutex::default(), now: Utc::now };
     tracing_subscriber::fmt()
@@ -83,7 +96,7 @@ pub fn init(
         .event_format(lines)
         .finish()
         .try_init()
-        .map_err(|error| format!("cannot start logging: {error}"))
+        .map_err(|error| Error::Started(error.to_string()))
 }
 
 /// stderr, beside bars.

@@ -5,6 +5,7 @@ pub mod build;
 pub mod clock;
 mod define;
 pub mod events;
+pub mod filter;
 mod limit;
 pub mod logs;
 pub mod metrics;

@@ -55,15 +55,24 @@ pub async fn decide(kafka: &Kafka, parked: &Found, decision: &Resolve) -> Result
     words::say_resolved(kafka, told.partition, key, decision)
         .await
         .map_err(|cause| Error::NotWritten { brokers: kafka.bootstrap_servers.clone(), cause })?;
+    taken_up(decision.outcome, id, || find(kafka, &meant)).await
+}
+
+/// Waits until the owner has acted on a decision that is written down. A look that fails has not seen
+/// it act, and no more: told as the failure of the decision it would have somebody write a second one.
+async fn taken_up<F>(wanted: Finding, id: Uuid, look: impl Fn() -> F) -> Result<bool, Error>
+where
+    F: Future<Output = Result<Found, Error>>,
+{
     let started = Instant::now();
     while started.elapsed() < TAKEN_UP {
         sleep(LOOK_AGAIN).await;
-        let Found { told, words: said } = find(kafka, &meant).await?;
-        if let Some(decided) = decided(told.entry.status(), decision.outcome, id) {
+        let Ok(Found { told, words: said }) = look().await else { continue };
+        if let Some(decided) = decided(told.entry.status(), wanted, id) {
             return decided.map(|()| true);
         }
         // Somebody may have written at the same time, and before.
-        agrees(said.decision(&told.entry), decision.outcome, id)?;
+        agrees(said.decision(&told.entry), wanted, id)?;
     }
     Ok(false)
 }
@@ -91,8 +100,53 @@ fn decided(status: &Status, wanted: Finding, id: Uuid) -> Option<Result<(), Erro
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, future::ready};
+
+    use rdkafka::error::KafkaError;
+
     use super::*;
-    use crate::domain::time::Timestamp;
+    use crate::{
+        domain::time::Timestamp,
+        kafka::reading,
+        sink::{
+            inspect::{Told, Words},
+            tests::{doubted, intended, parked as parking, resolved, story},
+        },
+    };
+
+    fn unread() -> Error {
+        let source = KafkaError::Canceled;
+        Error::Journal(reading::Error::Kafka { topic: "j".to_owned(), partition: 0, source })
+    }
+
+    fn found(more: Option<bool>) -> Found {
+        let events = [intended(1, 1), doubted(), parking()];
+        let entry = story(events.into_iter().chain(more.map(resolved)));
+        Found { told: Told { entry, partition: 0 }, words: Words::default() }
+    }
+
+    /// What whoever decided is told, where the looks end like this, the last one again and again.
+    async fn told(looks: &[fn() -> Result<Found, Error>]) -> (Result<bool, String>, usize) {
+        let count = Cell::new(0);
+        let look = || {
+            let look = looks[count.get().min(looks.len() - 1)];
+            count.set(count.get() + 1);
+            ready(look())
+        };
+        let told = taken_up(Finding::Executed, Uuid::from_u128(1), look).await;
+        (told.map_err(|error| error.to_string()), count.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_journal_that_cannot_be_read_says_nothing_about_a_decision_that_is_written() {
+        let acted = || Ok(found(Some(true)));
+        assert_eq!(told(&[|| Err(unread()), || Ok(found(None)), acted]).await, (Ok(true), 3));
+        let (told_so, looks) = told(&[|| Err(unread())]).await;
+        assert_eq!(told_so, Ok(false), "it is written, and nobody was seen to act on it");
+        assert!(looks > 10, "it goes on looking: {looks}");
+        let (otherwise, _) = told(&[|| Err(unread()), || Ok(found(Some(false)))]).await;
+        assert!(otherwise.unwrap_err().contains("decided otherwise"));
+    }
 
     #[test]
     fn whoever_decides_second_and_otherwise_is_told_so() {

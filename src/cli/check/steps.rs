@@ -106,7 +106,8 @@ fn secret_files(config: &Connection, api: Api) -> Vec<(&'static str, &Path)> {
     vomsis.or(tos).into_iter().flatten().collect()
 }
 
-fn unreadable(key: &str, file: &Path, kind: ErrorKind) -> Failure {
+/// Why a file that holds a secret is of no use, and what to do.
+pub(super) fn unreadable(key: &str, file: &Path, kind: ErrorKind) -> Failure {
     let file = file.display();
     let (message, hint) = match kind {
         ErrorKind::NotFound => (

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use serde::Serialize;
 
 use crate::{
-    cli::{Context, Exit, Failure, output},
+    cli::{Context, Exit, Failure, output, upstream::KAFKA_UNMADE},
     config::model::{Config, Kafka},
     domain::{time::Timestamp, words::counted},
     shards::{
@@ -34,8 +34,8 @@ pub(super) async fn run(
             .hint(format!("shards are 0 to {last}; without --shard all of them are looked at")));
     }
     let (env, kafka) = (config.env.clone(), config.kafka.clone());
-    let looked_for = env.clone();
-    let mut standings = blocking(move || reset::look(&looked_for, &kafka)).await?;
+    let looked = blocking(move || reset::look(&env, &kafka)).await?;
+    let mut standings = looked.map_err(failure)?;
     standings.retain(|standing| shard.is_none_or(|wanted| wanted == standing.shard));
     let mut rows: Vec<Row> = standings.iter().map(|standing| row(standing, &config)).collect();
     standings.retain(Standing::is_stopped);
@@ -44,36 +44,89 @@ pub(super) async fn run(
         output::print(context, &rows, || table(&rows))?;
         return would_do(lost);
     }
-    for standing in standings {
-        let (env, kafka, decision) = (env.clone(), config.kafka.clone(), decision.clone());
-        let shard = standing.shard;
-        blocking(move || reset::accept(&env, &kafka, &standing, &decision)).await?;
-        rows.iter_mut().filter(|row| row.shard == shard).for_each(|row| {
-            row.state = State::Accepted;
-        });
-    }
-    output::print(context, &rows, || table(&rows))?;
+    let accept = async |standing: Standing| {
+        let (env, kafka, decision) = (config.env.clone(), config.kafka.clone(), decision.clone());
+        blocking(move || reset::accept(&env, &kafka, &standing, &decision)).await
+    };
+    let ended = accept_all(standings, &mut rows, accept).await;
+    // Also where it ended half-way: what is accepted stays so, and goes on by itself. A reader that has
+    // gone makes no success of it.
+    let printed = output::print(context, &rows, || table(&rows));
+    ended?;
+    printed?;
     let accepted = counted(lost, "shard");
     eprintln!("{accepted} accepted with the loss; a running connector goes on within a minute");
     Ok(())
 }
 
+/// Accepts one shard after the other, and lets its row say so; ends at the first that is not accepted.
+async fn accept_all(
+    standings: Vec<Standing>,
+    rows: &mut [Row],
+    accept: impl AsyncFn(Standing) -> Result<Result<(), reset::Error>, Failure>,
+) -> Result<(), Failure> {
+    let shards: Vec<i32> = standings.iter().map(|standing| standing.shard).collect();
+    for (done, standing) in standings.into_iter().enumerate() {
+        let shard = standing.shard;
+        let accepted = accept(standing).await?;
+        let state = match &accepted {
+            Ok(()) => Some(State::Accepted),
+            Err(error) => error.may_be_written().then_some(State::Unknown),
+        };
+        for row in rows.iter_mut().filter(|row| row.shard == shard) {
+            row.state = state.unwrap_or(row.state);
+        }
+        accepted.map_err(|error| stopped(error, &shards, done))?;
+    }
+    Ok(())
+}
+
+/// The failure of one shard, with what became of those before it and is not done behind it.
+fn stopped(error: reset::Error, shards: &[i32], done: usize) -> Failure {
+    let listed = |shards: &[i32]| shards.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+    let (accepted, rest) = shards.split_at(done);
+    let may_be = error.may_be_written();
+    let failure = failure(error);
+    let mut message = match rest.first() {
+        Some(shard) => format!("shard {shard}: {}", failure.message),
+        None => failure.message.clone(),
+    };
+    if may_be {
+        message.push_str("; it may be accepted all the same");
+    }
+    message.push_str(&match accepted {
+        [] => "; no shard was accepted before".to_owned(),
+        accepted => format!("; accepted with the loss before: {}", listed(accepted)),
+    });
+    if let Some(left @ [_, ..]) = rest.get(1..) {
+        message.push_str(&format!("; not tried: {}", listed(left)));
+    }
+    Failure { message, ..failure }
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, reset::Error> + Send + 'static,
-) -> Result<T, Failure> {
+) -> Result<Result<T, reset::Error>, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?.map_err(failure)
+    done.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 
 fn failure(error: reset::Error) -> Failure {
+    let (is_refused, is_unmade) = (error.is_refused(), error.is_unmade());
     match error {
         reset::Error::Read(error) if error.is_missing_topic() => {
             let failure = Failure::new(Exit::Failed, error.to_string());
             failure.hint("`topics apply` creates what is missing; then look again")
         }
         reset::Error::Read(error) => error.into(),
+        other if is_refused => Failure::new(Exit::Refused, other.to_string()).hint(
+            "check the login in kafka.properties, and the rights to read the group, to write to the \
+             state topic and under the transactional ids of both deployments \
+             (docs/deploy/kafka-acls.md); then say the same again",
+        ),
+        other if is_unmade => Failure::new(Exit::Config, other.to_string()).hint(KAFKA_UNMADE),
         other => Failure::new(Exit::Unavailable, other.to_string())
-            .hint("nothing was changed where no shard is shown as accepted; check the brokers, and the right to write under the transactional ids of both deployments"),
+            .hint("check the brokers, then say the same again: what is accepted stays so"),
     }
 }
 
@@ -100,6 +153,8 @@ enum State {
     /// Another deployment's.
     Other,
     Accepted,
+    /// Its acceptance was not acknowledged, and may be written.
+    Unknown,
 }
 
 impl State {
@@ -109,6 +164,7 @@ impl State {
             Self::Lost => "LOST",
             Self::Other => "OTHER",
             Self::Accepted => "accepted",
+            Self::Unknown => "UNKNOWN",
         }
     }
 }
@@ -198,6 +254,56 @@ fn told(row: &Row) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{kafka::verdict::Verdict, publish::writer::Lost, state::changelog::ShardState};
+
+    fn lost(step: &'static str, is_refused: bool) -> reset::Error {
+        let (transactional_id, reason) = ("p.v.g.src.v1.1".to_owned(), "no".to_owned());
+        Lost { step, transactional_id, verdict: Verdict::Unknown, is_refused, reason }.into()
+    }
+
+    fn standing(shard: i32) -> Standing {
+        let (note, state, regression) = (None, ShardState::default(), None);
+        let other = Some("prod.v.g".to_owned());
+        Standing { shard, note, start: 0, end: 1, state, regression, other }
+    }
+
+    /// What is told where the second of three shards fails, and how each of them is shown.
+    async fn half_way(fails: impl Fn() -> reset::Error) -> (Failure, Vec<State>) {
+        let text = "connections: [{id: acme, bank_pos: {app_key_file: k, app_secret_file: s}}]";
+        let config = crate::config::parse("c", text, std::iter::empty()).unwrap().config;
+        let standings: Vec<Standing> = (0..3).map(standing).collect();
+        let mut rows: Vec<Row> = standings.iter().map(|one| row(one, &config)).collect();
+        let accept = async |one: Standing| match one.shard {
+            1 => Ok(Err(fails())),
+            _ => Ok(Ok(())),
+        };
+        let failure = accept_all(standings, &mut rows, accept).await.unwrap_err();
+        (failure, rows.iter().map(|row| row.state).collect())
+    }
+
+    #[tokio::test]
+    async fn what_was_accepted_before_a_failure_is_named_and_a_refusal_told_as_one() {
+        let (failure, states) = half_way(|| lost("init_transactions", true)).await;
+        assert_eq!(states, [State::Accepted, State::Other, State::Other]);
+        assert_eq!(failure.exit, Exit::Refused);
+        let message = "shard 1: init_transactions of transactional id p.v.g.src.v1.1: no; accepted \
+                       with the loss before: 0; not tried: 2";
+        assert_eq!(failure.message, message);
+        assert!(failure.hint.unwrap().contains("kafka-acls.md"));
+        let (failure, _) = half_way(|| lost("begin_transaction", false)).await;
+        assert_eq!((failure.exit, failure.message.contains("may be")), (Exit::Unavailable, false));
+        let (failure, states) = half_way(|| lost("commit_transaction", false)).await;
+        assert_eq!(states, [State::Accepted, State::Unknown, State::Other]);
+        assert!(failure.message.contains("it may be accepted all the same"), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn all_that_are_accepted_are_shown_so() {
+        let mut rows = Vec::new();
+        let all = accept_all(vec![standing(0)], &mut rows, async |_| Ok(Ok(()))).await;
+        assert_eq!(all, Ok(()));
+        assert!(stopped(lost("send", false), &[4], 0).message.ends_with("accepted before"));
+    }
 
     #[test]
     fn a_shard_of_another_deployment_that_lost_something_too_says_both() {

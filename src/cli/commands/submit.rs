@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     cli::{Context, Exit, Failure, output},
-    config::duration::Span,
+    config::{duration::Span, model::Kafka},
     domain::{
         commands::PaymentCommand, ids::ConnectionId, money::Money, schemas, time::Timestamp,
         vocabulary::CommandType,
@@ -108,12 +108,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let key = format!("{connection}/{}", args.reference);
     // Before it is sent: whoever is interrupted now must be able to ask, or to send it again.
     eprintln!("sending command {id}");
-    words::submit(&config.kafka, &key, &value).await.map_err(|error| {
-        super::unavailable(&error, &config.kafka).hint(format!(
-            "it may have arrived all the same: `commands show {id}` tells; submitting it again with \
-             --command-id {id} is safe, DUPLICATE then means that it had arrived"
-        ))
-    })?;
+    let sent = words::submit(&config.kafka, &key, &value).await;
+    sent.map_err(|error| unsent(&error, &config.kafka, id))?;
     output::print(context, &json!({ "command_id": id }), || id.to_string())?;
     eprintln!("`commands show {id}` tells what became of it");
     if args.command_id.is_some() {
@@ -123,6 +119,18 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// Says whether the command surely did not arrive, or nobody knows.
+fn unsent(error: &words::Error, kafka: &Kafka, id: Uuid) -> Failure {
+    let failure = super::unsent(error, kafka, topics::COMMANDS);
+    match error {
+        words::Error::Refused(_) => failure,
+        words::Error::Unknown(_) => failure.hint(format!(
+            "it may have arrived all the same: `commands show {id}` tells; submitting it again with \
+             --command-id {id} is safe, DUPLICATE then means that it had arrived"
+        )),
+    }
 }
 
 /// What `--amount` says: the same rule as for every command, before anything is sent.
@@ -163,6 +171,23 @@ mod tests {
             assert!(amount(text).unwrap_err().contains("--amount"), "{text}");
         }
     }
+
+    #[test]
+    fn what_surely_did_not_arrive_is_not_told_as_if_it_might_have() {
+        let text = "connections: [{id: acme, bank_pos: {app_key_file: k, app_secret_file: s}}]";
+        let kafka = crate::config::parse("c", text, std::iter::empty()).unwrap().config.kafka;
+        let id = Uuid::from_u128(7);
+        for (error, exit) in super::super::tests::answers() {
+            let failure = unsent(&error, &kafka, id);
+            assert_eq!(failure.exit, exit, "{failure:?}");
+            let surely = failure.message.contains("nothing was written");
+            let hint = failure.hint.unwrap();
+            let may_be = hint.contains(&format!("`commands show {id}` tells"));
+            assert_eq!(surely, !may_be, "{}: {hint}", failure.message);
+            assert!(!hint.contains("journal"), "it goes to the command topic: {hint}");
+        }
+    }
+
     #[tokio::test]
     async fn blanks_are_refused_before_anything_is_read_or_asked() {
         use clap::Parser;

@@ -88,7 +88,7 @@ pub(super) async fn run(args: Args, stopped: bool, context: &Context) -> Result<
     super::check_there(&kafka, topics::JOURNAL).await.map_err(told)?;
     let Args { reason, actor, .. } = args;
     let said = words::say_stop(&kafka, &Stop { stopped, actor, reason, at: now() }).await;
-    said.map_err(|error| unsaid(super::unavailable(&error, &kafka), &error, stopped))?;
+    said.map_err(|error| unsaid(super::unsent(&error, &kafka, topics::JOURNAL), &error, stopped))?;
     let word = if stopped { "halted" } else { "resumed" };
     output::print(context, &json!({ "halted": stopped }), || format!("payment commands {word}"))?;
     if stopped {
@@ -129,6 +129,18 @@ mod tests {
             let failure = Failure::new(Exit::Unavailable, error.to_string());
             let failure = unsaid(failure.hint("check the brokers"), &error, stopped);
             assert!(failure.hint.as_ref().unwrap().starts_with(hint), "{hint}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_right_that_is_refused_is_told_as_one_and_what_is_not_halted_all_the_same() {
+        let text = "connections: [{id: acme, bank_pos: {app_key_file: k, app_secret_file: s}}]";
+        let kafka = crate::config::parse("c", text, std::iter::empty()).unwrap().config.kafka;
+        for (error, exit) in super::super::tests::answers() {
+            let failure = super::super::unsent(&error, &kafka, topics::JOURNAL);
+            let failure = unsaid(failure, &error, true);
+            assert_eq!(failure.exit, exit, "{failure:?}");
+            assert!(failure.hint.unwrap().contains(BY_HAND));
         }
     }
 

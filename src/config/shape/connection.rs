@@ -14,7 +14,7 @@ use crate::config::duration::Span;
 #[schemars(extend("anyOf" = rules::one_of_the_sections(&["bank_pos", "virtual_pos", "tos"])))]
 pub struct Connection {
     /// The name of the connection in keys, labels and messages: 1 to 64 characters of
-    /// A-Z a-z 0-9 . _ -. Changing it starts a new history.
+    /// A-Z a-z 0-9 . _ -, the first of them no _. Changing it starts a new history.
     #[schemars(regex(pattern = r"^[A-Za-z0-9.-][A-Za-z0-9._-]{0,63}$"))]
     pub id: String,
     /// The Vomsis bank and POS API, version 2.

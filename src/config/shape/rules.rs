@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 /// An http(s) URL with a host, without credentials, `?` and `#`.
 pub(super) const URL: &str = r"^\s*https?://[^/?#@\s]+(/[^?#\s]*)?\s*$";
 
-/// `host:port`, several with commas; no schemes.
-pub(super) const SERVERS: &str = r"^\s*[^\s,]+:[0-9]{1,5}\s*(,\s*[^\s,]+:[0-9]{1,5}\s*)*$";
+/// `host:port`, several with commas; no logins.
+pub(super) const SERVERS: &str = r"^\s*[^\s,@]+:[0-9]{1,5}\s*(,\s*[^\s,@]+:[0-9]{1,5}\s*)*$";
 
 /// Seen rows of the whole look-back are kept in memory and in the state topic.
 pub(crate) const LOOKBACK_DAYS_MAX: u32 = 60;

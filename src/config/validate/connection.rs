@@ -5,7 +5,7 @@ use std::{collections::HashSet, path::PathBuf, sync::Arc};
 use super::{Review, streams::streams};
 use crate::{
     config::{model, shape, tree::Step},
-    domain::ids::ConnectionId,
+    domain::ids::{ConnectionId, InvalidId},
 };
 
 /// Validates all connections; an id stands once.
@@ -59,7 +59,7 @@ fn connection(
     let id = match ConnectionId::try_new(&shape.id) {
         Ok(id) => id,
         Err(_) => {
-            review.refuse(&below("id"), "write 1 to 64 characters of A-Z a-z 0-9 . _ -");
+            review.refuse(&below("id"), format!("write {}", InvalidId::RULE));
             return None;
         }
     };
@@ -134,13 +134,7 @@ fn quota(review: &mut Review<'_>, path: &[Step<'_>], shape: &shape::Quota) -> mo
     let below = |key: &'static str| [path, &[Step::Key(key)]].concat();
     let requests = review.at_least_one(&below("requests_per_minute"), shape.requests_per_minute);
     let concurrency = review.at_least_one(&below("concurrency"), shape.concurrency);
-    // Nobody need have written the default, which a small quota has no room for.
-    let reserved = match shape.reserved_for_payments {
-        reserved if reserved == shape::Quota::default().reserved_for_payments => {
-            reserved.min(requests / 2)
-        }
-        reserved => reserved,
-    };
+    let reserved = shape.reserved_for_payments;
     if requests > 0 && reserved >= requests {
         review.refuse(
             &below("reserved_for_payments"),

@@ -134,6 +134,12 @@ fn kafka(review: &mut Review<'_>, shape: &shape::Kafka) -> model::Kafka {
 /// What is wrong with an entry of the list. A port that is left out is none: librdkafka would take
 /// 9092 without a word, and no cluster with TLS listens there.
 fn not_a_server(server: &str) -> Option<String> {
+    // It is not repeated: whatever stands before the sign may be a password.
+    if server.contains('@') {
+        let message = "a login does not belong here, write host:port; it stands in \
+                       kafka.properties: sasl.username, sasl.password_file";
+        return Some(message.to_owned());
+    }
     // librdkafka reads its own schemes, and says itself where one is not `security.protocol`.
     let schemes = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
     let server = match server.split_once("://") {

@@ -2,20 +2,22 @@
 
 use super::Review;
 use crate::config::{
-    shape::{Config, Connection, Section},
+    shape::{Config, Connection, Quota, Section},
     tree::Step,
 };
 
 const BANK_POS_URL: &str = "https://developers.vomsis.com/api/v2";
 const VIRTUAL_POS_URL: &str = "https://uygulama.vomsis.com/api/vpos/v3";
 
-/// Default URLs, the key files that the virtual POS borrows, and which streams run.
+/// Default URLs, the key files that the virtual POS borrows, a small quota's reserve, and which streams
+/// run.
 pub(crate) fn resolve(config: &mut Config, review: &mut Review<'_>) {
     for (index, connection) in config.connections.iter_mut().enumerate() {
         if let Some(api) = &mut connection.bank_pos {
             api.base_url.get_or_insert_with(|| BANK_POS_URL.to_owned());
         }
         borrow_keys(connection);
+        reserve(&mut connection.quota);
         run_streams(connection, index, review);
     }
 }
@@ -29,6 +31,14 @@ fn borrow_keys(connection: &mut Connection) {
     {
         api.app_key_file.clone_from(&lender.app_key_file);
         api.app_secret_file.clone_from(&lender.app_secret_file);
+    }
+}
+
+/// Nobody need have written the default, which a small quota has no room for.
+fn reserve(quota: &mut Quota) {
+    if quota.reserved_for_payments == Quota::default().reserved_for_payments {
+        quota.reserved_for_payments =
+            quota.reserved_for_payments.min(quota.requests_per_minute / 2);
     }
 }
 

@@ -167,6 +167,76 @@ fn a_folder_that_cannot_be_used_is_a_matter_of_the_configuration() {
 }
 
 #[test]
+fn a_password_file_that_is_missing_is_no_broker_that_is_away() {
+    let stage = Stage::offline("password-file");
+    let path = stage.home.path().join("config.yaml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let login = "security.protocol: SASL_PLAINTEXT, sasl.mechanism: PLAIN, sasl.username: u";
+    let file = stage.home.path().join("none").display().to_string();
+    let with = format!("properties: {{{login}, sasl.password_file: \"{file}\"}}, shards: 2");
+    std::fs::write(&path, config.replace("shards: 2", &with)).unwrap();
+    let halt = ["commands", "halt", "--reason", "drill", "--actor", "test", "--yes"];
+    let words: [&[&str]; 6] = [
+        &["topics", "plan"],
+        &["check", "--only", "kafka"],
+        &["tail", "quarantine"],
+        &["checkpoint", "list"],
+        &["checkpoint", "reset", "--why", "drill"],
+        &halt,
+    ];
+    for words in words {
+        let said = stage.expect(78, words);
+        let all = format!("{}{}", said.stdout, said.stderr);
+        assert!(all.contains("sasl.password: cannot read") && all.contains(&file), "{said:?}");
+        assert!(all.contains("check its path, owner, mode"), "{said:?}");
+    }
+}
+
+#[test]
+fn files_and_rules_that_run_would_stumble_over_are_told() {
+    let stage = Stage::offline("files");
+    let path = stage.home.path().join("config.yaml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let set = |more: &str| std::fs::write(&path, format!("{config}{more}\n")).unwrap();
+    let check =
+        |code: i32| statuses(&stage.expect(code, &["check", "--only", "config", "-o", "json"]));
+    let bare = check(0);
+    assert_eq!(
+        bare.into_iter().collect::<Vec<_>>(),
+        [("config privacy rules".to_owned(), json!("ok"))]
+    );
+
+    let home = stage.home.path().display().to_string();
+    let privacy = format!("privacy: {{classes: {{P: hmac}}, hmac_key_file: \"{home}/hmac\"}}");
+    let admin = format!("admin: {{enabled: true, token_file: \"{home}/token\"}}");
+    set(&format!("{privacy}\n{admin}"));
+    let found = check(78);
+    let all = ["privacy.hmac_key_file", "privacy rules", "admin.token_file"];
+    let is = |found: &Map<String, Value>, statuses: [&str; 3]| {
+        let found = all.map(|step| found[&format!("config {step}")].clone());
+        assert_eq!(found, statuses.map(|status| json!(status)));
+    };
+    is(&found, ["failed", "ok", "failed"]);
+    let table = stage.expect(78, &["check", "--only", "config"]);
+    for words in ["/hmac does not exist", "name the right file in admin.token_file"] {
+        assert!(table.stdout.contains(words), "{words}: {table:?}");
+    }
+    stage.home.write("hmac", "short");
+    stage.home.write("token", " \n");
+    is(&check(78), ["ok", "failed", "failed"]);
+    stage.home.write("hmac", &"k".repeat(32));
+    stage.home.write("token", "t");
+    is(&check(0), ["ok", "ok", "ok"]);
+    set("privacy: {fields: {BankTransaction.nonsense: drop}}");
+    assert_eq!(check(78)["config privacy rules"], "failed");
+    // Nobody need name it.
+    assert_eq!(
+        statuses(&stage.expect(69, &["check", "-o", "json"]))["config privacy rules"],
+        "failed"
+    );
+}
+
+#[test]
 fn preview_shows_events_and_touches_neither_kafka_nor_registry_nor_state() {
     let stage = Stage::offline("preview");
     for stream in Stream::ALL {

@@ -47,6 +47,28 @@ fn each_mistake_is_told_with_what_to_do() {
 }
 
 #[test]
+fn an_entity_is_looked_for_in_each_connection_and_missed_where_nobody_has_it() {
+    let stage = Stage::offline("entity");
+    let (api, home) = (stage.simulator.base_url(), stage.home.path().display().to_string());
+    let beta = format!(
+        "connections:\n  - id: beta\n    tos:\n      base_url: \"{api}\"\n      token_url: \
+         \"{api}/auth/oauth/v2/token\"\n      client_id_file: \"{home}/key\"\n      \
+         client_secret_file: \"{home}/secret\"\n      consent_id: c\n      resource: sandbox\n      \
+         institutions: [{{code: \"0009999\"}}]\n"
+    );
+    change(&stage, "connections:\n", &beta);
+    let preview = |code: i32, entity: &str| {
+        stage.expect(code, &["preview", "tos_payments", "--since", "5d", "--entity", entity])
+    };
+    let found = preview(0, "0006624").lines();
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|event| event["key"].as_str().unwrap().starts_with("acme/")));
+    let nobody = preview(2, "7");
+    assert_hint(&nobody, "connection beta lists no 7", "name one");
+    assert_hint(&nobody, "connection acme lists no 7", "name one");
+}
+
+#[test]
 fn a_port_that_is_taken_is_told_with_the_words_of_the_system() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

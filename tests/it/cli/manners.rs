@@ -57,6 +57,27 @@ fn the_schema_of_the_configuration_comes_as_json_or_yaml_and_is_no_table() {
 }
 
 #[test]
+fn a_wish_for_log_lines_that_cannot_be_followed_is_a_mistake_and_a_blank_one_is_none() {
+    let stage = Stage::offline("rust-log");
+    let said = |wish: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["topics", "plan", "-v", "--config", "config.yaml"]);
+        let output = command.env("RUST_LOG", wish).current_dir(stage.home.path()).output().unwrap();
+        assert!(output.stdout.is_empty(), "{output:?}");
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for wish in ["vomsis_connect=infoo", "infoo"] {
+        let (code, stderr) = said(wish);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.starts_with("error: RUST_LOG cannot be followed: "), "{stderr}");
+        assert!(stderr.contains(wish) && stderr.contains("hint: write off, "), "{stderr}");
+    }
+    let (code, stderr) = said("");
+    assert_eq!(code, Some(69), "{stderr}");
+    assert!(stderr.contains("Connection refused"), "the log is on: {stderr}");
+}
+
+#[test]
 fn a_shell_completes_what_comes_behind_the_first_word() {
     let home = Home::new("");
     let script = alone(&home, 0, &["completions", "bash"]).stdout;

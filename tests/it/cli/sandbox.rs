@@ -1,6 +1,12 @@
 //! `sandbox` as a process, and the examples of `config/`.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use serde_json::Value;
 use vomsis_connect::domain::ids::Stream;
@@ -27,6 +33,31 @@ fn the_sandbox_shows_every_stream_and_ends_by_itself() {
     for words in ["each line on stdout is one event", "the sandbox ended cleanly"] {
         assert!(stderr.contains(words), "{words}: {stderr}");
     }
+}
+
+#[test]
+fn the_sandbox_ends_when_nobody_reads_it_any_more() {
+    let home = Home::new("");
+    let mut sandbox = Command::new(env!("CARGO_BIN_EXE_vomsis-connect"))
+        .arg("sandbox")
+        .current_dir(home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut reader = BufReader::new(sandbox.stdout.take().unwrap());
+    for _ in 0..5 {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert!(line.ends_with("}\n"), "{line}");
+    }
+    drop(reader);
+    let mut status = None;
+    wait_until("it ends without its reader", DEADLINE, || {
+        status = sandbox.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(0), "as any program in front of `head`");
 }
 
 #[test]

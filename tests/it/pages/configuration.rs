@@ -10,7 +10,8 @@ const INTRODUCTION: &str = "# Configuration
 One YAML file, `--config FILE` or `VOMSIS_CONFIG`, by default `/etc/vomsis/config.yaml`. A variable of the
 environment wins over the file: its name is the key in capitals with `__` between the parts, a number where
 a list stands (`VOMSIS__CONNECTIONS__0__QUOTA__REQUESTS_PER_MINUTE=90`). One that begins in another way
-(`VOMSIS_KAFKA__SHARDS`) sets nothing, and a warning names the right one. An unknown key is an error that
+(`VOMSIS_KAFKA__SHARDS`) sets nothing, and a warning names the right one. One that is empty is an error:
+`null` takes a value away, `\"\"` is an empty text. An unknown key is an error that
 names the nearest known one. Secrets are never written here: a key that ends in `_file` names the file that
 holds one. Those of the APIs, the registry and the admin listener are read again when they change.
 

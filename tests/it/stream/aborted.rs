@@ -131,6 +131,7 @@ impl Shard {
                 step: "test",
                 transactional_id: id.clone(),
                 verdict: Verdict::Failed,
+                is_refused: false,
                 reason: Uuid::new_v4().to_string(),
             })
         });
