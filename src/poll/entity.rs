@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
-    api::{self, RetryClass, Rows},
+    api::Rows,
     config::model::Deletions,
     domain::{
         ids::{EntityKey, SourceId},
@@ -20,12 +20,13 @@ use crate::{
     failpoints::{self, Point},
     publish::{
         batch::{Batch, StateRecord},
-        group::{Gone, Publisher, ROWS_MAX},
+        group::{Publisher, ROWS_MAX},
     },
     state::{changelog::EntityState, codec, position::Checkpoint, seen::Staging},
-    telemetry::{clock::now, events::Event, metrics::Metrics},
+    telemetry::{clock::now, metrics::Metrics},
 };
 
+pub use super::failure::Failure;
 use super::{
     absence::{self, Span, Watch},
     board::Board,
@@ -34,55 +35,6 @@ use super::{
     rooms::{Room, Rooms},
     working::chunk_records,
 };
-
-/// Why a step of a poller did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The API refused, or did not answer.
-    #[error(transparent)]
-    Api(#[from] api::Error),
-    /// The answer is not to be believed.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The shard is gone; the poller ends.
-    #[error(transparent)]
-    Gone(#[from] Gone),
-}
-
-impl Failure {
-    /// What it is logged as, and called on the status page.
-    pub const fn event(&self) -> Event {
-        match self {
-            Self::Api(error) => error.event(),
-            Self::Refused(Refusal::OutsideWindow { .. }) => Event::DatesIgnored,
-            Self::Refused(Refusal::OfAnother { .. }) => Event::RowsOfAnother,
-            Self::Refused(Refusal::TooManyBad { .. }) => Event::TooManyBadRows,
-            Self::Refused(Refusal::Encode(_)) => Event::NotEncodable,
-            Self::Gone(_) => Event::TransactionUnknown,
-        }
-    }
-
-    /// What the poller does about it.
-    pub fn retry_class(&self) -> RetryClass {
-        match self {
-            Self::Api(error) => error.retry_class(),
-            Self::Refused(_) | Self::Gone(_) => RetryClass::Permanent,
-        }
-    }
-
-    /// Whether it is the same before the next poll is due, or costs too much to find out.
-    pub(super) const fn stays(&self) -> bool {
-        match self {
-            Self::Api(error) => matches!(
-                error,
-                api::Error::TooLarge { .. }
-                    | api::Error::NotConfigured { .. }
-                    | api::Error::Setup { .. }
-            ),
-            Self::Refused(_) | Self::Gone(_) => true,
-        }
-    }
-}
 
 /// What all pollers of a connection share.
 #[derive(Debug, Clone)]
