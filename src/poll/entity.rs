@@ -90,6 +90,9 @@ pub enum Advance {
     Backfill(Option<Day>),
     /// Nothing moves: a row found by the look-back must not hide lower ids from the live poll.
     Nothing,
+    /// The same, and its days count as read by nobody: of this look-back a window before it was
+    /// refused, or days before it are still to be read.
+    Unproven,
 }
 
 /// A read that is about to be digested.
@@ -345,7 +348,7 @@ impl Entity {
                 checkpoint.gap = in_gap && next.is_some();
                 checkpoint.backfill_next = next;
             }
-            Advance::Nothing => {
+            Advance::Nothing | Advance::Unproven => {
                 // Only the connection-wide feed is read like this before its first commit, and it
                 // has no history of its own.
                 if state.checkpoint.is_none() {
@@ -400,7 +403,9 @@ impl Entity {
         let follows = |window: Window| window.from <= memory.read_through.plus(1 - overlap);
         reading.reason != Reason::LookBack
             || *self.target.key.entity == *EntityKey::WHOLE
-            || (!self.closed.load(Ordering::Acquire) && reading.window.is_none_or(follows))
+            || (reading.advance != Advance::Unproven
+                && !self.closed.load(Ordering::Acquire)
+                && reading.window.is_none_or(follows))
     }
 
     /// Whether live polls show all that is left to read: where the look-backs fail, the days that they

@@ -9,6 +9,7 @@ mod entity;
 mod failing;
 mod feed;
 mod feed_backlog;
+mod feed_look_back;
 mod feed_out;
 mod fetch;
 mod ignored_dates;
