@@ -281,7 +281,7 @@ impl Running {
     fn open_gap(&mut self, key: &EntityKey, schedule: &Schedule) {
         let state = self.states.get_mut(key).and_then(|state| state.checkpoint.as_mut());
         let Some(checkpoint) = state else { return };
-        let read_through = checkpoint.covered_at.local_day();
+        let read_through = checkpoint.read_through();
         let gap = schedule.history_from(checkpoint, read_through, now().local_day());
         checkpoint.gap |= checkpoint.backfill_next.is_none() && gap.is_some();
         checkpoint.backfill_next = gap;

@@ -127,8 +127,7 @@ impl Entity {
         }
         shared.board.adopt(&target.key, state.checkpoint.as_ref(), today);
         let watch = Watch::new(target.some_accounts);
-        let covered = state.checkpoint.as_ref().map(|checkpoint| checkpoint.covered_at.local_day());
-        let read_through = covered.unwrap_or(today);
+        let read_through = state.checkpoint.as_ref().map_or(today, Checkpoint::read_through);
         let memory = Mutex::new(Memory { state, watch, read_through, refusals: 0 });
         let currency = std::sync::RwLock::new(None);
         Self {

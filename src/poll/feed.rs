@@ -219,9 +219,7 @@ impl Feed {
         let all = accounts.len();
         let mut behind: BTreeMap<Day, Vec<(i64, Arc<Entity>)>> = BTreeMap::new();
         for (id, entity) in accounts {
-            let checkpoint = entity.checkpoint(start).await;
-            let read_through = checkpoint.covered_at.local_day();
-            let from = self.schedule.history_from(&checkpoint, read_through, today);
+            let from = entity.position(&self.schedule, start, today).await.backfill_next;
             if let Some(from) = from.filter(|_| !alone.contains(&id)) {
                 behind.entry(from).or_default().push((id, entity));
             }

@@ -80,6 +80,12 @@ impl Checkpoint {
         }
     }
 
+    /// The last day of which it says that a backfill or a look-back has read it: live polls take
+    /// `covered_at` to the next day before anybody looks back at that one.
+    pub fn read_through(&self) -> Day {
+        self.covered_at.local_day().plus(-1)
+    }
+
     /// Whether it says what programs that know the first format alone would not understand.
     pub const fn is_marked(&self) -> bool {
         self.gap || self.behind

@@ -102,7 +102,8 @@ async fn days_that_nobody_read_are_history_before_the_account_is_handed_any_row(
     }
     let listed = [7, 8].map(|id| Discovered { id, active: true, currency: None });
     running.follow_accounts(&listed);
-    for (id, expected) in [(7, Some(today.plus(-40))), (8, None)] {
+    // The last day may be one that only live polls have read.
+    for (id, expected) in [(7, Some(today.plus(-41))), (8, None)] {
         let entity = Arc::clone(&running.accounts.read().unwrap()[&id]);
         assert_eq!(entity.checkpoint(today).await.backfill_next, expected, "account {id}");
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     api::{BankQuery, Hours, Purpose, Rows},
     config::model::DateType,
-    domain::time::Day,
+    domain::time::{Day, Timestamp},
     poll::{
         digest::{Reason, Refusal},
         entity::{Advance, Failure, Reading},
@@ -180,7 +180,8 @@ async fn days_that_failing_look_backs_missed_are_read_after_a_restart() {
     let missed = |entity: Arc<Entity>| async move {
         entity.position(&schedule, today(), today()).await.backfill_next
     };
-    // Live polls were good all the time, look-backs last five days ago; three days is what they span.
+    // Live polls were good all the time, look-backs last the day before they took the covered time to
+    // five days ago; three days is what they span.
     let entity = read_through(&stage, 100, 5);
     take_in(&entity, &rows(&[(101, 0)]), Advance::Cursor).await;
     entity.raise_cursor(Some(102), today()).await.unwrap();
@@ -192,20 +193,35 @@ async fn days_that_failing_look_backs_missed_are_read_after_a_restart() {
     let first_kept = Some(today().plus(-4));
     let beyond = Reading { window: days(2, 0), first_kept, ..reading(&shown, Advance::Nothing) };
     entity.take_in(&beyond).await.unwrap();
-    assert_eq!(missed(Arc::clone(&entity)).await, Some(today().plus(-5)));
+    assert_eq!(missed(Arc::clone(&entity)).await, Some(today().plus(-6)));
     let part = Reading { window: days(9, 4), ..reading(&answers, Advance::Nothing) };
     entity.take_in(&part).await.unwrap();
     take_in(&entity, &rows(&[(103, 0)]), Advance::Cursor).await;
     assert_eq!(missed(Arc::clone(&entity)).await, Some(today().plus(-4)));
     let entity = restarted(&stage, &entity);
-    assert!(missed(Arc::clone(&entity)).await <= Some(today().plus(-3)));
-    assert_ne!(missed(Arc::clone(&entity)).await, None);
+    assert_eq!(missed(Arc::clone(&entity)).await, Some(today().plus(-4)));
     // Once a look-back is whole again, live polls say so.
     let whole = Reading { window: days(9, 0), ..reading(&answers, Advance::Nothing) };
     entity.take_in(&whole).await.unwrap();
     take_in(&entity, &rows(&[(104, 0)]), Advance::Cursor).await;
     let entity = restarted(&stage, &entity);
     assert_eq!(missed(entity).await, None);
+}
+
+#[tokio::test]
+async fn a_restart_a_day_takes_no_day_for_read_that_look_backs_have_missed() {
+    let stage = Stage::new().await;
+    let mut entity = read_through(&stage, 100, 10);
+    // Live polls are good all the time, look-backs never.
+    for (id, day) in (101..).zip((0..10).rev()) {
+        let at = Timestamp(today().plus(-day).start().0 + 3_600_000);
+        let answers = [Rows::from_texts([row(id, day)], at)];
+        entity.take_in(&reading(&answers, Advance::Cursor)).await.unwrap();
+        entity = restarted(&stage, &entity);
+    }
+    let schedule = schedule(Duration::from_secs(300), Duration::from_secs(3600));
+    let missed = entity.position(&schedule, today(), today()).await.backfill_next;
+    assert_eq!((missed, position(&entity).await.cursor), (Some(today().plus(-11)), Some(110)));
 }
 
 /// What the feed finds in an answer that it does not believe.
