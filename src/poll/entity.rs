@@ -396,13 +396,17 @@ impl Entity {
 
     /// Whether a read goes on from the days that were read before, the last of which was read up to some
     /// hour. A look-back of the feed begins at its own first day, whatever an account lacks before it; of
-    /// a closed account it proves nothing. The feed's own position is of rows that name no account.
+    /// a closed account it proves nothing, nor does any beside a gap: the rest of that is still to be read,
+    /// and what it shows is to be known. The feed's own position is of rows that name no account.
     fn carries_on(&self, memory: &Memory, reading: &Reading<'_>) -> bool {
         let (_, overlap) = Schedule::window_limits(self.target.key.stream);
         let follows = |window: Window| window.from <= memory.read_through.plus(1 - overlap);
+        let known = memory.state.checkpoint.as_ref();
+        let is_reading = known.is_some_and(|known| known.backfill_next.is_some());
         reading.reason != Reason::LookBack
             || *self.target.key.entity == *EntityKey::WHOLE
             || (reading.advance != Advance::Unproven
+                && !is_reading
                 && !self.closed.load(Ordering::Acquire)
                 && reading.window.is_none_or(follows))
     }

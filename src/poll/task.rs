@@ -171,15 +171,15 @@ impl Follow {
     async fn step(&mut self, work: Work, room: Room, pace: &mut Pace) -> std::ops::ControlFlow<()> {
         let started = Instant::now();
         let was_live = matches!(work, Work::Live);
-        let outcome = match work {
-            Work::Backfill(window) => self.backfill(window, pace).await,
-            Work::LookBack(windows) => self.look_back(&windows, pace).await,
+        let outcome = match &work {
+            Work::Backfill(window) => self.backfill(*window, pace).await,
+            Work::LookBack(windows) => self.look_back(windows, pace).await,
             Work::Live | Work::WaitUntil(_) => self.live(pace).await,
         };
         // Whoever waits after a failure must not keep others from their history.
         drop(room);
         self.entity.observe_poll(started.elapsed());
-        pace.agenda.end_turn(was_live, outcome.is_err());
+        pace.agenda.end_work(&work, outcome.is_err());
         match outcome {
             Ok(published) => {
                 pace.backoff(was_live).reset();
@@ -228,6 +228,9 @@ impl Follow {
         let mut present = std::collections::HashSet::new();
         let (mut rows, mut read, mut whole) = (0, Vec::new(), true);
         let today = now().local_day();
+        let position = self.entity.position(&self.schedule, pace.first_day, today).await;
+        // Also one of which nothing is committed yet.
+        let in_gap = position.backfill_next.is_some();
         for (i, window) in windows.iter().enumerate() {
             let Some(fetched) = self.fetch(Purpose::Repair, *window).await? else {
                 return Ok(rows);
@@ -239,7 +242,7 @@ impl Follow {
                 answers: &answers,
                 reason: Reason::LookBack,
                 window: Some(*window),
-                advance: Advance::Nothing,
+                advance: if in_gap { Advance::Unproven } else { Advance::Nothing },
                 first_kept: last.then(|| self.schedule.first_kept(None, today)),
                 start: pace.first_day,
             };

@@ -1,4 +1,5 @@
-//! The look-back of the connection-wide feed: what a refused window leaves open.
+//! The look-back of the connection-wide feed: what a refused window leaves open, and an account that
+//! reads a gap.
 
 use serde_json::{Value, json};
 
@@ -95,4 +96,30 @@ async fn days_of_a_refused_window_stay_open_whatever_the_next_windows_show() {
     stage.stop.cancel();
     feed.await.unwrap();
     assert_eq!(stage.created(), created + 31, "each of them once");
+}
+
+#[tokio::test]
+async fn an_account_in_a_gap_gets_its_late_rows_and_forgets_none_that_the_gap_will_show() {
+    let stage = Stage::new().await;
+    let mut checkpoint = Checkpoint::initial(today().plus(-90), now());
+    (checkpoint.cursor, checkpoint.gap) = (Some(CURSOR), true);
+    checkpoint.backfill_next = Some(today().plus(-20));
+    let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    let entity = stage.entity(Stream::BankTransactions, ACCOUNT, state);
+    // A live poll has shown it beside the gap, of whose days it is.
+    let known = (CURSOR + 1, 18);
+    assert_eq!(take_in(&entity, &[known], Advance::Cursor).await, 1);
+    let before = position(&entity).await;
+    add(&stage, 8_000_000, 1, json!({}));
+    let feed = look_back(&stage, &entity);
+    until("the late row comes", || stage.created() == 2).await;
+    more(&stage).await;
+    let after = position(&entity).await;
+    let moved = |checkpoint: &Checkpoint| (checkpoint.seen_from, checkpoint.backfill_next);
+    assert_eq!(moved(&after), moved(&before));
+    assert!(after.gap && after.covered_at == before.covered_at, "{after:?}");
+    stage.stop.cancel();
+    feed.await.unwrap();
+    let gap = [known, (8_000_000, 1)];
+    assert_eq!(take_in(&entity, &gap, Advance::Backfill(None)).await, 0, "each of them once");
 }

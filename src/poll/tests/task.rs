@@ -1,6 +1,6 @@
 //! The poller of one account: what a failure moves, and what is asked next.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::*;
@@ -16,6 +16,7 @@ use crate::{
         served::Served,
         task::Follow,
     },
+    state::position::Checkpoint,
     telemetry::clock::now,
 };
 
@@ -239,4 +240,45 @@ async fn what_a_day_that_may_be_cut_lacks_is_not_gone() {
     until("the row is gone", || gone() == 1).await;
     stage.stop.cancel();
     poller.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gap_that_cannot_be_had_keeps_no_late_row_of_other_days_waiting() {
+    let stage = Stage::new().await;
+    let today = now().local_day();
+    let mut checkpoint = Checkpoint::initial(today.plus(-90), today.plus(-15).start());
+    (checkpoint.backfill_next, checkpoint.cursor) = (None, Some(9_000_000));
+    let covered = checkpoint.covered_at;
+    let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    let entity = stage.entity(Stream::BankTransactions, &ACCOUNT.to_string(), state);
+    // Below the cursor, so that no live poll shows them; too many in the gap's first window are bad.
+    let ids = 8_000_000..8_000_030;
+    let add = |id: i64, days: i32, mut row: Value| {
+        (row["id"], row["system_date"]) = (json!(id), json!(days_ago(days)));
+        stage.add_row(&ACCOUNT.to_string(), row);
+    };
+    for id in ids.clone() {
+        add(id, 12, if id % 3 == 0 { json!({"amount": "NaN"}) } else { json!({}) });
+    }
+    add(8_500_000, 1, json!({}));
+    let schedule = schedule(Duration::from_millis(40), Duration::from_millis(40));
+    let parts = (watch::channel(true).1, Served::default());
+    let poller = follow_by(&stage, &entity, schedule, parts);
+    until("the late row comes", || stage.created() == 1).await;
+    let asked = stage.asked(ROWS).len();
+    until("it goes on", || stage.asked(ROWS).len() > asked + 10).await;
+    let position = entity.position(&schedule, today, today).await;
+    let gap = (position.backfill_next, position.covered_at);
+    assert_eq!(gap, (Some(today.plus(-16)), covered), "the gap is still to be read");
+    for id in ids {
+        let healed = fields(json!({"amount": "5.00"}));
+        stage.simulator.ledger().edit_row(Stream::BankTransactions, id, healed).unwrap();
+    }
+    until("the gap is read", || stage.created() == 31).await;
+    let asked = stage.asked(ROWS).len();
+    until("it goes on", || stage.asked(ROWS).len() > asked + 10).await;
+    stage.stop.cancel();
+    poller.await.unwrap();
+    assert_eq!(stage.created(), 31, "each of them once");
+    assert!(entity.checkpoint(today).await.covered_at > covered);
 }
