@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -92,7 +93,7 @@ impl Follow {
             sent_for: false,
         };
         while !self.stop.is_cancelled() {
-            let work = self.next(&pace).await;
+            let work = self.next(&mut pace).await;
             if let Work::WaitUntil(at) = work {
                 if pace.closed {
                     self.entity.report_stopped();
@@ -111,10 +112,14 @@ impl Follow {
         }
     }
 
-    async fn next(&self, pace: &Pace) -> Work {
-        let (now_at, today) = (Instant::now(), now().local_day());
+    async fn next(&self, pace: &mut Pace) -> Work {
+        let today = now().local_day();
         let checkpoint = self.entity.position(&self.schedule, pace.first_day, today).await;
-        next_work(&checkpoint, &self.schedule, &pace.agenda, now_at, today)
+        // The windows of a gap follow each other without a wait in which the feed would be heard.
+        if checkpoint.gap && self.entity.ask_alone.notified().now_or_never().is_some() {
+            self.answer_the_feed(pace);
+        }
+        next_work(&checkpoint, &self.schedule, &pace.agenda, Instant::now(), today)
     }
 
     async fn wait_until(&mut self, at: Instant, pace: &mut Pace) {

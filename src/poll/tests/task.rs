@@ -282,3 +282,40 @@ async fn a_gap_that_cannot_be_had_keeps_no_late_row_of_other_days_waiting() {
     assert_eq!(stage.created(), 31, "each of them once");
     assert!(entity.checkpoint(today).await.covered_at > covered);
 }
+
+#[tokio::test]
+async fn what_the_feed_shows_of_an_account_does_not_wait_for_the_end_of_its_gap() {
+    let stage = Stage::new().await;
+    let today = now().local_day();
+    let mut checkpoint = Checkpoint::initial(today.plus(-200), today.plus(-180).start());
+    // As its connection makes the gap, before anybody can hand it rows.
+    (checkpoint.gap, checkpoint.cursor) = (true, Some(SAMPLE));
+    checkpoint.backfill_next = Some(today.plus(-180));
+    let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    let entity = stage.entity(Stream::BankTransactions, &ACCOUNT.to_string(), state);
+    // Thirty windows, none of which fails.
+    stage.set_faults(&["slow=20ms:account_transactions"]);
+    let served = Served::new(DAY);
+    served.start(false);
+    let schedule = schedule(Duration::from_secs(300), Duration::from_secs(3600));
+    let (_open, opened) = watch::channel(true);
+    let poller = follow_by(&stage, &entity, schedule, (opened, served));
+    let by_cursor = |request: &SeenRequest| request.target.contains("lastId");
+    let polls = || stage.asked(ROWS).into_iter().filter(by_cursor).count();
+    until("it is polled once", || polls() == 1).await;
+    let row = stage.add_row(&ACCOUNT.to_string(), json!({}));
+    entity.ask_alone.notify_one();
+    until("it is polled again", || polls() == 2).await;
+    let next = async {
+        while entity.checkpoint(today).await.cursor != Some(row) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(DEADLINE, next).await.is_ok(), "the poll was good");
+    until("the gap is read", || stage.asked(ROWS).len() > 30).await;
+    stage.stop.cancel();
+    poller.await.unwrap();
+    let windows_behind =
+        stage.asked(ROWS).into_iter().rev().take_while(|it| !by_cursor(it)).count();
+    assert!(windows_behind > 3, "it went before the windows that were left: {windows_behind}");
+}
