@@ -306,15 +306,19 @@ impl Follow {
             start: pace.first_day,
         };
         let digest = Box::pin(self.entity.take_in(&reading)).await?;
-        self.entity.catch_up(refusals).await?;
-        pace.sent_for = false;
+        let may_be_cut = self.fetcher.may_be_cut(&answers);
+        // What the feed could not take may be what was cut off.
+        if !may_be_cut {
+            self.entity.catch_up(refusals).await?;
+            pace.sent_for = false;
+        }
         let now_at = Instant::now();
-        if self.fetcher.may_be_cut(&answers) && digest.counts.new > 0 {
+        if may_be_cut && (digest.counts.new > 0 || digest.highest_id > cursor) {
             // A row limit may have cut the answer at either end: ask on, and look back.
             pace.agenda = Agenda::new(now_at, now_at);
         } else {
-            pace.agenda.live_at =
-                now_at + self.served.looks().unwrap_or(self.schedule.poll_interval);
+            let looks = self.served.looks().filter(|_| !pace.sent_for);
+            pace.agenda.live_at = now_at + looks.unwrap_or(self.schedule.poll_interval);
         }
         Ok(published(&digest))
     }

@@ -16,7 +16,7 @@ use crate::{
         served::Served,
         task::Follow,
     },
-    state::{changelog::ShardState, position::Checkpoint},
+    state::{changelog::ShardState, codec, position::Checkpoint},
     telemetry::clock::now,
 };
 
@@ -254,6 +254,36 @@ async fn an_account_is_behind_until_a_poll_that_was_asked_after_the_last_refusal
     stage.stop.cancel();
     poller.await.unwrap();
     assert!(!position(&restarted(&stage, &entity)).await.behind);
+}
+
+#[tokio::test]
+async fn an_account_is_behind_while_its_own_poll_may_be_cut() {
+    let stage = Stage::in_order(RowOrder::Ascending).await;
+    let entity = known(&stage, &[(SAMPLE, 0)]).await;
+    entity.fall_behind(&refusal()).await.unwrap();
+    let before = stage.commits();
+    for id in 7_000_000..7_000_130 {
+        stage.add_row("73", json!({"id": id}));
+    }
+    stage.set_faults(&["cap=100:account_transactions"]);
+    let served = Served::new(Duration::from_secs(86_400));
+    served.start(false);
+    let poller = follow(&stage, &entity, served);
+    let caught_up = || {
+        let committed = stage.committed.lock().unwrap();
+        let state = committed[before..].iter().flat_map(|batch| &batch.state);
+        let own = state.filter(|record| record.key == codec::checkpoint_key(&entity.target.key));
+        let values = own.filter_map(|record| codec::decode(record.value.as_deref()?).ok());
+        let mut checkpoints = values.filter_map(|value| match value {
+            codec::StateValue::Checkpoint(checkpoint) => Some(checkpoint),
+            _ => None,
+        });
+        checkpoints.find(|checkpoint| !checkpoint.behind)
+    };
+    until("it has caught up", || caught_up().is_some()).await;
+    stage.stop.cancel();
+    poller.await.unwrap();
+    assert_eq!(caught_up().unwrap().cursor, Some(7_000_129), "with the last of them");
 }
 
 #[tokio::test]
