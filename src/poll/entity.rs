@@ -274,6 +274,16 @@ impl Entity {
         Ok(())
     }
 
+    /// Notes that it was read to its end since it was closed, or that it is open again.
+    pub(super) async fn note_ended(&self, ended: bool) -> Result<(), Failure> {
+        let mut memory = self.memory.lock().await;
+        let checkpoint = memory.state.checkpoint.clone();
+        if let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.ended != ended) {
+            self.put_checkpoint(&mut memory, Checkpoint { ended, ..checkpoint }).await?;
+        }
+        Ok(())
+    }
+
     async fn put_checkpoint(
         &self,
         memory: &mut Memory,

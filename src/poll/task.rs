@@ -72,6 +72,11 @@ impl Pace {
 impl Follow {
     /// Runs until it is stopped or the shard is gone.
     pub async fn run(mut self) {
+        let is_open = *self.open.borrow();
+        // From now on there may be rows again.
+        if is_open && self.entity.note_ended(false).await.is_err() {
+            return;
+        }
         tokio::select! {
             () = self.stop.cancelled() => return,
             () = self.served.history_read() => {}
@@ -97,7 +102,9 @@ impl Follow {
             if let Work::WaitUntil(at) = work {
                 if pace.closed {
                     self.entity.report_stopped();
-                    self.wait_for_reopening(&mut pace).await;
+                    if self.wait_for_reopening(&mut pace).await.is_err() {
+                        return;
+                    }
                 } else {
                     self.wait_until(at, &mut pace).await;
                 }
@@ -148,18 +155,20 @@ impl Follow {
     }
 
     /// What happened meanwhile is asked for at once.
-    async fn wait_for_reopening(&mut self, pace: &mut Pace) {
+    async fn wait_for_reopening(&mut self, pace: &mut Pace) -> Result<(), Failure> {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = becomes(&mut self.open, true) => {
                 pace.closed = false;
                 let now_at = Instant::now();
                 pace.agenda = Agenda::new(now_at, now_at);
+                self.entity.note_ended(false).await?;
             }
             // The feed goes on showing its rows, and could not take some: it stays failing until
             // its own poll was good.
             () = self.entity.ask_alone.notified() => self.answer_the_feed(pace),
         }
+        Ok(())
     }
 
     /// Room for the windows of this work until they are committed; `None` when stopped meanwhile.
@@ -264,6 +273,9 @@ impl Follow {
         {
             let days = Window { from: first.from.plus(self.schedule.settled_days), to: last.to };
             rows += self.entity.take_absences(&present, days, read).await?;
+        }
+        if pace.closed && !in_gap && !*self.open.borrow() {
+            self.entity.note_ended(true).await?;
         }
         let interval = self.schedule.lookback_interval;
         pace.agenda.lookback_at = Instant::now() + self.served.looks().unwrap_or(interval);

@@ -127,8 +127,11 @@ async fn an_account_that_opens_again_is_polled_again_and_nothing_of_it_comes_twi
     let phase = || stage.parts.shared.board.snapshot()[&entity.target.key].phase;
     until("its row is published", || stage.kinds().len() == 1).await;
 
+    let ended = async || entity.checkpoint(now().local_day()).await.ended;
+    assert!(!ended().await, "it is open");
     open.send_replace(false);
     until("it is read to its end", || phase() == Phase::Stopped).await;
+    assert!(ended().await, "noted, so that no restart looks again");
     let of = |id: i64| {
         let path = format!("/accounts/{id}/");
         stage.asked(ROWS).iter().filter(|request| request.target.contains(&path)).count()
@@ -143,6 +146,7 @@ async fn an_account_that_opens_again_is_polled_again_and_nothing_of_it_comes_twi
     open.send_replace(true);
     until("what came meanwhile is published", || stage.kinds().len() == 2).await;
     until("it is polled as before", || phase() == Phase::Running).await;
+    assert!(!ended().await, "it is open again");
     stage.stop.cancel();
     other.await.unwrap();
     poller.await.unwrap();
