@@ -33,7 +33,8 @@ const CUSTOMER_AGAIN: Duration = Duration::from_secs(86_400);
 /// Readings in a row that may fail by trouble of the API itself before it is asked bank by bank: the
 /// other calls are likely to meet the same trouble.
 const PATIENCE: u32 = 3;
-/// Where no bank answered, they are asked again after that long.
+/// Where no bank answered with accounts, and none by a trouble that passes, they are asked again after
+/// that long.
 const BY_BANK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// The memory of one list's completion; it begins with the process.
@@ -49,7 +50,7 @@ pub(super) struct Completion {
     /// Failed readings in a row.
     failed: u32,
     by_bank: bool,
-    /// When no bank answered either.
+    /// When no bank answered either, by no trouble that passes.
     silent_at: Option<Instant>,
 }
 
@@ -139,7 +140,8 @@ impl Completion {
     /// The accounts that the banks name; a bank that does not answer is left out.
     ///
     /// # Errors
-    /// `refused`, where no bank answers either: it is what a person has to look at.
+    /// `refused`, where no bank answers either: it is what a person has to look at. Where that may pass,
+    /// the trouble of a bank's call, so that it is tried again as soon as after any outage.
     async fn ask_by_bank(
         &mut self,
         api: &Client,
@@ -149,16 +151,22 @@ impl Completion {
         let Ok(banks) = api.reference(Purpose::Repair, Stream::Banks).await else {
             return Err(refused);
         };
-        let (mut answers, mut silent) = (Vec::new(), 0_u32);
+        let (mut answers, mut silent, mut passing) = (Vec::new(), 0_u32, None);
         for bank in banks.iter().filter_map(id_of) {
             match api.bank_accounts(Purpose::Repair, bank).await {
                 Ok(rows) => answers.push(with_bank(&rows, bank)),
-                Err(_) => silent += 1,
+                Err(error) => {
+                    silent += 1;
+                    let may_pass = matches!(error.retry_class(), RetryClass::Retry { .. });
+                    passing = passing.or_else(|| may_pass.then_some(error));
+                }
             }
         }
         if answers.is_empty() {
-            self.silent_at = Some(Instant::now());
-            return Err(refused);
+            if passing.is_none() {
+                self.silent_at = Some(Instant::now());
+            }
+            return Err(passing.unwrap_or(refused));
         }
         if !std::mem::replace(&mut self.by_bank, true) {
             log_event!(

@@ -266,14 +266,14 @@ impl Running {
         self.followed.insert((stream, found.id), Followed { entity, open });
     }
 
-    /// Whether a closed entity needs no last look. Whether it had one is not known: it may have been
-    /// closed while nobody was here, or its last look was cut off. But one that was not open for longer
-    /// than a look-back, while others were polled, was closed and looked at then.
+    /// Whether a closed entity needs no last look: one was noted, it left nothing to be asked for, and the
+    /// entity was not open for longer than a look-back, while others were polled.
     fn was_read_to_its_end(&self, key: &EntityKey, schedule: &Schedule) -> bool {
         let checkpoint = self.states.get(key).and_then(|state| state.checkpoint.as_ref());
         let (Some(checkpoint), Some(last_run)) = (checkpoint, self.last_run) else { return false };
         let read_through = checkpoint.covered_at.local_day();
-        checkpoint.backfill_next.is_none() && read_through < schedule.lookback_from(last_run)
+        let is_left = checkpoint.behind || checkpoint.backfill_next.is_some();
+        checkpoint.ended && !is_left && read_through < schedule.lookback_from(last_run)
     }
 
     /// Makes the days that nobody read since the process was last there a part of the history. Before
@@ -281,7 +281,7 @@ impl Running {
     fn open_gap(&mut self, key: &EntityKey, schedule: &Schedule) {
         let state = self.states.get_mut(key).and_then(|state| state.checkpoint.as_mut());
         let Some(checkpoint) = state else { return };
-        let read_through = checkpoint.covered_at.local_day();
+        let read_through = checkpoint.read_through();
         let gap = schedule.history_from(checkpoint, read_through, now().local_day());
         checkpoint.gap |= checkpoint.backfill_next.is_none() && gap.is_some();
         checkpoint.backfill_next = gap;

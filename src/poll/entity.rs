@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
-    api::{self, RetryClass, Rows},
+    api::Rows,
     config::model::Deletions,
     domain::{
         ids::{EntityKey, SourceId},
@@ -20,12 +20,13 @@ use crate::{
     failpoints::{self, Point},
     publish::{
         batch::{Batch, StateRecord},
-        group::{Gone, Publisher, ROWS_MAX},
+        group::{Publisher, ROWS_MAX},
     },
     state::{changelog::EntityState, codec, position::Checkpoint, seen::Staging},
-    telemetry::{clock::now, events::Event, metrics::Metrics},
+    telemetry::{clock::now, metrics::Metrics},
 };
 
+pub use super::failure::Failure;
 use super::{
     absence::{self, Span, Watch},
     board::Board,
@@ -34,55 +35,6 @@ use super::{
     rooms::{Room, Rooms},
     working::chunk_records,
 };
-
-/// Why a step of a poller did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The API refused, or did not answer.
-    #[error(transparent)]
-    Api(#[from] api::Error),
-    /// The answer is not to be believed.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The shard is gone; the poller ends.
-    #[error(transparent)]
-    Gone(#[from] Gone),
-}
-
-impl Failure {
-    /// What it is logged as, and called on the status page.
-    pub const fn event(&self) -> Event {
-        match self {
-            Self::Api(error) => error.event(),
-            Self::Refused(Refusal::OutsideWindow { .. }) => Event::DatesIgnored,
-            Self::Refused(Refusal::OfAnother { .. }) => Event::RowsOfAnother,
-            Self::Refused(Refusal::TooManyBad { .. }) => Event::TooManyBadRows,
-            Self::Refused(Refusal::Encode(_)) => Event::NotEncodable,
-            Self::Gone(_) => Event::TransactionUnknown,
-        }
-    }
-
-    /// What the poller does about it.
-    pub fn retry_class(&self) -> RetryClass {
-        match self {
-            Self::Api(error) => error.retry_class(),
-            Self::Refused(_) | Self::Gone(_) => RetryClass::Permanent,
-        }
-    }
-
-    /// Whether it is the same before the next poll is due, or costs too much to find out.
-    pub(super) const fn stays(&self) -> bool {
-        match self {
-            Self::Api(error) => matches!(
-                error,
-                api::Error::TooLarge { .. }
-                    | api::Error::NotConfigured { .. }
-                    | api::Error::Setup { .. }
-            ),
-            Self::Refused(_) | Self::Gone(_) => true,
-        }
-    }
-}
 
 /// What all pollers of a connection share.
 #[derive(Debug, Clone)]
@@ -138,6 +90,9 @@ pub enum Advance {
     Backfill(Option<Day>),
     /// Nothing moves: a row found by the look-back must not hide lower ids from the live poll.
     Nothing,
+    /// The same, and its days count as read by nobody: of this look-back a window before it was
+    /// refused, or days before it are still to be read.
+    Unproven,
 }
 
 /// A read that is about to be digested.
@@ -172,8 +127,7 @@ impl Entity {
         }
         shared.board.adopt(&target.key, state.checkpoint.as_ref(), today);
         let watch = Watch::new(target.some_accounts);
-        let covered = state.checkpoint.as_ref().map(|checkpoint| checkpoint.covered_at.local_day());
-        let read_through = covered.unwrap_or(today);
+        let read_through = state.checkpoint.as_ref().map_or(today, Checkpoint::read_through);
         let memory = Mutex::new(Memory { state, watch, read_through, refusals: 0 });
         let currency = std::sync::RwLock::new(None);
         Self {
@@ -320,6 +274,16 @@ impl Entity {
         Ok(())
     }
 
+    /// Notes that it was read to its end since it was closed, or that it is open again.
+    pub(super) async fn note_ended(&self, ended: bool) -> Result<(), Failure> {
+        let mut memory = self.memory.lock().await;
+        let checkpoint = memory.state.checkpoint.clone();
+        if let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.ended != ended) {
+            self.put_checkpoint(&mut memory, Checkpoint { ended, ..checkpoint }).await?;
+        }
+        Ok(())
+    }
+
     async fn put_checkpoint(
         &self,
         memory: &mut Memory,
@@ -393,7 +357,7 @@ impl Entity {
                 checkpoint.gap = in_gap && next.is_some();
                 checkpoint.backfill_next = next;
             }
-            Advance::Nothing => {
+            Advance::Nothing | Advance::Unproven => {
                 // Only the connection-wide feed is read like this before its first commit, and it
                 // has no history of its own.
                 if state.checkpoint.is_none() {
@@ -442,13 +406,19 @@ impl Entity {
 
     /// Whether a read goes on from the days that were read before, the last of which was read up to some
     /// hour. A look-back of the feed begins at its own first day, whatever an account lacks before it; of
-    /// a closed account it proves nothing. The feed's own position is of rows that name no account.
+    /// a closed account it proves nothing, nor does any beside a gap: the rest of that is still to be read,
+    /// and what it shows is to be known. The feed's own position is of rows that name no account.
     fn carries_on(&self, memory: &Memory, reading: &Reading<'_>) -> bool {
         let (_, overlap) = Schedule::window_limits(self.target.key.stream);
         let follows = |window: Window| window.from <= memory.read_through.plus(1 - overlap);
+        let known = memory.state.checkpoint.as_ref();
+        let is_reading = known.is_some_and(|known| known.backfill_next.is_some());
         reading.reason != Reason::LookBack
             || *self.target.key.entity == *EntityKey::WHOLE
-            || (!self.closed.load(Ordering::Acquire) && reading.window.is_none_or(follows))
+            || (reading.advance != Advance::Unproven
+                && !is_reading
+                && !self.closed.load(Ordering::Acquire)
+                && reading.window.is_none_or(follows))
     }
 
     /// Whether live polls show all that is left to read: where the look-backs fail, the days that they

@@ -219,9 +219,7 @@ impl Feed {
         let all = accounts.len();
         let mut behind: BTreeMap<Day, Vec<(i64, Arc<Entity>)>> = BTreeMap::new();
         for (id, entity) in accounts {
-            let checkpoint = entity.checkpoint(start).await;
-            let read_through = checkpoint.covered_at.local_day();
-            let from = self.schedule.history_from(&checkpoint, read_through, today);
+            let from = entity.position(&self.schedule, start, today).await.backfill_next;
             if let Some(from) = from.filter(|_| !alone.contains(&id)) {
                 behind.entry(from).or_default().push((id, entity));
             }
@@ -308,7 +306,7 @@ impl Feed {
     }
 
     /// Hands every account its rows. Accounts that are still to be read for the first time, or
-    /// whose history is being read, take part in a history round only.
+    /// whose history is being read, take part in a history round only; in a gap, in look-backs too.
     pub(super) async fn deliver(
         &self,
         accounts: Vec<(i64, Arc<Entity>)>,
@@ -416,7 +414,9 @@ const fn is_outside_window(failure: &Failure) -> bool {
 
 async fn take_in(id: i64, entity: Arc<Entity>, rows: Rows, round: Round) -> Delivered {
     let checkpoint = entity.checkpoint(round.start).await;
-    if checkpoint.backfill_next.is_some() && round.reason != Reason::Backfill {
+    // Days of a gap that cannot be had keep no late row of others waiting.
+    let beside_gap = checkpoint.gap && round.reason == Reason::LookBack;
+    if checkpoint.backfill_next.is_some() && round.reason != Reason::Backfill && !beside_gap {
         // Its backfill shows these rows too, unless it has just passed them: then the live poll
         // that it makes for itself afterwards does.
         entity.ask_alone.notify_one();

@@ -27,7 +27,8 @@ struct Shown {
     accounts: Vec<(i64, Arc<Entity>)>,
     /// Rows of accounts whose disappearing rows count.
     present: HashMap<i64, HashSet<SourceId>>,
-    /// Accounts that did not take part in each window: what they lack proves nothing.
+    /// Accounts that did not take part in each window: what they lack proves nothing, and what the
+    /// later windows show of them closes no day of the earlier ones.
     unproven: HashSet<i64>,
     /// When the answers came.
     read: Option<Span>,
@@ -75,7 +76,15 @@ impl Feed {
     ) -> Result<u64, Failure> {
         let mut rows = 0;
         shown.read = shown.read.into_iter().chain(Span::of(answers)).reduce(Span::and);
-        for (id, entity, outcome) in self.deliver(shown.accounts.clone(), answers, round).await {
+        let accounts = shown.accounts.iter().cloned();
+        let (unproven, whole): (Vec<_>, Vec<_>) =
+            accounts.partition(|(id, _)| shown.unproven.contains(id));
+        let mut delivered = self.deliver(whole, answers, round).await;
+        if !unproven.is_empty() {
+            let round = Round { advance: Advance::Unproven, ..round };
+            delivered.extend(self.deliver(unproven, answers, round).await);
+        }
+        for (id, entity, outcome) in delivered {
             match outcome {
                 Ok(Some(digest)) => {
                     rows += published(&digest);

@@ -8,7 +8,8 @@
 //! - `digest`, `working`, `kinds`, `repeats`, `refusal`, `absence`: new, changed, late and known rows;
 //!   what goes to quarantine; which of several contents counts; when nothing of an answer is believed;
 //!   rows that are gone
-//! - `entity`: publishes with the checkpoint last (`seal`), and only then remembers
+//! - `failure`, `entity`: why a step did not end well; publishes with the checkpoint last (`seal`), and only
+//!   then remembers
 //! - `task`, `feed` with `feed_trail`, `feed_look_back`, `feed_backlog`, `feed_unlisted` and `feed_out`,
 //!   `snapshot`: one account, terminal or institution; all accounts at once; lists that are read whole
 //! - `completion`, `lookups`: what lists lack, asked for by id or bank by bank
@@ -30,6 +31,7 @@ mod day_parts;
 pub mod digest;
 pub mod discovery;
 pub mod entity;
+mod failure;
 pub mod feed;
 mod feed_backlog;
 mod feed_look_back;

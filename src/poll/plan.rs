@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | backfill not done | the oldest window not read | rows come oldest first, resumable in the middle |
 //! | the same, in a gap, and a live poll due | the live poll, then the window; by turns where it fails | new rows need not wait for days that may never be had |
+//! | the same, in a gap whose window failed, and a look-back due | the look-back, then the window again | nor need late rows of other days |
 //! | live poll due | rows above the cursor | new rows come by `lastId` |
 //! | look-back due | every window of the look-back | late ids, edits and deletions are found there |
 //! | both due, the last live poll failed | the look-back, then the live poll again | a live poll that keeps failing must not keep late rows waiting |
@@ -144,6 +145,8 @@ pub struct Agenda {
     pub lookback_at: Instant,
     /// The last turn was a live poll's, and it failed.
     pub live_failed: bool,
+    /// The last turn that was no live poll's was a window's of history, and it failed.
+    pub history_failed: bool,
 }
 
 /// Whose turn it is, of the two that come again and again.
@@ -160,7 +163,7 @@ pub enum Turn {
 impl Agenda {
     /// Both at their times; no live poll has failed yet.
     pub const fn new(live_at: Instant, lookback_at: Instant) -> Self {
-        Self { live_at, lookback_at, live_failed: false }
+        Self { live_at, lookback_at, live_failed: false, history_failed: false }
     }
 
     /// The live poll goes first, unless it has just failed: what keeps failing is due all the time,
@@ -178,6 +181,16 @@ impl Agenda {
     /// Notes that a turn is over.
     pub const fn end_turn(&mut self, was_live: bool, failed: bool) {
         self.live_failed = was_live && failed;
+    }
+
+    /// Notes that a turn of an entity with a history of its own is over.
+    pub const fn end_work(&mut self, work: &Work, failed: bool) {
+        match work {
+            Work::Backfill(_) => self.history_failed = failed,
+            Work::LookBack(_) => self.history_failed = false,
+            Work::Live | Work::WaitUntil(_) => {}
+        }
+        self.end_turn(matches!(work, Work::Live), failed);
     }
 }
 
@@ -202,15 +215,19 @@ pub fn next_work(
     now: Instant,
     today: Day,
 ) -> Work {
+    let look_back = || schedule.lookback_windows(checkpoint.seen_from, today);
     if let Some(next) = checkpoint.backfill_next {
         if checkpoint.gap && agenda.live_at <= now && !agenda.live_failed {
             return Work::Live;
+        }
+        if checkpoint.gap && agenda.history_failed && agenda.lookback_at <= now {
+            return Work::LookBack(look_back());
         }
         return Work::Backfill(schedule.window_at(next, today));
     }
     match agenda.turn(now) {
         Turn::Live => Work::Live,
-        Turn::LookBack => Work::LookBack(schedule.lookback_windows(checkpoint.seen_from, today)),
+        Turn::LookBack => Work::LookBack(look_back()),
         Turn::WaitUntil(at) => Work::WaitUntil(at),
     }
 }
@@ -313,6 +330,35 @@ mod tests {
         }
         agenda.live_at = now + Duration::from_secs(5);
         assert!(matches!(next(&agenda), Work::Backfill(_)), "nothing is due");
+    }
+
+    #[tokio::test]
+    async fn a_due_look_back_has_its_turn_behind_a_window_of_a_gap_that_failed() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(5);
+        let mut checkpoint = Checkpoint::initial(Day(19_970), Timestamp(0));
+        checkpoint.gap = true;
+        let turns = |checkpoint: &Checkpoint, mut agenda: Agenda, failed| {
+            let next = |a: &Agenda| next_work(checkpoint, &schedule(7, 1), a, now, Day(20_000));
+            let turns = (0..8).map(|_| {
+                let work = next(&agenda);
+                agenda.end_work(&work, failed);
+                match work {
+                    Work::Live => 'n',
+                    Work::Backfill(_) => 'h',
+                    Work::LookBack(_) => 'l',
+                    Work::WaitUntil(_) => 'w',
+                }
+            });
+            String::from_iter(turns)
+        };
+        // All fail all the time, so all that is due stays due.
+        assert_eq!(turns(&checkpoint, Agenda::new(later, now), true), "hlhlhlhl");
+        assert_eq!(turns(&checkpoint, Agenda::new(now, now), true), "nhnlnhnl");
+        assert_eq!(turns(&checkpoint, Agenda::new(later, later), true), "hhhhhhhh");
+        assert_eq!(turns(&checkpoint, Agenda::new(later, now), false), "hhhhhhhh");
+        checkpoint.gap = false;
+        assert_eq!(turns(&checkpoint, Agenda::new(now, now), true), "hhhhhhhh", "the first one");
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -71,6 +72,11 @@ impl Pace {
 impl Follow {
     /// Runs until it is stopped or the shard is gone.
     pub async fn run(mut self) {
+        let is_open = *self.open.borrow();
+        // From now on there may be rows again.
+        if is_open && self.entity.note_ended(false).await.is_err() {
+            return;
+        }
         tokio::select! {
             () = self.stop.cancelled() => return,
             () = self.served.history_read() => {}
@@ -92,11 +98,13 @@ impl Follow {
             sent_for: false,
         };
         while !self.stop.is_cancelled() {
-            let work = self.next(&pace).await;
+            let work = self.next(&mut pace).await;
             if let Work::WaitUntil(at) = work {
                 if pace.closed {
                     self.entity.report_stopped();
-                    self.wait_for_reopening(&mut pace).await;
+                    if self.wait_for_reopening(&mut pace).await.is_err() {
+                        return;
+                    }
                 } else {
                     self.wait_until(at, &mut pace).await;
                 }
@@ -111,10 +119,14 @@ impl Follow {
         }
     }
 
-    async fn next(&self, pace: &Pace) -> Work {
-        let (now_at, today) = (Instant::now(), now().local_day());
+    async fn next(&self, pace: &mut Pace) -> Work {
+        let today = now().local_day();
         let checkpoint = self.entity.position(&self.schedule, pace.first_day, today).await;
-        next_work(&checkpoint, &self.schedule, &pace.agenda, now_at, today)
+        // The windows of a gap follow each other without a wait in which the feed would be heard.
+        if checkpoint.gap && self.entity.ask_alone.notified().now_or_never().is_some() {
+            self.answer_the_feed(pace);
+        }
+        next_work(&checkpoint, &self.schedule, &pace.agenda, Instant::now(), today)
     }
 
     async fn wait_until(&mut self, at: Instant, pace: &mut Pace) {
@@ -143,18 +155,20 @@ impl Follow {
     }
 
     /// What happened meanwhile is asked for at once.
-    async fn wait_for_reopening(&mut self, pace: &mut Pace) {
+    async fn wait_for_reopening(&mut self, pace: &mut Pace) -> Result<(), Failure> {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = becomes(&mut self.open, true) => {
                 pace.closed = false;
                 let now_at = Instant::now();
                 pace.agenda = Agenda::new(now_at, now_at);
+                self.entity.note_ended(false).await?;
             }
             // The feed goes on showing its rows, and could not take some: it stays failing until
             // its own poll was good.
             () = self.entity.ask_alone.notified() => self.answer_the_feed(pace),
         }
+        Ok(())
     }
 
     /// Room for the windows of this work until they are committed; `None` when stopped meanwhile.
@@ -171,15 +185,15 @@ impl Follow {
     async fn step(&mut self, work: Work, room: Room, pace: &mut Pace) -> std::ops::ControlFlow<()> {
         let started = Instant::now();
         let was_live = matches!(work, Work::Live);
-        let outcome = match work {
-            Work::Backfill(window) => self.backfill(window, pace).await,
-            Work::LookBack(windows) => self.look_back(&windows, pace).await,
+        let outcome = match &work {
+            Work::Backfill(window) => self.backfill(*window, pace).await,
+            Work::LookBack(windows) => self.look_back(windows, pace).await,
             Work::Live | Work::WaitUntil(_) => self.live(pace).await,
         };
         // Whoever waits after a failure must not keep others from their history.
         drop(room);
         self.entity.observe_poll(started.elapsed());
-        pace.agenda.end_turn(was_live, outcome.is_err());
+        pace.agenda.end_work(&work, outcome.is_err());
         match outcome {
             Ok(published) => {
                 pace.backoff(was_live).reset();
@@ -228,6 +242,9 @@ impl Follow {
         let mut present = std::collections::HashSet::new();
         let (mut rows, mut read, mut whole) = (0, Vec::new(), true);
         let today = now().local_day();
+        let position = self.entity.position(&self.schedule, pace.first_day, today).await;
+        // Also one of which nothing is committed yet.
+        let in_gap = position.backfill_next.is_some();
         for (i, window) in windows.iter().enumerate() {
             let Some(fetched) = self.fetch(Purpose::Repair, *window).await? else {
                 return Ok(rows);
@@ -239,7 +256,7 @@ impl Follow {
                 answers: &answers,
                 reason: Reason::LookBack,
                 window: Some(*window),
-                advance: Advance::Nothing,
+                advance: if in_gap { Advance::Unproven } else { Advance::Nothing },
                 first_kept: last.then(|| self.schedule.first_kept(None, today)),
                 start: pace.first_day,
             };
@@ -256,6 +273,9 @@ impl Follow {
         {
             let days = Window { from: first.from.plus(self.schedule.settled_days), to: last.to };
             rows += self.entity.take_absences(&present, days, read).await?;
+        }
+        if pace.closed && !in_gap && !*self.open.borrow() {
+            self.entity.note_ended(true).await?;
         }
         let interval = self.schedule.lookback_interval;
         pace.agenda.lookback_at = Instant::now() + self.served.looks().unwrap_or(interval);
@@ -298,15 +318,19 @@ impl Follow {
             start: pace.first_day,
         };
         let digest = Box::pin(self.entity.take_in(&reading)).await?;
-        self.entity.catch_up(refusals).await?;
-        pace.sent_for = false;
+        let may_be_cut = self.fetcher.may_be_cut(&answers);
+        // What the feed could not take may be what was cut off.
+        if !may_be_cut {
+            self.entity.catch_up(refusals).await?;
+            pace.sent_for = false;
+        }
         let now_at = Instant::now();
-        if self.fetcher.may_be_cut(&answers) && digest.counts.new > 0 {
+        if may_be_cut && (digest.counts.new > 0 || digest.highest_id > cursor) {
             // A row limit may have cut the answer at either end: ask on, and look back.
             pace.agenda = Agenda::new(now_at, now_at);
         } else {
-            pace.agenda.live_at =
-                now_at + self.served.looks().unwrap_or(self.schedule.poll_interval);
+            let looks = self.served.looks().filter(|_| !pace.sent_for);
+            pace.agenda.live_at = now_at + looks.unwrap_or(self.schedule.poll_interval);
         }
         Ok(published(&digest))
     }

@@ -9,9 +9,11 @@ mod entity;
 mod failing;
 mod feed;
 mod feed_backlog;
+mod feed_look_back;
 mod feed_out;
 mod fetch;
 mod ignored_dates;
+mod institution;
 mod snapshot;
 mod task;
 
@@ -61,7 +63,7 @@ pub(super) struct Stage {
     confirms: Arc<AtomicBool>,
     pub(super) stop: CancellationToken,
     /// The secrets.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Stage {
@@ -107,7 +109,7 @@ impl Stage {
             config,
         };
         let stop = CancellationToken::new();
-        Self { simulator, parts, committed, confirms, stop, _folder: folder }
+        Self { simulator, parts, committed, confirms, stop, folder }
     }
 
     /// The same with a client that takes no larger bodies than this.

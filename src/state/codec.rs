@@ -35,8 +35,8 @@ const KIND_REFUSALS: u8 = 5;
 const KIND_DEPLOYMENT: u8 = 6;
 /// The version of every format that never changed.
 const VERSION: u8 = 1;
-/// A checkpoint that is marked (`gap`, `behind`). One is written so only while it is: an older program,
-/// in a rollout or after it, goes on reading all others.
+/// A checkpoint that is marked (`gap`, `behind`, `ended`). One is written so only while it is: an older
+/// program, in a rollout or after it, goes on reading all others.
 const MARKED: u8 = 2;
 
 /// The key under which a partition's identity lies.
@@ -299,12 +299,17 @@ mod tests {
             covered_at: Timestamp(7),
             gap: false,
             behind: false,
+            ended: false,
         };
         assert_eq!(decode(bytes), Ok(StateValue::Checkpoint(expected.clone())));
         assert_eq!(encode_checkpoint(&expected), bytes);
         // What an older program would not understand it must not read; what it does, it may.
         let bytes = b"\x01\x02{\"cursor\":9,\"start\":18000,\"backfill_next\":null,\"seen_from\":18005,\"newest_at\":5,\"covered_at\":7,\"behind\":true}";
-        let marked = Checkpoint { behind: true, ..expected };
+        let marked = Checkpoint { behind: true, ..expected.clone() };
+        assert_eq!(decode(bytes), Ok(StateValue::Checkpoint(marked.clone())));
+        assert_eq!(encode_checkpoint(&marked), bytes);
+        let bytes = b"\x01\x02{\"cursor\":9,\"start\":18000,\"backfill_next\":null,\"seen_from\":18005,\"newest_at\":5,\"covered_at\":7,\"ended\":true}";
+        let marked = Checkpoint { ended: true, ..expected };
         assert_eq!(decode(bytes), Ok(StateValue::Checkpoint(marked.clone())));
         assert_eq!(encode_checkpoint(&marked), bytes);
     }

@@ -40,6 +40,7 @@ pub fn believable_top(ids: impl Iterator<Item = i64> + Clone, known: Option<i64>
 /// | `seen_from` | seen rows of older days were dropped; never back, or old rows would look new |
 /// | `gap` | days that nobody read are being read behind the first backfill; the cursor waits meanwhile |
 /// | `behind` | an answer above the cursor was not taken; until the entity's own poll was good |
+/// | `ended` | the last look at a closed entity was good; until it is open again |
 /// | `covered_at` | a poll that committed something proved everything before it was read; a live poll does while look-backs reach up to it |
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +64,9 @@ pub struct Checkpoint {
     /// later must not raise the cursor over them.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub behind: bool,
+    /// The source has closed it, and it was read to its end since.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub ended: bool,
 }
 
 impl Checkpoint {
@@ -77,12 +81,19 @@ impl Checkpoint {
             covered_at: now,
             gap: false,
             behind: false,
+            ended: false,
         }
+    }
+
+    /// The last day of which it says that a backfill or a look-back has read it: live polls take
+    /// `covered_at` to the next day before anybody looks back at that one.
+    pub fn read_through(&self) -> Day {
+        self.covered_at.local_day().plus(-1)
     }
 
     /// Whether it says what programs that know the first format alone would not understand.
     pub const fn is_marked(&self) -> bool {
-        self.gap || self.behind
+        self.gap || self.behind || self.ended
     }
 
     /// Whether the cursor will rise to this id; `None` where there is no cursor yet. One that it never

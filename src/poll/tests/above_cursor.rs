@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     api::{BankQuery, Hours, Purpose, Rows},
     config::model::DateType,
-    domain::time::Day,
+    domain::time::{Day, Timestamp},
     poll::{
         digest::{Reason, Refusal},
         entity::{Advance, Failure, Reading},
@@ -16,7 +16,7 @@ use crate::{
         served::Served,
         task::Follow,
     },
-    state::{changelog::ShardState, position::Checkpoint},
+    state::{changelog::ShardState, codec, position::Checkpoint},
     telemetry::clock::now,
 };
 
@@ -40,7 +40,7 @@ fn reading(answers: &[Rows], advance: Advance) -> Reading<'_> {
     let reason = match advance {
         Advance::Cursor => Reason::Live,
         Advance::Backfill(_) => Reason::Backfill,
-        Advance::Nothing => Reason::LookBack,
+        Advance::Nothing | Advance::Unproven => Reason::LookBack,
     };
     Reading { answers, reason, window: None, advance, first_kept: None, start: today().plus(-90) }
 }
@@ -180,7 +180,8 @@ async fn days_that_failing_look_backs_missed_are_read_after_a_restart() {
     let missed = |entity: Arc<Entity>| async move {
         entity.position(&schedule, today(), today()).await.backfill_next
     };
-    // Live polls were good all the time, look-backs last five days ago; three days is what they span.
+    // Live polls were good all the time, look-backs last the day before they took the covered time to
+    // five days ago; three days is what they span.
     let entity = read_through(&stage, 100, 5);
     take_in(&entity, &rows(&[(101, 0)]), Advance::Cursor).await;
     entity.raise_cursor(Some(102), today()).await.unwrap();
@@ -192,20 +193,35 @@ async fn days_that_failing_look_backs_missed_are_read_after_a_restart() {
     let first_kept = Some(today().plus(-4));
     let beyond = Reading { window: days(2, 0), first_kept, ..reading(&shown, Advance::Nothing) };
     entity.take_in(&beyond).await.unwrap();
-    assert_eq!(missed(Arc::clone(&entity)).await, Some(today().plus(-5)));
+    assert_eq!(missed(Arc::clone(&entity)).await, Some(today().plus(-6)));
     let part = Reading { window: days(9, 4), ..reading(&answers, Advance::Nothing) };
     entity.take_in(&part).await.unwrap();
     take_in(&entity, &rows(&[(103, 0)]), Advance::Cursor).await;
     assert_eq!(missed(Arc::clone(&entity)).await, Some(today().plus(-4)));
     let entity = restarted(&stage, &entity);
-    assert!(missed(Arc::clone(&entity)).await <= Some(today().plus(-3)));
-    assert_ne!(missed(Arc::clone(&entity)).await, None);
+    assert_eq!(missed(Arc::clone(&entity)).await, Some(today().plus(-4)));
     // Once a look-back is whole again, live polls say so.
     let whole = Reading { window: days(9, 0), ..reading(&answers, Advance::Nothing) };
     entity.take_in(&whole).await.unwrap();
     take_in(&entity, &rows(&[(104, 0)]), Advance::Cursor).await;
     let entity = restarted(&stage, &entity);
     assert_eq!(missed(entity).await, None);
+}
+
+#[tokio::test]
+async fn a_restart_a_day_takes_no_day_for_read_that_look_backs_have_missed() {
+    let stage = Stage::new().await;
+    let mut entity = read_through(&stage, 100, 10);
+    // Live polls are good all the time, look-backs never.
+    for (id, day) in (101..).zip((0..10).rev()) {
+        let at = Timestamp(today().plus(-day).start().0 + 3_600_000);
+        let answers = [Rows::from_texts([row(id, day)], at)];
+        entity.take_in(&reading(&answers, Advance::Cursor)).await.unwrap();
+        entity = restarted(&stage, &entity);
+    }
+    let schedule = schedule(Duration::from_secs(300), Duration::from_secs(3600));
+    let missed = entity.position(&schedule, today(), today()).await.backfill_next;
+    assert_eq!((missed, position(&entity).await.cursor), (Some(today().plus(-11)), Some(110)));
 }
 
 /// What the feed finds in an answer that it does not believe.
@@ -238,6 +254,36 @@ async fn an_account_is_behind_until_a_poll_that_was_asked_after_the_last_refusal
     stage.stop.cancel();
     poller.await.unwrap();
     assert!(!position(&restarted(&stage, &entity)).await.behind);
+}
+
+#[tokio::test]
+async fn an_account_is_behind_while_its_own_poll_may_be_cut() {
+    let stage = Stage::in_order(RowOrder::Ascending).await;
+    let entity = known(&stage, &[(SAMPLE, 0)]).await;
+    entity.fall_behind(&refusal()).await.unwrap();
+    let before = stage.commits();
+    for id in 7_000_000..7_000_130 {
+        stage.add_row("73", json!({"id": id}));
+    }
+    stage.set_faults(&["cap=100:account_transactions"]);
+    let served = Served::new(Duration::from_secs(86_400));
+    served.start(false);
+    let poller = follow(&stage, &entity, served);
+    let caught_up = || {
+        let committed = stage.committed.lock().unwrap();
+        let state = committed[before..].iter().flat_map(|batch| &batch.state);
+        let own = state.filter(|record| record.key == codec::checkpoint_key(&entity.target.key));
+        let values = own.filter_map(|record| codec::decode(record.value.as_deref()?).ok());
+        let mut checkpoints = values.filter_map(|value| match value {
+            codec::StateValue::Checkpoint(checkpoint) => Some(checkpoint),
+            _ => None,
+        });
+        checkpoints.find(|checkpoint| !checkpoint.behind)
+    };
+    until("it has caught up", || caught_up().is_some()).await;
+    stage.stop.cancel();
+    poller.await.unwrap();
+    assert_eq!(caught_up().unwrap().cursor, Some(7_000_129), "with the last of them");
 }
 
 #[tokio::test]

@@ -155,3 +155,38 @@ async fn a_customer_that_was_deleted_goes_though_payments_mention_it() {
     assert_eq!((created(), count(&stage, "tombstone")), (all + 1, 1));
     stage.stop.cancel();
 }
+
+/// An account, and no bank beside its own: each takes some seconds to fail.
+fn account_of_the_only_bank(stage: &Stage) -> i64 {
+    let mut ledger = stage.simulator.ledger();
+    for id in 0..1000 {
+        // Not every number is a bank's.
+        drop(ledger.delete_entity(Stream::Banks, id));
+    }
+    let bank = ledger.add_entity(Stream::Banks, fields(json!({"id": 1000}))).unwrap();
+    ledger.add_entity(Stream::Accounts, fields(json!({"bank_id": bank}))).unwrap()
+}
+
+#[tokio::test]
+async fn an_outage_of_the_banks_calls_is_soon_over_and_a_no_of_theirs_is_not_asked_for_again() {
+    let stage = Stage::new().await;
+    let (id, asked) = (account_of_the_only_bank(&stage), || stage.asked("bank_accounts").len());
+    // Of a list that is refused, which by itself is asked for again after a quarter of an hour.
+    stage.set_faults(&["403:accounts", "503:bank_accounts"]);
+    let found = accounts(&stage);
+    until("the banks are asked", || asked() > 0).await;
+    until("and asked again", || stage.asked("accounts").len() > 1).await;
+    stage.set_faults(&["403:accounts"]);
+    until("the accounts are known", || knows(&found, id)).await;
+    stage.stop.cancel();
+
+    let stage = Stage::new().await;
+    let asked = || stage.asked("bank_accounts").len();
+    stage.set_faults(&["missing_key:accounts", "missing_key:bank_accounts"]);
+    accounts(&stage);
+    until("the list is asked for again", || stage.asked("accounts").len() > 2).await;
+    let once = asked();
+    more(&stage, "accounts").await;
+    assert_eq!(asked(), once, "they are left alone");
+    stage.stop.cancel();
+}

@@ -46,7 +46,7 @@ fn reading(answers: &[Rows], advance: Advance) -> Reading<'_> {
     let reason = match advance {
         Advance::Cursor => Reason::Live,
         Advance::Backfill(_) => Reason::Backfill,
-        Advance::Nothing => Reason::LookBack,
+        Advance::Nothing | Advance::Unproven => Reason::LookBack,
     };
     let start = today().plus(-5);
     Reading { answers, reason, window: None, advance, first_kept: None, start }

@@ -28,7 +28,7 @@ fn look_back(stage: &Stage, accounts: Accounts) -> tokio::task::JoinHandle<()> {
 }
 
 /// A feed whose accounts have read their history.
-fn start(
+pub(super) fn start(
     stage: &Stage,
     accounts: Accounts,
     schedule: Schedule,

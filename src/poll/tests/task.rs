@@ -1,6 +1,6 @@
 //! The poller of one account: what a failure moves, and what is asked next.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::*;
@@ -16,6 +16,7 @@ use crate::{
         served::Served,
         task::Follow,
     },
+    state::position::Checkpoint,
     telemetry::clock::now,
 };
 
@@ -126,8 +127,11 @@ async fn an_account_that_opens_again_is_polled_again_and_nothing_of_it_comes_twi
     let phase = || stage.parts.shared.board.snapshot()[&entity.target.key].phase;
     until("its row is published", || stage.kinds().len() == 1).await;
 
+    let ended = async || entity.checkpoint(now().local_day()).await.ended;
+    assert!(!ended().await, "it is open");
     open.send_replace(false);
     until("it is read to its end", || phase() == Phase::Stopped).await;
+    assert!(ended().await, "noted, so that no restart looks again");
     let of = |id: i64| {
         let path = format!("/accounts/{id}/");
         stage.asked(ROWS).iter().filter(|request| request.target.contains(&path)).count()
@@ -142,6 +146,7 @@ async fn an_account_that_opens_again_is_polled_again_and_nothing_of_it_comes_twi
     open.send_replace(true);
     until("what came meanwhile is published", || stage.kinds().len() == 2).await;
     until("it is polled as before", || phase() == Phase::Running).await;
+    assert!(!ended().await, "it is open again");
     stage.stop.cancel();
     other.await.unwrap();
     poller.await.unwrap();
@@ -239,4 +244,82 @@ async fn what_a_day_that_may_be_cut_lacks_is_not_gone() {
     until("the row is gone", || gone() == 1).await;
     stage.stop.cancel();
     poller.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gap_that_cannot_be_had_keeps_no_late_row_of_other_days_waiting() {
+    let stage = Stage::new().await;
+    let today = now().local_day();
+    let mut checkpoint = Checkpoint::initial(today.plus(-90), today.plus(-15).start());
+    (checkpoint.backfill_next, checkpoint.cursor) = (None, Some(9_000_000));
+    let covered = checkpoint.covered_at;
+    let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    let entity = stage.entity(Stream::BankTransactions, &ACCOUNT.to_string(), state);
+    // Below the cursor, so that no live poll shows them; too many in the gap's first window are bad.
+    let ids = 8_000_000..8_000_030;
+    let add = |id: i64, days: i32, mut row: Value| {
+        (row["id"], row["system_date"]) = (json!(id), json!(days_ago(days)));
+        stage.add_row(&ACCOUNT.to_string(), row);
+    };
+    for id in ids.clone() {
+        add(id, 12, if id % 3 == 0 { json!({"amount": "NaN"}) } else { json!({}) });
+    }
+    add(8_500_000, 1, json!({}));
+    let schedule = schedule(Duration::from_millis(40), Duration::from_millis(40));
+    let parts = (watch::channel(true).1, Served::default());
+    let poller = follow_by(&stage, &entity, schedule, parts);
+    until("the late row comes", || stage.created() == 1).await;
+    let asked = stage.asked(ROWS).len();
+    until("it goes on", || stage.asked(ROWS).len() > asked + 10).await;
+    let position = entity.position(&schedule, today, today).await;
+    let gap = (position.backfill_next, position.covered_at);
+    assert_eq!(gap, (Some(today.plus(-16)), covered), "the gap is still to be read");
+    for id in ids {
+        let healed = fields(json!({"amount": "5.00"}));
+        stage.simulator.ledger().edit_row(Stream::BankTransactions, id, healed).unwrap();
+    }
+    until("the gap is read", || stage.created() == 31).await;
+    let asked = stage.asked(ROWS).len();
+    until("it goes on", || stage.asked(ROWS).len() > asked + 10).await;
+    stage.stop.cancel();
+    poller.await.unwrap();
+    assert_eq!(stage.created(), 31, "each of them once");
+    assert!(entity.checkpoint(today).await.covered_at > covered);
+}
+
+#[tokio::test]
+async fn what_the_feed_shows_of_an_account_does_not_wait_for_the_end_of_its_gap() {
+    let stage = Stage::new().await;
+    let today = now().local_day();
+    let mut checkpoint = Checkpoint::initial(today.plus(-200), today.plus(-180).start());
+    // As its connection makes the gap, before anybody can hand it rows.
+    (checkpoint.gap, checkpoint.cursor) = (true, Some(SAMPLE));
+    checkpoint.backfill_next = Some(today.plus(-180));
+    let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
+    let entity = stage.entity(Stream::BankTransactions, &ACCOUNT.to_string(), state);
+    // Thirty windows, none of which fails.
+    stage.set_faults(&["slow=20ms:account_transactions"]);
+    let served = Served::new(DAY);
+    served.start(false);
+    let schedule = schedule(Duration::from_secs(300), Duration::from_secs(3600));
+    let (_open, opened) = watch::channel(true);
+    let poller = follow_by(&stage, &entity, schedule, (opened, served));
+    let by_cursor = |request: &SeenRequest| request.target.contains("lastId");
+    let polls = || stage.asked(ROWS).into_iter().filter(by_cursor).count();
+    until("it is polled once", || polls() == 1).await;
+    let row = stage.add_row(&ACCOUNT.to_string(), json!({}));
+    entity.ask_alone.notify_one();
+    until("it is polled again", || polls() == 2).await;
+    let next = async {
+        while entity.checkpoint(today).await.cursor != Some(row) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(DEADLINE, next).await.is_ok(), "the poll was good");
+    until("the gap is read", || stage.asked(ROWS).len() > 30).await;
+    stage.stop.cancel();
+    poller.await.unwrap();
+    let windows_behind =
+        stage.asked(ROWS).into_iter().rev().take_while(|it| !by_cursor(it)).count();
+    assert!(windows_behind > 3, "it went before the windows that were left: {windows_behind}");
 }

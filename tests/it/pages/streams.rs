@@ -86,6 +86,8 @@ reach, is not found either: the days that follow raise the cursor over its id. T
 a silence longer than the `lookback`, and where look-backs failed for longer, the days since are read too and leave the
 cursor to the polls: those ask above it as it was before, so a row that came meanwhile comes however old its date,
 unless the API cuts that answer or it is too large: then it comes if its date is within the look-back or the history.
+Polls go on while those days are read, and look-backs where one of them cannot be had. Where one call reads them for all
+accounts at once, both wait until it has, also where it has to ask again because the API ignores the dates (VOM-SRC-004).
 
 **Changing `date_type`.** What is remembered lies under the date that decided when it came. After a change, a row whose
 one date lies within the `lookback` and whose other one before it may come once more, as `CREATED` with version 1 and the
