@@ -325,7 +325,9 @@ impl Follow {
             pace.sent_for = false;
         }
         let now_at = Instant::now();
-        if may_be_cut && (digest.counts.new > 0 || digest.highest_id > cursor) {
+        // Not by the highest id: one that is not believed raises no cursor, and asking on would not end.
+        let rose = self.entity.checkpoint(pace.first_day).await.cursor > cursor;
+        if may_be_cut && (digest.counts.new > 0 || rose) {
             // A row limit may have cut the answer at either end: ask on, and look back.
             pace.agenda = Agenda::new(now_at, now_at);
         } else {
