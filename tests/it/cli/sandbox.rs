@@ -39,7 +39,8 @@ fn the_sandbox_shows_every_stream_and_ends_by_itself() {
 fn the_sandbox_ends_when_nobody_reads_it_any_more() {
     let home = Home::new("");
     let mut sandbox = Command::new(env!("CARGO_BIN_EXE_vomsis-connect"))
-        .arg("sandbox")
+        // Bounded, should nothing end it.
+        .args(["sandbox", "--for", "3m"])
         .current_dir(home.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
