@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(encode_checkpoint(&expected), bytes);
         // What an older program would not understand it must not read; what it does, it may.
         let bytes = b"\x01\x02{\"cursor\":9,\"start\":18000,\"backfill_next\":null,\"seen_from\":18005,\"newest_at\":5,\"covered_at\":7,\"behind\":true}";
-        let marked = Checkpoint { behind: true, ..expected.clone() };
+        let marked = Checkpoint { behind: true, ..expected };
         assert_eq!(decode(bytes), Ok(StateValue::Checkpoint(marked.clone())));
         assert_eq!(encode_checkpoint(&marked), bytes);
         let bytes = b"\x01\x02{\"cursor\":9,\"start\":18000,\"backfill_next\":null,\"seen_from\":18005,\"newest_at\":5,\"covered_at\":7,\"ended\":true}";

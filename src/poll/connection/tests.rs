@@ -130,7 +130,7 @@ async fn all_that_are_configured_and_not_listed_are_named_by_one_line() {
     let running = running(&stage, &stage.stop.child_token());
     let listed = [Discovered { id: 7, active: true, currency: None }];
     let line = |ids: &[i64]| {
-        let selection = Selection::Ids(ids.iter().copied().collect());
+        let selection = Selection::Ids(ids.to_vec());
         written(true, || {
             running.warn_about_missing(Stream::BankTransactions, &selection, &listed);
         })

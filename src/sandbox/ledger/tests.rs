@@ -96,13 +96,13 @@ fn edits_bring_payments_only_into_states_that_there_are() {
     let mut met = std::collections::BTreeSet::new();
     for row in ledger.rows(Stream::VirtualPosTransactions) {
         for json in &row.contents {
-            let json: serde_json::Value = serde_json::from_str(json).unwrap();
+            let json: Value = serde_json::from_str(json).unwrap();
             let status = json["status_detail"]["status"].as_str().unwrap();
             let (durum, back) = match status {
-                "successful" => (1, serde_json::Value::Null),
+                "successful" => (1, Value::Null),
                 "refund" => (3, json["tutar"].clone()),
-                "cancel" => (2, serde_json::Value::Null),
-                _ => (0, serde_json::Value::Null),
+                "cancel" => (2, Value::Null),
+                _ => (0, Value::Null),
             };
             assert_eq!((&json["durum"], &json["iade_tutar"]), (&durum.into(), &back), "{json}");
             met.insert((status.to_owned(), row.contents.len() > 1));

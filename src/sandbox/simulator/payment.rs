@@ -8,6 +8,7 @@ use super::{
     answer::Answer,
     call::Call,
     faults::PaymentFault,
+    posts::gave_back,
     virtual_pos::not_found,
     world::{Bent, World},
 };
