@@ -36,6 +36,10 @@ const PATIENCE: u32 = 3;
 /// Where no bank answered with accounts, and none by a trouble that passes, they are asked again after
 /// that long.
 const BY_BANK_AGAIN: Duration = Duration::from_secs(3600);
+/// Readings in a row in which no bank answered, by troubles that should pass, until they are asked less.
+const BY_BANK_PATIENCE: u32 = 10;
+/// And how much less.
+const BY_BANK_LATER: Duration = Duration::from_secs(900);
 
 /// The memory of one list's completion; it begins with the process.
 #[derive(Debug, Default)]
@@ -50,8 +54,12 @@ pub(super) struct Completion {
     /// Failed readings in a row.
     failed: u32,
     by_bank: bool,
-    /// When no bank answered either, by no trouble that passes.
+    /// When no bank answered either.
     silent_at: Option<Instant>,
+    /// How long they are left alone then.
+    hold: Duration,
+    /// Readings in a row in which no bank answered, by troubles that should pass.
+    troubled: u32,
 }
 
 impl Completion {
@@ -82,6 +90,7 @@ impl Completion {
         };
         if whole {
             (self.failed, self.by_bank, self.silent_at) = (0, false, None);
+            self.troubled = 0;
         }
         let found = discover(Stream::Accounts, &answers);
         let listed: HashSet<i64> = answers.iter().flat_map(Rows::iter).filter_map(id_of).collect();
@@ -127,7 +136,7 @@ impl Completion {
     fn may_ask_by_bank(&mut self, error: &Error) -> bool {
         self.failed += 1;
         // A call for each bank each minute would take the others' calls.
-        if self.silent_at.is_some_and(|at| at.elapsed() < BY_BANK_AGAIN) {
+        if self.silent_at.is_some_and(|at| at.elapsed() < self.hold) {
             return false;
         }
         match error.retry_class() {
@@ -163,11 +172,16 @@ impl Completion {
             }
         }
         if answers.is_empty() {
-            if passing.is_none() {
-                self.silent_at = Some(Instant::now());
-            }
+            self.silent_at = Some(Instant::now());
+            self.troubled = if passing.is_some() { self.troubled + 1 } else { 0 };
+            self.hold = match &passing {
+                None => BY_BANK_AGAIN,
+                Some(_) if self.troubled < BY_BANK_PATIENCE => Duration::ZERO,
+                Some(_) => BY_BANK_LATER,
+            };
             return Err(passing.unwrap_or(refused));
         }
+        (self.silent_at, self.troubled) = (None, 0);
         if !std::mem::replace(&mut self.by_bank, true) {
             log_event!(
                 Event::AccountsByBank,

@@ -381,8 +381,11 @@ impl Entity {
                 checkpoint.seen_from = first_kept;
             }
         }
+        let is_closed = self.closed.load(Ordering::Acquire);
+        // It may have opened again before its poller saw that it was closed.
+        checkpoint.ended &= is_closed;
         // Of a closed one it says until when it was open: see `connection::was_read_to_its_end`.
-        if !self.closed.load(Ordering::Acquire) || state.checkpoint.is_none() {
+        if !is_closed || state.checkpoint.is_none() {
             let covered = self.covers(memory, reading, fetched);
             checkpoint.covered_at =
                 covered.map_or(checkpoint.covered_at, |at| at.max(checkpoint.covered_at));

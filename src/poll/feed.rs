@@ -208,8 +208,9 @@ impl Feed {
         Ok(rows)
     }
 
-    /// The accounts that have the oldest day still to read, if they are many.
-    async fn furthest_behind(
+    /// The accounts that have the same oldest day still to read, if they are many; a few that are behind
+    /// those read alone afterwards.
+    pub(super) async fn furthest_behind(
         &self,
         alone: &HashSet<i64>,
         start: Day,
@@ -224,8 +225,7 @@ impl Feed {
                 behind.entry(from).or_default().push((id, entity));
             }
         }
-        let (from, group) = behind.pop_first()?;
-        (group.len() * HISTORY_SHARE >= all).then_some((from, group))
+        behind.into_iter().find(|(_, group)| group.len() * HISTORY_SHARE >= all)
     }
 
     async fn live(&mut self, pace: &mut Pace) -> Result<u64, Failure> {

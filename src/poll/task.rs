@@ -274,7 +274,8 @@ impl Follow {
             let days = Window { from: first.from.plus(self.schedule.settled_days), to: last.to };
             rows += self.entity.take_absences(&present, days, read).await?;
         }
-        if pace.closed && !in_gap && !*self.open.borrow() {
+        // Rows above the cursor that are refused are still to be had.
+        if pace.closed && !in_gap && !pace.agenda.live_failed && !*self.open.borrow() {
             self.entity.note_ended(true).await?;
         }
         let interval = self.schedule.lookback_interval;

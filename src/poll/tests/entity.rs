@@ -257,6 +257,21 @@ async fn a_newest_row_of_another_century_is_noted_as_one_of_now() {
 }
 
 #[tokio::test]
+async fn an_account_whose_end_was_noted_has_none_while_it_is_open() {
+    let stage = Stage::new().await;
+    for (id, closed) in [("73", false), ("74", true)] {
+        let known = Checkpoint { backfill_next: None, ..Checkpoint::initial(today(), now()) };
+        let checkpoint = Some(Checkpoint { ended: true, ..known });
+        let state = EntityState { checkpoint, ..EntityState::default() };
+        let entity = stage.entity(Stream::BankTransactions, id, state);
+        entity.note_open(!closed);
+        let answers = rows(&[row(7, &json!({"bank_account_id": id.parse::<i64>().unwrap()}))]);
+        entity.take_in(&reading(&answers, Advance::Cursor)).await.unwrap();
+        assert_eq!(entity.checkpoint(today()).await.ended, closed, "account {id}");
+    }
+}
+
+#[tokio::test]
 async fn an_institution_of_which_some_accounts_are_asked_misses_only_what_it_was_shown() {
     let stage = Stage::new().await;
     let tos = "{base_url: 'https://h', token_url: 'https://h/t', client_id_file: /i, \

@@ -33,13 +33,19 @@ pub(super) fn start(
     accounts: Accounts,
     schedule: Schedule,
 ) -> (Arc<Entity>, tokio::task::JoinHandle<()>) {
+    let feed = feed(stage, accounts, schedule);
+    let entity = Arc::clone(&feed.entity);
+    (entity, tokio::spawn(feed.run()))
+}
+
+fn feed(stage: &Stage, accounts: Accounts, schedule: Schedule) -> Feed {
     let served = Served::default();
     served.start(false);
     let api = stage.parts.api.clone();
     let entity = stage.entity(Stream::BankTransactions, EntityKey::WHOLE, EntityState::default());
     let origin = Origin::Connection { date_type: DateType::SystemDate };
-    let feed = Feed {
-        entity: Arc::clone(&entity),
+    Feed {
+        entity,
         accounts,
         fetcher: Fetcher::new(api.clone(), origin),
         api,
@@ -47,8 +53,7 @@ pub(super) fn start(
         served,
         unlisted: Unlisted::new(true),
         stop: stage.stop.clone(),
-    };
-    (entity, tokio::spawn(feed.run()))
+    }
 }
 
 /// An account that has read a row of today which the source does not show, and goes on from here.
@@ -83,6 +88,23 @@ async fn an_account_that_reads_its_history_lacks_nothing_of_what_the_feed_shows(
     stage.stop.cancel();
     feed.await.unwrap();
     assert_eq!(gone(), 1, "what its own backfill has still to show is not gone");
+}
+
+#[tokio::test]
+async fn one_account_far_behind_does_not_have_all_others_read_their_history_alone() {
+    let stage = Stage::new().await;
+    let today = now().local_day();
+    let accounts = Accounts::default();
+    for id in 1..=12 {
+        let next = today.plus(if id == 1 { -4 } else { -2 });
+        let behind = account(&stage, id, Advance::Backfill(Some(next))).await;
+        accounts.write().unwrap().insert(id, behind);
+    }
+    let feed = feed(&stage, accounts, schedule(POLL, LOOK_BACK));
+    let alone = std::collections::HashSet::new();
+    let (from, group) = feed.furthest_behind(&alone, today.plus(-5), today).await.unwrap();
+    assert_eq!((from, group.len()), (today.plus(-2), 11));
+    assert!(group.iter().all(|(id, _)| *id != 1), "that one reads the days between by itself");
 }
 
 /// The accounts 24 and 38, and a feed over them that polls every five minutes. The ids of the
