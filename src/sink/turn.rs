@@ -174,16 +174,18 @@ async fn prepare_and_send(desk: &Arc<Desk>, entry: &Entry) -> Result<Option<Entr
 /// What proves that nothing left by a permission: no reader of committed records has seen it in time, or
 /// a brake took hold meanwhile.
 async fn unusable(desk: &Desk, key: &CommandKey, seen: Seen, deadline: Instant) -> Option<String> {
-    let is_seen = matches!(timeout_at(deadline, seen).await, Ok(Ok(())));
+    let outcome = timeout_at(deadline, seen).await;
     failpoints::reach(Point::IntentCommitted);
-    if !is_seen {
-        return Some(
+    match outcome {
+        Ok(Ok(())) => braked(desk, key),
+        // The sink is being given back, or the follower ended by a failure that ends the sink too.
+        Ok(Err(_)) => Some("the journal was followed no more when the permission came".to_owned()),
+        Err(_) => Some(
             "the permission was committed, but no reader of the journal had seen it before it ended: \
              its partition may be held by a transaction without an end"
                 .to_owned(),
-        );
+        ),
     }
-    braked(desk, key)
 }
 
 /// What comes in the place of a request; the next round of the turn hears what is not an event again.

@@ -136,7 +136,7 @@ events! {
     CommandInDoubt "VOM-SNK-012" ERROR "nobody knows whether a payment was executed; it is not sent again" "nothing yet: the payment's state is asked for when nobody can still be sending";
     CommandParked "VOM-SNK-013" ERROR "a payment command needs a person's decision" "look at the payment in the provider's panel, then commands resolve; docs/payments.md says how";
     CommandResolved "VOM-SNK-014" WARN "a person decided about a parked payment command" "nothing; actor and evidence are in the journal";
-    CommandNotSent "VOM-SNK-015" WARN "a request provably did not leave; it is tried again" "check the network to the API if it repeats";
+    CommandNotSent "VOM-SNK-015" WARN "a request provably did not leave; it is tried again" "if it repeats: `commands show` says whether it was the network to the API or the journal";
     PaymentUnreadable "VOM-SNK-016" WARN "a payment cannot be looked at; its command waits" "read the line: the API, the credentials or the network; nothing is sent meanwhile";
     LookOutdated "VOM-SNK-017" WARN "a look at a payment was too old before its request could leave; the payment is looked at anew" "nothing while it is rare; else the quota is too small or the API too slow for what is sent: vomsis_api_rate_limit_wait_seconds_total tells";
     PaymentsHalted "VOM-SNK-020" WARN "the kill switch is on: no payment command is executed" "remove the file payments.stop where there is one, then commands resume, when it is safe again; commands list says who turned it on, and why; waiting commands still expire";
