@@ -26,7 +26,26 @@ const PLAIN: [&str; 14] = [
     "ait", "bir", "bu", "böyle", "girilen", "göre", "herhangi", "hiç", "hiçbir", "ile", "ilgili",
     "için", "uygun", "nolu",
 ];
-const PLAIN_BEGINNINGS: [&str; 3] = ["numara", "kod", "aranan"];
+const PLAIN_BEGINNINGS: [&str; 18] = [
+    "numara",
+    "kod",
+    "aranan",
+    "aradığ",
+    "aradig",
+    "kriter",
+    "sistem",
+    "belirt",
+    "girdiğ",
+    "girilen",
+    "gönder",
+    "sorgu",
+    "veritaban",
+    "bilgi",
+    "eşleş",
+    "esles",
+    "istenen",
+    "verilen",
+];
 /// What Laravel says of a record that its table does not hold; the model stands behind it.
 const NO_RECORD: &str = "no query results for model";
 /// What the model of a payment is called, or the end of it: `Islem`, `PosTransaction`.
