@@ -56,8 +56,6 @@ pub(super) struct Completion {
     by_bank: bool,
     /// When no bank answered either.
     silent_at: Option<Instant>,
-    /// How long they are left alone then.
-    hold: Duration,
     /// Readings in a row in which no bank answered, by troubles that should pass.
     troubled: u32,
 }
@@ -136,13 +134,22 @@ impl Completion {
     fn may_ask_by_bank(&mut self, error: &Error) -> bool {
         self.failed += 1;
         // A call for each bank each minute would take the others' calls.
-        if self.silent_at.is_some_and(|at| at.elapsed() < self.hold) {
+        if self.silent_at.is_some_and(|at| at.elapsed() < self.hold()) {
             return false;
         }
         match error.retry_class() {
             RetryClass::Permanent | RetryClass::Refused => true,
             RetryClass::Retry { .. } => self.failed >= PATIENCE,
             RetryClass::LockedOut | RetryClass::DatesRequired => false,
+        }
+    }
+
+    /// How long the banks are left alone after a reading in which none of them answered.
+    const fn hold(&self) -> Duration {
+        match self.troubled {
+            0 => BY_BANK_AGAIN,
+            1..BY_BANK_PATIENCE => Duration::ZERO,
+            BY_BANK_PATIENCE.. => BY_BANK_LATER,
         }
     }
 
@@ -174,11 +181,6 @@ impl Completion {
         if answers.is_empty() {
             self.silent_at = Some(Instant::now());
             self.troubled = if passing.is_some() { self.troubled + 1 } else { 0 };
-            self.hold = match &passing {
-                None => BY_BANK_AGAIN,
-                Some(_) if self.troubled < BY_BANK_PATIENCE => Duration::ZERO,
-                Some(_) => BY_BANK_LATER,
-            };
             return Err(passing.unwrap_or(refused));
         }
         (self.silent_at, self.troubled) = (None, 0);
