@@ -151,7 +151,3 @@ pub(crate) fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
 #[cfg(test)]
 #[path = "load_tests.rs"]
 mod tests;
-
-#[cfg(test)]
-#[path = "refused_tests.rs"]
-mod refused_tests;

@@ -6,6 +6,9 @@ use crate::{
     domain::money::Money,
 };
 
+#[path = "refused_tests.rs"]
+mod refused;
+
 const MINIMAL: &str =
     "connections:\n  - id: acme\n    bank_pos: {app_key_file: /k, app_secret_file: /s}\n";
 

@@ -2,21 +2,6 @@
 
 use super::*;
 
-const MINIMAL: &str =
-    "connections:\n  - id: acme\n    bank_pos: {app_key_file: /k, app_secret_file: /s}\n";
-
-fn parsed(text: &str) -> Result<Loaded, Error> {
-    with_env(text, &[])
-}
-
-fn with_env(text: &str, env: &[(&str, &str)]) -> Result<Loaded, Error> {
-    parse("c.yaml", text, env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
-}
-
-fn refused(text: &str) -> String {
-    parsed(text).unwrap_err().to_string()
-}
-
 #[test]
 fn brokers_are_written_without_a_scheme_that_is_not_kafkas() {
     let servers =
