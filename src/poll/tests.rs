@@ -41,7 +41,10 @@ use crate::{
         connection::Parts,
         digest::Target,
         entity::{Entity, Shared},
+        fetch::{Fetcher, Origin},
         plan::Schedule,
+        served::Served,
+        task::Follow,
     },
     publish::{batch::Batch, encode::Encoder, group},
     sandbox::{
@@ -123,24 +126,26 @@ impl Stage {
 
     /// The same with a client that makes so many calls at a time.
     async fn with_concurrency(calls: usize) -> Self {
-        let mut stage = Self::new().await;
+        let stage = Self::new().await;
         let mut config = model::Connection::clone(&stage.parts.config);
         config.quota.concurrency = calls;
-        stage.parts.config = Arc::new(config);
-        let metrics = Arc::clone(&stage.parts.shared.metrics);
-        stage.parts.api = Client::new(&stage.parts.config, metrics).unwrap();
-        stage
+        stage.configured(config)
     }
 
     /// The same with a client that waits no longer for an answer than this.
     async fn with_timeout(request: Duration) -> Self {
-        let mut stage = Self::new().await;
+        let stage = Self::new().await;
         let mut config = model::Connection::clone(&stage.parts.config);
         config.timeouts.request = request;
-        stage.parts.config = Arc::new(config);
-        let metrics = Arc::clone(&stage.parts.shared.metrics);
-        stage.parts.api = Client::new(&stage.parts.config, metrics).unwrap();
-        stage
+        stage.configured(config)
+    }
+
+    /// The same with another configuration of the connection, and a client by it.
+    fn configured(mut self, config: model::Connection) -> Self {
+        self.parts.config = Arc::new(config);
+        let metrics = Arc::clone(&self.parts.shared.metrics);
+        self.parts.api = Client::new(&self.parts.config, metrics).unwrap();
+        self
     }
 
     fn entity(&self, stream: Stream, name: &str, state: EntityState) -> Arc<Entity> {
@@ -148,6 +153,19 @@ impl Stage {
         let key = EntityKey { connection: config.id.clone(), stream, entity: name.into() };
         let target = Target::new(config, key, Arc::clone(encoder), Arc::clone(privacy), 0.2);
         Arc::new(Entity::new(target, Deletions::Emit, state, shared.clone()))
+    }
+
+    /// A poller of it without a feed, and of which nobody says that it is closed.
+    fn poller(&self, entity: &Arc<Entity>, schedule: Schedule, origin: Origin) -> Follow {
+        Follow {
+            entity: Arc::clone(entity),
+            schedule,
+            api: self.parts.api.clone(),
+            fetcher: Fetcher::new(self.parts.api.clone(), origin),
+            served: Served::default(),
+            open: tokio::sync::watch::channel(true).1,
+            stop: self.stop.clone(),
+        }
     }
 
     fn set_faults(&self, faults: &[&str]) {

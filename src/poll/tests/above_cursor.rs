@@ -1,7 +1,6 @@
 //! Rows above a cursor that stands still: each is published once, and none is passed over.
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::*;
 use crate::{
@@ -11,7 +10,7 @@ use crate::{
     poll::{
         digest::{Reason, Refusal},
         entity::{Advance, Failure, Reading},
-        fetch::{Fetcher, Origin},
+        fetch::Origin,
         plan::Window,
         served::Served,
         task::Follow,
@@ -135,15 +134,8 @@ async fn the_first_backfill_raises_the_cursor_window_by_window() {
 fn follow(stage: &Stage, entity: &Arc<Entity>, served: Served) -> tokio::task::JoinHandle<()> {
     let id = entity.target.key.entity.parse().unwrap();
     let origin = Origin::Account { id, date_type: DateType::SystemDate };
-    let follow = Follow {
-        entity: Arc::clone(entity),
-        schedule: schedule(Duration::from_millis(40), Duration::from_secs(3600)),
-        api: stage.parts.api.clone(),
-        fetcher: Fetcher::new(stage.parts.api.clone(), origin),
-        served,
-        open: watch::channel(true).1,
-        stop: stage.stop.clone(),
-    };
+    let schedule = schedule(Duration::from_millis(40), Duration::from_secs(3600));
+    let follow = Follow { served, ..stage.poller(entity, schedule, origin) };
     tokio::spawn(follow.run())
 }
 

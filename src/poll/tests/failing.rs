@@ -2,7 +2,7 @@
 //! forgotten with the first good one.
 
 use serde_json::json;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
@@ -12,9 +12,7 @@ use crate::{
         board::{LastError, Phase},
         digest::Reason,
         entity::{Advance, Reading},
-        fetch::{Fetcher, Origin},
-        served::Served,
-        task::Follow,
+        fetch::Origin,
     },
     telemetry::{clock::now, events::Event},
 };
@@ -43,17 +41,7 @@ async fn known(stage: &Stage) -> Arc<Entity> {
 
 fn follow(stage: &Stage, entity: &Arc<Entity>, interval: Duration) -> JoinHandle<()> {
     let origin = Origin::Account { id: ACCOUNT, date_type: DateType::SystemDate };
-    let follow = Follow {
-        entity: Arc::clone(entity),
-        schedule: schedule(interval, interval),
-        api: stage.parts.api.clone(),
-        fetcher: Fetcher::new(stage.parts.api.clone(), origin),
-        served: Served::default(),
-        // Nobody says that it is closed.
-        open: watch::channel(true).1,
-        stop: stage.stop.clone(),
-    };
-    tokio::spawn(follow.run())
+    tokio::spawn(stage.poller(entity, schedule(interval, interval), origin).run())
 }
 
 fn error_of(stage: &Stage, entity: &Entity) -> Option<LastError> {

@@ -11,7 +11,6 @@ use crate::{
         feed_unlisted::Unlisted,
         fetch::{Fetcher, Origin},
         served::Served,
-        task::Follow,
     },
     telemetry::clock::now,
 };
@@ -166,16 +165,7 @@ async fn an_account_alone_reads_what_is_too_large_by_days_as_well() {
     let mut schedule = schedule(Duration::from_millis(40), Duration::from_secs(3600));
     // What the look-back would find shall not come by it.
     schedule.lookback_days = 1;
-    let follow = Follow {
-        entity: Arc::clone(&entity),
-        schedule,
-        api: stage.parts.api.clone(),
-        fetcher: Fetcher::new(stage.parts.api.clone(), origin),
-        served: Served::default(),
-        open: tokio::sync::watch::channel(true).1,
-        stop: stage.stop.clone(),
-    };
-    let poller = tokio::spawn(follow.run());
+    let poller = tokio::spawn(stage.poller(&entity, schedule, origin).run());
     until("all rows are published", || published(&stage) == 16).await;
     until("it asks above the highest", || {
         stage.asked(ONE).iter().any(|request| request.target.contains("lastId=9000303&"))

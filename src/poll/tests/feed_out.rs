@@ -33,21 +33,15 @@ fn start(stage: &Stage) -> Served {
         entity: stage.entity(Stream::BankTransactions, EntityKey::WHOLE, EntityState::default()),
         accounts,
         fetcher: Fetcher::new(api.clone(), Origin::Connection { date_type }),
-        api: api.clone(),
+        api,
         schedule,
         served: served.clone(),
         unlisted: Unlisted::new(true),
         stop: stage.stop.clone(),
     };
-    let follow = Follow {
-        entity,
-        schedule,
-        fetcher: Fetcher::new(api.clone(), Origin::Account { id: ACCOUNT, date_type }),
-        api,
-        served: served.clone(),
-        open: tokio::sync::watch::channel(true).1,
-        stop: stage.stop.clone(),
-    };
+    let origin = Origin::Account { id: ACCOUNT, date_type };
+    let alone = stage.poller(&entity, schedule, origin);
+    let follow = Follow { served: served.clone(), ..alone };
     tokio::spawn(feed.run());
     tokio::spawn(follow.run());
     served

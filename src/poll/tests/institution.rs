@@ -1,18 +1,9 @@
 //! The poller of an institution, whose windows are single days and share none.
 
 use serde_json::json;
-use tokio::sync::watch;
 
 use super::*;
-use crate::{
-    poll::{
-        fetch::{Fetcher, Origin},
-        served::Served,
-        task::Follow,
-    },
-    state::position::Checkpoint,
-    telemetry::clock::now,
-};
+use crate::{poll::fetch::Origin, state::position::Checkpoint, telemetry::clock::now};
 
 const INSTITUTION: &str = "0006624";
 const BAD: usize = 25;
@@ -20,7 +11,7 @@ const BAD: usize = 25;
 impl Stage {
     /// The same with an institution.
     async fn with_institution() -> Self {
-        let mut stage = Self::new().await;
+        let stage = Self::new().await;
         let (url, folder) = (stage.simulator.base_url(), stage.folder.path().display());
         let text = format!(
             "connections: [{{id: acme, tos: {{base_url: \"{url}\", \
@@ -30,10 +21,7 @@ impl Stage {
              quota: {{requests_per_minute: 60000, concurrency: 8, reserved_for_payments: 0}}}}]\n"
         );
         let loaded = crate::config::parse("c", &text, std::iter::empty()).unwrap();
-        stage.parts.config = Arc::new(model::Connection::clone(&loaded.config.connections[0]));
-        let metrics = Arc::clone(&stage.parts.shared.metrics);
-        stage.parts.api = Client::new(&stage.parts.config, metrics).unwrap();
-        stage
+        stage.configured(model::Connection::clone(&loaded.config.connections[0]))
     }
 }
 
@@ -54,16 +42,7 @@ async fn look_backs_beside_a_gap_do_not_take_the_day_before_them_for_read() {
     let often = schedule(Duration::from_millis(40), Duration::from_millis(40));
     let schedule = Schedule { window_days: 1, overlap_days: 0, ..often };
     let origin = Origin::Institution { code: INSTITUTION.to_owned(), sender_accounts: Vec::new() };
-    let follow = Follow {
-        entity: Arc::clone(&entity),
-        schedule,
-        api: stage.parts.api.clone(),
-        fetcher: Fetcher::new(stage.parts.api.clone(), origin),
-        served: Served::default(),
-        open: watch::channel(true).1,
-        stop: stage.stop.clone(),
-    };
-    let poller = tokio::spawn(follow.run());
+    let poller = tokio::spawn(stage.poller(&entity, schedule, origin).run());
     let asked = || stage.asked("tos_query").len();
     until("it looks back again and again", || asked() > 30).await;
     let position = entity.position(&schedule, today, today).await;

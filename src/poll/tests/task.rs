@@ -11,7 +11,7 @@ use crate::{
         board::Phase,
         digest::{Reason, Refusal},
         entity::{Advance, Failure, Reading},
-        fetch::{Fetcher, Origin},
+        fetch::Origin,
         plan::Schedule,
         served::Served,
         task::Follow,
@@ -44,15 +44,7 @@ fn follow_by(
 ) -> JoinHandle<()> {
     let id = entity.target.key.entity.parse().unwrap();
     let origin = Origin::Account { id, date_type: DateType::SystemDate };
-    let follow = Follow {
-        entity: Arc::clone(entity),
-        schedule,
-        api: stage.parts.api.clone(),
-        fetcher: Fetcher::new(stage.parts.api.clone(), origin),
-        served,
-        open,
-        stop: stage.stop.clone(),
-    };
+    let follow = Follow { open, served, ..stage.poller(entity, schedule, origin) };
     tokio::spawn(follow.run())
 }
 
