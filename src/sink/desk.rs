@@ -239,10 +239,7 @@ impl Desk {
     /// [`Failure::Gone`] says that nobody knows whether it was written: nothing may be done that
     /// depends on it.
     pub async fn record(&self, before: &Entry, event: JournalEvent) -> Result<Entry, Failure> {
-        let decided = Instant::now();
-        let (after, write, partition) = self.write_of(before, event)?;
-        self.journal.publish(write).await?;
-        self.remember(before, &after, (partition, decided));
+        let (after, ()) = self.record_with(before, event, |_| ()).await?;
         Ok(after)
     }
 
@@ -255,21 +252,17 @@ impl Desk {
         before: &Entry,
         intent: JournalEvent,
     ) -> Result<(Entry, Seen), Failure> {
-        let decided = Instant::now();
-        let (after, write, partition) = self.write_of(before, intent)?;
-        let seen = self.fixed.witness.expect(&JournalRecord::story(&after, partition));
-        self.journal.publish(write).await?;
-        self.remember(before, &after, (partition, decided));
-        Ok((after, seen))
+        self.record_with(before, intent, |record| self.fixed.witness.expect(record)).await
     }
 
-    /// A command after an event, what is to be written of that, and where.
-    fn write_of(
+    /// Writes a command as it is after an event; `begin` is told of its record before anybody can read it.
+    async fn record_with<T>(
         &self,
         before: &Entry,
         event: JournalEvent,
-    ) -> Result<(Entry, Write, i32), Failure> {
-        let key = before.key().clone();
+        begin: impl FnOnce(&JournalRecord) -> T,
+    ) -> Result<(Entry, T), Failure> {
+        let (key, decided) = (before.key().clone(), Instant::now());
         let partition = self.state().open.get(&key).map_or(0, |open| open.partition);
         let publishes = event.publishes();
         let after = before.with(event).map_err(|source| Failure::Illegal { key, source })?;
@@ -277,8 +270,12 @@ impl Desk {
         if publishes {
             write.results.extend(self.result(&after)?);
         }
-        write.journal.push(JournalRecord::story(&after, partition));
-        Ok((after, write, partition))
+        let record = JournalRecord::story(&after, partition);
+        let begun = begin(&record);
+        write.journal.push(record);
+        self.journal.publish(write).await?;
+        self.remember(before, &after, (partition, decided));
+        Ok((after, begun))
     }
 
     fn remember(&self, before: &Entry, after: &Entry, (partition, decided): (i32, Instant)) {
