@@ -59,6 +59,8 @@ struct Pace {
     first_day: Day,
     /// The last look-back of a closed entity was asked for.
     closed: bool,
+    /// How many polls in a row the source has answered that it knows no such entity.
+    unknown: u8,
     /// The feed has asked for a poll that was not good yet.
     sent_for: bool,
 }
@@ -95,14 +97,14 @@ impl Follow {
             backoff_of_days: backoff,
             first_day,
             closed: false,
+            unknown: 0,
             sent_for: false,
         };
         while !self.stop.is_cancelled() {
             let work = self.next(&mut pace).await;
             if let Work::WaitUntil(at) = work {
                 if pace.closed {
-                    self.entity.report_stopped();
-                    if self.wait_for_reopening(&mut pace).await.is_err() {
+                    if self.end(&mut pace).await.is_err() {
                         return;
                     }
                 } else {
@@ -154,6 +156,16 @@ impl Follow {
         }
     }
 
+    /// Nothing of a closed entity is due: since it was closed its last look-back was good, and no poll
+    /// above the cursor is owed.
+    async fn end(&mut self, pace: &mut Pace) -> Result<(), Failure> {
+        if !*self.open.borrow() {
+            self.entity.note_ended(true).await?;
+        }
+        self.entity.report_stopped();
+        self.wait_for_reopening(pace).await
+    }
+
     /// What happened meanwhile is asked for at once.
     async fn wait_for_reopening(&mut self, pace: &mut Pace) -> Result<(), Failure> {
         tokio::select! {
@@ -196,17 +208,40 @@ impl Follow {
         pace.agenda.end_work(&work, outcome.is_err());
         match outcome {
             Ok(published) => {
+                pace.unknown = 0;
                 pace.backoff(was_live).reset();
                 let checkpoint = self.entity.checkpoint(pace.first_day).await;
                 self.entity.report_success(&checkpoint, now().local_day(), published);
                 std::ops::ControlFlow::Continue(())
             }
             Err(Failure::Gone(_)) => std::ops::ControlFlow::Break(()),
+            Err(failure) if self.is_gone(&failure, pace) => {
+                log_event!(
+                    Event::EntityClosed,
+                    entity = %self.entity.target.key,
+                    error = %failure,
+                    "closed, and the api knows it no more: left alone until it is open again"
+                );
+                // What was not read of it stays noted, for then.
+                self.entity.report_stopped();
+                match self.wait_for_reopening(pace).await {
+                    Ok(()) => std::ops::ControlFlow::Continue(()),
+                    Err(_) => std::ops::ControlFlow::Break(()),
+                }
+            }
             Err(failure) => {
                 self.recover(&failure, was_live, pace).await;
                 std::ops::ControlFlow::Continue(())
             }
         }
+    }
+
+    /// Whether there is nothing more to be had of a closed entity: twice in a row, since a gateway
+    /// answers 404 too while it is set up anew.
+    fn is_gone(&self, failure: &Failure, pace: &mut Pace) -> bool {
+        let is_unknown = matches!(failure, Failure::Api(Error::NotFound { .. }));
+        pace.unknown = if is_unknown { pace.unknown.saturating_add(1) } else { 0 };
+        pace.unknown > 1 && !*self.open.borrow()
     }
 
     async fn backfill(&mut self, window: Window, pace: &mut Pace) -> Result<u64, Failure> {
@@ -273,10 +308,6 @@ impl Follow {
         {
             let days = Window { from: first.from.plus(self.schedule.settled_days), to: last.to };
             rows += self.entity.take_absences(&present, days, read).await?;
-        }
-        // Rows above the cursor that are refused are still to be had.
-        if pace.closed && !in_gap && !pace.agenda.live_failed && !*self.open.borrow() {
-            self.entity.note_ended(true).await?;
         }
         let interval = self.schedule.lookback_interval;
         pace.agenda.lookback_at = Instant::now() + self.served.looks().unwrap_or(interval);

@@ -40,5 +40,9 @@
 {{- if has (upper $variable.name) $own }}
 {{- fail (printf "extraEnv[%d] names %s, which is set by the chart: use the chart's own value instead" $index $variable.name) }}
 {{- end }}
+{{- /* The connector refuses it at its start: a template leaves one behind where it knows no value. */}}
+{{- if and (hasPrefix "VOMSIS__" $variable.name) (not $variable.valueFrom) (not (default "" $variable.value | trim)) }}
+{{- fail (printf "extraEnv[%d] (%s) is empty: write null to take the key away, or remove the variable" $index $variable.name) }}
+{{- end }}
 {{- end }}
 {{- end }}

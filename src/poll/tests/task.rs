@@ -217,6 +217,22 @@ async fn a_closed_account_that_the_feed_could_not_serve_asks_until_it_is_well() 
 }
 
 #[tokio::test]
+async fn a_closed_account_that_the_source_knows_no_more_is_left_alone_until_it_is_open() {
+    let stage = Stage::new().await;
+    let entity = stage.entity(Stream::BankTransactions, "999", EntityState::default());
+    let (open, opened) = watch::channel(false);
+    let poller = follow_while(&stage, &entity, opened);
+    let phase = || stage.parts.shared.board.snapshot()[&entity.target.key].phase;
+    until("nothing more is to be had", || phase() == Phase::Stopped).await;
+    assert_eq!(stage.asked(ROWS).len(), 2, "one answer of 404 may be a gateway's");
+    open.send_replace(true);
+    until("it is asked for again", || stage.asked(ROWS).len() > 3).await;
+    assert_eq!(phase(), Phase::Failed, "an open one is told, as long as it takes");
+    stage.stop.cancel();
+    poller.await.unwrap();
+}
+
+#[tokio::test]
 async fn what_a_day_that_may_be_cut_lacks_is_not_gone() {
     let stage = Stage::new().await;
     // A row that the source does not show, on a day with as many others as a page may have.
