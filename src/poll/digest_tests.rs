@@ -459,13 +459,13 @@ fn a_mention_follows_the_payments_over_one_that_cannot_be_read() {
 }
 
 #[test]
-fn an_id_that_the_cursor_never_rises_to_is_not_new_again_once_memory_has_forgotten_it() {
+fn what_memory_no_longer_reaches_is_news_above_the_cursor_alone() {
     const SEEN_FROM: Day = Day(19_050);
     let mut checkpoint = Checkpoint::initial(Day(0), Timestamp(0));
     (checkpoint.cursor, checkpoint.seen_from) = (Some(8), SEEN_FROM);
     let date = |day: i32| SEEN_FROM.plus(day).to_date().to_string() + " 10:00:00";
     let state = EntityState { checkpoint: Some(checkpoint), ..EntityState::default() };
-    for (id, day, news) in [(i64::MAX, -1, 0), (i64::MAX, 1, 1), (9, -1, 1), (7, -1, 0)] {
+    for (id, day, news) in [(i64::MAX, -1, 1), (i64::MAX, 1, 1), (9, -1, 1), (7, -1, 0)] {
         let rows = [row(id, &json!({"system_date": date(day)}))];
         for reason in [Reason::Live, Reason::LookBack] {
             let digest = digest(&target(), &state, &answer(&rows, reason, None)).unwrap();

@@ -371,9 +371,9 @@ impl Entity {
             && first_kept > checkpoint.seen_from
         {
             // A row that the live poll will show, once it is good again, must not look new then, however
-            // long that takes. It raises the cursor over them all, so what is kept is never more than
-            // the answer that is waited for.
-            let is_awaited = |id| checkpoint.rises_to(id).unwrap_or(true);
+            // long that takes. It raises the cursor over them all but absurd ids, so what is kept is
+            // never more than the answer that is waited for.
+            let is_awaited = |id| checkpoint.is_below(id).unwrap_or(true);
             let by_cursor = Schedule::asks_by_cursor(self.target.key.stream);
             let is_needed = |id| by_cursor && is_awaited(id);
             let any = digest.staging.drop_before(&state.seen, first_kept, is_needed);

@@ -129,8 +129,19 @@ impl Entity {
                 "polling works again"
             );
         }
-        let outcome = if published > 0 { "success" } else { "empty" };
-        self.count_poll(outcome);
+        self.count_good_poll(published);
+    }
+
+    /// Notes a live poll that went well, its rows committed, while look-backs fail: late rows and edits
+    /// do not arrive, so the checkpoint is not true, and why stays to be read.
+    pub(super) fn report_live_alone(&self, checkpoint: &Checkpoint, published: u64) {
+        let at = now();
+        self.shared.board.update(&self.target.key, |standing| {
+            standing.last_success = Some(at);
+            standing.next_poll = None;
+            standing.newest_at = standing.newest_at.max(checkpoint.newest_at);
+        });
+        self.count_good_poll(published);
     }
 
     /// Notes that the connection-wide feed had a good answer, whether or not its rows arrive.
@@ -220,6 +231,10 @@ impl Entity {
         let labels = [key.connection.as_str(), key.stream.name()];
         let histogram = self.shared.metrics.source_poll_duration.with_label_values(&labels);
         histogram.observe(took.as_secs_f64());
+    }
+
+    fn count_good_poll(&self, published: u64) {
+        self.count_poll(if published > 0 { "success" } else { "empty" });
     }
 
     fn count_poll(&self, outcome: &str) {

@@ -59,6 +59,8 @@ struct Pace {
     first_day: Day,
     /// The last look-back of a closed entity was asked for.
     closed: bool,
+    /// The last look-back failed: late rows and edits do not arrive, however good live polls are.
+    look_back_fails: bool,
     /// How many polls in a row the source has answered that it knows no such entity.
     unknown: u8,
     /// The feed has asked for a poll that was not good yet.
@@ -97,6 +99,7 @@ impl Follow {
             backoff_of_days: backoff,
             first_day,
             closed: false,
+            look_back_fails: false,
             unknown: 0,
             sent_for: false,
         };
@@ -197,6 +200,7 @@ impl Follow {
     async fn step(&mut self, work: Work, room: Room, pace: &mut Pace) -> std::ops::ControlFlow<()> {
         let started = Instant::now();
         let was_live = matches!(work, Work::Live);
+        let was_look_back = matches!(work, Work::LookBack(_));
         let outcome = match &work {
             Work::Backfill(window) => self.backfill(*window, pace).await,
             Work::LookBack(windows) => self.look_back(windows, pace).await,
@@ -206,12 +210,20 @@ impl Follow {
         drop(room);
         self.entity.observe_poll(started.elapsed());
         pace.agenda.end_work(&work, outcome.is_err());
+        if was_look_back {
+            pace.look_back_fails = outcome.is_err();
+        }
         match outcome {
             Ok(published) => {
                 pace.unknown = 0;
                 pace.backoff(was_live).reset();
                 let checkpoint = self.entity.checkpoint(pace.first_day).await;
-                self.entity.report_success(&checkpoint, now().local_day(), published);
+                // Where the feed serves the account, it looks back for it too.
+                if was_live && pace.look_back_fails && self.served.looks().is_none() {
+                    self.entity.report_live_alone(&checkpoint, published);
+                } else {
+                    self.entity.report_success(&checkpoint, now().local_day(), published);
+                }
                 std::ops::ControlFlow::Continue(())
             }
             Err(Failure::Gone(_)) => std::ops::ControlFlow::Break(()),

@@ -191,11 +191,11 @@ impl<'a> Working<'a> {
         }
     }
 
-    /// Whether the cursor will rise to this id. `unread`: what counts where there is no cursor yet, and
-    /// for ids that are no numbers.
+    /// Whether it is above the cursor. `unread`: what counts where there is no cursor yet, and for ids that
+    /// are no numbers.
     fn is_above_cursor(&self, id: &SourceId, unread: bool) -> bool {
         let checkpoint = self.state.checkpoint.as_ref();
-        id.number().and_then(|id| checkpoint?.rises_to(id)).unwrap_or(unread)
+        id.number().and_then(|id| checkpoint?.is_below(id)).unwrap_or(unread)
     }
 
     /// Whether a row that is created comes at or below the cursor; history has none that is late.

@@ -96,12 +96,10 @@ impl Checkpoint {
         self.gap || self.behind || self.ended
     }
 
-    /// Whether the cursor will rise to this id; `None` where there is no cursor yet. One that it never
-    /// rises to is served by each live poll.
-    pub fn rises_to(&self, id: i64) -> Option<bool> {
-        let cursor = self.cursor?;
-        let is_believable = || believable_top(std::iter::once(id), Some(cursor)).is_some();
-        Some(id > cursor && is_believable())
+    /// Whether each live poll shows this id until the cursor has risen to it; `None` where there is no
+    /// cursor yet. Also one that the cursor may never rise to: it is remembered for as long.
+    pub fn is_below(&self, id: i64) -> Option<bool> {
+        Some(self.cursor? < id)
     }
 
     /// Raises the cursor to `id`; a lower id changes nothing.

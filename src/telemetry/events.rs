@@ -126,7 +126,7 @@ events! {
     OtherDeployment "VOM-SHD-013" ERROR "the state topic belongs to a deployment of another env or kafka.group; the shard has stopped" "give this one a kafka.topic_prefix of its own, or stop the other and take its place with checkpoint reset";
     SinkOwned "VOM-SNK-001" INFO "this replica executes payment commands from now on" "nothing; the line says what the journal holds";
     SinkReleased "VOM-SNK-002" INFO "this replica executes no payment commands any more" "nothing";
-    SinkStopped "VOM-SNK-003" ERROR "the payment sink has stopped: journal, offsets or topics are not as they must be" "read the line and docs/payments.md; nothing is sent until it is mended and the process restarted";
+    SinkStopped "VOM-SNK-003" ERROR "the payment sink has stopped: journal, offsets or topics are not as they must be" "read the line and docs/payments.md; nothing is sent until it is mended and, unless the line says that it goes on by itself, the process restarted";
     SinkLost "VOM-SNK-004" WARN "the journal's producer was lost; the journal is read again before anything is sent" "nothing while it is rare; else look at the broker's log, or for a second deployment with the same env, topic_prefix and group";
     SinkRestoreFailed "VOM-SNK-005" WARN "the journal could not be locked or read to its end; it is tried again" "nothing while it is rare; else check the journal topic; empty is never assumed";
     CommandsUnreadable "VOM-SNK-006" ERROR "the command topic cannot be read on" "check the topic, its retention and the rights of the client; the sink tries again from the group's offsets";

@@ -139,7 +139,7 @@ fn would_do(lost: usize) -> Result<(), Failure> {
     let stopped = counted(lost, "shard");
     let message = format!("nothing was changed: {stopped} with a loss, or of another deployment");
     let hint = "if the topic cannot be restored and the consumers are ready for repeated rows \
-                (their event ids tell them), or every replica of the other deployment has ended, \
+                (their versions begin anew), or every replica of the other deployment has ended, \
                 say --yes";
     Err(Failure::new(Exit::Failed, message).hint(hint))
 }

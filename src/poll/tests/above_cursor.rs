@@ -103,6 +103,26 @@ async fn rows_that_look_backs_found_are_known_to_the_live_poll_however_late_it_i
 }
 
 #[tokio::test]
+async fn a_row_of_an_absurd_id_is_published_once_however_old_its_day() {
+    let stage = Stage::new().await;
+    let mut entity = known(&stage, &[(100, 3)]).await;
+    let shown = rows(&[(101, 0), (i64::MAX, 60)]);
+    assert_eq!(take_in(&entity, &shown, Advance::Cursor).await, (2, 0));
+    assert_eq!(position(&entity).await.cursor, Some(101), "it would hide every later row");
+    let looked_back = rows(&[(101, 0)]);
+    let first_kept = Some(today().plus(-15));
+    let read = Reading { first_kept, ..reading(&looked_back, Advance::Nothing) };
+    entity.take_in(&read).await.unwrap();
+    entity = restarted(&stage, &entity);
+    let shown = rows(&[(i64::MAX, 60)]);
+    assert_eq!(take_in(&entity, &shown, Advance::Cursor).await, (0, 1));
+    // Another one shows that the source numbers like this.
+    let shown = rows(&[(i64::MAX - 5, 60), (i64::MAX, 60)]);
+    assert_eq!(take_in(&entity, &shown, Advance::Cursor).await, (1, 1));
+    assert_eq!(position(&entity).await.cursor, Some(i64::MAX));
+}
+
+#[tokio::test]
 async fn a_gap_leaves_the_cursor_to_the_live_poll_behind_it_over_a_restart_too() {
     let stage = Stage::new().await;
     let entity = known(&stage, &[(100, 30)]).await;

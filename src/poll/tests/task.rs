@@ -233,6 +233,39 @@ async fn a_closed_account_that_the_source_knows_no_more_is_left_alone_until_it_i
 }
 
 #[tokio::test]
+async fn good_live_polls_hide_no_look_back_that_is_refused() {
+    let stage = Stage::new().await;
+    // More than a fifth of what look-backs show is bad, and nothing of it is above the cursor.
+    let entity = known(&stage, &[SAMPLE]).await;
+    let below = |i: i64, amount: &str| json!({"id": SAMPLE - 100 + i, "amount": amount});
+    for i in 0..21 {
+        stage.add_row(&ACCOUNT.to_string(), below(i, if i < 7 { "NaN" } else { "5.00" }));
+    }
+    let schedule = schedule(Duration::from_millis(40), Duration::from_millis(40));
+    let parts = (watch::channel(true).1, Served::default());
+    let poller = follow_by(&stage, &entity, schedule, parts);
+    let standing = || stage.parts.shared.board.snapshot()[&entity.target.key].clone();
+    until("a look-back is refused", || standing().last_error.is_some()).await;
+    let (before, polls) = (standing(), stage.asked(ROWS).len());
+    stage.add_row(&ACCOUNT.to_string(), json!({"id": SAMPLE + 1}));
+    until("live polls are good", || stage.created() > 1).await;
+    until("both come again and again", || stage.asked(ROWS).len() > polls + 10).await;
+    let now = standing();
+    assert!(now.last_success > before.last_success, "what is new arrives");
+    assert_eq!(now.committed_at, before.committed_at, "and late rows do not: for an alert");
+    let code = now.last_error.map(|error| error.code);
+    assert_eq!((now.phase, code), (Phase::Failed, Some("VOM-SRC-003")));
+    for i in 21..60 {
+        stage.add_row(&ACCOUNT.to_string(), below(i, "5.00"));
+    }
+    until("the look-back is good", || standing().committed_at > before.committed_at).await;
+    until("nothing is wrong", || standing().phase == Phase::Running).await;
+    assert_eq!(standing().last_error, None);
+    stage.stop.cancel();
+    poller.await.unwrap();
+}
+
+#[tokio::test]
 async fn what_a_day_that_may_be_cut_lacks_is_not_gone() {
     let stage = Stage::new().await;
     // A row that the source does not show, on a day with as many others as a page may have.

@@ -79,7 +79,7 @@ asked for with dates always, so its id helps within the last 14 days only.)
 | its id is above the cursor | with the next poll, however old its date |
 | its id is at or below the cursor, its date within `lookback` | with the next look-back (`lookback_interval`), as `LATE` |
 | its id is at or below the cursor, its date older | never: such rows are what was read long ago |
-| it was mended, or is back after its deletion, at or below the cursor | as `CREATED` with the next look-back, as `LATE` |
+| it was in quarantine and nothing of it was published, or is back after its deletion, at or below the cursor | as `CREATED` with the next look-back, as `LATE`; with the next version |
 
 A row that the source adds while the history is read, under a day that was read already and that the look-back does not
 reach, is not found either: the days that follow raise the cursor over its id. That is so of the first history only. After
@@ -90,9 +90,18 @@ Polls go on while those days are read, and look-backs where one of them cannot b
 accounts at once, both wait until it has, also where it has to ask again because the API ignores the dates (VOM-SRC-004).
 
 **Changing `date_type`.** What is remembered lies under the date that decided when it came. After a change, a row whose
-one date lies within the `lookback` and whose other one before it may come once more, as `CREATED` with version 1 and the
-`event_id` that it had: whoever counts each `event_id` once is not disturbed. With `deletions: emit` such a row may be
+one date lies within the `lookback` and whose other one before it may come once more, as `CREATED` with version 1. One that
+was never edited has the `event_id` that it had: whoever counts each `event_id` once is not disturbed by it; of one that
+was, [versions begin anew](#versions-that-begin-anew). With `deletions: emit` such a row may be
 told as deleted; set `ignore` before the change, and `emit` again when a `lookback` has passed.
+
+### Versions that begin anew
+Whoever keeps the highest `meta.version` of a row has to know when the connector's memory of it is gone: its next event is
+`CREATED` with version 1 whatever was published before, and an edit after that is version 2. `event_id` holds the version, so
+only a row that was never edited comes under the id that it had. That is so after `checkpoint reset` of a shard that had
+lost something, where partitions were added to the state topic or a TOS institution's `code` is spelled otherwise, and
+for the rows of a changed `date_type` above. Forget the versions of the keys concerned before, or order a row's events by
+offset within its partition, which is right always.
 
 **Clocks.** Rows are remembered for a `lookback` before the newest row, so that a clock which is some days ahead forgets
 nothing; an account without new rows keeps those of its last days.
