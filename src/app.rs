@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, Client},
+    api::{self, Asker, Client},
     config::model::{Config, Privacy},
     domain::{ids::ConnectionId, time::Timestamp},
     http::Health,
@@ -67,6 +67,8 @@ pub struct Shown {
     pub restores: Arc<Restores>,
     /// How the payment sink stands.
     pub tally: Tally,
+    /// The ways to the APIs: whoever asks beside the pollers draws on the same quota and tokens.
+    pub clients: HashMap<ConnectionId, Client>,
     /// When the process started.
     pub started_at: Timestamp,
 }
@@ -86,6 +88,7 @@ pub struct App {
     config: Arc<Config>,
     broker: Broker,
     metrics: Arc<Metrics>,
+    clients: HashMap<ConnectionId, Client>,
     board: Arc<Board>,
     series: Series,
     tally: Tally,
@@ -95,14 +98,31 @@ pub struct App {
     started_at: Timestamp,
 }
 
+/// One for each connection: its quota and its tokens are one, whoever asks.
+fn clients(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> Result<HashMap<ConnectionId, Client>, api::Error> {
+    let made = config.connections.iter().map(|connection| {
+        let client = Client::new(connection, Arc::clone(metrics))?;
+        client.share_tos_refusals(&config.state_dir, Asker::Connector);
+        Ok((connection.id.clone(), client))
+    });
+    made.collect()
+}
+
 impl App {
     /// Prepares; nothing is contacted yet.
+    ///
+    /// # Errors
+    /// A client that cannot be made from the configuration.
     pub fn new(
         config: Arc<Config>,
         broker: Broker,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
-    ) -> Self {
+    ) -> Result<Self, api::Error> {
+        let clients = clients(&config, &metrics)?;
         let (phases, _) = watch::channel(HashMap::new());
         let started_at = now();
         let ids = config.connections.iter().map(|connection| &connection.id);
@@ -116,13 +136,26 @@ impl App {
         health.set_sink_awaited(config.sink.enabled);
         health.set_topics_awaited(true);
         let restores = Arc::default();
-        Self { config, broker, metrics, board, series, tally, phases, health, restores, started_at }
+        Ok(Self {
+            config,
+            broker,
+            metrics,
+            clients,
+            board,
+            series,
+            tally,
+            phases,
+            health,
+            restores,
+            started_at,
+        })
     }
 
     /// What may be shown of it, from the start on.
     pub fn shown(&self) -> Shown {
         Shown {
             tally: self.tally.clone(),
+            clients: self.clients.clone(),
             metrics: Arc::clone(&self.metrics),
             board: Arc::clone(&self.board),
             shards: self.phases.subscribe(),
@@ -146,9 +179,8 @@ impl App {
         }
         self.health.set_state_open();
         let Some(work) = self.prepare(&stop).await? else { return Ok(()) };
-        let clients = work.clients.clone();
         tokio::spawn(show_refusals(
-            clients,
+            self.clients.clone(),
             Arc::clone(&self.board),
             stop.clone(),
             Arc::clone(&self.metrics),

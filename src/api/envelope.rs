@@ -30,7 +30,7 @@ const TOS_EMPTY: [&str; 1] = ["ACBH000202"];
 /// Which envelope a call answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// `status`/`success` and rows under one of these keys, or a bare list.
+    /// `status`/`success` and rows under one of these keys; customers may come as a bare list.
     List(&'static [&'static str]),
     /// One thing under one of these keys, as an object or as a list of one, or the body itself; an
     /// empty list is none.
@@ -241,11 +241,19 @@ pub(crate) fn check_token_envelope(body: &str) -> Result<(), Fault> {
     check_success(&fields)
 }
 
-/// The value under the collection key of a successful answer; a bare list stands for itself.
+/// The value under the collection key of a successful answer. A bare list stands for itself where a
+/// source shows one, which is for customers (`api-contract.md` §1.5): anywhere else a proxy's `[]` would
+/// say that everything is gone.
 pub(crate) fn collection<'a>(body: &'a str, keys: &[&str]) -> Result<&'a RawValue, Fault> {
     let fields = match read_root(body)? {
         Root::Object(fields) => fields,
-        Root::Other(list) if list.get().starts_with('[') => return Ok(list),
+        Root::Other(list) if list.get().starts_with('[') && keys.contains(&"customers") => {
+            return Ok(list);
+        }
+        Root::Other(list) if list.get().starts_with('[') => {
+            let keys = keys.join(" or ");
+            return Err(Fault::Protocol(format!("a bare list, without the key {keys}")));
+        }
         Root::Other(_) => {
             return Err(Fault::Protocol("neither an object nor a list".to_owned()));
         }

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{App, Broker, pollers::Pollers, privacy_rules};
 use crate::{
-    api::{Asker, Client},
     domain::schemas,
     kafka::topics,
     log_event,
@@ -33,12 +32,6 @@ impl App {
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<Pollers>> {
         let privacy = privacy_rules(&self.config).await?;
-        let mut clients = HashMap::new();
-        for config in &self.config.connections {
-            let client = Client::new(config, Arc::clone(&self.metrics))?;
-            client.share_tos_refusals(&self.config.state_dir, Asker::Connector);
-            clients.insert(config.id.clone(), client);
-        }
         let (kafka, payments) = (&self.config.kafka, self.config.sink.enabled);
         let is_real = self.broker == Broker::Real;
         if is_real && self.kafka_says(stop, || topics::inspect(kafka, payments)).await?.is_none() {
@@ -54,7 +47,7 @@ impl App {
         let encoder = Encoder::new(&ids, |suffix| kafka.topic(suffix))?;
         Ok(Some(Pollers {
             config: Arc::clone(&self.config),
-            clients,
+            clients: self.clients.clone(),
             encoder: Arc::new(encoder),
             privacy: Arc::new(privacy),
             board: Arc::clone(&self.board),

@@ -14,7 +14,7 @@ const CONFIG: &str = "connections: [{id: a, bank_pos: {app_key_file: k, app_secr
 
 fn app() -> App {
     let config = crate::config::parse("c", CONFIG, std::iter::empty()).unwrap().config;
-    App::new(Arc::new(config), Broker::Real, Arc::default(), Arc::default())
+    App::new(Arc::new(config), Broker::Real, Arc::default(), Arc::default()).unwrap()
 }
 
 fn pollers(app: &App) -> Pollers {

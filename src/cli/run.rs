@@ -52,7 +52,8 @@ pub(super) async fn serve(
     metrics.config_read(chrono::Utc::now());
     let health = Arc::new(Health::new());
     health.set_config_valid();
-    let app = App::new(Arc::clone(&config), broker, Arc::clone(&metrics), Arc::clone(&health));
+    let app = App::new(Arc::clone(&config), broker, Arc::clone(&metrics), Arc::clone(&health))
+        .map_err(|error| Failure::from(&error))?;
     let source = Source {
         shown: app.shown(),
         health: Arc::clone(&health),
@@ -66,7 +67,7 @@ pub(super) async fn serve(
     let admin = match &config.admin {
         Some(admin) => {
             let switch = Arc::new(KillSwitch(Arc::clone(&config)));
-            let desk = Arc::new(Desk::new(Arc::clone(&config)));
+            let desk = Arc::new(Desk::new(Arc::clone(&config), app.shown().clients));
             let served = http::admin::serve(admin, switch, desk).await;
             Some(served.map_err(|error| failed(error.to_string()))?)
         }

@@ -96,7 +96,6 @@ fn one_thing_is_an_object_or_a_list_of_one_and_an_empty_list_is_none() {
         r#"{"status":"success","account":[{"id":7}]}"#,
         r#"{"status":"success","account":{"id":7}}"#,
         r#"{"success":true,"data":{"id":7}}"#,
-        r#"[{"id":7}]"#,
         r#"{"id":7}"#,
     ] {
         assert_eq!(one(body).unwrap(), [r#"{"id":7}"#], "{body}");
@@ -112,6 +111,8 @@ fn one_thing_is_an_object_or_a_list_of_one_and_an_empty_list_is_none() {
         r#"{"status":"success","account":null}"#,
         r#"{"account":{}}"#,
         r#"{"account":[{"id":1},{"id":2}]}"#,
+        "[]",
+        r#"[{"id":7}]"#,
     ] {
         assert!(matches!(one(wrong), Err(Fault::Protocol(_))), "{wrong}");
     }
@@ -125,10 +126,11 @@ fn one_more_layer_and_php_maps_are_lists() {
         r#"{"success":true,"data":{"transactions":[{"id":7}]}}"#,
         r#"{"success":true,"data":{"data":[{"id":7}],"last_page":1,"next_page_url":null}}"#,
         r#"{"success":true,"data":{"3":{"id":7}}}"#,
-        r#"[{"id":7}]"#,
     ] {
         assert_eq!(rows(body, TRANSACTIONS).as_ref(), Ok(&one), "{body}");
     }
+    let customers = Shape::List(&["customers", "data"]);
+    assert_eq!(rows(r#"[{"id":7}]"#, customers).as_ref(), Ok(&one), "as a source shows it");
 }
 
 #[test]
@@ -142,6 +144,8 @@ fn a_missing_collection_is_never_no_rows() {
         r#"{"status":"success","transactions":{"id":7}}"#,
         r#"{"status":"success","data":{"transactions":null}}"#,
         r#"{"status":"success","rows":[]}"#,
+        "[]",
+        r#"[{"id":7}]"#,
         r#""""#,
         "null",
     ] {

@@ -1,6 +1,6 @@
 //! Commands for the admin listener.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -14,7 +14,9 @@ use super::{
     story::Story,
 };
 use crate::{
+    api::Client,
     config::model::Config,
+    domain::ids::ConnectionId,
     http::admin::{CommandState, Commands, Decision, Filter, MeantCommand, Outcome, Refused},
     sink::{
         journal::records::{Finding, Resolve},
@@ -27,6 +29,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Desk {
     config: Arc<Config>,
+    clients: HashMap<ConnectionId, Client>,
     /// Each question reads the whole journal: one after the other is soon enough for people.
     one_at_a_time: Semaphore,
     /// Some read the whole results topic as well, for which the others need not wait.
@@ -34,9 +37,10 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Nothing is contacted yet.
-    pub fn new(config: Arc<Config>) -> Self {
-        Self { config, one_at_a_time: Semaphore::new(1), one_of_results: Semaphore::new(1) }
+    /// Nothing is contacted yet. `clients` are the connector's own: its quota and tokens are shared.
+    pub fn new(config: Arc<Config>, clients: HashMap<ConnectionId, Client>) -> Self {
+        let (one_at_a_time, one_of_results) = (Semaphore::new(1), Semaphore::new(1));
+        Self { config, clients, one_at_a_time, one_of_results }
     }
 
     async fn list(&self, filter: Filter) -> Result<Value, Refused> {
@@ -73,7 +77,10 @@ impl Desk {
         let turn = self.one_at_a_time.acquire().await;
         let looked = compare::look_up(&self.config.kafka, &meant.into()).await?;
         drop(turn);
-        value(&compare::ask(&self.config, &looked).await?)
+        let connection = looked.connection();
+        let client = self.clients.get(connection);
+        let client = client.ok_or_else(|| Error::NotConfigured(connection.clone()))?;
+        value(&compare::ask(client, &looked).await?)
     }
 
     async fn resolve(&self, meant: MeantCommand, decision: Decision) -> Result<Value, Refused> {

@@ -1,20 +1,17 @@
 //! How the payment of a command stands now, beside what the journal knows; only reads.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use super::{Error, Found, Meant, find, journal};
 use crate::{
     api::{Client, Purpose},
-    config::model::{Config, Kafka},
-    domain::payment::PaymentState,
+    config::model::Kafka,
+    domain::{ids::ConnectionId, payment::PaymentState},
     sink::{
         doubt::{Judgement, judge_doubt},
         journal::{Entry, JournalEvent, Status},
         rivals::{Rival, Rivals},
     },
-    telemetry::metrics::Metrics,
 };
 
 /// How the payment stands beside what the journal knows.
@@ -39,6 +36,13 @@ pub struct Looked {
     others: Vec<Entry>,
 }
 
+impl Looked {
+    /// Whose payment it is.
+    pub fn connection(&self) -> &ConnectionId {
+        &self.entry.key().connection
+    }
+}
+
 /// What the journal knows of the command that is meant, and of others of its payment.
 ///
 /// # Errors
@@ -58,14 +62,10 @@ pub async fn look_up(kafka: &Kafka, meant: &Meant) -> Result<Looked, Error> {
 /// Asks the API how its payment stands, and changes nothing.
 ///
 /// # Errors
-/// A connection that is not configured, an API that does not tell.
-pub async fn ask(config: &Config, looked: &Looked) -> Result<Compared, Error> {
+/// An API that does not tell.
+pub async fn ask(client: &Client, looked: &Looked) -> Result<Compared, Error> {
     let Looked { entry, others } = looked;
-    let key = entry.key();
-    let connection = config.connections.iter().find(|connection| connection.id == key.connection);
-    let connection = connection.ok_or_else(|| Error::NotConfigured(key.connection.clone()))?;
-    let client = Client::new(connection, Arc::new(Metrics::new()))?;
-    let now = client.payment_state(Purpose::Payment, &key.reference_no).await?;
+    let now = client.payment_state(Purpose::Payment, &entry.key().reference_no).await?;
     Ok(compare(entry, now, others))
 }
 

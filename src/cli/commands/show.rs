@@ -1,9 +1,12 @@
 //! `commands show` and `commands reconcile`: one command's story, and how its payment stands.
 
+use std::sync::Arc;
+
 use super::lines;
 use crate::{
+    api::Client,
     app::commands::{
-        Found, Meant,
+        Error, Found, Meant,
         compare::{self, Compared},
         duplicates::{self, Duplicate, Happened, in_order},
         find,
@@ -12,6 +15,7 @@ use crate::{
     },
     cli::{Context, Failure, output},
     sink::journal::Entry,
+    telemetry::metrics::Metrics,
 };
 
 /// Prints the story.
@@ -71,7 +75,12 @@ fn waiting(decided: &Decided) -> String {
 pub(super) async fn reconcile(meant: &Meant, context: &Context) -> Result<(), Failure> {
     let config = context.load()?.config;
     let looked = compare::look_up(&config.kafka, meant).await?;
-    let compared = compare::ask(&config, &looked).await?;
+    let of = looked.connection();
+    let connection = config.connections.iter().find(|connection| connection.id == *of);
+    let connection = connection.ok_or_else(|| Error::NotConfigured(of.clone()))?;
+    // Another process than the connector: with a budget and a sign-in of its own.
+    let client = Client::new(connection, Arc::new(Metrics::new())).map_err(Error::from)?;
+    let compared = compare::ask(&client, &looked).await?;
     output::print(context, &compared, || compared_table(&compared))
 }
 

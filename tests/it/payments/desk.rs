@@ -96,6 +96,13 @@ fn the_listener_tells_and_decides_what_the_command_line_does_and_reading_writes_
     let nothing = json!({});
     let reconciled = desk.ask("POST", &format!("/{}/reconcile", lost.id), Some(&nothing));
     assert_eq!(reconciled, (200, told.compared));
+    let sign_ins = || {
+        let seen = stage.simulator().requests().last;
+        seen.iter().filter(|request| request.operation == "virtual_pos_token").count()
+    };
+    let before = sign_ins();
+    assert_eq!(desk.ask("POST", &format!("/{}/reconcile", lost.id), Some(&nothing)).0, 200);
+    assert_eq!(sign_ins(), before, "the connector's own token, and its quota");
     let nobody = uuid::Uuid::new_v4();
     let (status, problem) = desk.ask("GET", &format!("/{nobody}"), None);
     assert!(status == 404 && problem["detail"].as_str().unwrap().contains(&nobody.to_string()));
