@@ -3,7 +3,8 @@
 //! | what `POST /transaction` answered                                     | verdict    |
 //! |-----------------------------------------------------------------------|------------|
 //! | 2xx, `Approved` and `approved`, the command's `type`, codes `00`      | `Approved` |
-//! | 2xx, `Declined` or `Error` and `declined`, no other `type`, no `00`   | `Declined` |
+//! | 2xx, `Declined` and `declined`, no other `type`, no `00`              | `Declined` |
+//! | the same with `Error`, or a code that says that no bank answered      | `Failed`   |
 //! | anything else: another word, a contradiction, HTML, half a body       | `Unclear`  |
 //!
 //! No detail quotes a value: answers hold cards and names.
@@ -28,6 +29,9 @@ use crate::{
 
 /// The code of success, in both code fields.
 const DONE: &str = "00";
+/// Codes of ISO 8583 by which a switch says that the bank's own answer is not known: it came too late,
+/// could not be had, or the system failed on the way.
+const UNANSWERED: [&str; 3] = ["68", "91", "96"];
 /// Longer texts of the provider are cut.
 const TEXT_CHARS_MAX: usize = 300;
 
@@ -189,20 +193,41 @@ fn read_answer(change: Change, status: u16, body: &str) -> Result<Verdict, Unrea
     }
     let fields = read_once::<AnswerKey>(body)?;
     let mut reader = Reader::new(&fields);
-    let done = is_done(&mut reader)?;
+    let said = said(&mut reader)?;
+    let done = said == Said::Done;
     check_type(&mut reader, change, done)?;
     check_codes(&mut reader, done)?;
+    let is_unanswered = is_unanswered(&mut reader)?;
     let provider = provider(&mut reader)?;
-    Ok(if done { Verdict::Approved(provider) } else { Verdict::Declined(provider) })
+    let failed =
+        |detail: &str| Verdict::Failed { provider: provider.clone(), detail: detail.into() };
+    Ok(match said {
+        Said::Done => Verdict::Approved(provider),
+        Said::Error => failed("response is Error, not Declined"),
+        Said::Refused if is_unanswered => {
+            failed("declined with a code by which the bank's own answer is not known (68, 91, 96)")
+        }
+        Said::Refused => Verdict::Declined(provider),
+    })
 }
 
-/// Whether every word of the answer says done, or every one says not done.
-fn is_done(reader: &mut Reader<'_, '_>) -> Result<bool, Unreadable> {
+/// What every word of the answer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Done,
+    Refused,
+    /// Not done, and not because somebody refused.
+    Error,
+}
+
+/// What the words of the answer say together.
+fn said(reader: &mut Reader<'_, '_>) -> Result<Said, Unreadable> {
     let response = Word::read(reader, AnswerKey::Response)?;
     let status = Word::read(reader, AnswerKey::Status)?;
-    let done = match (response, status) {
-        (Word::Approved, Word::Approved) => true,
-        (Word::Declined | Word::Error, Word::Declined) => false,
+    let said = match (response, status) {
+        (Word::Approved, Word::Approved) => Said::Done,
+        (Word::Declined, Word::Declined) => Said::Refused,
+        (Word::Error, Word::Declined) => Said::Error,
         (Word::Absent, _) | (_, Word::Absent) => {
             return unreadable("response or status is missing");
         }
@@ -214,6 +239,7 @@ fn is_done(reader: &mut Reader<'_, '_>) -> Result<bool, Unreadable> {
             return unreadable("response and status contradict each other");
         }
     };
+    let done = said == Said::Done;
     // Documented as a detail in words; only a word of the status's own kind can contradict it.
     let detail = Word::of_detail(reader)?;
     if (done && matches!(detail, Word::Declined | Word::Error))
@@ -223,8 +249,18 @@ fn is_done(reader: &mut Reader<'_, '_>) -> Result<bool, Unreadable> {
     }
     match reader.text(AnswerKey::Success)?.as_deref().map(|text| text == "true" || text == "1") {
         Some(success) if success != done => unreadable("success contradicts status"),
-        Some(_) | None => Ok(done),
+        Some(_) | None => Ok(said),
     }
+}
+
+/// Whether a code says that the bank's own answer is not known.
+fn is_unanswered(reader: &mut Reader<'_, '_>) -> Result<bool, Unreadable> {
+    let mut found = false;
+    for key in [AnswerKey::ReturnCode, AnswerKey::ErrorCode] {
+        let code = reader.text(key)?;
+        found |= code.is_some_and(|code| UNANSWERED.contains(&code.trim()));
+    }
+    Ok(found)
 }
 
 /// The words of `response`, `status` and `status_detail`.

@@ -19,7 +19,7 @@ use crate::{
 
 use super::{
     command::{Command, CommandKey, Kind, Order, Outline},
-    journal::Entry,
+    journal::{Arrival, Entry},
     payload::{Digest, Payload},
     text::clean,
 };
@@ -111,6 +111,9 @@ impl Rejection {
 pub enum Known {
     /// Nothing is known of it: it is journaled and taken up.
     New,
+    /// The very record that it was journaled from, read once more: what came of it was published in the
+    /// transaction that journaled it.
+    Read,
     /// The same command again: its last result, if there is one, is published again as it was.
     Again,
     /// Another payload under an id that is taken: it is answered DUPLICATE, the first one stands.
@@ -128,10 +131,11 @@ impl Intake {
     }
 }
 
-/// Compares a command with the journal's entry under its key.
-pub fn recall(existing: Option<&Entry>, digest: Digest) -> Known {
+/// Compares a command, and where its record stands, with the journal's entry under its key.
+pub fn recall(existing: Option<&Entry>, digest: Digest, arrival: Arrival) -> Known {
     match existing {
         None => Known::New,
+        Some(entry) if entry.digest() == digest && entry.arrival() == Some(arrival) => Known::Read,
         Some(entry) if entry.digest() == digest => Known::Again,
         Some(_) => Known::Duplicate,
     }

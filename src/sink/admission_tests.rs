@@ -214,9 +214,14 @@ fn the_reason_is_not_kept_and_no_text_holds_a_card() {
 #[test]
 fn a_command_that_comes_again_is_known_by_its_digest() {
     let known = entry(crate::sink::tests::refund("10.00"));
-    assert_eq!(recall(None, outline().digest), Known::New);
-    assert_eq!(recall(Some(&known), known.digest()), Known::Again);
-    assert_eq!(recall(Some(&known), outline().digest), Known::Duplicate);
+    let arrival = known.arrival().unwrap();
+    let later = Arrival { offset: arrival.offset + 1, ..arrival };
+    let recalled = |digest, arrival| recall(Some(&known), digest, arrival);
+    assert_eq!(recall(None, outline().digest, later), Known::New);
+    assert_eq!(recalled(known.digest(), later), Known::Again);
+    assert_eq!(recalled(known.digest(), arrival), Known::Read, "its own record, read once more");
+    assert_eq!(recalled(outline().digest, later), Known::Duplicate);
+    assert_eq!(recalled(outline().digest, arrival), Known::Duplicate);
     let intake = read_ready(&payload());
     let (key, digest) = intake.known_by().unwrap();
     assert_eq!((key, digest), (&accepted(&payload()).key, payload().digest()));

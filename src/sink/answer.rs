@@ -1,8 +1,11 @@
 //! What the end of the one request means for its command.
 
-use crate::domain::{payment::Verdict, time::Timestamp};
+use crate::domain::{
+    payment::{PaymentState, Provider, Verdict},
+    time::Timestamp,
+};
 
-use super::journal::JournalEvent;
+use super::{doubt::refunded, journal::JournalEvent};
 
 /// How the one request ended. Details hold no body and no personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,23 +25,38 @@ pub enum Ending {
     },
 }
 
-/// Turns the end of the one request into the event that tells it.
+/// Turns the end of the one request into the event that tells it; `before` is how the payment stood
+/// before it.
 ///
 /// | end                              | event    |
 /// |----------------------------------|----------|
 /// | approved in every part           | Approved |
 /// | declined in every part           | Declined |
+/// | the same, and more is refunded   | Doubted  |
+/// | failed, or no bank's own answer  | Doubted  |
 /// | certain that no byte left        | NotSent  |
 /// | unclear, or anything else        | Doubted  |
-pub fn read_ending(ending: Ending, at: Timestamp) -> JournalEvent {
+pub fn read_ending(ending: Ending, before: &PaymentState, at: Timestamp) -> JournalEvent {
     match ending {
         Ending::Answered(Verdict::Approved(provider)) => JournalEvent::Approved { at, provider },
+        Ending::Answered(Verdict::Declined(provider)) if has_grown(before, &provider) => {
+            let detail = "declined, and the answer tells more refunded than before".to_owned();
+            JournalEvent::Doubted { at, detail, refusal: Some(provider) }
+        }
         Ending::Answered(Verdict::Declined(provider)) => JournalEvent::Declined { at, provider },
+        Ending::Answered(Verdict::Failed { provider, detail }) => {
+            JournalEvent::Doubted { at, detail, refusal: Some(provider) }
+        }
         Ending::NotSent { detail } => JournalEvent::NotSent { at, detail },
         Ending::Answered(Verdict::Unclear { detail }) | Ending::Unknown { detail } => {
-            JournalEvent::Doubted { at, detail }
+            JournalEvent::Doubted { at, detail, refusal: None }
         }
     }
+}
+
+/// Whether the answer's own sum says that money moved.
+fn has_grown(before: &PaymentState, provider: &Provider) -> bool {
+    provider.refunded_total.is_some_and(|is| refunded(before).is_some_and(|was| is > was))
 }
 
 #[cfg(test)]

@@ -1,32 +1,61 @@
 //! Every end of a request, and the one event that it is.
 
 use super::*;
-use crate::sink::tests::{NOON, intended, provider, story};
+use crate::sink::tests::{NOON, intended, money, paid, provider, story};
+
+/// Of a refusal, which moves nothing.
+fn refused() -> Provider {
+    Provider { refunded_total: None, ..provider() }
+}
 
 #[test]
 fn only_certainty_proves_that_nothing_left() {
     let detail = || "os error 111".to_owned();
-    let not_sent = read_ending(Ending::NotSent { detail: detail() }, NOON);
+    let not_sent = read_ending(Ending::NotSent { detail: detail() }, &paid(), NOON);
     assert_eq!(not_sent, JournalEvent::NotSent { at: NOON, detail: detail() });
-    let unknown = read_ending(Ending::Unknown { detail: detail() }, NOON);
-    assert_eq!(unknown, JournalEvent::Doubted { at: NOON, detail: detail() });
+    let unknown = read_ending(Ending::Unknown { detail: detail() }, &paid(), NOON);
+    assert_eq!(unknown, JournalEvent::Doubted { at: NOON, detail: detail(), refusal: None });
 }
 
 #[test]
 fn an_answer_counts_only_where_it_says_one_thing() {
-    let event = |verdict| read_ending(Ending::Answered(verdict), NOON);
+    let event = |verdict| read_ending(Ending::Answered(verdict), &paid(), NOON);
     assert_eq!(
         event(Verdict::Approved(provider())),
         JournalEvent::Approved { at: NOON, provider: provider() }
     );
     assert_eq!(
-        event(Verdict::Declined(provider())),
-        JournalEvent::Declined { at: NOON, provider: provider() }
+        event(Verdict::Declined(refused())),
+        JournalEvent::Declined { at: NOON, provider: refused() }
     );
     assert_eq!(
         event(Verdict::Unclear { detail: "status approved, response Error".into() }),
-        JournalEvent::Doubted { at: NOON, detail: "status approved, response Error".into() }
+        JournalEvent::Doubted {
+            at: NOON,
+            detail: "status approved, response Error".into(),
+            refusal: None
+        }
     );
+}
+
+#[test]
+fn a_no_that_may_not_be_one_is_a_doubt_that_keeps_what_was_said() {
+    let failed = Verdict::Failed { provider: provider(), detail: "response is Error".into() };
+    let grown = Provider { refunded_total: Some(money("0.01")), ..provider() };
+    let declined = Verdict::Declined(grown.clone());
+    for (verdict, said) in [(failed, provider()), (declined, grown.clone())] {
+        let event = read_ending(Ending::Answered(verdict), &paid(), NOON);
+        let JournalEvent::Doubted { refusal, .. } = event else { panic!("{event:?}") };
+        assert_eq!(refusal, Some(said));
+    }
+    // What was given back before is no growth, and where that is not known nothing is compared.
+    let known = PaymentState { refunded: Some(money("0.01")), ..paid() };
+    let unknown = PaymentState { refunded_unknown: true, ..paid() };
+    for before in [known, unknown] {
+        let declined = Ending::Answered(Verdict::Declined(grown.clone()));
+        let event = read_ending(declined, &before, NOON);
+        assert!(matches!(event, JournalEvent::Declined { .. }), "{event:?}");
+    }
 }
 
 #[test]
@@ -38,7 +67,8 @@ fn every_end_is_a_legal_next_event() {
         Ending::Answered(Verdict::Unclear { detail: detail() }),
         Ending::Answered(Verdict::Approved(provider())),
         Ending::Answered(Verdict::Declined(provider())),
+        Ending::Answered(Verdict::Failed { provider: provider(), detail: detail() }),
     ] {
-        story([intended(1, 1)]).with(read_ending(ending, NOON)).unwrap();
+        story([intended(1, 1)]).with(read_ending(ending, &paid(), NOON)).unwrap();
     }
 }

@@ -237,15 +237,17 @@ impl Clerk {
         intake: Intake,
     ) -> Result<(), Failure> {
         let now = now();
+        let arrival = Arrival { partition: raw.partition, offset: raw.offset };
         let existing = intake.known_by().and_then(|(key, digest)| {
             let entry = known.get(key);
-            Some((entry?.clone(), recall(entry, digest)))
+            Some((entry?.clone(), recall(entry, digest, arrival)))
         });
         match (intake, existing) {
             (Intake::Rejected(rejection), _) => {
                 take.refusals.push(rejection.reason.as_str());
                 take.write.refused.push(self.refused(raw, &rejection));
             }
+            (_, Some((_, Known::Read))) => {}
             (_, Some((entry, Known::Again | Known::New))) => {
                 take.write.results.extend(self.desk.result(&entry)?);
             }
@@ -261,7 +263,6 @@ impl Clerk {
                 take.write.results.push(self.desk.encode(first.key(), answer)?);
             }
             (Intake::Accepted(command), None) => {
-                let arrival = Arrival { partition: raw.partition, offset: raw.offset };
                 let entry = Entry::received(command, arrival, now);
                 self.journal(take, known, entry, raw.partition)?;
             }

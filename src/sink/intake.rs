@@ -1,6 +1,11 @@
 //! Reading the command topic: from where the journal ends, in order, committing nothing.
 
-use std::{collections::HashMap, sync::Arc, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -109,13 +114,29 @@ pub struct Source {
     pub again: mpsc::UnboundedSender<Again>,
 }
 
-/// Reads on a thread of its own until `stop`. Blocks while it finds the partitions' ends.
+/// Where to read on in a partition that holds offsets `low` to `high`. The broker forgets the offsets of a
+/// topic with the topic; the journal still knows how far its commands came.
+///
+/// # Errors
+/// What should come next, where it is not there.
+fn begin_at(next: Option<i64>, arrived: Option<i64>, (low, high): (i64, i64)) -> Result<i64, i64> {
+    match (next, arrived) {
+        (Some(next), _) if next < low || next > high => Err(next),
+        (Some(next), _) => Ok(next),
+        (None, Some(arrived)) if arrived >= high => Err(arrived + 1),
+        (None, _) => Ok(low),
+    }
+}
+
+/// Reads on a thread of its own until `stop`. Blocks while it finds the partitions' ends. `arrived` is the
+/// offset of the last command of each partition that the journal knows.
 ///
 /// # Errors
 /// Where the partitions cannot be read from where the group left off.
 pub fn start(
     kafka: &Kafka,
     taken: &[Taken],
+    arrived: &BTreeMap<i32, i64>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) -> Result<Source, Error> {
@@ -132,10 +153,8 @@ pub fn start(
         pulse::step("reading the ends of the command topic");
         let (low, high) =
             consumer.fetch_watermarks(&topic, partition, CALL_TIMEOUT).map_err(failed)?;
-        let next = taken.next.unwrap_or(low);
-        if next < low || next > high {
-            return Err(Error::Unread { topic: topic.clone(), partition, low, high, next });
-        }
+        let next = begin_at(taken.next, arrived.get(&partition).copied(), (low, high))
+            .map_err(|next| Error::Unread { topic: topic.clone(), partition, low, high, next })?;
         assignment.add_partition_offset(&topic, partition, Offset::Offset(next)).map_err(failed)?;
         unread.push((partition, high - next));
     }
@@ -253,4 +272,28 @@ pub(super) fn is_lasting(error: &KafkaError) -> bool {
                 | Code::Fatal
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::begin_at;
+
+    #[test]
+    fn commands_that_were_there_are_missed_by_the_group_and_by_the_journal() {
+        for (next, arrived, ends, at) in [
+            (Some(5), Some(4), (0, 5), Ok(5)),
+            (Some(5), Some(9), (3, 9), Ok(5)),
+            (Some(5), Some(4), (6, 9), Err(5)),
+            (Some(5), Some(4), (0, 4), Err(5)),
+            // A new group, or one whose offsets expired.
+            (None, None, (3, 9), Ok(3)),
+            (None, Some(8), (3, 9), Ok(3)),
+            (None, Some(8), (9, 9), Ok(9)),
+            // The topic was made anew, and the group's offsets went with it.
+            (None, Some(8), (0, 0), Err(9)),
+            (None, Some(8), (0, 8), Err(9)),
+        ] {
+            assert_eq!(begin_at(next, arrived, ends), at, "{next:?} {arrived:?} {ends:?}");
+        }
+    }
 }

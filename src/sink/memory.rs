@@ -38,6 +38,8 @@ pub struct Journal {
     pub decisions: Decisions,
     /// Records read.
     pub records: u64,
+    /// From how far in each partition of the command topic commands have come: the last one's offset.
+    pub arrived: BTreeMap<i32, i64>,
     /// Whose journal each partition is.
     pub identities: BTreeMap<i32, Identity>,
     /// Those that nobody can execute any more: the partitions that their stories lie in, and since when
@@ -130,6 +132,10 @@ impl Journal {
         }
         self.decisions.moved(&entry);
         self.days.saw(entry.last_at());
+        if let Some(arrival) = entry.arrival() {
+            let last = self.arrived.entry(arrival.partition).or_insert(arrival.offset);
+            *last = arrival.offset.max(*last);
+        }
         if !entry.status().is_finished() {
             self.forget(&key);
             self.open.insert(key, entry);

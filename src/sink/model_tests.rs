@@ -39,6 +39,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         2 => Just(Reply::NotConnected),
         2 => Just(Reply::AppliedAndLost),
         2 => Just(Reply::NotAppliedAndLost),
+        1 => any::<bool>().prop_map(|applied| Reply::Failed { applied }),
         2 => (0_i64..=100).prop_map(Reply::AppliedLate),
         // Long after the quiescence, when the command is parked and the next one has its turn.
         1 => (101_i64..=400).prop_map(Reply::AppliedLate),
@@ -352,4 +353,9 @@ fn committing_the_offset_before_the_journal_is_caught() {
 #[test]
 fn taking_a_lost_answer_for_a_refusal_is_caught() {
     counterexample(Mutant::LostIsDeclined);
+}
+
+#[test]
+fn a_failure_that_is_taken_for_a_refusal_is_caught() {
+    counterexample(Mutant::FailedIsDeclined);
 }

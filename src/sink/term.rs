@@ -235,8 +235,14 @@ impl Work {
         let witness = Arc::clone(&desk.fixed.witness);
         let records = operator::follow(&parts.kafka, read_to, witness, ended.clone())
             .map_err(|error| Refusal::passing(&error))?;
-        let source = intake::start(&parts.kafka, taken, Arc::clone(metrics), ended.clone())
-            .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;
+        let source = intake::start(
+            &parts.kafka,
+            taken,
+            &journal.arrived,
+            Arc::clone(metrics),
+            ended.clone(),
+        )
+        .map_err(|e| Refusal { reason: e.to_string(), needs_operator: e.needs_operator() })?;
         let archive = Archive::open(&parts.kafka).map_err(|error| Refusal::passing(&error))?;
         let reporter = Arc::new(Reporter::new(index, member.progress.clone(), taken));
         let clerk = Clerk::new(

@@ -238,6 +238,9 @@ async fn send(
     ready: Ready,
     (not_after, not_after_wall): (Instant, Timestamp),
 ) -> JournalEvent {
+    let Some(before) = entry.intent().map(|intent| &intent.before) else {
+        return JournalEvent::NotSent { at: now(), detail: "nothing allows it".to_owned() };
+    };
     let change = match order.kind {
         Kind::Cancel => Change::Cancel,
         Kind::Refund { amount } => Change::Refund { amount },
@@ -255,7 +258,7 @@ async fn send(
             }
             Sent::Unknown { detail } => Ending::Unknown { detail },
         };
-        let event = read_ending(ending, now());
+        let event = read_ending(ending, before, now());
         if matches!(event, JournalEvent::Doubted { .. }) {
             desk.doubt(entry.key());
         }

@@ -59,8 +59,10 @@ pub(super) fn line(event: &JournalEvent, currency: Option<&str>) -> String {
             local(*send_not_after),
             state(before, currency)
         ),
-        JournalEvent::NotSent { detail, .. } | JournalEvent::Doubted { detail, .. } => {
-            detail.clone()
+        JournalEvent::NotSent { detail, .. }
+        | JournalEvent::Doubted { detail, refusal: None, .. } => detail.clone(),
+        JournalEvent::Doubted { detail, refusal: Some(provider), .. } => {
+            format!("{detail}; {}", said(provider, currency))
         }
         JournalEvent::Approved { provider, .. } | JournalEvent::Declined { provider, .. } => {
             said(provider, currency)

@@ -213,7 +213,6 @@ impl Entry {
     }
 
     /// The permission under which a request may be on its way.
-    #[cfg(test)]
     pub(in crate::sink) const fn intent(&self) -> Option<&super::status::Intent> {
         match &self.status {
             Status::Intended(intent) | Status::InDoubt { intent, .. } => Some(intent),

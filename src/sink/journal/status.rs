@@ -1,6 +1,10 @@
 //! Where a command stands, and which event may come next.
 
-use crate::domain::{payment::PaymentState, time::Timestamp, vocabulary::Outcome};
+use crate::domain::{
+    payment::{PaymentState, Provider},
+    time::Timestamp,
+    vocabulary::Outcome,
+};
 
 use super::event::JournalEvent;
 
@@ -43,6 +47,8 @@ pub enum Status {
         since: Timestamp,
         /// The permission it was sent under.
         intent: Intent,
+        /// What the API said, where it answered that it was not done.
+        refusal: Option<Provider>,
     },
     /// The money moved, once.
     Done {
@@ -148,12 +154,13 @@ impl Status {
 /// | Received | Rejected, Expired | Intended² | | | | | | | |
 /// | NotSent  | Rejected, Expired | Intended² | | | | | | | |
 /// | Intended | | | NotSent | Done | Declined | InDoubt | | | |
-/// | InDoubt  | | | | | | | Done, inferred | Parked | |
+/// | InDoubt  | | | | | Declined³ | | Done, inferred | Parked | |
 /// | Parked   | | | | | | | | | Resolved |
 /// | Done, Declined, Rejected, Expired, Resolved | | | | | | | | | |
 ///
 /// An empty place is illegal. ¹ A story begins with Received (→ Received) or Refused (→ Rejected),
-/// and neither comes later. ² The attempt is the next number, and the epoch never falls.
+/// and neither comes later. ² The attempt is the next number, and the epoch never falls. ³ Where the API
+/// answered that it was not done.
 ///
 /// # Errors
 /// Every other event; nothing has changed then.
@@ -174,9 +181,8 @@ pub fn next_status(
         Status::Intended(intent) => {
             sent(event, intent).ok_or_else(|| illegal("a request may be on its way"))
         }
-        Status::InDoubt { .. } => {
-            doubted(event).ok_or_else(|| illegal("only the payment's state can clear a doubt"))
-        }
+        Status::InDoubt { refusal, .. } => doubted(event, refusal.is_some())
+            .ok_or_else(|| illegal("only the payment's state can clear a doubt")),
         Status::Parked => resolved(event).ok_or_else(|| illegal("only a person can decide")),
         Status::Done { .. }
         | Status::Declined
@@ -244,8 +250,8 @@ fn sent(event: &JournalEvent, intent: &Intent) -> Option<Status> {
         }
         JournalEvent::Approved { .. } => Some(Status::Done { inferred: false }),
         JournalEvent::Declined { .. } => Some(Status::Declined),
-        JournalEvent::Doubted { at, .. } => {
-            Some(Status::InDoubt { since: *at, intent: intent.clone() })
+        JournalEvent::Doubted { at, refusal, .. } => {
+            Some(Status::InDoubt { since: *at, intent: intent.clone(), refusal: refusal.clone() })
         }
         JournalEvent::Received { .. }
         | JournalEvent::Refused { .. }
@@ -258,8 +264,9 @@ fn sent(event: &JournalEvent, intent: &Intent) -> Option<Status> {
     }
 }
 
-const fn doubted(event: &JournalEvent) -> Option<Status> {
+const fn doubted(event: &JournalEvent, is_refused: bool) -> Option<Status> {
     match event {
+        JournalEvent::Declined { .. } if is_refused => Some(Status::Declined),
         JournalEvent::Inferred { .. } => Some(Status::Done { inferred: true }),
         JournalEvent::Parked { .. } => Some(Status::Parked),
         JournalEvent::Received { .. }

@@ -28,6 +28,7 @@ pub(super) enum Mutant {
     NoMemory,
     OffsetFirst,
     LostIsDeclined,
+    FailedIsDeclined,
     NoRivals,
     DoneShowsAtOnce,
     OldLooks,

@@ -221,8 +221,10 @@ impl Owner {
         offset: usize,
     ) -> Result<Alive, String> {
         let existing = self.entries.get(&command.key).filter(|_| self.mutant != Mutant::NoMemory);
-        match recall(existing, command.order.digest) {
+        let arrival = Arrival { partition: 0, offset: i64::try_from(offset).unwrap_or(0) };
+        match recall(existing, command.order.digest, arrival) {
             Known::New => {}
+            Known::Read => return Ok(Alive::Yes),
             Known::Again => {
                 if let Some(entry) = existing {
                     shared.publish(entry);
@@ -231,7 +233,6 @@ impl Owner {
             }
             Known::Duplicate => return Ok(Alive::Yes),
         }
-        let arrival = Arrival { partition: 0, offset: i64::try_from(offset).unwrap_or(0) };
         let entry = Entry::received(command, arrival, self.now(shared));
         if !shared.write(self.epoch, &entry) {
             return Ok(Alive::Fenced);

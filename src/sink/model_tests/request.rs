@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{
-        payment::{Provider, Verdict},
+        payment::{PaymentState, Provider, Verdict},
         time::Timestamp,
     },
     sink::{
@@ -10,7 +10,7 @@ use crate::{
         command::{CommandKey, Kind},
         journal::JournalEvent,
         rivals,
-        tests::POLICY,
+        tests::{POLICY, paid},
     },
 };
 
@@ -67,6 +67,14 @@ pub(super) fn send(
                 shared.api.arrive(key);
                 lost
             }
+            Reply::Failed { applied } => {
+                shared.api.arrive(key);
+                if applied {
+                    shared.apply(key, kind);
+                }
+                let (provider, detail) = (Provider::default(), "response is Error".into());
+                Ending::Answered(Verdict::Failed { provider, detail })
+            }
             Reply::AppliedLate(percent) => {
                 shared.api.arrive(key);
                 // Up to 100, not later than the quiescence after the request's own deadline.
@@ -80,5 +88,11 @@ pub(super) fn send(
     if mutant == Mutant::LostIsDeclined && matches!(ending, Ending::Unknown { .. }) {
         return JournalEvent::Declined { at: now, provider: Provider::default() };
     }
-    read_ending(ending, now)
+    match (mutant, ending) {
+        (Mutant::FailedIsDeclined, Ending::Answered(Verdict::Failed { provider, .. })) => {
+            JournalEvent::Declined { at: now, provider }
+        }
+        // The model's answers tell no sum.
+        (_, ending) => read_ending(ending, &PaymentState { refunded_unknown: true, ..paid() }, now),
+    }
 }

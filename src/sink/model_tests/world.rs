@@ -42,6 +42,10 @@ pub(super) enum Reply {
     NotConnected,
     AppliedAndLost,
     NotAppliedAndLost,
+    /// The API says that it failed, whatever became of it.
+    Failed {
+        applied: bool,
+    },
     /// After so many percent of the time that the machine allows for.
     AppliedLate(i64),
 }

@@ -7,7 +7,7 @@ use rdkafka::Offset;
 
 use super::{
     DEADLINE,
-    again::delete_the_group,
+    again::{committed, delete_the_group},
     orders::{Order, produce},
     stage::{OWNED, PARTITIONS, STOPPED, Stage, change, end},
 };
@@ -214,16 +214,19 @@ fn a_recreated_command_topic_executes_nothing_again() {
     damage::recreate(brokers, &topic, PARTITIONS, "delete");
     paid.stage.shop.send(&paid.orders);
     let mut connector = paid.home.run();
-    let mut feed = paid.stage.feed();
-    feed.wait_for_final(&paid.orders);
-    wait_until("the others are told again", DEADLINE, || {
-        feed.catch_up();
-        let told = |order| feed.outcomes(order).len();
-        paid.orders.iter().map(told).sum::<usize>() == 2 * paid.orders.len() - 1
-    });
+    paid.stage.feed().wait_for_final(&paid.orders);
+    wait_until("all are read", DEADLINE, || committed(&paid.stage) == paid.orders.len());
     end(&mut connector);
     assert_eq!(paid.stage.posts().iter().count(), paid.orders.len());
     paid.stage.check(&paid.orders);
+}
+
+#[test]
+fn unread_commands_that_went_with_their_topic_stop_the_sink() {
+    let paid = Paid::new("pay-went");
+    let (brokers, topic) = (paid.stage.brokers(), paid.stage.topic(COMMANDS));
+    damage::recreate(brokers, &topic, PARTITIONS, "delete");
+    paid.assert_stops(&[&topic, "holds offsets 0 to 0", "recreated", "consumer-groups"]);
 }
 
 #[test]
