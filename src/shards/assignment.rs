@@ -22,7 +22,7 @@ use crate::{
     failpoints::{self, Point},
     kafka::{
         context::Logging,
-        group::{self, Group},
+        group::{self, Ended, Group},
         settings::{Role, client_config},
         topics,
     },
@@ -172,8 +172,8 @@ impl group::Member for Membership {
         self.commit_notes(group);
     }
 
-    fn lost(&mut self, error: &KafkaError) {
-        log_event!(Event::AssignmentFailed, %error, "the shard assignment failed, joining the group again");
+    fn lost(&mut self, ended: &Ended) {
+        log_event!(Event::AssignmentFailed, error = %ended, "the shard assignment failed, joining the group again");
         self.tell_joined(false);
         self.give_back(&BTreeSet::new());
     }
