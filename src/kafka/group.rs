@@ -5,18 +5,12 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    ClientContext,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
+    consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     types::RDKafkaErrorCode,
 };
@@ -29,7 +23,8 @@ use crate::{
 };
 
 use super::{
-    context::Logging,
+    patience::{Refusals, Trouble},
+    seat::Seat,
     settings::{Role, client_config},
     topics::{self, is_refusal},
 };
@@ -39,10 +34,11 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// How long a member without places waits for the end of a rebalance before it leaves.
 const SETTLE: Duration = Duration::from_secs(3);
 const SETTLE_CALL: Duration = Duration::from_secs(1);
-/// A login that is refused for so long is not a broker's restart: its password has changed.
-const REFUSED_MAX: Duration = Duration::from_secs(20);
-/// Refusals further apart than this are two stories. librdkafka tells the same one every 30 s.
-const REFUSED_APART: Duration = Duration::from_secs(70);
+/// A coordinator that this client has not reached for so long may be one that it cannot reach: TLS
+/// files are read once by each client, and an authority or a certificate that was replaced since
+/// looks like brokers that are down. Longer than a broker's restart, for a new client begins anew
+/// with all that.
+const UNREACHED_MAX: Duration = Duration::from_secs(120);
 
 /// What a member does with what the group gives it. Every call may block for a moment, but not
 /// longer than a session lasts; the watchdog sees one that does, where the thread is followed.
@@ -55,7 +51,27 @@ pub trait Member {
     /// The last words before the group is left in order.
     fn leave(&mut self, group: &Group);
     /// The membership was lost, and every place with it.
-    fn lost(&mut self, error: &KafkaError);
+    fn lost(&mut self, ended: &Ended);
+}
+
+/// Why a membership ended that is begun anew, with a client that reads all files of
+/// `kafka.properties` again.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// What a call said.
+    #[error(transparent)]
+    Failed(#[from] KafkaError),
+    /// The client has not got to the group's coordinator.
+    #[error(
+        "the group's coordinator was not reached for {for_s} s ({said}): the next client reads \
+         certificates and passwords again"
+    )]
+    Unreached {
+        /// For how many seconds.
+        for_s: u64,
+        /// What the client said last.
+        said: String,
+    },
 }
 
 /// A membership that runs.
@@ -70,36 +86,6 @@ pub struct Group {
     kept_out: Option<String>,
 }
 
-/// Whether the group counts on this member, as librdkafka's rebalances tell.
-///
-/// A member whose coordinator is away for a session loses its places while other brokers still
-/// answer: without this one it would look like a member that the group needs for nothing. One that
-/// has no places is told nothing when it is lost, and still counts.
-#[derive(Debug, Clone, Default)]
-pub struct Seat(Arc<AtomicBool>);
-
-impl ClientContext for Seat {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Logging.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        Logging.error(error, reason);
-    }
-}
-
-impl ConsumerContext for Seat {
-    // Before, for giving the places back takes the mark of their loss away.
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            // Be there none: whoever joined is told.
-            Rebalance::Assign(_) => self.0.store(true, Ordering::Release),
-            Rebalance::Revoke(_) if !consumer.assignment_lost() => {}
-            Rebalance::Revoke(_) | Rebalance::Error(_) => self.0.store(false, Ordering::Release),
-        }
-    }
-}
-
 impl std::fmt::Debug for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Group").field("topic", &self.topic).finish_non_exhaustive()
@@ -108,13 +94,25 @@ impl std::fmt::Debug for Group {
 
 /// Stays in the group until `stop` turns true, joining again whenever the membership is lost. Blocks.
 pub fn stay(kafka: &Kafka, name: &str, stop: &watch::Receiver<bool>, member: &mut impl Member) {
+    stay_with(UNREACHED_MAX, kafka, name, stop, member);
+}
+
+fn stay_with(
+    unreached_max: Duration,
+    kafka: &Kafka,
+    name: &str,
+    stop: &watch::Receiver<bool>,
+    member: &mut impl Member,
+) {
     while !*stop.borrow() {
-        // Made anew each time: the client reads its password only once.
+        // Made anew each time: the client reads its password and its certificates only once.
         pulse::step("joining the group");
-        let ended = Group::join(kafka, name).and_then(|group| group.run(stop, member));
-        if let Err(error) = ended {
+        let ended = Group::join(kafka, name)
+            .map_err(Ended::from)
+            .and_then(|group| group.run(unreached_max, stop, member));
+        if let Err(ended) = ended {
             pulse::step("waiting to join the group again");
-            member.lost(&error);
+            member.lost(&ended);
             thread::sleep(RETRY_PAUSE);
         }
     }
@@ -133,7 +131,12 @@ impl Group {
 
     /// Whether the group counts on this member: it has joined, and has not been lost since.
     pub fn is_joined(&self) -> bool {
-        self.seat.0.load(Ordering::Acquire)
+        self.seat.is_joined()
+    }
+
+    /// Whether the group's coordinator took part when it was looked at last, some seconds ago.
+    pub fn is_reached(&self) -> bool {
+        self.seat.is_reached()
     }
 
     /// Why the brokers keep this user out of the group, where they do.
@@ -158,10 +161,12 @@ impl Group {
 
     fn run(
         mut self,
+        unreached_max: Duration,
         stop: &watch::Receiver<bool>,
         member: &mut impl Member,
-    ) -> Result<(), KafkaError> {
+    ) -> Result<(), Ended> {
         let mut refusals = Refusals::default();
+        let mut unreached = Trouble::bearable_for(unreached_max);
         while !*stop.borrow() {
             // Rebalances happen inside poll(); what they left is read off the assignment.
             pulse::step("polling the group");
@@ -173,14 +178,15 @@ impl Group {
                 // A client that is made anew has no other rights, only perhaps another password.
                 let refused = error.rdkafka_error_code().is_some_and(is_refusal);
                 if refused && !is_about_group(&error) && refusals.are_lasting(Instant::now()) {
-                    return Err(error);
+                    return Err(error.into());
                 }
             }
+            self.bear(&mut unreached)?;
             if was_joined && !self.is_joined() {
                 log_event!(
                     Event::GroupLost,
                     group = self.name,
-                    "the group has lost this replica, whose work may be another's now: it joins again as soon as the group's coordinator answers"
+                    "the group has lost this replica, whose work may be another's now: it joins again as soon as it reaches the group's coordinator, which it tries with new clients too"
                 );
             }
             member.turn(&self, &self.places()?)?;
@@ -188,6 +194,19 @@ impl Group {
         pulse::step("leaving the group");
         member.leave(&self);
         self.part();
+        Ok(())
+    }
+
+    /// Ends a membership whose client has not reached the coordinator for too long.
+    fn bear(&self, unreached: &mut Trouble) -> Result<(), Ended> {
+        // One that the brokers keep out reaches them, and a new client has no other rights.
+        if self.is_reached() || self.kept_out.is_some() {
+            unreached.end();
+        } else if unreached.is_lasting(Instant::now()) {
+            let for_s = unreached.max().as_secs();
+            let said = self.seat.trouble().unwrap_or_else(|| "nobody said why".to_owned());
+            return Err(Ended::Unreached { for_s, said });
+        }
         Ok(())
     }
 
@@ -241,63 +260,6 @@ fn without_right(group: &str) -> String {
     )
 }
 
-/// Refused logins of one client: one may be a broker's mistake, and another broker goes on.
-#[derive(Debug, Default)]
-struct Refusals {
-    /// The first and the newest of those that belong together.
-    span: Option<(Instant, Instant)>,
-}
-
-impl Refusals {
-    /// Notes one more; whether they have gone on for too long.
-    fn are_lasting(&mut self, now: Instant) -> bool {
-        let first = match self.span {
-            Some((first, newest)) if now.duration_since(newest) < REFUSED_APART => first,
-            _ => now,
-        };
-        self.span = Some((first, now));
-        now.duration_since(first) >= REFUSED_MAX
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn group() -> Group {
-        let kafka = crate::config::parse("c", CONFIG, std::iter::empty()).unwrap().config.kafka;
-        Group::join(&kafka, "finance").unwrap()
-    }
-
-    const CONFIG: &str = "connections: [{id: a, bank_pos: {app_key_file: a, app_secret_file: b}}]\nkafka: {bootstrap_servers: \"127.0.0.1:1\"}\n";
-
-    #[test]
-    fn a_right_that_is_missing_is_known_until_the_group_is_joined() {
-        let mut group = group();
-        let other = KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown);
-        group.note_right(Some(&other));
-        assert_eq!(group.kept_out(), None);
-        let refused = KafkaError::MessageConsumption(RDKafkaErrorCode::GroupAuthorizationFailed);
-        group.note_right(Some(&refused));
-        assert!(group.kept_out().is_some_and(|why| why.contains("group finance")));
-        group.note_right(None);
-        assert!(group.kept_out().is_some(), "librdkafka says it once");
-        group.seat.0.store(true, Ordering::Release);
-        group.note_right(None);
-        assert_eq!(group.kept_out(), None);
-    }
-
-    #[test]
-    fn refusals_last_when_they_follow_each_other_for_long_enough() {
-        let born = Instant::now();
-        let at = |seconds| born + Duration::from_secs(seconds);
-        let mut refusals = Refusals::default();
-        assert!(!refusals.are_lasting(at(0)) && !refusals.are_lasting(at(5)));
-        assert!(refusals.are_lasting(at(35)), "told every 30 s");
-        let mut rare = Refusals::default();
-        assert!(
-            !rare.are_lasting(at(0)) && !rare.are_lasting(at(100)) && !rare.are_lasting(at(200))
-        );
-        assert!(rare.are_lasting(at(230)));
-    }
-}
+#[path = "group_tests.rs"]
+mod tests;

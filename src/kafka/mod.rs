@@ -3,8 +3,10 @@
 
 pub mod context;
 pub mod group;
+pub mod patience;
 pub mod properties;
 pub mod reading;
+pub mod seat;
 pub mod settings;
 pub mod topics;
 pub mod verdict;

@@ -184,6 +184,8 @@ const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
             ("queued.max.messages.kbytes", "1024"),
+            // From which it is told whether the coordinator is reached.
+            ("statistics.interval.ms", "5000"),
         ],
         Role::CommandReader => &[
             ("fetch.wait.max.ms", "500"),

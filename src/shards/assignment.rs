@@ -11,7 +11,6 @@ use std::{
 };
 
 use rdkafka::{
-    Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::KafkaError,
 };
@@ -22,7 +21,8 @@ use crate::{
     failpoints::{self, Point},
     kafka::{
         context::Logging,
-        group::{self, Group},
+        group::{self, Ended, Group},
+        patience::Trouble,
         settings::{Role, client_config},
         topics,
     },
@@ -31,8 +31,15 @@ use crate::{
     telemetry::{events::Event, pulse},
 };
 
+use super::notes::{self, Notes};
+
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const NOTE_INTERVAL: Duration = Duration::from_secs(2);
+/// A coordinator that is there tells at once what it has noted, and a longer wait would hold up the
+/// group.
+const NOTE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the notes of new shards may be withheld. A coordinator that moves does so for seconds.
+const UNREAD_MAX: Duration = Duration::from_secs(60);
 /// Between two questions whether Kafka still answers; its answer tells the number of shards too.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Brokers that are there answer this one at once, and a longer wait would hold up the group.
@@ -97,7 +104,8 @@ pub fn join(
             changes,
             noted,
             owned: BTreeSet::new(),
-            pending: BTreeMap::new(),
+            unread: Trouble::bearable_for(UNREAD_MAX),
+            notes: Notes::default(),
             noted_at: Instant::now(),
             checked_at: Instant::now(),
             silent: 0,
@@ -119,16 +127,8 @@ pub fn notes(kafka: &Kafka) -> Result<BTreeMap<i32, Note>, KafkaError> {
     let consumer: BaseConsumer<Logging> =
         client_config(kafka, &Role::GroupMember { group: kafka.group.clone() })?
             .create_with_context(Logging)?;
-    let mut asked = TopicPartitionList::new();
-    for shard in 0..kafka.shards {
-        asked.add_partition(&topic, shard);
-    }
-    let committed = consumer.committed_offsets(asked, CALL_TIMEOUT)?;
-    let noted = (0..kafka.shards).filter_map(|shard| {
-        let element = committed.find_partition(&topic, shard)?;
-        Note::from_metadata(element.metadata()).map(|note| (shard, note))
-    });
-    Ok(noted.collect())
+    let noted = notes::read(&consumer, &topic, 0..kafka.shards, CALL_TIMEOUT)?;
+    Ok(noted.into_iter().filter_map(|(shard, note)| Some((shard, note?))).collect())
 }
 
 struct Membership {
@@ -136,7 +136,9 @@ struct Membership {
     changes: mpsc::UnboundedSender<Change>,
     noted: mpsc::UnboundedReceiver<NoteUpdate>,
     owned: BTreeSet<i32>,
-    pending: BTreeMap<i32, Note>,
+    /// That the notes of new shards cannot be read.
+    unread: Trouble,
+    notes: Notes,
     noted_at: Instant,
     checked_at: Instant,
     /// Questions in a row that Kafka did not answer.
@@ -157,23 +159,28 @@ impl group::Member for Membership {
         // Places that were added under way hold no connection; `check` tells of them.
         let assigned = assigned.range(..self.shards).copied().collect();
         self.give_back(&assigned);
-        self.take(group, &assigned)?;
-        if self.noted_at.elapsed() >= NOTE_INTERVAL {
-            self.commit_notes(group);
-        }
+        // Before whatever asks the coordinator, which may be silent.
         if self.checked_at.elapsed() > CHECK_INTERVAL {
             self.check(group);
             self.checked_at = Instant::now();
+        }
+        self.take(group, &assigned)?;
+        if self.noted_at.elapsed() >= NOTE_INTERVAL {
+            self.note(group);
+            self.noted_at = Instant::now();
         }
         Ok(())
     }
 
     fn leave(&mut self, group: &Group) {
-        self.commit_notes(group);
+        self.gather_notes();
+        // Closing the client waits for the answer.
+        self.send_notes(group);
     }
 
-    fn lost(&mut self, error: &KafkaError) {
-        log_event!(Event::AssignmentFailed, %error, "the shard assignment failed, joining the group again");
+    fn lost(&mut self, ended: &Ended) {
+        log_event!(Event::AssignmentFailed, error = %ended, "the shard assignment failed, joining the group again");
+        self.unread.end();
         self.tell_joined(false);
         self.give_back(&BTreeSet::new());
     }
@@ -237,49 +244,72 @@ impl Membership {
         self.owned.retain(|shard| assigned.contains(shard));
     }
 
+    /// Takes new shards with what the group has noted of them. Without that a loss of their state would
+    /// go unseen, so they wait until it can be read.
     fn take(&mut self, group: &Group, assigned: &BTreeSet<i32>) -> Result<(), KafkaError> {
         let new: Vec<i32> = assigned.difference(&self.owned).copied().collect();
         if new.is_empty() {
+            self.unread.end();
             return Ok(());
         }
-        let mut asked = TopicPartitionList::new();
-        for shard in &new {
-            asked.add_partition(&group.topic, *shard);
-        }
         pulse::step("reading the notes of new shards");
-        let committed = group.consumer.committed_offsets(asked, CALL_TIMEOUT)?;
-        for shard in new {
-            let note = committed
-                .find_partition(&group.topic, shard)
-                .and_then(|element| Note::from_metadata(element.metadata()));
-            self.owned.insert(shard);
-            drop(self.changes.send(Change::Granted(Granted { shard, note })));
-        }
-        Ok(())
-    }
-
-    fn commit_notes(&mut self, group: &Group) {
-        self.noted_at = Instant::now();
-        while let Ok(update) = self.noted.try_recv() {
-            self.pending.insert(update.shard, update.note);
-        }
-        self.pending.retain(|shard, _| self.owned.contains(shard));
-        if self.pending.is_empty() {
-            return;
-        }
-        let mut offsets = TopicPartitionList::new();
-        for (shard, note) in &self.pending {
-            let mut element = offsets.add_partition(&group.topic, *shard);
-            element.set_metadata(note.to_metadata());
-            if let Err(error) = element.set_offset(Offset::Offset(0)) {
-                tracing::debug!(%error, shard, "noting the end of the state");
+        match notes::read(&group.consumer, &group.topic, new, CALL_TIMEOUT) {
+            Ok(noted) => {
+                self.unread.end();
+                for (shard, note) in noted {
+                    self.owned.insert(shard);
+                    drop(self.changes.send(Change::Granted(Granted { shard, note })));
+                }
+                Ok(())
+            }
+            Err(error) if self.unread.is_lasting(Instant::now()) => Err(error),
+            Err(error) => {
+                // As where the coordinator has just moved: the next turn asks the new one.
+                tracing::debug!(%error, "reading the notes of new shards");
+                Ok(())
             }
         }
+    }
+
+    fn gather_notes(&mut self) {
+        while let Ok(update) = self.noted.try_recv() {
+            self.notes.put(update.shard, update.note);
+        }
+        self.notes.keep(&self.owned);
+    }
+
+    fn note(&mut self, group: &Group) {
+        self.gather_notes();
+        // What a coordinator that is away was told would only queue up.
+        if self.notes.is_empty() || !group.is_reached() {
+            return;
+        }
+        let unsure = self.notes.unsure();
+        if !unsure.is_empty() {
+            pulse::step("reading what the group has noted");
+            match notes::read(&group.consumer, &group.topic, unsure, NOTE_TIMEOUT) {
+                Ok(found) => self.notes.settle(&found),
+                Err(error) => {
+                    tracing::debug!(%error, "reading what the group has noted");
+                    return;
+                }
+            }
+        }
+        self.send_notes(group);
+    }
+
+    fn send_notes(&mut self, group: &Group) {
+        if self.notes.is_empty() {
+            return;
+        }
         pulse::step("noting the end of the state");
-        match group.consumer.commit(&offsets, CommitMode::Sync) {
-            Ok(()) => self.pending.clear(),
-            // In the middle of a rebalance; a shard that moves is noted by its next owner.
+        match group.consumer.commit(&self.notes.offsets(&group.topic), CommitMode::Async) {
+            Ok(()) => self.notes.mark_sent(),
             Err(error) => tracing::debug!(%error, "noting the end of the state"),
         }
     }
 }
+
+#[cfg(test)]
+#[path = "assignment_tests.rs"]
+mod tests;

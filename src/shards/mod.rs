@@ -6,6 +6,7 @@
 
 pub mod assignment;
 pub mod inspect;
+mod notes;
 pub mod owner;
 pub mod placement;
 pub mod reset;

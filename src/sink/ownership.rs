@@ -22,7 +22,8 @@ use crate::{
     config::model::Kafka,
     failpoints::{self, Point},
     kafka::{
-        group::{self, Group, Seat},
+        group::{self, Ended, Group},
+        seat::Seat,
         settings::sink_group,
         topics,
     },
@@ -178,8 +179,8 @@ impl group::Member for Membership {
         self.commit(&group.consumer);
     }
 
-    fn lost(&mut self, error: &KafkaError) {
-        log_event!(Event::AssignmentFailed, %error, "the sink's group failed, joining it again");
+    fn lost(&mut self, ended: &Ended) {
+        log_event!(Event::AssignmentFailed, error = %ended, "the sink's group failed, joining it again");
         self.give_back();
     }
 }

@@ -100,7 +100,7 @@ events! {
     TopicMismatch "VOM-KFK-004" ERROR "topics are not as they must be" "run topics plan; it names both values";
     TopicCreated "VOM-KFK-005" INFO "a topic was created" "nothing";
     KafkaClient "VOM-KFK-006" WARN "the Kafka client reports something critical" "read the line; the call that fails because of it is logged too";
-    AssignmentFailed "VOM-KFK-007" WARN "the consumer group that shares the shards was lost; it is joined again" "nothing while it is rare; else look at the broker's log";
+    AssignmentFailed "VOM-KFK-007" WARN "a consumer group that shares the shards, or chooses who executes payments, was lost, or its coordinator not reached for two minutes; it is joined again with a new client" "nothing while it is rare; else read the line, look at the broker's log, and whether the certificates of kafka.properties are those that the brokers take";
     KafkaAnswers "VOM-KFK-008" INFO "Kafka answers again" "nothing";
     KafkaRefused "VOM-KFK-009" ERROR "Kafka refuses access: the login, or a right that is missing; it is tried again" "check kafka.properties, the files it names and the rights of the user; they are read again with every try";
     TopicWeak "VOM-KFK-010" WARN "a topic that holds the truth counts a record as written that one broker alone holds" "set min.insync.replicas of the topic in the line to 2";
