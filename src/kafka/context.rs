@@ -111,6 +111,10 @@ impl Sent {
 pub struct Deliveries {
     first_error: Mutex<Option<RDKafkaErrorCode>>,
     state_next_offset: AtomicI64,
+    /// How far the state partition was known to reach when this transaction began.
+    state_end: AtomicI64,
+    /// The lowest offset that this transaction's state records were given.
+    state_lowest: AtomicI64,
     journal: Mutex<BTreeMap<usize, (i32, i64)>>,
 }
 
@@ -119,6 +123,21 @@ impl Deliveries {
     pub fn begin(&self) {
         *self.first_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.know_state_end(self.state_next_offset());
+        self.state_lowest.store(i64::MAX, Ordering::Release);
+    }
+
+    /// The state partition reaches to this offset, whoever wrote it.
+    pub fn know_state_end(&self, end: i64) {
+        self.state_end.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// The offset that a state record of this transaction was given, and how far the partition had
+    /// reached before, where that is further: the partition is another one, or has lost its end.
+    pub fn state_went_back(&self) -> Option<(i64, i64)> {
+        let (lowest, end) =
+            (self.state_lowest.load(Ordering::Acquire), self.state_end.load(Ordering::Acquire));
+        (lowest < end).then_some((lowest, end))
     }
 
     /// The first record that was not delivered.
@@ -155,6 +174,10 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
         match result {
             Ok(message) if opaque == Sent::State.opaque() => {
                 self.state_next_offset.fetch_max(message.offset() + 1, Ordering::AcqRel);
+                // A record that the broker had already is acknowledged without an offset.
+                if message.offset() >= 0 {
+                    self.state_lowest.fetch_min(message.offset(), Ordering::AcqRel);
+                }
             }
             Ok(message) => {
                 if let Some(index) = opaque.checked_sub(Sent::Journal(0).opaque()) {

@@ -33,12 +33,15 @@ use super::batch::{EventHeaders, EventRecord};
 
 /// How long `init_transactions` may take: longer than a predecessor's open transaction.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is asked whether a lock that is waited for is wanted still.
+const INIT_STEP: Duration = Duration::from_millis(500);
 /// How long a commit call may take; the broker aborts after ten seconds by itself.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long delivery of all records may take.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// The step after which nobody may know.
 const COMMITTING: &str = "commit_transaction";
+const DELIVERING: &str = "delivering the records";
 const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 
@@ -110,6 +113,16 @@ impl Transactions {
     ///
     /// Blocks up to [`INIT_TIMEOUT`].
     pub fn lock(kafka: &Kafka, transactional_id: String) -> Result<Self, Lost> {
+        Self::lock_while(kafka, transactional_id, || true)
+    }
+
+    /// As [`lock`](Self::lock), but gives up, with an error, once it `is_wanted` no more: a request
+    /// that brokers have not seen yet must not fence whoever has the lock by then.
+    pub fn lock_while(
+        kafka: &Kafka,
+        transactional_id: String,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Self, Lost> {
         let role = Role::Writer { transactional_id: transactional_id.clone() };
         let lost = |step, error: KafkaError| Lost {
             step,
@@ -118,11 +131,10 @@ impl Transactions {
             is_refused: refuses(&error),
             reason: error.to_string(),
         };
-        pulse::step("taking the lock of its transactional id");
         let producer: BaseProducer<Deliveries> = client_config(kafka, &role)
             .and_then(|config| config.create_with_context(Deliveries::default()))
             .map_err(|e| lost("creating the producer", e))?;
-        producer.init_transactions(INIT_TIMEOUT).map_err(|e| lost("init_transactions", e))?;
+        init(&producer, is_wanted).map_err(|e| lost("init_transactions", e))?;
         Ok(Self { producer, transactional_id })
     }
 
@@ -138,6 +150,11 @@ impl Transactions {
             .client()
             .fetch_watermarks(topic, partition, timeout)
             .map_err(|e| self.lost("reading the watermarks", &e))
+    }
+
+    /// The state partition reaches to this offset: state records that are given a lower one are lost.
+    pub fn know_state_end(&self, end: i64) {
+        self.producer.context().know_state_end(end);
     }
 
     /// The id of the cluster, where the broker tells it.
@@ -223,17 +240,30 @@ impl Transactions {
             let waited = started.elapsed();
             if waited > DRAIN_TIMEOUT {
                 let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
-                return Err(self.lost("delivering the records", &error));
+                return Err(self.lost(DELIVERING, &error));
             }
             thread::sleep(drain_pause(waited));
         }
         self.producer.poll(Duration::ZERO);
         match self.producer.context().first_error() {
-            None => Ok(()),
-            Some(code) => {
-                Err(self.lost("delivering the records", &KafkaError::MessageProduction(code)))
-            }
+            None => self.check_place(),
+            Some(code) => Err(self.lost(DELIVERING, &KafkaError::MessageProduction(code))),
         }
+    }
+
+    /// A partition that was recreated, or has lost its end, takes records on without a word.
+    fn check_place(&self) -> Result<(), Lost> {
+        let Some((offset, end)) = self.producer.context().state_went_back() else { return Ok(()) };
+        Err(Lost {
+            step: DELIVERING,
+            transactional_id: self.transactional_id.clone(),
+            verdict: Verdict::Failed,
+            is_refused: false,
+            reason: format!(
+                "a state record came to offset {offset} of a partition that had reached {end}: the \
+                 topic was recreated, or has lost its end"
+            ),
+        })
     }
 
     fn lost(&self, step: &'static str, error: &KafkaError) -> Lost {
@@ -249,6 +279,26 @@ impl Transactions {
                 || error.to_string(),
                 |(_, cause)| format!("{error}, because of a fatal error: {cause}"),
             ),
+        }
+    }
+}
+
+/// `init_transactions` in steps: the client goes on between two calls, and a call takes up what it
+/// has come to. Blocks up to [`INIT_TIMEOUT`].
+fn init(
+    producer: &BaseProducer<Deliveries>,
+    is_wanted: impl Fn() -> bool,
+) -> Result<(), KafkaError> {
+    let started = Instant::now();
+    loop {
+        pulse::step("taking the lock of its transactional id");
+        let asked = Instant::now();
+        let Err(error) = producer.init_transactions(INIT_STEP) else { return Ok(()) };
+        // What comes before the step has run out is an answer.
+        let may_come = matches!(&error, KafkaError::Transaction(error) if error.is_retriable())
+            && asked.elapsed() >= INIT_STEP / 2;
+        if !may_come || started.elapsed() >= INIT_TIMEOUT || !is_wanted() {
+            return Err(error);
         }
     }
 }

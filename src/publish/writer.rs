@@ -28,13 +28,33 @@ pub struct Writer {
 impl Writer {
     /// Takes the shard's lock, as [`Transactions::lock`] does. Blocks up to [`INIT_TIMEOUT`].
     pub fn lock(kafka: &Kafka, transactional_id: String, shard: i32) -> Result<Self, Lost> {
-        let transactions = Transactions::lock(kafka, transactional_id)?;
+        Self::lock_while(kafka, transactional_id, shard, || true)
+    }
+
+    /// As [`lock`](Self::lock), but gives up, with an error, once it `is_wanted` no more.
+    pub fn lock_while(
+        kafka: &Kafka,
+        transactional_id: String,
+        shard: i32,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Self, Lost> {
+        let transactions = Transactions::lock_while(kafka, transactional_id, is_wanted)?;
         Ok(Self { transactions, state_topic: kafka.topic(topics::STATE), shard })
     }
 
-    /// First offset and true end (read-uncommitted) of the shard's state partition.
+    /// First offset and true end (read-uncommitted) of the shard's state partition. From then on a
+    /// commit whose state is written below that end is [`Lost`]: the partition was recreated, or cut
+    /// at its end.
     pub fn state_watermarks(&self, timeout: Duration) -> Result<(i64, i64), Lost> {
-        self.transactions.watermarks(&self.state_topic, self.shard, timeout)
+        let (start, end) = self.transactions.watermarks(&self.state_topic, self.shard, timeout)?;
+        self.transactions.know_state_end(end);
+        Ok((start, end))
+    }
+
+    /// The true end of another partition of the state topic.
+    pub fn state_end_of(&self, partition: i32, timeout: Duration) -> Result<i64, Lost> {
+        let ends = self.transactions.watermarks(&self.state_topic, partition, timeout);
+        ends.map(|(_, end)| end)
     }
 
     /// The id of the cluster, where the broker tells it.
@@ -76,5 +96,38 @@ impl Writer {
     /// The state topic, whole.
     pub fn state_topic(&self) -> &str {
         &self.state_topic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{kafka::verdict::Verdict, publish::batch::StateRecord, sandbox::broker::Broker};
+
+    const TIMEOUT: Duration = Duration::from_secs(15);
+
+    fn batch(key: &str) -> Batch {
+        let state = vec![StateRecord { key: key.to_owned(), value: Some(b"v".to_vec()) }];
+        Batch { events: Vec::new(), state }
+    }
+
+    #[test]
+    fn a_state_record_below_the_known_end_of_its_partition_is_no_commit() {
+        let text = "connections: [{id: a, bank_pos: {app_key_file: k, app_secret_file: s}}]\n";
+        let mut kafka = crate::config::parse("c", text, std::iter::empty()).unwrap().config.kafka;
+        let broker = Broker::start().unwrap();
+        kafka.bootstrap_servers = broker.bootstrap_servers();
+        broker.create_topics(&kafka).unwrap();
+        let mut writer = Writer::lock(&kafka, "t".to_owned(), 1).unwrap();
+        assert_eq!(writer.state_watermarks(TIMEOUT).unwrap(), (0, 0));
+        assert_eq!(writer.commit(&[&batch("a"), &batch("b")]).unwrap(), 2);
+        assert_eq!(writer.state_watermarks(TIMEOUT).unwrap(), (0, 2));
+        assert_eq!(writer.commit(&[&batch("c")]).unwrap(), 3);
+        assert_eq!(writer.state_end_of(0, TIMEOUT).unwrap(), 0, "another one");
+        // As after a partition of five records that was recreated, and has three.
+        writer.transactions.know_state_end(5);
+        let lost = writer.commit(&[&batch("d")]).unwrap_err();
+        assert_eq!((lost.verdict, lost.may_stand()), (Verdict::Failed, false), "{lost}");
+        assert!(lost.to_string().contains("offset 3 of a partition that had reached 5"), "{lost}");
     }
 }

@@ -1,7 +1,10 @@
 //! The life of one owned shard: lock, restore, run, and again after a loss.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -27,13 +30,12 @@ use crate::{
 
 use super::{
     assignment::{Granted, NoteUpdate},
+    pace::{self, Pace},
     restore::{self, Locked, Request, Restores},
 };
 
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// How often a shard that waits for an operator looks whether one has decided.
-const RECHECK: Duration = Duration::from_secs(15);
+/// How long a restore that is not wanted any more may take to notice it.
+const RESTORE_GRACE: Duration = Duration::from_secs(5);
 /// How long pollers may take to end once they are told to.
 const POLLERS_GRACE: Duration = Duration::from_secs(15);
 /// How long the writer's thread may take for what is queued.
@@ -110,11 +112,9 @@ impl<W: Work> Context<W> {
     pub async fn own(self: Arc<Self>, granted: Granted, stop: CancellationToken) {
         let shard = granted.shard;
         let mut note = granted.note;
-        let mut backoff = BACKOFF_MIN;
-        // Why it waits for an operator; said once, and shown until somebody has decided.
-        let mut stopped: Option<String> = None;
+        let mut pace = Pace::new();
         while !stop.is_cancelled() {
-            if stopped.is_none() {
+            if !pace.is_stopped() {
                 self.enter(shard, Phase::Restoring);
             }
             let started = Instant::now();
@@ -122,9 +122,12 @@ impl<W: Work> Context<W> {
             self.restores.end(shard);
             match restored {
                 Ok(Some(locked)) => {
-                    note = Some(locked.note.clone());
-                    stopped = None;
-                    let lost = self.run(shard, locked, &stop).await;
+                    pace.go_on();
+                    let identity = locked.note.identity.clone();
+                    let reached = Arc::new(AtomicI64::new(locked.note.end));
+                    let lost = self.run(shard, locked, &reached, &stop).await;
+                    // What was confirmed since must be there too when the state is read again.
+                    note = Some(Note { identity, end: reached.load(Ordering::Acquire) });
                     self.report_loss(shard, lost.as_ref());
                     let is_fenced = lost.is_some_and(|lost| lost.verdict == Verdict::Fenced);
                     // Nobody polls while it waits to begin anew: it must not look owned.
@@ -134,28 +137,23 @@ impl<W: Work> Context<W> {
                 }
                 Ok(None) => break,
                 Err(error) if error.needs_operator() => {
-                    let reason = error.to_string();
-                    if stopped.as_ref() != Some(&reason) {
+                    // Another's state topic is read whole by each look.
+                    let first_look = match error {
+                        restore::Error::OtherDeployment { .. } => pace::LONGEST,
+                        _ => pace::FIRST_LOOK,
+                    };
+                    if pace.stop(error.to_string(), first_look) {
                         log_event!(error.event(), shard, %error, "shard stopped");
                         self.enter(shard, Phase::Stopped);
                     }
-                    stopped = Some(reason);
-                    // Another's state topic is read whole by each look.
-                    backoff = match error {
-                        restore::Error::OtherDeployment { .. } => BACKOFF_MAX,
-                        _ => RECHECK,
-                    };
                 }
                 Err(error) => {
-                    log_event!(Event::RestoreFailed, shard, %error, retry_in_s = backoff.as_secs(), "shard not ready");
+                    log_event!(Event::RestoreFailed, shard, %error, retry_in_s = pace.next().as_secs(), "shard not ready");
                 }
-            }
-            if started.elapsed() > BACKOFF_MAX {
-                backoff = BACKOFF_MIN;
             }
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
+                () = sleep(pace.pause(started.elapsed())) => {}
             }
         }
         self.enter(shard, Phase::Released);
@@ -176,6 +174,7 @@ impl<W: Work> Context<W> {
             note,
             store: self.store.clone(),
             progress: Arc::clone(&progress),
+            stop: stop.clone(),
         };
         let mut restoring = tokio::task::spawn_blocking(move || {
             let _followed = pulse::follow("restore", Some(shard));
@@ -183,8 +182,16 @@ impl<W: Work> Context<W> {
         });
         let locked = loop {
             tokio::select! {
-                joined = &mut restoring => break outcome(shard, joined)?,
-                () = stop.cancelled() => return Ok(None),
+                joined = &mut restoring => match outcome(shard, joined) {
+                    Err(restore::Error::GivenBack) => return Ok(None),
+                    outcome => break outcome?,
+                },
+                () = stop.cancelled() => {
+                    // It must not fence who has the shard by then, nor write anything in its place;
+                    // whoever has it here next would meet it at the local cache.
+                    drop(timeout(RESTORE_GRACE, restoring).await);
+                    return Ok(None);
+                }
                 () = sleep(PROGRESS_INTERVAL) => log_event!(
                     Event::RestoreProgress,
                     shard,
@@ -211,10 +218,18 @@ impl<W: Work> Context<W> {
     }
 
     /// Runs pollers and writer until one of them ends; says why the writer was lost, if it was.
-    async fn run(&self, shard: i32, locked: Locked, stop: &CancellationToken) -> Option<Lost> {
+    /// `reached` is told how far the state partition is committed.
+    async fn run(
+        &self,
+        shard: i32,
+        locked: Locked,
+        reached: &Arc<AtomicI64>,
+        stop: &CancellationToken,
+    ) -> Option<Lost> {
         let (publisher, inbox) = group::channel();
         let (ended, mut writer_ended) = oneshot::channel();
-        let observer = Noting { shard, note: locked.note.clone(), notes: self.notes.clone() };
+        let (note, notes) = (locked.note.clone(), self.notes.clone());
+        let observer = Noting { shard, note, notes, reached: Arc::clone(reached) };
         observer.committed(locked.note.end);
         let metrics = Arc::clone(&self.metrics);
         let (writer, cache) = (locked.writer, locked.cache);
@@ -285,15 +300,17 @@ fn outcome<T>(
     })
 }
 
-/// Tells the group, now and then, how far the state partition is committed.
+/// Tells the group, now and then, how far the state partition is committed, and its owner at once.
 struct Noting {
     shard: i32,
     note: Note,
     notes: mpsc::UnboundedSender<NoteUpdate>,
+    reached: Arc<AtomicI64>,
 }
 
 impl CommitObserver for Noting {
     fn committed(&self, state_end: i64) {
+        self.reached.store(state_end, Ordering::Release);
         let note = Note { identity: self.note.identity.clone(), end: state_end };
         drop(self.notes.send(NoteUpdate { shard: self.shard, note }));
     }
@@ -301,7 +318,60 @@ impl CommitObserver for Noting {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+
+    /// Nothing runs on it.
+    struct Idle;
+
+    impl Work for Idle {
+        async fn run(&self, _: i32, _: ShardState, _: Publisher, stop: CancellationToken) {
+            stop.cancelled().await;
+        }
+    }
+
+    /// A shard that no other test has, so that its restore's pulse is known.
+    const SHARD: i32 = 977;
+
+    fn is_restoring() -> bool {
+        pulse::all().iter().any(|one| (one.name(), one.shard()) == ("restore", Some(SHARD)))
+    }
+
+    #[tokio::test]
+    async fn a_shard_that_is_given_back_while_its_lock_is_asked_for_ends_with_its_restore() {
+        let text = "connections: [{id: a, bank_pos: {app_key_file: k, app_secret_file: s}}]\n";
+        let mut kafka = crate::config::parse("c", text, std::iter::empty()).unwrap().config.kafka;
+        // A broker that takes connections and never says a word.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        kafka.bootstrap_servers = silent.local_addr().unwrap().to_string();
+        let (notes, _noted) = mpsc::unbounded_channel();
+        let (phases, mut told) = mpsc::unbounded_channel();
+        let context = Arc::new(Context {
+            env: "test".to_owned(),
+            kafka,
+            store: None,
+            metrics: Arc::default(),
+            restores: Arc::default(),
+            work: Arc::new(Idle),
+            notes,
+            phases,
+        });
+        let stop = CancellationToken::new();
+        let owned = tokio::spawn(context.own(Granted { shard: SHARD, note: None }, stop.clone()));
+        assert_eq!(told.recv().await, Some((SHARD, Phase::Restoring)));
+        timeout(RESTORE_GRACE, async {
+            while !is_restoring() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("its restore begins");
+        stop.cancel();
+        timeout(2 * RESTORE_GRACE, owned).await.expect("it ends").unwrap();
+        assert!(!is_restoring(), "it would take the lock from whoever has it by then");
+        assert_eq!(told.recv().await, Some((SHARD, Phase::Released)));
+    }
 
     #[tokio::test]
     async fn a_restore_that_panics_is_a_failure_that_is_tried_again() {

@@ -29,6 +29,7 @@ use crate::{
 
 use super::{
     assignment, inspect,
+    moved::{Moved, Places},
     restore::{new_identity, signature},
 };
 
@@ -128,6 +129,14 @@ pub fn look(env: &str, kafka: &Kafka) -> Result<Vec<Standing>, Error> {
         Ok(Standing { shard, note, start, end, state, regression, other })
     };
     inspect::stretches(kafka)?.into_iter().map(standing).collect()
+}
+
+/// A connection that would begin anew because `kafka.shards` is another than it was: its shard waits
+/// for something else than this.
+pub fn moved(kafka: &Kafka, all: &[Standing]) -> Option<Moved> {
+    let mut places = Places::default();
+    all.iter().for_each(|standing| places.add_state(standing.shard, &standing.state));
+    places.moved(kafka)
 }
 
 /// Accepts what the shard has lost, or takes it over from another deployment, whose producer is

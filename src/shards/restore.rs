@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -21,24 +22,30 @@ use crate::{
     domain::time::Timestamp,
     failpoints::{self, Point},
     kafka::{
-        reading::{self, Stretch, read_committed},
+        reading::{self, Stretch, read_committed_while},
         settings::{deployment, shard_transactional_id},
         topics,
     },
     log_event,
     publish::{
         batch::{Batch, StateRecord},
-        writer::{Lost, Writer},
+        writer::Writer,
     },
     state::{
         changelog::ShardState,
         codec,
         keeper::{Entry, Keeper},
-        note::{Found, Note, Regression, check_regression},
+        note::{Found, Note, check_regression},
         store::{self, Store},
     },
     telemetry::{clock::now, events::Event, pulse},
 };
+
+use super::moved;
+
+mod error;
+
+pub use error::Error;
 
 /// How long reading may stand still: longer than the longest transaction that can hold the end back,
 /// plus the broker's sweep.
@@ -46,65 +53,6 @@ const READ_DEADLINE: Duration = Duration::from_secs(120);
 const METADATA_TIMEOUT: Duration = Duration::from_secs(15);
 /// Entries handed to the cache at once when it is filled anew.
 const CACHE_FILL_RECORDS: usize = 2_000;
-
-/// Why a shard cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The lock or the first commit failed.
-    #[error(transparent)]
-    Lost(#[from] Lost),
-    /// The state could not be read to its end.
-    #[error(transparent)]
-    Read(#[from] reading::Error),
-    /// The state topic lost something.
-    #[error(
-        "STATE_REGRESSION: state topic {topic}[{shard}]: {regression}; stopped, because going on would publish rows again. restore the topic from a backup, or, once the consumers are ready for repeated rows, accept the loss: `checkpoint reset --why TEXT` shows what it would do, and does it with --yes; the shard then goes on by itself within a minute"
-    )]
-    Regression {
-        /// The state topic.
-        topic: String,
-        /// The partition.
-        shard: i32,
-        /// What it lost.
-        regression: Regression,
-    },
-    /// Somebody else's, whom this one's transactional id does not fence.
-    #[error(
-        "state topic {topic}[{shard}] belongs to the deployment {found:?}, this one is {ours:?}: two of different env or kafka.group cannot fence each other, and would publish every row twice. give this one a kafka.topic_prefix of its own; or, where it takes the other's place, stop every replica of that one, and then `checkpoint reset --why TEXT` shows what it would do, and does it with --yes"
-    )]
-    OtherDeployment {
-        /// The state topic.
-        topic: String,
-        /// The partition.
-        shard: i32,
-        /// Whose it is.
-        found: String,
-        /// Who asks.
-        ours: String,
-    },
-    /// The restore broke off: a mistake of this program, which may not happen again.
-    #[error("the restore broke off: {0}")]
-    Broke(String),
-}
-
-impl Error {
-    /// Whether trying again by itself cannot help.
-    pub const fn needs_operator(&self) -> bool {
-        match self {
-            Self::Regression { .. } | Self::OtherDeployment { .. } => true,
-            Self::Lost(_) | Self::Read(_) | Self::Broke(_) => false,
-        }
-    }
-
-    /// The code under which it is told.
-    pub const fn event(&self) -> Event {
-        match self {
-            Self::Regression { .. } => Event::StateRegressed,
-            Self::OtherDeployment { .. } => Event::OtherDeployment,
-            Self::Lost(_) | Self::Read(_) | Self::Broke(_) => Event::RestoreFailed,
-        }
-    }
-}
 
 /// How far a restore is, for progress bars and the ten-second line.
 #[derive(Debug, Default)]
@@ -182,38 +130,63 @@ pub struct Request {
     pub store: Option<Store>,
     /// Where to report progress.
     pub progress: Arc<Progress>,
+    /// The shard is given back: the lock must not be taken from a successor, nor anything written.
+    pub stop: CancellationToken,
+}
+
+impl Request {
+    fn is_wanted(&self) -> bool {
+        !self.stop.is_cancelled()
+    }
+
+    /// Asked before every step that another owner would feel.
+    fn go_on(&self) -> Result<(), Error> {
+        if self.is_wanted() { Ok(()) } else { Err(Error::GivenBack) }
+    }
 }
 
 /// Takes the lock and restores the shard. Blocks.
+///
+/// # Errors
+/// Where the shard cannot be run, or was given back meanwhile; see [`Error::needs_operator`].
 pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
     let started = Instant::now();
+    request.go_on()?;
     let ours = deployment(&request.env, &request.kafka);
     let id = shard_transactional_id(&ours, request.shard);
-    let mut writer = Writer::lock(&request.kafka, id, request.shard)?;
+    let is_wanted = || request.is_wanted();
+    let writer = Writer::lock_while(&request.kafka, id, request.shard, is_wanted);
+    // A lock that is not waited for any more is no failure.
+    request.go_on()?;
+    let writer = writer?;
     failpoints::reach(Point::Locked);
-    let (start, end) = writer.state_watermarks(METADATA_TIMEOUT)?;
+    restore(request, writer, &ours, started)
+}
+
+/// Reads what the lock protects, and makes it ready to be added to.
+fn restore(
+    request: &Request,
+    mut writer: Writer,
+    ours: &str,
+    started: Instant,
+) -> Result<Locked, Error> {
+    let bounds = writer.state_watermarks(METADATA_TIMEOUT)?;
     let cluster = writer.cluster_id(METADATA_TIMEOUT).unwrap_or_default();
     let now = now();
     pulse::step("reading the local cache");
-    let mut cached = load_cache(request, &cluster, now, start, end)?;
-    let mut restored = match read_state(request, (start, end), cached.as_ref()) {
-        // What the cache and Kafka say together cannot be understood: Kafka alone decides.
-        Err(reading::Error::Record { .. }) if cached.is_some() => {
+    let mut cached = load_cache(request, &cluster, now, bounds)?;
+    let mut restored = match read_checked(request, bounds, cached.as_ref(), ours) {
+        // What the cache and Kafka say together cannot be, or looks like a loss: Kafka alone decides.
+        Err(error) if cached.is_some() && error.needs_operator() => {
             cached = None;
-            read_state(request, (start, end), None)?
+            read_checked(request, bounds, None, ours)?
         }
-        other => other?,
+        read => read?,
     };
-    check_deployment(request, &restored.state, &ours)?;
-    let found = Found { identity: restored.state.identity(), start, end };
-    check_regression(request.note.as_ref(), found, restored.state.reset()).map_err(
-        |regression| Error::Regression {
-            topic: request.kafka.topic(topics::STATE),
-            shard: request.shard,
-            regression,
-        },
-    )?;
-    let (identity, end) = sign(&mut writer, &mut restored, &ours, end)?;
+    check_places(request, &writer, &restored.state, bounds)?;
+    request.go_on()?;
+    let (identity, end) = sign(&mut writer, &mut restored, ours, bounds.1)?;
+    request.go_on()?;
     let cache = open_cache(request, cached.as_ref(), &restored, (&cluster, &identity), end, now);
     Ok(Locked {
         writer,
@@ -224,6 +197,42 @@ pub fn lock_and_restore(request: &Request) -> Result<Locked, Error> {
         from_cache: cached.is_some(),
         state: restored.state,
     })
+}
+
+/// The state, where it is ours and nothing of it is lost.
+fn read_checked(
+    request: &Request,
+    (start, end): (i64, i64),
+    cached: Option<&store::Cached>,
+    ours: &str,
+) -> Result<Restored, Error> {
+    let restored = read_state(request, (start, end), cached)?;
+    check_deployment(request, &restored.state, ours)?;
+    let found = Found { identity: restored.state.identity(), start, end };
+    check_regression(request.note.as_ref(), found, restored.state.reset()).map_err(
+        |regression| Error::Regression {
+            topic: request.kafka.topic(topics::STATE),
+            shard: request.shard,
+            regression,
+        },
+    )?;
+    Ok(restored)
+}
+
+/// No connection may begin anew because `kafka.shards` is another than it was.
+fn check_places(
+    request: &Request,
+    writer: &Writer,
+    state: &ShardState,
+    (_, end): (i64, i64),
+) -> Result<(), Error> {
+    let (kafka, shard) = (&request.kafka, request.shard);
+    let last = kafka.shards - 1;
+    let last_end = if last == shard { end } else { writer.state_end_of(last, METADATA_TIMEOUT)? };
+    let moved = moved::find(kafka, shard, state, last_end == 0, || request.is_wanted())?;
+    // Less was read where the shard was given back.
+    request.go_on()?;
+    moved.map_or(Ok(()), |moved| Err(moved.into()))
 }
 
 struct Restored {
@@ -238,13 +247,18 @@ fn load_cache(
     request: &Request,
     cluster: &str,
     now: Timestamp,
-    start: i64,
-    end: i64,
+    (start, end): (i64, i64),
 ) -> Result<Option<store::Cached>, reading::Error> {
     let Some(store) = request.store.as_ref() else { return Ok(None) };
     let Some(cached) = store.load(request.shard, cluster, now) else { return Ok(None) };
     let next = cached.tag.next_offset;
     if next <= start || next > end {
+        return Ok(None);
+    }
+    // An operator's acceptance of a loss gives the partition another identity, below the end of a cache
+    // of what was lost, and the first record goes on saying the old one until it is compacted.
+    let noted = request.note.as_ref().map(|note| note.identity.as_str());
+    if noted.is_some_and(|noted| noted != cached.tag.identity) {
         return Ok(None);
     }
     // A cache of another life of the partition would hide that the topic was recreated.
@@ -262,7 +276,8 @@ fn first_identity(
     let topic = request.kafka.topic(topics::STATE);
     let stretch = Stretch { topic, partition: request.shard, from: start, end };
     let mut first = ShardState::default();
-    read_committed(&request.kafka, &stretch, READ_DEADLINE, |_, key, value| {
+    let is_wanted = || request.is_wanted();
+    read_committed_while(&request.kafka, &stretch, READ_DEADLINE, is_wanted, |_, key, value| {
         // Anything but an identity leaves `first` without one, which is an answer too.
         if key == codec::IDENTITY_KEY.as_bytes() {
             first.apply(codec::IDENTITY_KEY, value).map_err(|error| error.to_string())?;
@@ -276,7 +291,7 @@ fn read_state(
     request: &Request,
     (start, end): (i64, i64),
     cached: Option<&store::Cached>,
-) -> Result<Restored, reading::Error> {
+) -> Result<Restored, Error> {
     let topic = request.kafka.topic(topics::STATE);
     let mut state = ShardState::default();
     // Offsets before it cannot be asked for: the broker would refuse, and nobody would be told
@@ -298,17 +313,26 @@ fn read_state(
     progress.end.store(end.unsigned_abs(), Ordering::Relaxed);
     let mut news = HashMap::new();
     let mut records_read = 0;
-    read_committed(&request.kafka, &stretch, READ_DEADLINE, |offset, key, value| {
-        let key = std::str::from_utf8(key).map_err(|_| "the key is not text".to_owned())?;
-        state.apply(key, value).map_err(|error| error.to_string())?;
-        if cached.is_some() {
-            news.insert(key.to_owned(), value.map(<[u8]>::to_vec));
-        }
-        records_read += 1;
-        progress.records.store(records_read, Ordering::Relaxed);
-        progress.offset.store(offset.unsigned_abs(), Ordering::Relaxed);
-        Ok(ControlFlow::Continue(()))
-    })?;
+    let is_wanted = || request.is_wanted();
+    read_committed_while(
+        &request.kafka,
+        &stretch,
+        READ_DEADLINE,
+        is_wanted,
+        |offset, key, value| {
+            let key = std::str::from_utf8(key).map_err(|_| "the key is not text".to_owned())?;
+            state.apply(key, value).map_err(|error| error.to_string())?;
+            if cached.is_some() {
+                news.insert(key.to_owned(), value.map(<[u8]>::to_vec));
+            }
+            records_read += 1;
+            progress.records.store(records_read, Ordering::Relaxed);
+            progress.offset.store(offset.unsigned_abs(), Ordering::Relaxed);
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    // Less was read where the shard was given back.
+    request.go_on()?;
     Ok(Restored { state, news, records_read })
 }
 
@@ -413,3 +437,7 @@ fn write_all(shard: &Keeper, state: &ShardState, now: Timestamp) -> Result<(), s
         shard.write(part, store::INCOMPLETE, now)?;
     }
 }
+
+#[cfg(test)]
+#[path = "restore_tests.rs"]
+mod tests;

@@ -86,8 +86,15 @@ pub enum StateValue {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The key is not of this program's form.
-    #[error("state key {0:?} is not connection/stream/entity[/day/chunk]")]
+    #[error(
+        "state key {0:?} is none that this program knows: a newer program may have written it, run the newer program"
+    )]
     Key(String),
+    /// The value is of no kind of this program's.
+    #[error(
+        "state record is of kind {0}, which this program does not know: a newer program may have written it, run the newer program"
+    )]
+    Unknown(u8),
     /// The value was written by a newer program.
     #[error(
         "state record of kind {kind} has format version {version}, this program reads up to {}: run the newer program",
@@ -192,7 +199,7 @@ pub fn encode_deployment(deployment: &str) -> Vec<u8> {
     [&[KIND_DEPLOYMENT, VERSION], deployment.as_bytes()].concat()
 }
 
-/// The newest version of a kind's format that this program reads.
+/// The newest version of a known kind's format that this program reads.
 const fn newest(kind: &u8) -> u8 {
     match *kind {
         KIND_CHUNK => chunk::NEWEST,
@@ -206,6 +213,9 @@ pub fn decode(bytes: &[u8]) -> Result<StateValue, Error> {
     let [kind, version, rest @ ..] = bytes else {
         return Err(Error::Damaged("shorter than its header"));
     };
+    if !(KIND_CHECKPOINT..=KIND_DEPLOYMENT).contains(kind) {
+        return Err(Error::Unknown(*kind));
+    }
     if *version > newest(kind) {
         return Err(Error::Newer { kind: *kind, version: *version });
     }
@@ -226,7 +236,7 @@ pub fn decode(bytes: &[u8]) -> Result<StateValue, Error> {
         KIND_REFUSALS => serde_json::from_slice(rest)
             .map(StateValue::Refusals)
             .map_err(|_| Error::Damaged("refusals are not the JSON of this version")),
-        _ => Err(Error::Damaged("unknown kind")),
+        unknown => Err(Error::Unknown(unknown)),
     }
 }
 
@@ -319,6 +329,15 @@ mod tests {
         assert_eq!(decode(&[1, 3, b'{']), Err(Error::Newer { kind: 1, version: 3 }));
         let chunk = decode(&[2, 3, 0]).unwrap_err();
         assert!(chunk.to_string().contains("reads up to 2"), "{chunk}");
+        for version in [1, 2] {
+            let kind = decode(&[9, version, 0]).unwrap_err();
+            assert_eq!(kind, Error::Unknown(9));
+            assert!(kind.to_string().ends_with("run the newer program"), "{kind}");
+        }
+        for key in ["_shards", "acme/pauses/38", "acme/bank_transactions/38/x"] {
+            let key = StateKey::parse(key).unwrap_err();
+            assert!(key.to_string().ends_with("run the newer program"), "{key}");
+        }
     }
 
     proptest! {

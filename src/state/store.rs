@@ -190,10 +190,25 @@ impl Store {
     ///
     /// Blocks up to [`OPEN_DEADLINE`].
     pub fn load(&self, shard: i32, cluster: &str, now: Timestamp) -> Option<Cached> {
-        let db = self.db().ok()?;
-        let cached = with_deadline(OPEN_DEADLINE, move || read_tree(&db, shard)).flatten()?;
+        let read = move |db: &sled::Db| read_tree(db, shard);
+        let cached = self.read_within(OPEN_DEADLINE, read)?;
         let age = now.0 - cached.tag.written_at.0;
         (cached.tag.cluster == cluster && (0..AGE_MAX_MS).contains(&age)).then_some(cached)
+    }
+
+    /// What `read` finds. Where it does not come back, nobody makes another call: sled's threads share
+    /// locks, and what one hangs in, the others will.
+    fn read_within(
+        &self,
+        deadline: Duration,
+        read: impl FnOnce(&sled::Db) -> Option<Cached> + Send + 'static,
+    ) -> Option<Cached> {
+        let db = self.db().ok()?;
+        let came_back = with_deadline(deadline, move || read(&db));
+        if came_back.is_none() {
+            self.give_up();
+        }
+        came_back.flatten()
     }
 
     /// The tree of a shard, open for writing after commits. Blocks for as long as the disk likes:

@@ -46,6 +46,26 @@ fn another_cluster_an_old_cache_and_another_shard_are_not_believed() {
 }
 
 #[test]
+fn a_read_that_does_not_come_back_in_time_or_breaks_off_gives_the_cache_up() {
+    type Read = fn(&sled::Db) -> Option<Cached>;
+    let hangs: Read = |_| {
+        loop {
+            thread::park();
+        }
+    };
+    let breaks: Read = |_| std::panic::resume_unwind(Box::new("a mistake of sled"));
+    for read in [hangs, breaks] {
+        let dir = tempfile::tempdir().expect("dir");
+        filled(dir.path());
+        let store = Store::open(dir.path(), RELEASED, || ()).expect("opens");
+        assert!(store.load(3, "c1", NOW).is_some());
+        assert!(store.read_within(Duration::from_millis(200), read).is_none());
+        assert!(matches!(store.shard(4), Err(Error::GivenUp)), "nobody makes another call");
+        assert!(store.load(3, "c1", NOW).is_none());
+    }
+}
+
+#[test]
 fn an_entry_that_changed_behind_the_digest_is_noticed() {
     let dir = tempfile::tempdir().expect("dir");
     filled(dir.path());

@@ -124,6 +124,8 @@ events! {
     OwnerBroke "VOM-SHD-011" ERROR "the task that owns a shard broke off: a mistake of this program; the process ends" "report the line and what stands above it; nothing is lost, whoever takes the shard restores it";
     GroupLost "VOM-SHD-012" WARN "the group's coordinator has not answered for a session: the replica has lost its shards and is not ready" "check the brokers, above all the leader of the group's partition of __consumer_offsets; it joins again by itself";
     OtherDeployment "VOM-SHD-013" ERROR "the state topic belongs to a deployment of another env or kafka.group; the shard has stopped" "give this one a kafka.topic_prefix of its own, or stop the other and take its place with checkpoint reset";
+    StateUnreadable "VOM-SHD-014" ERROR "a record of the state topic cannot be understood; the shard has stopped" "run the newer program that wrote it, where the line says so; else restore the topic from a backup";
+    ConnectionsMoved "VOM-SHD-015" ERROR "positions of a connection lie in another partition than kafka.shards says; the shard has stopped" "set kafka.shards back, with topics as they were, or begin anew with another kafka.topic_prefix: docs/operations/upgrade.md";
     SinkOwned "VOM-SNK-001" INFO "this replica executes payment commands from now on" "nothing; the line says what the journal holds";
     SinkReleased "VOM-SNK-002" INFO "this replica executes no payment commands any more" "nothing";
     SinkStopped "VOM-SNK-003" ERROR "the payment sink has stopped: journal, offsets or topics are not as they must be" "read the line and docs/payments.md; nothing is sent until it is mended and, unless the line says that it goes on by itself, the process restarted";

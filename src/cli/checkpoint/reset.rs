@@ -9,6 +9,7 @@ use crate::{
     config::model::{Config, Kafka},
     domain::{time::Timestamp, words::counted},
     shards::{
+        moved::Moved,
         placement::shard_of,
         reset::{self, Decision, Standing},
     },
@@ -36,13 +37,14 @@ pub(super) async fn run(
     let (env, kafka) = (config.env.clone(), config.kafka.clone());
     let looked = blocking(move || reset::look(&env, &kafka)).await?;
     let mut standings = looked.map_err(failure)?;
+    let moved = reset::moved(&config.kafka, &standings);
     standings.retain(|standing| shard.is_none_or(|wanted| wanted == standing.shard));
     let mut rows: Vec<Row> = standings.iter().map(|standing| row(standing, &config)).collect();
     standings.retain(Standing::is_stopped);
     let lost = standings.len();
     if !yes || lost == 0 {
         output::print(context, &rows, || table(&rows))?;
-        return would_do(lost);
+        return would_do(lost, moved.as_ref());
     }
     let accept = async |standing: Standing| {
         let (env, kafka, decision) = (config.env.clone(), config.kafka.clone(), decision.clone());
@@ -131,7 +133,11 @@ fn failure(error: reset::Error) -> Failure {
 }
 
 /// How the command ends where nothing was changed.
-fn would_do(lost: usize) -> Result<(), Failure> {
+fn would_do(lost: usize, moved: Option<&Moved>) -> Result<(), Failure> {
+    if let (0, Some(moved)) = (lost, moved) {
+        return Err(Failure::new(Exit::Failed, moved.to_string())
+            .hint("nothing was changed: docs/operations/upgrade.md says more of kafka.shards"));
+    }
     if lost == 0 {
         eprintln!("no shard lost anything: there is nothing to accept");
         return Ok(());
@@ -325,8 +331,8 @@ mod tests {
 
     #[test]
     fn without_a_loss_there_is_nothing_to_do_and_with_one_nothing_is_done_unasked() {
-        assert_eq!(would_do(0), Ok(()));
-        let failure = would_do(2).unwrap_err();
+        assert_eq!(would_do(0, None), Ok(()));
+        let failure = would_do(2, None).unwrap_err();
         assert_eq!(failure.exit, Exit::Failed);
         assert!(failure.render().contains("--yes"), "{}", failure.render());
     }

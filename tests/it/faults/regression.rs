@@ -9,6 +9,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 use serde_json::Value;
+use vomsis_connect::{domain::ids::ConnectionId, shards::placement::shard_of};
 
 use super::stage::{BANK, DEADLINE, Stage, end, lines_with, probe, unmet};
 use crate::harness::{
@@ -149,6 +150,49 @@ fn a_note_that_has_expired_is_no_loss_and_is_made_again() {
     }
     recreate(&stage);
     stage.home.run().wait_for_lines(REGRESSED, 2, DEADLINE);
+}
+
+#[test]
+fn a_state_topic_that_is_recreated_under_way_stops_its_shard() {
+    let stage = Stage::new("recreated-running");
+    let mut connector = stage.start();
+    stage.wait_for_all();
+    let before = event_ids(&stage);
+    recreate(&stage);
+    stage.add_rows(2);
+    let line = connector.wait_for_line(REGRESSED, DEADLINE);
+    assert!(line.contains("STATE_REGRESSION"), "{line}");
+    assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
+    assert_eq!(event_ids(&stage), before, "nothing is published beside a state that is lost");
+    end(&mut connector);
+}
+
+const MOVED: &str = "VOM-SHD-015";
+
+#[test]
+fn shards_that_are_raised_with_both_topics_stop_before_anything_is_published_again() {
+    let stage = Stage::new("raised-with-topics");
+    let mut connector = stage.start();
+    stage.wait_for_all();
+    end(&mut connector);
+    let before = event_ids(&stage);
+    let acme = ConnectionId::try_new("acme").unwrap();
+    let place = shard_of(&acme, SHARDS);
+    let raised = (SHARDS + 1..).find(|shards| shard_of(&acme, *shards) != place).unwrap();
+    let count = usize::try_from(raised).unwrap();
+    for suffix in ["internal.assignment", "internal.state"] {
+        damage::widen(stage.brokers(), &stage.topic(suffix), count);
+    }
+    stage.change("kafka:", "shards: 2", &format!("shards: {raised}"));
+    let mut connector = stage.home.run();
+    let lines = connector.wait_for_lines(MOVED, count, DEADLINE);
+    assert!(lines.iter().all(|line| line.contains("set kafka.shards back")), "{lines:?}");
+    assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
+    let (code, _, said) = reset(&stage, &["--yes"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("acme") && said.contains("nothing was changed"), "{said}");
+    assert_eq!(event_ids(&stage), before, "a stopped shard publishes nothing");
+    end(&mut connector);
 }
 
 const OTHERS: &str = "VOM-SHD-013";

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use vomsis_connect::{
     config::model::Kafka,
@@ -81,6 +82,7 @@ impl Shard {
             note: self.note.clone(),
             store: None,
             progress: Arc::default(),
+            stop: CancellationToken::new(),
         };
         let locked = lock_and_restore(&request).unwrap();
         self.note = Some(locked.note.clone());
