@@ -109,7 +109,7 @@ impl Sent {
 /// Collects the delivery reports of one transaction.
 #[derive(Debug, Default)]
 pub struct Deliveries {
-    first_error: Mutex<Option<RDKafkaErrorCode>>,
+    first_error: Mutex<Option<(RDKafkaErrorCode, String)>>,
     state_next_offset: AtomicI64,
     /// How far the state partition was known to reach when this transaction began.
     state_end: AtomicI64,
@@ -140,9 +140,9 @@ impl Deliveries {
         (lowest < end).then_some((lowest, end))
     }
 
-    /// The first record that was not delivered.
-    pub fn first_error(&self) -> Option<RDKafkaErrorCode> {
-        *self.first_error.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Why the first record was not delivered that was not, and the topic that it was for.
+    pub fn first_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.first_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The offset after the newest state record delivered so far.
@@ -186,10 +186,10 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
                     journal.insert(index, place);
                 }
             }
-            Err((error, _)) => {
+            Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
                 let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
-                first.get_or_insert(code);
+                first.get_or_insert_with(|| (code, message.topic().to_owned()));
             }
         }
     }

@@ -247,7 +247,11 @@ impl Transactions {
         self.producer.poll(Duration::ZERO);
         match self.producer.context().first_error() {
             None => self.check_place(),
-            Some(code) => Err(self.lost(DELIVERING, &KafkaError::MessageProduction(code))),
+            Some((code, topic)) => {
+                let lost = self.lost(DELIVERING, &KafkaError::MessageProduction(code));
+                let reason = format!("{}, for a record of topic {topic}", lost.reason);
+                Err(Lost { reason, ..lost })
+            }
         }
     }
 

@@ -95,8 +95,8 @@ events! {
     ApiUnexpectedAnswer "VOM-API-034" ERROR "the answer is not what the documents promise" "keep the line, tell the API's operator; the cursor has not moved";
     ApiTooLarge "VOM-API-035" ERROR "the answer is larger than the limit" "shorten lookback or start; where it is virtual_pos_transactions, which is always read whole, ask the provider to archive old payments (docs/payments.md)";
     KafkaUnavailable "VOM-KFK-001" WARN "Kafka does not answer; nothing is lost, polling waits" "check the brokers and kafka.bootstrap_servers";
-    TransactionFailed "VOM-KFK-002" WARN "a transaction did not commit; the shard restores and its rows are sent again" "nothing while it is rare; else look at the broker's log";
-    TransactionUnknown "VOM-KFK-003" WARN "the outcome of a transaction is unknown; the shard restores" "nothing; the state is read again before anything is written";
+    TransactionFailed "VOM-KFK-002" WARN "a transaction did not commit; the shard restores and its rows are sent again" "nothing while it is rare; else look whether the topic in the line is there and takes records of that size, and at the broker's log";
+    TransactionUnknown "VOM-KFK-003" WARN "the outcome of a transaction is unknown; the shard restores" "nothing while it is rare, the state is read again before anything is written; else look whether the topic in the line is there, and at the broker's log";
     TopicMismatch "VOM-KFK-004" ERROR "topics are not as they must be" "run topics plan; it names both values";
     TopicCreated "VOM-KFK-005" INFO "a topic was created" "nothing";
     KafkaClient "VOM-KFK-006" WARN "the Kafka client reports something critical" "read the line; the call that fails because of it is logged too";
