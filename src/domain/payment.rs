@@ -64,14 +64,6 @@ pub enum Verdict {
     Approved(Provider),
     /// Every part of the answer says that it was not.
     Declined(Provider),
-    /// It says that the operation failed, not that the bank refused it, or that the bank's answer did
-    /// not come: probably no money moved, which the payment's state will show.
-    Failed {
-        /// What the API said.
-        provider: Provider,
-        /// Which of the two, without personal data.
-        detail: String,
-    },
     /// Anything else: the money may have moved.
     Unclear {
         /// What does not fit, without personal data.

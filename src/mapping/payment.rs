@@ -4,8 +4,10 @@
 //! |-----------------------------------------------------------------------|------------|
 //! | 2xx, `Approved` and `approved`, the command's `type`, codes `00`      | `Approved` |
 //! | 2xx, `Declined` and `declined`, no other `type`, no `00`              | `Declined` |
-//! | the same with `Error`, or a code that says that no bank answered      | `Failed`   |
 //! | anything else: another word, a contradiction, HTML, half a body       | `Unclear`  |
+//!
+//! `Error` is no refusal: the operation failed, and nobody says that the bank did not do it. Nor is a code by
+//! which the bank's own answer is not known.
 //!
 //! No detail quotes a value: answers hold cards and names.
 
@@ -193,41 +195,26 @@ fn read_answer(change: Change, status: u16, body: &str) -> Result<Verdict, Unrea
     }
     let fields = read_once::<AnswerKey>(body)?;
     let mut reader = Reader::new(&fields);
-    let said = said(&mut reader)?;
-    let done = said == Said::Done;
+    let done = is_done(&mut reader)?;
     check_type(&mut reader, change, done)?;
     check_codes(&mut reader, done)?;
-    let is_unanswered = is_unanswered(&mut reader)?;
+    if !done {
+        check_refused(&mut reader)?;
+    }
     let provider = provider(&mut reader)?;
-    let failed =
-        |detail: &str| Verdict::Failed { provider: provider.clone(), detail: detail.into() };
-    Ok(match said {
-        Said::Done => Verdict::Approved(provider),
-        Said::Error => failed("response is Error, not Declined"),
-        Said::Refused if is_unanswered => {
-            failed("declined with a code by which the bank's own answer is not known (68, 91, 96)")
-        }
-        Said::Refused => Verdict::Declined(provider),
-    })
+    Ok(if done { Verdict::Approved(provider) } else { Verdict::Declined(provider) })
 }
 
-/// What every word of the answer says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Said {
-    Done,
-    Refused,
-    /// Not done, and not because somebody refused.
-    Error,
-}
-
-/// What the words of the answer say together.
-fn said(reader: &mut Reader<'_, '_>) -> Result<Said, Unreadable> {
+/// Whether every word of the answer says done, or every one says not done.
+fn is_done(reader: &mut Reader<'_, '_>) -> Result<bool, Unreadable> {
     let response = Word::read(reader, AnswerKey::Response)?;
     let status = Word::read(reader, AnswerKey::Status)?;
-    let said = match (response, status) {
-        (Word::Approved, Word::Approved) => Said::Done,
-        (Word::Declined, Word::Declined) => Said::Refused,
-        (Word::Error, Word::Declined) => Said::Error,
+    let done = match (response, status) {
+        (Word::Approved, Word::Approved) => true,
+        (Word::Declined, Word::Declined) => false,
+        (Word::Error, Word::Declined) => {
+            return unreadable("response is Error, which is no refusal");
+        }
         (Word::Absent, _) | (_, Word::Absent) => {
             return unreadable("response or status is missing");
         }
@@ -239,7 +226,6 @@ fn said(reader: &mut Reader<'_, '_>) -> Result<Said, Unreadable> {
             return unreadable("response and status contradict each other");
         }
     };
-    let done = said == Said::Done;
     // Documented as a detail in words; only a word of the status's own kind can contradict it.
     let detail = Word::of_detail(reader)?;
     if (done && matches!(detail, Word::Declined | Word::Error))
@@ -249,18 +235,8 @@ fn said(reader: &mut Reader<'_, '_>) -> Result<Said, Unreadable> {
     }
     match reader.text(AnswerKey::Success)?.as_deref().map(|text| text == "true" || text == "1") {
         Some(success) if success != done => unreadable("success contradicts status"),
-        Some(_) | None => Ok(said),
+        Some(_) | None => Ok(done),
     }
-}
-
-/// Whether a code says that the bank's own answer is not known.
-fn is_unanswered(reader: &mut Reader<'_, '_>) -> Result<bool, Unreadable> {
-    let mut found = false;
-    for key in [AnswerKey::ReturnCode, AnswerKey::ErrorCode] {
-        let code = reader.text(key)?;
-        found |= code.is_some_and(|code| UNANSWERED.contains(&code.trim()));
-    }
-    Ok(found)
 }
 
 /// The words of `response`, `status` and `status_detail`.
@@ -317,6 +293,18 @@ fn check_codes(reader: &mut Reader<'_, '_>, done: bool) -> Result<(), Unreadable
         let code = reader.text(key)?;
         if code.is_some_and(|code| (code.trim() == DONE) != done) {
             return Err(Unreadable(format!("{} contradicts status", key.name())));
+        }
+    }
+    Ok(())
+}
+
+/// A refusal is the bank's own.
+fn check_refused(reader: &mut Reader<'_, '_>) -> Result<(), Unreadable> {
+    for key in [AnswerKey::ReturnCode, AnswerKey::ErrorCode] {
+        let code = reader.text(key)?;
+        if code.is_some_and(|code| UNANSWERED.contains(&code.trim())) {
+            let name = key.name();
+            return Err(Unreadable(format!("{name} says that the bank's answer is not known")));
         }
     }
     Ok(())

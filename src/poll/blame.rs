@@ -46,7 +46,7 @@ pub(super) fn explain(key: &EntityKey, asker: Asker, failure: &Failure) -> Strin
 }
 
 /// The calls that have the rows of a stream.
-const fn own_calls(stream: Stream, by_feed: bool) -> &'static [&'static str] {
+pub(super) const fn own_calls(stream: Stream, by_feed: bool) -> &'static [&'static str] {
     match (stream, by_feed) {
         (Stream::BankTransactions, true) => &["connection_transactions", "account_transactions"],
         (Stream::BankTransactions, false) => &["account_transactions"],

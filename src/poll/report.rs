@@ -132,9 +132,9 @@ impl Entity {
         self.count_good_poll(published);
     }
 
-    /// Notes a live poll that went well, its rows committed, while look-backs fail: late rows and edits
-    /// do not arrive, so the checkpoint is not true, and why stays to be read.
-    pub(super) fn report_live_alone(&self, checkpoint: &Checkpoint, published: u64) {
+    /// Notes a poll that went well, its rows committed, while look-backs or windows of a gap fail: what
+    /// those would show does not arrive, so the checkpoint is not true, and why stays to be read.
+    pub(super) fn report_beside_failures(&self, checkpoint: &Checkpoint, published: u64) {
         let at = now();
         self.shared.board.update(&self.target.key, |standing| {
             standing.last_success = Some(at);

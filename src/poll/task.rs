@@ -22,6 +22,7 @@ use super::{
     absence::Span,
     backlog::Backlog,
     backoff::{Backoff, wait_or_change},
+    blame::own_calls,
     digest::Reason,
     entity::{Advance, Entity, Failure, Reading},
     fetch::{Fetcher, Read},
@@ -50,6 +51,9 @@ pub struct Follow {
     pub stop: CancellationToken,
 }
 
+/// For how many poll intervals a closed entity must be unknown to the source.
+const UNKNOWN_INTERVALS: u32 = 3;
+
 /// The loop's own memory.
 struct Pace {
     agenda: Agenda,
@@ -61,8 +65,10 @@ struct Pace {
     closed: bool,
     /// The last look-back failed: late rows and edits do not arrive, however good live polls are.
     look_back_fails: bool,
-    /// How many polls in a row the source has answered that it knows no such entity.
-    unknown: u8,
+    /// The last window of history failed: of a gap, days are missing however good live polls are.
+    history_fails: bool,
+    /// Since when each of its calls was answered that there is no such entity.
+    unknown_since: Option<Instant>,
     /// The feed has asked for a poll that was not good yet.
     sent_for: bool,
 }
@@ -100,7 +106,8 @@ impl Follow {
             first_day,
             closed: false,
             look_back_fails: false,
-            unknown: 0,
+            history_fails: false,
+            unknown_since: None,
             sent_for: false,
         };
         while !self.stop.is_cancelled() {
@@ -174,7 +181,7 @@ impl Follow {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = becomes(&mut self.open, true) => {
-                pace.closed = false;
+                (pace.closed, pace.look_back_fails) = (false, false);
                 let now_at = Instant::now();
                 pace.agenda = Agenda::new(now_at, now_at);
                 self.entity.note_ended(false).await?;
@@ -200,7 +207,6 @@ impl Follow {
     async fn step(&mut self, work: Work, room: Room, pace: &mut Pace) -> std::ops::ControlFlow<()> {
         let started = Instant::now();
         let was_live = matches!(work, Work::Live);
-        let was_look_back = matches!(work, Work::LookBack(_));
         let outcome = match &work {
             Work::Backfill(window) => self.backfill(*window, pace).await,
             Work::LookBack(windows) => self.look_back(windows, pace).await,
@@ -210,17 +216,20 @@ impl Follow {
         drop(room);
         self.entity.observe_poll(started.elapsed());
         pace.agenda.end_work(&work, outcome.is_err());
-        if was_look_back {
-            pace.look_back_fails = outcome.is_err();
+        match work {
+            Work::Backfill(_) => pace.history_fails = outcome.is_err(),
+            Work::LookBack(_) => pace.look_back_fails = outcome.is_err(),
+            Work::Live | Work::WaitUntil(_) => {}
         }
         match outcome {
             Ok(published) => {
-                pace.unknown = 0;
+                pace.unknown_since = None;
                 pace.backoff(was_live).reset();
                 let checkpoint = self.entity.checkpoint(pace.first_day).await;
                 // Where the feed serves the account, it looks back for it too.
-                if was_live && pace.look_back_fails && self.served.looks().is_none() {
-                    self.entity.report_live_alone(&checkpoint, published);
+                let hides = pace.history_fails || (was_live && pace.look_back_fails);
+                if hides && self.served.looks().is_none() {
+                    self.entity.report_beside_failures(&checkpoint, published);
                 } else {
                     self.entity.report_success(&checkpoint, now().local_day(), published);
                 }
@@ -248,12 +257,19 @@ impl Follow {
         }
     }
 
-    /// Whether there is nothing more to be had of a closed entity: twice in a row, since a gateway
-    /// answers 404 too while it is set up anew.
+    /// Whether there is nothing more to be had of a closed entity: its own call is answered so for some
+    /// poll intervals, since a gateway answers 404 too while it is set up anew.
     fn is_gone(&self, failure: &Failure, pace: &mut Pace) -> bool {
-        let is_unknown = matches!(failure, Failure::Api(Error::NotFound { .. }));
-        pace.unknown = if is_unknown { pace.unknown.saturating_add(1) } else { 0 };
-        pace.unknown > 1 && !*self.open.borrow()
+        let is_unknown = match failure {
+            Failure::Api(Error::NotFound { at, .. }) => {
+                own_calls(self.entity.target.key.stream, false).contains(&at.operation)
+            }
+            Failure::Api(_) | Failure::Refused(_) | Failure::Gone(_) => false,
+        };
+        let since = is_unknown.then(|| pace.unknown_since.unwrap_or_else(Instant::now));
+        pace.unknown_since = since;
+        let long = self.schedule.poll_interval * UNKNOWN_INTERVALS;
+        since.is_some_and(|since| since.elapsed() >= long) && !*self.open.borrow()
     }
 
     async fn backfill(&mut self, window: Window, pace: &mut Pace) -> Result<u64, Failure> {
@@ -273,6 +289,8 @@ impl Follow {
         };
         let digest = Box::pin(self.entity.take_in(&reading)).await?;
         if next.is_none() {
+            // Its days have been read by this.
+            pace.look_back_fails = false;
             let now_at = Instant::now();
             // What the last window showed need not be asked for again at once, but in a gap, which
             // leaves the cursor to the live polls.

@@ -33,7 +33,6 @@ pub enum Ending {
 /// | approved in every part           | Approved |
 /// | declined in every part           | Declined |
 /// | the same, and more is refunded   | Doubted  |
-/// | failed, or no bank's own answer  | Doubted  |
 /// | certain that no byte left        | NotSent  |
 /// | unclear, or anything else        | Doubted  |
 pub fn read_ending(ending: Ending, before: &PaymentState, at: Timestamp) -> JournalEvent {
@@ -41,15 +40,12 @@ pub fn read_ending(ending: Ending, before: &PaymentState, at: Timestamp) -> Jour
         Ending::Answered(Verdict::Approved(provider)) => JournalEvent::Approved { at, provider },
         Ending::Answered(Verdict::Declined(provider)) if has_grown(before, &provider) => {
             let detail = "declined, and the answer tells more refunded than before".to_owned();
-            JournalEvent::Doubted { at, detail, refusal: Some(provider) }
+            JournalEvent::Doubted { at, detail }
         }
         Ending::Answered(Verdict::Declined(provider)) => JournalEvent::Declined { at, provider },
-        Ending::Answered(Verdict::Failed { provider, detail }) => {
-            JournalEvent::Doubted { at, detail, refusal: Some(provider) }
-        }
         Ending::NotSent { detail } => JournalEvent::NotSent { at, detail },
         Ending::Answered(Verdict::Unclear { detail }) | Ending::Unknown { detail } => {
-            JournalEvent::Doubted { at, detail, refusal: None }
+            JournalEvent::Doubted { at, detail }
         }
     }
 }

@@ -103,7 +103,7 @@ fn received(n: u128) -> Entry {
 }
 
 fn doubt_at(ms: i64) -> JournalEvent {
-    JournalEvent::Doubted { at: after(ms), detail: "timed out".into(), refusal: None }
+    JournalEvent::Doubted { at: after(ms), detail: "timed out".into() }
 }
 
 #[tokio::test]

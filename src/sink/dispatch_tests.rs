@@ -116,7 +116,7 @@ async fn a_doubt_is_asked_for_though_waiting_commands_hold_every_other_turn() {
     let before = paid();
     let intended =
         JournalEvent::Intended { at, attempt: 1, epoch: 1, before, send_not_after, over_at: None };
-    let doubted = JournalEvent::Doubted { at, detail: "timed out".into(), refusal: None };
+    let doubted = JournalEvent::Doubted { at, detail: "timed out".into() };
     // It is quiet two seconds from now: by then the others have their turns.
     let doubt = story_of(received_as(key_of("DOUBT", 1), refund("10.00")), [intended, doubted]);
     let mut open: Vec<Entry> = (0..400).map(|n| waiting(n, None)).collect();

@@ -48,18 +48,6 @@ pub fn judge_doubt(
     }
 }
 
-/// Whether the payment stands as it did before the request: no money of it moved. What is not known of
-/// either look is no proof.
-pub fn is_unchanged(kind: Kind, before: &PaymentState, after: &PaymentState) -> bool {
-    let same_sum = match kind {
-        Kind::Refund { .. } => {
-            refunded(before).is_some_and(|was| refunded(after).is_some_and(|is| is == was))
-        }
-        Kind::Cancel => true,
-    };
-    before.status == after.status && same_sum
-}
-
 fn judge_refund(amount: Money, before: &PaymentState, after: &PaymentState) -> Result<(), String> {
     if !can_be_refunded(before.status) || !can_be_refunded(after.status) {
         return Err(format!(

@@ -6,7 +6,7 @@ use crate::domain::{payment::PaymentState, time::Timestamp, vocabulary::VirtualP
 
 use super::{
     command::{Kind, Order},
-    doubt::{Judgement, can_be_refunded, is_unchanged, judge_doubt},
+    doubt::{Judgement, can_be_refunded, judge_doubt},
     journal::{Entry, JournalEvent, Status},
     plan::{Failures, Policy, Situation, Step, later, next_step, quiet_from},
     rivals::Rival,
@@ -154,8 +154,8 @@ pub fn answer_doubt(
     rivals: &[Rival],
     policy: &Policy,
 ) -> Option<JournalEvent> {
-    let (since, intent, refusal) = match entry.status() {
-        Status::InDoubt { since, intent, refusal } => (*since, intent, refusal),
+    let (since, intent) = match entry.status() {
+        Status::InDoubt { since, intent } => (*since, intent),
         Status::Received
         | Status::Intended(_)
         | Status::NotSent { .. }
@@ -178,15 +178,9 @@ pub fn answer_doubt(
         },
         Look::Found(after) => match judge_doubt(kind, &intent.before, after, rivals) {
             Judgement::Explained => JournalEvent::Inferred { at: now, after: after.clone() },
-            Judgement::NotExplained { why } => match refusal {
-                // Nobody can be sending any more, the API said no, and no money moved.
-                Some(provider) if is_unchanged(kind, &intent.before, after) => {
-                    JournalEvent::Declined { at: now, provider: provider.clone() }
-                }
-                Some(_) | None => {
-                    JournalEvent::Parked { at: now, detail: why, after: Some(after.clone()) }
-                }
-            },
+            Judgement::NotExplained { why } => {
+                JournalEvent::Parked { at: now, detail: why, after: Some(after.clone()) }
+            }
         },
     })
 }

@@ -6,7 +6,7 @@ use crate::sink::{
     plan::Pause,
     tests::{
         HOUR, NO_LIMITS, NOON, POLICY, SECOND, after, approved, brakes, cancel, doubted, entry,
-        intended, not_sent, paid, payment, provider, refund, situation, story, story_of,
+        intended, not_sent, paid, payment, refund, situation, story, story_of,
     },
 };
 
@@ -210,42 +210,6 @@ fn a_look_clears_a_doubt_or_parks_it() {
         answered(&doubt, &Look::Found(cancelled.clone())),
         Some(JournalEvent::Inferred { at, after: cancelled })
     );
-}
-
-#[test]
-fn a_refusal_that_was_doubted_holds_where_the_payment_stands_as_before() {
-    let at = after(ASK_AT);
-    let refused = |intended: JournalEvent, order| {
-        let refusal = Some(provider());
-        let doubted = JournalEvent::Doubted { at: after(SECOND), detail: "Error".into(), refusal };
-        story_of(entry(order), [intended, doubted])
-    };
-    let declined = JournalEvent::Declined { at, provider: provider() };
-    let doubt = refused(intended(1, 1), refund("10.00"));
-    assert_eq!(answered(&doubt, &Look::Found(paid())), Some(declined.clone()));
-    doubt.with(declined.clone()).unwrap();
-    // Whatever the API said, the payment says more.
-    let state = |status, refunded| payment(status, refunded);
-    let grown = state(VirtualPosStatus::Refunded, Some("10.00"));
-    let told = answered(&doubt, &Look::Found(grown));
-    assert!(matches!(told, Some(JournalEvent::Inferred { .. })), "{told:?}");
-    let unknown = PaymentState { refunded_unknown: true, ..paid() };
-    for unclear in [
-        Look::Found(state(VirtualPosStatus::Refunded, Some("3.00"))),
-        Look::Found(state(VirtualPosStatus::Cancelled, None)),
-        Look::Found(unknown),
-        Look::NotFound,
-    ] {
-        let told = answered(&doubt, &unclear);
-        assert!(matches!(told, Some(JournalEvent::Parked { .. })), "{unclear:?}: {told:?}");
-    }
-    let doubt = refused(intended(1, 1), cancel());
-    assert_eq!(answered(&doubt, &Look::Found(paid())), Some(declined.clone()));
-    // Without a word of the API nothing says that it will not be done later.
-    let silent = story([intended(1, 1), doubted()]);
-    let told = answered(&silent, &Look::Found(paid()));
-    assert!(matches!(told, Some(JournalEvent::Parked { .. })), "{told:?}");
-    assert!(silent.with(declined).is_err());
 }
 
 #[test]

@@ -143,11 +143,7 @@ fn what_was_executed_before_a_weekend_explains_the_doubt_of_that_day() {
         send_not_after: Timestamp(friday.0 + SECOND),
         over_at: None,
     };
-    let lost = JournalEvent::Doubted {
-        at: Timestamp(friday.0 + SECOND),
-        detail: "lost".into(),
-        refusal: None,
-    };
+    let lost = JournalEvent::Doubted { at: Timestamp(friday.0 + SECOND), detail: "lost".into() };
     let second = told(2, &[looked, lost]);
     let mut journal = Journal::default();
     apply(&mut journal, &first, 0, monday);

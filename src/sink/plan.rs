@@ -182,11 +182,9 @@ pub fn next_step(
                 "owner {} ended after its intent; whether it sent is not known",
                 intent.epoch
             );
-            Step::Record(JournalEvent::Doubted { at: now, detail, refusal: None })
+            Step::Record(JournalEvent::Doubted { at: now, detail })
         }
-        Status::InDoubt { since, intent, .. } => {
-            clear_doubt(*since, intent, now, situation, policy)
-        }
+        Status::InDoubt { since, intent } => clear_doubt(*since, intent, now, situation, policy),
         Status::Done { .. }
         | Status::Declined
         | Status::Rejected

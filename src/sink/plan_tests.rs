@@ -156,9 +156,7 @@ fn an_own_intent_is_being_sent_and_an_earlier_owners_is_in_doubt() {
     stopped.stop(StopSource::File, "stop".into());
     for now in [NOON, after(100 * HOUR)] {
         let step = step_with(&story([intended(1, 1)]), now, &stopped);
-        let Step::Record(JournalEvent::Doubted { at, detail, .. }) = step else {
-            panic!("{step:?}")
-        };
+        let Step::Record(JournalEvent::Doubted { at, detail }) = step else { panic!("{step:?}") };
         assert_eq!(at, now);
         assert_eq!(detail, "owner 1 ended after its intent; whether it sent is not known");
     }
@@ -179,7 +177,7 @@ fn a_doubt_waits_until_nobody_can_be_sending() {
 #[test]
 fn a_doubt_found_late_waits_from_then_on() {
     let found_at = after(2 * HOUR);
-    let doubted = JournalEvent::Doubted { at: found_at, detail: "takeover".into(), refusal: None };
+    let doubted = JournalEvent::Doubted { at: found_at, detail: "takeover".into() };
     let entry = story([intended(1, 1), doubted]);
     let Step::Wait { until, .. } = step(&entry, found_at) else { panic!("it must wait") };
     assert_eq!(until, Some(Timestamp(found_at.0 + 900 * SECOND)));
@@ -350,7 +348,7 @@ fn a_clock_that_was_set_waits_or_ends_a_command_and_never_sends_what_may_have_be
             assert!(matches!(next, Step::Wait { why: Pause::Doubt, .. } | Step::Ask), "{next:?}");
         }
         // A doubt that is found by the clock as it is set waits for the whole quiescence.
-        let found = JournalEvent::Doubted { at: set(0), detail: "takeover".into(), refusal: None };
+        let found = JournalEvent::Doubted { at: set(0), detail: "takeover".into() };
         let Step::Wait { until, .. } = step(&story([intended(1, 1), found]), set(0)) else {
             panic!("it must wait")
         };

@@ -262,7 +262,7 @@ fn no_result_holds_a_card_number() {
     let text = format!("kart {}", card());
     let entries = [
         story([JournalEvent::Rejected { at, why: text.clone() }]),
-        story([intended(1, 1), JournalEvent::Doubted { at, detail: text.clone(), refusal: None }]),
+        story([intended(1, 1), JournalEvent::Doubted { at, detail: text.clone() }]),
         story([
             intended(1, 1),
             JournalEvent::Approved {

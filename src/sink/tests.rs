@@ -129,7 +129,7 @@ pub(crate) fn not_sent() -> JournalEvent {
 }
 
 pub(crate) fn doubted() -> JournalEvent {
-    JournalEvent::Doubted { at: after(SECOND), detail: "timed out".into(), refusal: None }
+    JournalEvent::Doubted { at: after(SECOND), detail: "timed out".into() }
 }
 
 pub(crate) fn parked() -> JournalEvent {

@@ -430,7 +430,7 @@ async fn a_doubt_of_a_clock_that_was_ahead_is_looked_up_once_it_was_held_for_lon
         send_not_after: at,
         over_at: None,
     };
-    let doubted = JournalEvent::Doubted { at, detail: "timed out".into(), refusal: None };
+    let doubted = JournalEvent::Doubted { at, detail: "timed out".into() };
     let order = Order { expires_at: None, currency: None, ..refund("10.00") };
     let doubt = story_of(received_as(key_of("REF-1", 2), order), [intended, doubted]);
     let (key, known) = (doubt.key().clone(), Instant::now());

@@ -56,7 +56,7 @@ events! {
     BackfillProgress "VOM-SRC-006" INFO "the backfill of a stream goes on" "nothing; it resumes by itself after a restart";
     BackfillDone "VOM-SRC-007" INFO "the backfill of a stream is done" "nothing";
     EntityAppeared "VOM-SRC-008" INFO "new or reopened accounts or terminals are polled from now on" "nothing";
-    EntityClosed "VOM-SRC-009" INFO "an account or terminal is closed, or no longer listed; it is read to its end" "nothing; it is polled again once it is open and listed again";
+    EntityClosed "VOM-SRC-009" INFO "an account or terminal is closed, or no longer listed; it is read to its end, where the source knows it still" "nothing; it is polled again once it is open and listed again";
     DatesRequired "VOM-SRC-010" WARN "the API wants dates beside lastId; both are sent from now on" "nothing";
     RowsLimited "VOM-SRC-012" WARN "the API limits the rows of an answer; it is read in smaller parts" "nothing; no row is lost";
     PollerBroke "VOM-SRC-013" ERROR "a poller broke off: a mistake of this program" "report the line; restart the process, its state is committed";

@@ -349,7 +349,6 @@ async fn each_fault_of_a_payment_server_becomes_what_it_is() {
                 match payment::answer(order.change, status, &body) {
                     Verdict::Approved(_) => "approved",
                     Verdict::Declined(_) => "declined",
-                    Verdict::Failed { .. } => "failed",
                     Verdict::Unclear { .. } => "unclear",
                 }
             }

@@ -59,10 +59,8 @@ pub(super) fn line(event: &JournalEvent, currency: Option<&str>) -> String {
             local(*send_not_after),
             state(before, currency)
         ),
-        JournalEvent::NotSent { detail, .. }
-        | JournalEvent::Doubted { detail, refusal: None, .. } => detail.clone(),
-        JournalEvent::Doubted { detail, refusal: Some(provider), .. } => {
-            format!("{detail}; {}", said(provider, currency))
+        JournalEvent::NotSent { detail, .. } | JournalEvent::Doubted { detail, .. } => {
+            detail.clone()
         }
         JournalEvent::Approved { provider, .. } | JournalEvent::Declined { provider, .. } => {
             said(provider, currency)

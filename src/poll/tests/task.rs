@@ -224,9 +224,10 @@ async fn a_closed_account_that_the_source_knows_no_more_is_left_alone_until_it_i
     let poller = follow_while(&stage, &entity, opened);
     let phase = || stage.parts.shared.board.snapshot()[&entity.target.key].phase;
     until("nothing more is to be had", || phase() == Phase::Stopped).await;
-    assert_eq!(stage.asked(ROWS).len(), 2, "one answer of 404 may be a gateway's");
+    let asked = stage.asked(ROWS).len();
+    assert!(asked > 1, "one answer of 404 may be a gateway's");
     open.send_replace(true);
-    until("it is asked for again", || stage.asked(ROWS).len() > 3).await;
+    until("it is asked for again", || stage.asked(ROWS).len() > asked + 1).await;
     assert_eq!(phase(), Phase::Failed, "an open one is told, as long as it takes");
     stage.stop.cancel();
     poller.await.unwrap();
@@ -315,11 +316,18 @@ async fn a_gap_that_cannot_be_had_keeps_no_late_row_of_other_days_waiting() {
     let position = entity.position(&schedule, today, today).await;
     let gap = (position.backfill_next, position.covered_at);
     assert_eq!(gap, (Some(today.plus(-16)), covered), "the gap is still to be read");
+    let standing = || stage.parts.shared.board.snapshot()[&entity.target.key].clone();
+    let failing = standing();
+    let code = failing.last_error.map(|error| error.code);
+    assert_eq!((failing.phase, code), (Phase::Failed, Some("VOM-SRC-003")), "and nothing hides it");
+    assert_eq!(failing.committed_at, None, "days are missing");
     for id in ids {
         let healed = fields(json!({"amount": "5.00"}));
         stage.simulator.ledger().edit_row(Stream::BankTransactions, id, healed).unwrap();
     }
     until("the gap is read", || stage.created() == 31).await;
+    until("nothing is wrong", || standing().phase == Phase::Running).await;
+    assert!(standing().committed_at.is_some());
     let asked = stage.asked(ROWS).len();
     until("it goes on", || stage.asked(ROWS).len() > asked + 10).await;
     stage.stop.cancel();

@@ -81,7 +81,7 @@ fn no_text_of_a_story_holds_a_card_number() {
         Entry::refused(key(), outline(), text.clone(), at),
         story([JournalEvent::Rejected { at, why: text.clone() }]),
         story([intended(1, 1), JournalEvent::NotSent { at, detail: text.clone() }]),
-        story([intended(1, 1), JournalEvent::Doubted { at, detail: text.clone(), refusal: None }]),
+        story([intended(1, 1), JournalEvent::Doubted { at, detail: text.clone() }]),
         story([intended(1, 1), JournalEvent::Approved { at, provider: provider.clone() }]),
         story([intended(1, 1), JournalEvent::Declined { at, provider }]),
         story([

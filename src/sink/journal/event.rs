@@ -104,10 +104,6 @@ pub enum JournalEvent {
         at: Timestamp,
         /// Why.
         detail: String,
-        /// What the API said, where it answered that it was not done, and not in a way that is
-        /// believed at once: where the payment stands as before, it is.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        refusal: Option<Provider>,
     },
     /// The payment shows what only this command explains. Publishes SUCCEEDED.
     Inferred {
@@ -198,13 +194,14 @@ impl JournalEvent {
             Self::Refused { why: text, .. }
             | Self::Rejected { why: text, .. }
             | Self::NotSent { detail: text, .. }
+            | Self::Doubted { detail: text, .. }
             | Self::Parked { detail: text, .. } => *text = clean(text),
-            Self::Doubted { detail, refusal, .. } => {
-                *detail = clean(detail);
-                refusal.iter_mut().for_each(clean_provider);
-            }
             Self::Approved { provider, .. } | Self::Declined { provider, .. } => {
-                clean_provider(provider);
+                for text in
+                    [&mut provider.transaction_id, &mut provider.code, &mut provider.message]
+                {
+                    *text = clean_option(text.as_deref());
+                }
             }
             Self::Resolved { actor, evidence, .. } => {
                 *actor = clean(actor);
@@ -214,11 +211,5 @@ impl JournalEvent {
             Self::Expired { .. } | Self::Intended { .. } | Self::Inferred { .. } => {}
         }
         self
-    }
-}
-
-fn clean_provider(provider: &mut Provider) {
-    for text in [&mut provider.transaction_id, &mut provider.code, &mut provider.message] {
-        *text = clean_option(text.as_deref());
     }
 }

@@ -1,10 +1,6 @@
 //! Where a command stands, and which event may come next.
 
-use crate::domain::{
-    payment::{PaymentState, Provider},
-    time::Timestamp,
-    vocabulary::Outcome,
-};
+use crate::domain::{payment::PaymentState, time::Timestamp, vocabulary::Outcome};
 
 use super::event::JournalEvent;
 
@@ -47,8 +43,6 @@ pub enum Status {
         since: Timestamp,
         /// The permission it was sent under.
         intent: Intent,
-        /// What the API said, where it answered that it was not done.
-        refusal: Option<Provider>,
     },
     /// The money moved, once.
     Done {
@@ -154,13 +148,12 @@ impl Status {
 /// | Received | Rejected, Expired | Intended² | | | | | | | |
 /// | NotSent  | Rejected, Expired | Intended² | | | | | | | |
 /// | Intended | | | NotSent | Done | Declined | InDoubt | | | |
-/// | InDoubt  | | | | | Declined³ | | Done, inferred | Parked | |
+/// | InDoubt  | | | | | | | Done, inferred | Parked | |
 /// | Parked   | | | | | | | | | Resolved |
 /// | Done, Declined, Rejected, Expired, Resolved | | | | | | | | | |
 ///
 /// An empty place is illegal. ¹ A story begins with Received (→ Received) or Refused (→ Rejected),
-/// and neither comes later. ² The attempt is the next number, and the epoch never falls. ³ Where the API
-/// answered that it was not done.
+/// and neither comes later. ² The attempt is the next number, and the epoch never falls.
 ///
 /// # Errors
 /// Every other event; nothing has changed then.
@@ -181,8 +174,9 @@ pub fn next_status(
         Status::Intended(intent) => {
             sent(event, intent).ok_or_else(|| illegal("a request may be on its way"))
         }
-        Status::InDoubt { refusal, .. } => doubted(event, refusal.is_some())
-            .ok_or_else(|| illegal("only the payment's state can clear a doubt")),
+        Status::InDoubt { .. } => {
+            doubted(event).ok_or_else(|| illegal("only the payment's state can clear a doubt"))
+        }
         Status::Parked => resolved(event).ok_or_else(|| illegal("only a person can decide")),
         Status::Done { .. }
         | Status::Declined
@@ -250,8 +244,8 @@ fn sent(event: &JournalEvent, intent: &Intent) -> Option<Status> {
         }
         JournalEvent::Approved { .. } => Some(Status::Done { inferred: false }),
         JournalEvent::Declined { .. } => Some(Status::Declined),
-        JournalEvent::Doubted { at, refusal, .. } => {
-            Some(Status::InDoubt { since: *at, intent: intent.clone(), refusal: refusal.clone() })
+        JournalEvent::Doubted { at, .. } => {
+            Some(Status::InDoubt { since: *at, intent: intent.clone() })
         }
         JournalEvent::Received { .. }
         | JournalEvent::Refused { .. }
@@ -264,9 +258,8 @@ fn sent(event: &JournalEvent, intent: &Intent) -> Option<Status> {
     }
 }
 
-const fn doubted(event: &JournalEvent, is_refused: bool) -> Option<Status> {
+const fn doubted(event: &JournalEvent) -> Option<Status> {
     match event {
-        JournalEvent::Declined { .. } if is_refused => Some(Status::Declined),
         JournalEvent::Inferred { .. } => Some(Status::Done { inferred: true }),
         JournalEvent::Parked { .. } => Some(Status::Parked),
         JournalEvent::Received { .. }

@@ -112,9 +112,7 @@ fn a_second_intent_is_the_next_attempt_of_no_older_epoch() {
 #[test]
 fn an_intent_and_its_doubt_keep_what_the_judgement_needs() {
     let doubt = story([intended(1, 4), doubted()]);
-    let Status::InDoubt { since, intent, refusal: None } = doubt.status() else {
-        panic!("{doubt:?}")
-    };
+    let Status::InDoubt { since, intent } = doubt.status() else { panic!("{doubt:?}") };
     assert_eq!(*since, doubted().at());
     assert_eq!((intent.attempt, intent.epoch), (1, 4));
     assert_eq!(doubt.intent(), Some(intent));

@@ -72,8 +72,7 @@ pub(super) fn send(
                 if applied {
                     shared.apply(key, kind);
                 }
-                let (provider, detail) = (Provider::default(), "response is Error".into());
-                Ending::Answered(Verdict::Failed { provider, detail })
+                Ending::Answered(Verdict::Unclear { detail: "response is Error".into() })
             }
             Reply::AppliedLate(percent) => {
                 shared.api.arrive(key);
@@ -89,8 +88,8 @@ pub(super) fn send(
         return JournalEvent::Declined { at: now, provider: Provider::default() };
     }
     match (mutant, ending) {
-        (Mutant::FailedIsDeclined, Ending::Answered(Verdict::Failed { provider, .. })) => {
-            JournalEvent::Declined { at: now, provider }
+        (Mutant::FailedIsDeclined, Ending::Answered(Verdict::Unclear { .. })) => {
+            JournalEvent::Declined { at: now, provider: Provider::default() }
         }
         // The model's answers tell no sum.
         (_, ending) => read_ending(ending, &PaymentState { refunded_unknown: true, ..paid() }, now),

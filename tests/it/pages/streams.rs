@@ -99,7 +99,7 @@ told as deleted; set `ignore` before the change, and `emit` again when a `lookba
 Whoever keeps the highest `meta.version` of a row has to know when the connector's memory of it is gone: its next event is
 `CREATED` with version 1 whatever was published before, and an edit after that is version 2. `event_id` holds the version, so
 only a row that was never edited comes under the id that it had. That is so after `checkpoint reset` of a shard that had
-lost something, where partitions were added to the state topic or a TOS institution's `code` is spelled otherwise, and
+lost something, where a TOS institution's `code` is spelled otherwise, and
 for the rows of a changed `date_type` above. Forget the versions of the keys concerned before, or order a row's events by
 offset within its partition, which is right always.
 
