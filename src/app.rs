@@ -227,6 +227,7 @@ impl App {
             env: self.config.env.clone(),
             kafka: self.config.kafka.clone(),
             store,
+            connections: Arc::new(self.clients.keys().cloned().collect()),
             metrics: Arc::clone(&self.metrics),
             restores: Arc::clone(&self.restores),
             work: Arc::new(work),

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -115,6 +115,8 @@ pub struct Deliveries {
     state_end: AtomicI64,
     /// The lowest offset that this transaction's state records were given.
     state_lowest: AtomicI64,
+    /// The offsets of this transaction's state records cannot be believed.
+    state_unplaced: AtomicBool,
     journal: Mutex<BTreeMap<usize, (i32, i64)>>,
 }
 
@@ -125,6 +127,7 @@ impl Deliveries {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.know_state_end(self.state_next_offset());
         self.state_lowest.store(i64::MAX, Ordering::Release);
+        self.state_unplaced.store(false, Ordering::Release);
     }
 
     /// The state partition reaches to this offset, whoever wrote it.
@@ -137,7 +140,8 @@ impl Deliveries {
     pub fn state_went_back(&self) -> Option<(i64, i64)> {
         let (lowest, end) =
             (self.state_lowest.load(Ordering::Acquire), self.state_end.load(Ordering::Acquire));
-        (lowest < end).then_some((lowest, end))
+        let is_placed = !self.state_unplaced.load(Ordering::Acquire);
+        (is_placed && lowest < end).then_some((lowest, end))
     }
 
     /// Why the first record was not delivered that was not, and the topic that it was for.
@@ -174,10 +178,12 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
         match result {
             Ok(message) if opaque == Sent::State.opaque() => {
                 self.state_next_offset.fetch_max(message.offset() + 1, Ordering::AcqRel);
-                // A record that the broker had already is acknowledged without an offset.
-                if message.offset() >= 0 {
-                    self.state_lowest.fetch_min(message.offset(), Ordering::AcqRel);
+                // A batch that the broker had already is acknowledged without an offset, and librdkafka
+                // counts on from that: -1, 0, 1, ….
+                if message.offset() < 0 {
+                    self.state_unplaced.store(true, Ordering::Release);
                 }
+                self.state_lowest.fetch_min(message.offset(), Ordering::AcqRel);
             }
             Ok(message) => {
                 if let Some(index) = opaque.checked_sub(Sent::Journal(0).opaque()) {

@@ -63,8 +63,8 @@ pub enum Ended {
     Failed(#[from] KafkaError),
     /// The client has not got to the group's coordinator.
     #[error(
-        "the group's coordinator was not reached for {for_s} s ({said}): the next client reads \
-         certificates and passwords again"
+        "the group's coordinator was not reached for {for_s} s, or did not let this member in ({said}): the \
+         next client reads certificates and passwords again"
     )]
     Unreached {
         /// For how many seconds.

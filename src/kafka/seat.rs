@@ -39,9 +39,7 @@ impl Seat {
         self.0.joined.load(Ordering::Acquire)
     }
 
-    /// Whether the coordinator took part when it was looked at last, at the most
-    /// `statistics.interval.ms` ago. Where an operator has switched the statistics off, whether the
-    /// group counts on this member.
+    /// Whether the coordinator took part when it was looked at last, some seconds ago.
     pub(super) fn is_reached(&self) -> bool {
         self.0.reached.load(Ordering::Acquire)
     }

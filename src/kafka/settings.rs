@@ -184,8 +184,6 @@ const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
             ("queued.max.messages.kbytes", "1024"),
-            // From which it is told whether the coordinator is reached.
-            ("statistics.interval.ms", "5000"),
         ],
         Role::CommandReader => &[
             ("fetch.wait.max.ms", "500"),
@@ -231,6 +229,8 @@ const fn protocol(role: &Role) -> &'static [(&'static str, &'static str)] {
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("isolation.level", "read_committed"),
             ("auto.offset.reset", "earliest"),
+            // From which it is told whether the coordinator is reached, every few seconds.
+            ("statistics.interval.ms", "5000"),
             ("enable.auto.commit", "false"),
         ],
         Role::Viewer => &[

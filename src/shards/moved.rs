@@ -58,11 +58,16 @@ impl Places {
         self.0.entry(entity.connection.clone()).or_default().insert(partition);
     }
 
-    /// The first connection that would begin anew. One that has done so already, in earlier days, is
-    /// none: what it left behind hurts nobody any more.
-    pub(super) fn moved(&self, kafka: &Kafka) -> Option<Moved> {
+    /// The first of these connections that would begin anew. One that has done so already, in earlier
+    /// days, is none: what it left behind hurts nobody any more. Nor is one that is configured no more.
+    pub(super) fn moved(
+        &self,
+        kafka: &Kafka,
+        configured: &BTreeSet<ConnectionId>,
+    ) -> Option<Moved> {
         let shards = kafka.shards;
-        self.0.iter().find_map(|(connection, partitions)| {
+        let placed = self.0.iter().filter(|(connection, _)| configured.contains(*connection));
+        placed.into_iter().find_map(|(connection, partitions)| {
             let wanted = shard_of(connection, shards);
             let found = partitions.first().filter(|_| !partitions.contains(&wanted))?;
             let (topic, connection) = (kafka.topic(STATE), connection.clone());
@@ -77,7 +82,7 @@ impl Places {
 /// written to: partitions that were added are empty, and stay so, because none is signed before this.
 /// Else all the others are read for whose positions they have.
 pub(super) fn find(
-    kafka: &Kafka,
+    (kafka, configured): (&Kafka, &BTreeSet<ConnectionId>),
     shard: i32,
     state: &ShardState,
     last_is_empty: bool,
@@ -85,7 +90,7 @@ pub(super) fn find(
 ) -> Result<Option<Moved>, reading::Error> {
     let mut places = Places::default();
     places.add_state(shard, state);
-    if !last_is_empty && places.moved(kafka).is_none() {
+    if !last_is_empty && places.moved(kafka, configured).is_none() {
         return Ok(None);
     }
     for stretch in reading::stretches(kafka, &kafka.topic(STATE))? {
@@ -94,7 +99,7 @@ pub(super) fn find(
             entities.iter().for_each(|entity| places.add(stretch.partition, entity));
         }
     }
-    Ok(places.moved(kafka))
+    Ok(places.moved(kafka, configured))
 }
 
 /// The entities that have a position in a partition. Records that cannot be understood stop the shard

@@ -1,6 +1,7 @@
 //! The life of one owned shard: lock, restore, run, and again after a loss.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::model::Kafka,
+    domain::ids::ConnectionId,
     kafka::verdict::Verdict,
     log_event,
     publish::{
@@ -95,6 +97,8 @@ pub struct Context<W> {
     pub kafka: Kafka,
     /// The local cache, where it is open.
     pub store: Option<Store>,
+    /// The connections that are configured.
+    pub connections: Arc<BTreeSet<ConnectionId>>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// Where restores show how far they are.
@@ -139,7 +143,9 @@ impl<W: Work> Context<W> {
                 Err(error) if error.needs_operator() => {
                     // Another's state topic is read whole by each look.
                     let first_look = match error {
-                        restore::Error::OtherDeployment { .. } => pace::LONGEST,
+                        restore::Error::OtherDeployment { .. } | restore::Error::Moved(_) => {
+                            pace::LONGEST
+                        }
                         _ => pace::FIRST_LOOK,
                     };
                     if pace.stop(error.to_string(), first_look) {
@@ -173,6 +179,7 @@ impl<W: Work> Context<W> {
             shard,
             note,
             store: self.store.clone(),
+            connections: Arc::clone(&self.connections),
             progress: Arc::clone(&progress),
             stop: stop.clone(),
         };
@@ -351,6 +358,7 @@ mod tests {
             env: "test".to_owned(),
             kafka,
             store: None,
+            connections: Arc::default(),
             metrics: Arc::default(),
             restores: Arc::default(),
             work: Arc::new(Idle),

@@ -4,13 +4,13 @@
 //! runs the shard next finds it, a connector that waits with the shard stopped included. Nothing
 //! that is left is deleted; what is missing is read again from the source.
 
-use std::sync::atomic::AtomicU64;
+use std::{collections::BTreeSet, sync::atomic::AtomicU64};
 
 use rdkafka::error::KafkaError;
 
 use crate::{
     config::model::Kafka,
-    domain::time::Timestamp,
+    domain::{ids::ConnectionId, time::Timestamp},
     kafka::{
         reading::{self, Stretch, refuses},
         settings::{deployment, is_unmade, shard_transactional_id},
@@ -133,10 +133,14 @@ pub fn look(env: &str, kafka: &Kafka) -> Result<Vec<Standing>, Error> {
 
 /// A connection that would begin anew because `kafka.shards` is another than it was: its shard waits
 /// for something else than this.
-pub fn moved(kafka: &Kafka, all: &[Standing]) -> Option<Moved> {
+pub fn moved(
+    kafka: &Kafka,
+    configured: &BTreeSet<ConnectionId>,
+    all: &[Standing],
+) -> Option<Moved> {
     let mut places = Places::default();
     all.iter().for_each(|standing| places.add_state(standing.shard, &standing.state));
-    places.moved(kafka)
+    places.moved(kafka, configured)
 }
 
 /// Accepts what the shard has lost, or takes it over from another deployment, whose producer is

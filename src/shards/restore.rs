@@ -5,7 +5,7 @@
 //! be read to that end, the shard is not run: empty is never assumed.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::ControlFlow,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     config::model::Kafka,
-    domain::time::Timestamp,
+    domain::{ids::ConnectionId, time::Timestamp},
     failpoints::{self, Point},
     kafka::{
         reading::{self, Stretch, read_committed_while},
@@ -130,6 +130,8 @@ pub struct Request {
     pub store: Option<Store>,
     /// Where to report progress.
     pub progress: Arc<Progress>,
+    /// The connections that are configured.
+    pub connections: Arc<BTreeSet<ConnectionId>>,
     /// The shard is given back: the lock must not be taken from a successor, nor anything written.
     pub stop: CancellationToken,
 }
@@ -228,8 +230,13 @@ fn check_places(
 ) -> Result<(), Error> {
     let (kafka, shard) = (&request.kafka, request.shard);
     let last = kafka.shards - 1;
-    let last_end = if last == shard { end } else { writer.state_end_of(last, METADATA_TIMEOUT)? };
-    let moved = moved::find(kafka, shard, state, last_end == 0, || request.is_wanted())?;
+    // Where nobody tells, its leader is away, and this shard must not wait for that one.
+    let is_empty = match last == shard {
+        true => end == 0,
+        false => matches!(writer.state_end_of(last, METADATA_TIMEOUT), Ok(0)),
+    };
+    let known = (kafka, &*request.connections);
+    let moved = moved::find(known, shard, state, is_empty, || request.is_wanted())?;
     // Less was read where the shard was given back.
     request.go_on()?;
     moved.map_or(Ok(()), |moved| Err(moved.into()))

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     domain::{
-        ids::{ConnectionId, EntityKey, Stream},
+        ids::{EntityKey, Stream},
         time::Day,
     },
     sandbox::broker::Broker,
@@ -28,6 +28,11 @@ fn stage(shards: i32) -> (Broker, Kafka) {
     (broker, kafka)
 }
 
+/// Those that tests write of.
+fn configured() -> impl Iterator<Item = ConnectionId> {
+    ["a".to_owned(), mover()].into_iter().map(|id| ConnectionId::try_new(&id).unwrap())
+}
+
 fn request(kafka: &Kafka, shard: i32) -> Request {
     Request {
         env: "test".to_owned(),
@@ -35,6 +40,7 @@ fn request(kafka: &Kafka, shard: i32) -> Request {
         shard,
         note: None,
         store: None,
+        connections: Arc::new(configured().collect()),
         progress: Arc::default(),
         stop: CancellationToken::new(),
     }
@@ -96,6 +102,16 @@ fn shards_that_were_raised_with_their_topics_stop_before_any_connection_begins_a
     put(&kafka, 2, vec![identity("u2"), signature(OURS), position(&mover)]);
     for shard in 0..3 {
         assert!(lock_and_restore(&request(&kafka, shard)).is_ok(), "{shard}");
+    }
+}
+
+#[test]
+fn what_a_connection_left_that_is_configured_no_more_stops_nothing() {
+    let (_broker, kafka) = stage(3);
+    put(&kafka, 0, vec![identity("u0"), signature(OURS), position(&mover())]);
+    for shard in 0..3 {
+        let request = Request { connections: Arc::default(), ..request(&kafka, shard) };
+        assert!(lock_and_restore(&request).is_ok(), "{shard}");
     }
 }
 

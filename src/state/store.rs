@@ -94,8 +94,8 @@ pub enum Error {
         "state folder: the cache's thread broke off; the cache is left alone until the next start"
     )]
     Broke,
-    /// A write of this process did not come back before.
-    #[error("state folder: left alone since a write did not come back: restart the process")]
+    /// A call of this process did not come back before.
+    #[error("state folder: left alone since a call did not come back: restart the process")]
     GivenUp,
     /// There is no thread for it.
     #[error("state folder: no thread for the cache: {0}")]

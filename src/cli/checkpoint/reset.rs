@@ -37,7 +37,8 @@ pub(super) async fn run(
     let (env, kafka) = (config.env.clone(), config.kafka.clone());
     let looked = blocking(move || reset::look(&env, &kafka)).await?;
     let mut standings = looked.map_err(failure)?;
-    let moved = reset::moved(&config.kafka, &standings);
+    let configured = config.connections.iter().map(|connection| connection.id.clone()).collect();
+    let moved = reset::moved(&config.kafka, &configured, &standings);
     standings.retain(|standing| shard.is_none_or(|wanted| wanted == standing.shard));
     let mut rows: Vec<Row> = standings.iter().map(|standing| row(standing, &config)).collect();
     standings.retain(Standing::is_stopped);

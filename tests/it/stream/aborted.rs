@@ -81,6 +81,7 @@ impl Shard {
             shard: 0,
             note: self.note.clone(),
             store: None,
+            connections: Arc::default(),
             progress: Arc::default(),
             stop: CancellationToken::new(),
         };
