@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 
@@ -113,10 +113,9 @@ pub struct Deliveries {
     state_next_offset: AtomicI64,
     /// How far the state partition was known to reach when this transaction began.
     state_end: AtomicI64,
-    /// The lowest offset that this transaction's state records were given.
+    /// The lowest offset that this transaction's state records were given; below zero where their
+    /// offsets cannot be believed.
     state_lowest: AtomicI64,
-    /// The offsets of this transaction's state records cannot be believed.
-    state_unplaced: AtomicBool,
     journal: Mutex<BTreeMap<usize, (i32, i64)>>,
 }
 
@@ -127,7 +126,6 @@ impl Deliveries {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.know_state_end(self.state_next_offset());
         self.state_lowest.store(i64::MAX, Ordering::Release);
-        self.state_unplaced.store(false, Ordering::Release);
     }
 
     /// The state partition reaches to this offset, whoever wrote it.
@@ -140,8 +138,7 @@ impl Deliveries {
     pub fn state_went_back(&self) -> Option<(i64, i64)> {
         let (lowest, end) =
             (self.state_lowest.load(Ordering::Acquire), self.state_end.load(Ordering::Acquire));
-        let is_placed = !self.state_unplaced.load(Ordering::Acquire);
-        (is_placed && lowest < end).then_some((lowest, end))
+        (0..end).contains(&lowest).then_some((lowest, end))
     }
 
     /// Why the first record was not delivered that was not, and the topic that it was for.
@@ -180,9 +177,6 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
                 self.state_next_offset.fetch_max(message.offset() + 1, Ordering::AcqRel);
                 // A batch that the broker had already is acknowledged without an offset, and librdkafka
                 // counts on from that: -1, 0, 1, ….
-                if message.offset() < 0 {
-                    self.state_unplaced.store(true, Ordering::Release);
-                }
                 self.state_lowest.fetch_min(message.offset(), Ordering::AcqRel);
             }
             Ok(message) => {
