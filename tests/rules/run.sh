@@ -18,19 +18,27 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 
 # Each alert has a test, and a test that can fail: never, always and too soon are each found out.
 mkdir -p "$work/tests/rules" "$work/$(dirname "$rules")"
-cp tests/rules/*.test.yaml "$work/tests/rules/"
 sed -n 's/^ *- alert: //p' "$rules" >"$work/alerts"
 mutants=0
 mutant() {
     awk -v alert="$1" -v how="$2" -f tests/rules/mutant.awk "$rules" >"$work/$rules"
     ! cmp -s "$rules" "$work/$rules" || return 0
     "$prometheus/promtool" check rules "$work/$rules" >/dev/null || fail "$1 made $2 is no rule"
-    # The alert's own file is enough.
-    tests=$(grep -lE "alertname: $1(,|\$)" "$work"/tests/rules/*.test.yaml) || fail "$1 has no test"
-    ! "$prometheus/promtool" test rules "$tests" >/dev/null 2>&1 || fail "$1 made $2 passes the tests"
+    ! "$prometheus/promtool" test rules "$work/tests/rules/own.yaml" >/dev/null 2>&1 ||
+        fail "$1 made $2 passes the tests"
     mutants=$((mutants + 1))
 }
+# The alert's own tests are enough, and take a fraction of the time of all. They pass as long as
+# nothing is spoiled, or a mutant would prove nothing.
+own() {
+    local tests
+    tests=$(grep -lE "^  - name: \"$1:" tests/rules/*.test.yaml) || fail "$1 has no test"
+    awk -v alert="$1" -f tests/rules/only.awk "$tests" >"$work/tests/rules/own.yaml"
+    cp "$rules" "$work/$rules"
+    "$prometheus/promtool" test rules "$work/tests/rules/own.yaml" >/dev/null || fail "$1 alone fails its tests"
+}
 while read -r alert; do
+    own "$alert"
     for how in never always sooner later; do mutant "$alert" "$how"; done
 done <"$work/alerts"
 [ "$mutants" -ge 60 ] || fail "only $mutants mutants were tried"
