@@ -4,7 +4,7 @@
 //! |---------------------------------------------------|-------------------------------------|
 //! | "no movements" code of the gateway, any status    | success, no rows                    |
 //! | the gateway's general codes, any status           | as each of them means               |
-//! | `ip_not_found`, or an IP text with 401/403        | `IpRefused`                         |
+//! | `ip_not_found`, an IP text with 401/403, or a message that refuses an address with any status that tells of no trouble of its own | `IpRefused` |
 //! | 2xx                                               | what the envelope says; without rows and envelope, what code and message say of access |
 //! | 3xx                                               | `Redirected`                        |
 //! | 401, "Unauthenticated", or words of a token that is good no more | `Unauthorized` (one new token) |
@@ -140,6 +140,7 @@ impl BodySays {
         self.code.as_deref().and_then(gateway_code).is_some()
             || says("ip_not_found")
             || fields.iter().flatten().any(|text| refuses_the_token(&text.to_lowercase()))
+            || self.message.as_deref().is_some_and(refuses_the_address)
     }
 }
 
@@ -244,10 +245,41 @@ fn shown_message(says: &BodySays, secrets: &[&str]) -> Option<String> {
 }
 
 fn names_ip(says: &BodySays, status: u16) -> bool {
-    let forbidden = matches!(status, 401 | 403);
-    let words = || says.text.split(|c: char| !c.is_alphanumeric());
+    // A server in trouble, or one that counts calls, may name the address that asked as well.
+    let is_about_itself = matches!(status, 408 | 425 | 429 | 500..=599);
     says.text.contains("ip_not_found")
-        || (forbidden && words().any(|word| word == "ip") && scrub::find_ip(&says.text).is_some())
+        || (matches!(status, 401 | 403) && tells_an_address(&says.text))
+        || (!is_about_itself && says.message.as_deref().is_some_and(refuses_the_address))
+}
+
+/// Whether a message says that the address of the caller is not let in: the status of such a refusal is
+/// written nowhere (`api-contract.md`, question 10).
+fn refuses_the_address(message: &str) -> bool {
+    const NOT_LET_IN: [&str; 12] = [
+        "tanımlı",
+        "tanimli",
+        "kayıtlı",
+        "kayitli",
+        "yetki",
+        "izin",
+        "engel",
+        "allowed",
+        "authorized",
+        "registered",
+        "blocked",
+        "denied",
+    ];
+    let text = message.to_lowercase();
+    text.len() <= SENTENCE_BYTES_MAX
+        && tells_an_address(&text)
+        && NOT_LET_IN.iter().any(|word| text.contains(word))
+}
+
+/// Whether a text, in lower case, names an address as one. A capital dotted İ becomes two characters.
+fn tells_an_address(text: &str) -> bool {
+    let text = text.replace("i\u{307}", "i");
+    let mut words = text.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| word == "ip") && scrub::find_ip(&text).is_some()
 }
 
 #[cfg(test)]

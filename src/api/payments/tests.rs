@@ -316,6 +316,8 @@ async fn each_fault_of_a_payment_server_becomes_what_it_is() {
         ("slow=1ms:x1:change_payment", "approved", true),
         ("declined=51:x1", "declined", false),
         ("contradictory:x1", "unclear", true),
+        ("applied_error:x1", "unclear", true),
+        ("declined=91:x1", "unclear", false),
         ("applied_504:x1", "unclear", true),
         ("applied_html:x1", "unclear", true),
         ("504:x1:change_payment", "unclear", false),

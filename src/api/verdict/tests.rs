@@ -62,6 +62,26 @@ fn a_refused_address_is_named_at_any_status() {
 }
 
 #[test]
+fn a_refused_address_is_told_by_words_alone() {
+    let refused = [
+        r#"{"status":"error","message":"IP adresiniz yetkili değil : 203.0.113.7"}"#,
+        r#"{"success":false,"message":"İP adresinize izin verilmedi (203.0.113.7)"}"#,
+        r#"{"message":"Your IP 203.0.113.7 is not allowed"}"#,
+    ];
+    for (status, body) in [200, 400, 422].iter().flat_map(|s| refused.map(|body| (*s, body))) {
+        let error = plain(status, body);
+        let named = matches!(&error, Error::IpRefused { ip: Some(ip), .. } if ip.to_string() == "203.0.113.7");
+        assert!(named, "{status} {body}: {error}");
+    }
+    // An address that is told, and refused by nobody; calls that are counted by address.
+    let told = r#"{"status":"error","message":"IP 203.0.113.7 hesap bulunamadı"}"#;
+    assert!(matches!(plain(200, told), Error::Rejected { .. }));
+    assert!(matches!(plain(429, refused[2]), Error::RateLimited { .. }));
+    let row = r#"{"status":"error","rows":[{"message":"IP 203.0.113.7 yetkili"}]}"#;
+    assert!(matches!(plain(200, row), Error::Rejected { .. }));
+}
+
+#[test]
 fn a_success_may_speak_of_addresses() {
     let body = r#"{"status":"success","transactions":[{"description":"ip_not_found"}]}"#;
     let at = at();
