@@ -71,6 +71,9 @@ pub enum PaymentFault {
     SlowAnswer(Duration),
     /// The payment is changed; `response` is `Declined` and `status` is `approved`.
     Contradictory,
+    /// The payment is changed, and the answer tells of a bank that did not say so: `response` is `Error`
+    /// and the code 91.
+    AppliedError,
     /// The payment is not changed, and the bank says so with this code.
     Declined(String),
 }
@@ -206,6 +209,7 @@ impl PaymentFault {
             "applied_504" => Some(Self::Applied504),
             "applied_html" => Some(Self::AppliedHtml),
             "contradictory" => Some(Self::Contradictory),
+            "applied_error" => Some(Self::AppliedError),
             _ => None,
         }
     }
@@ -221,6 +225,7 @@ impl fmt::Display for PaymentFault {
             Self::AppliedLate(after) => write!(f, "applied_late={}", time(after)),
             Self::SlowAnswer(wait) => write!(f, "slow_answer={}", time(wait)),
             Self::Contradictory => f.write_str("contradictory"),
+            Self::AppliedError => f.write_str("applied_error"),
             Self::Declined(code) => write!(f, "declined={code}"),
         }
     }
@@ -354,6 +359,7 @@ mod tests {
             "applied_late=5m",
             "slow_answer=1s",
             "contradictory",
+            "applied_error:x1",
             "declined=51:x1",
         ] {
             let spec: FaultSpec = text.parse().unwrap();

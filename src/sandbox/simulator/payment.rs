@@ -96,6 +96,13 @@ pub(super) fn answer(world: &Arc<World>, call: &Call, bent: &Bent) -> Answer {
                 answer.body.replace("\"response\":\"Approved\"", "\"response\":\"Declined\"");
             answer
         }
+        Some(PaymentFault::AppliedError) => {
+            apply(world, number, &asked.reference, change);
+            let mut answer = declined(world, change, "91", "Banka yanıt vermiyor");
+            answer.body =
+                answer.body.replace("\"response\":\"Declined\"", "\"response\":\"Error\"");
+            answer
+        }
         Some(PaymentFault::SlowAnswer(wait)) => {
             let mut answer = apply(world, number, &asked.reference, change);
             answer.wait = *wait;

@@ -170,6 +170,7 @@ async fn faults_apply_or_do_not_apply_as_they_are_named() {
         ("applied_504:x1", 504, "Gateway Time-out", true),
         ("applied_html:x1", 200, "<html>", true),
         ("contradictory:x1", 200, r#""response":"Declined","proc_return_code":"00""#, true),
+        ("applied_error:x1", 200, r#""response":"Error","proc_return_code":"91""#, true),
         ("slow_answer=20ms:x1", 200, "approved", true),
         ("truncated:x1", 200, "{\"islem_id\":", true),
         ("declined=51:x1", 200, r#""proc_return_code":"51""#, false),

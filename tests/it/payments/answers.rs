@@ -10,7 +10,7 @@ use super::{
 use crate::harness::wait::wait_until;
 
 /// A fault, the outcome, and whether that is inferred from how the payment stands afterwards.
-const TABLE: [(&str, &str, bool); 16] = [
+const TABLE: [(&str, &str, bool); 18] = [
     ("slow_answer=300ms:x1", "SUCCEEDED", false),
     ("deaf=700ms:x1:transaction_find", "SUCCEEDED", false),
     ("declined=51:x1", "DECLINED", false),
@@ -20,12 +20,14 @@ const TABLE: [(&str, &str, bool); 16] = [
     ("applied_504:x1", "SUCCEEDED", true),
     ("applied_html:x1", "SUCCEEDED", true),
     ("contradictory:x1", "SUCCEEDED", true),
+    ("applied_error:x1", "SUCCEEDED", true),
     ("slow_answer=3s:x1", "SUCCEEDED", true),
     // A look before nobody can be sending any more would not find it.
     ("applied_late=4s:x1", "SUCCEEDED", true),
     // Not carried out, and nobody said so: never again without a person.
     ("closed:x1:change_payment", "PARKED", false),
     ("html:x1:change_payment", "PARKED", false),
+    ("declined=91:x1", "PARKED", false),
     ("500:x1:change_payment", "PARKED", false),
     ("401:x1:change_payment", "PARKED", false),
     ("429=1:x1:change_payment", "PARKED", false),
@@ -64,7 +66,7 @@ fn whatever_the_api_answers_the_command_ends_as_the_money_did() {
         let doubted = *inferred || *outcome == "PARKED";
         assert_eq!(told["sequence"], if doubted { 2 } else { 1 }, "{fault}: {told}");
         if let Some(code) = fault.strip_prefix("declined=") {
-            assert_eq!(told["provider_code"], code.split(':').next().unwrap());
+            assert_eq!(told["provider_code"], code.split(':').next().unwrap(), "{fault}: {told}");
         }
     }
     let refused = checked.journal.count(|event| matches!(event, JournalEvent::NotSent { .. }));

@@ -43,7 +43,7 @@ const ENCORES: usize = 20;
 const PAID: &str = "1000.00";
 
 /// What the API does to some of the requests of a round, and where.
-const FAULTS: [(&str, &str); 16] = [
+const FAULTS: [(&str, &str); 18] = [
     ("slow_answer=1ms", ""),
     ("applied_closed", ""),
     ("applied_504", ""),
@@ -57,6 +57,8 @@ const FAULTS: [(&str, &str); 16] = [
     ("declined=51", ""),
     ("declined=05", ""),
     ("contradictory", ""),
+    ("applied_error", ""),
+    ("declined=91", ""),
     ("500", ":change_payment"),
     ("401", ":change_payment"),
     ("429=1", ":change_payment"),
@@ -139,7 +141,7 @@ fn assert_every_pair(met: &BTreeSet<Pair>) {
 
 /// Without running a life: the claim that the sweep rests on.
 #[test]
-fn sixteen_lives_bring_each_step_each_fault() {
+fn eighteen_lives_bring_each_step_each_fault() {
     let lives = (0..FAULTS.len())
         .flat_map(|life| Point::OF_COMMANDS.map(|point| (point.name(), fault_of(life, point))));
     assert_every_pair(&lives.collect());
