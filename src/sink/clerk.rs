@@ -2,7 +2,8 @@
 //!
 //! A batch of records is one transaction: new commands, results of invalid ones, results of known
 //! ones again, records that are no commands. Only after it is committed do the commands get their
-//! turn, and only then may the group remember the offsets: what is not in the journal is read again.
+//! turn, and only when a reader has seen it may the group remember the offsets: what is not in the journal
+//! is read again.
 //!
 //! A partition whose next record needs a schema that the registry does not tell stands still there,
 //! by itself: nothing behind that record is taken, so its commands stay in order, and once the
@@ -35,6 +36,8 @@ use super::{
     result::{STREAM, duplicate_answer},
     schemas::{Schemas, Told},
     standstill::Standstill,
+    unseen::Unseen,
+    witness::Seen,
 };
 
 /// Commands under way at which no more are read: the topic keeps them as well. Parked ones do not
@@ -51,7 +54,7 @@ pub struct Clerk {
     desk: Arc<Desk>,
     schemas: Schemas,
     archive: Arc<Archive>,
-    reporter: Arc<Reporter>,
+    unseen: Unseen,
     lag: Lag,
     batches: Batches,
     again: mpsc::UnboundedSender<Again>,
@@ -84,7 +87,7 @@ impl Clerk {
             desk,
             schemas,
             archive: Arc::new(archive),
-            reporter,
+            unseen: Unseen::new(reporter),
             lag,
             batches,
             again,
@@ -180,7 +183,7 @@ impl Clerk {
         self.desk.fixed.tally.waits_for_registry(self.still.waits());
     }
 
-    async fn take_in(&self, read: Vec<(&Raw, Intake)>) -> Result<(), Failure> {
+    async fn take_in(&mut self, read: Vec<(&Raw, Intake)>) -> Result<(), Failure> {
         if read.is_empty() {
             return Ok(());
         }
@@ -190,12 +193,13 @@ impl Clerk {
         for (raw, intake) in batch.iter().zip(intakes) {
             self.take_one(&mut take, &mut known, raw, intake)?;
         }
+        let seen = self.expect_all(&take.write.journal);
         self.desk.write(take.write).await?;
         failpoints::reach(Point::CommandJournaled);
         self.count(&take.refusals, &take.duplicates);
         take.fresh.iter().for_each(|(entry, _)| announce(entry));
         self.desk.take_over(take.fresh);
-        self.tell_progress(&batch);
+        self.tell_progress(&batch, seen);
         batch.iter().for_each(|raw| self.lag.hold(raw.partition, -1));
         Ok(())
     }
@@ -317,15 +321,23 @@ impl Clerk {
         }
     }
 
-    /// Lets the group remember how far the batch went.
-    fn tell_progress(&self, batch: &[&Raw]) {
+    /// Of each partition the last record that is written: the end of a transaction lies behind all of them.
+    fn expect_all(&self, journal: &[JournalRecord]) -> HashMap<i32, Seen> {
+        let last: HashMap<i32, _> =
+            journal.iter().map(|record| (record.partition, record)).collect();
+        let witness = &self.desk.fixed.witness;
+        last.into_iter().map(|(partition, record)| (partition, witness.expect(record))).collect()
+    }
+
+    /// Lets the group remember how far the batch went, once it is seen in the journal.
+    fn tell_progress(&mut self, batch: &[&Raw], mut seen: HashMap<i32, Seen>) {
         let mut next: HashMap<i32, i64> = HashMap::new();
         for raw in batch {
             let next = next.entry(raw.partition).or_default();
             *next = (*next).max(raw.offset + 1);
         }
         for (partition, next) in next {
-            self.reporter.taken(partition, next);
+            self.unseen.taken(partition, next, seen.remove(&partition));
         }
     }
 }

@@ -23,7 +23,8 @@
 //! - `dispatch`, `turn`: whose turn it is, and one turn from look to result; `set_back`: a wall clock by
 //!   which nothing would have its turn for longer than it should
 //! - `desk`, `open`, `ledger`, `archive`: what the tasks share, what is committed, what is read again
-//! - `witness`: whether a reader of committed records has seen a permission
+//! - `witness`: whether a reader of committed records has seen a permission, or a command that was taken
+//!   in; `unseen`: the offsets that wait for the latter
 //! - `operator`, `decisions`, `stop_file`, `words`: what people say; `inspect`, `catalogue`: what they are told; `tally`: what is counted
 
 pub mod absence;
@@ -68,6 +69,7 @@ pub mod term;
 mod text;
 pub mod turn;
 mod unread;
+pub mod unseen;
 pub mod waiting;
 pub mod witness;
 pub mod words;

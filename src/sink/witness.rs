@@ -2,7 +2,8 @@
 //!
 //! Kafka confirms a commit before its end stands in the partitions, and can lose it there (see `held`).
 //! Until it stands there, the records are only as good as the next transaction of the same producer: one
-//! that is aborted takes them with it. A permission that nobody reads any more would be given again.
+//! that is aborted takes them with it. A permission that nobody reads any more would be given again, and a
+//! command that nobody reads any more, and whose offset is behind, would never be executed.
 
 use std::{
     collections::HashMap,
@@ -22,8 +23,8 @@ pub struct Witness(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// What is waited for, by its key: a command waits for one record at a time.
-    awaited: HashMap<String, Awaited>,
+    /// What is waited for, by its key.
+    awaited: HashMap<String, Vec<Awaited>>,
     /// Nobody reads any more.
     is_gone: bool,
 }
@@ -39,10 +40,13 @@ impl Witness {
     pub fn expect(&self, record: &JournalRecord) -> Seen {
         let (told, seen) = oneshot::channel();
         let mut state = self.state();
-        state.awaited.retain(|_, awaited| !awaited.told.is_closed());
+        state.awaited.retain(|_, awaited| {
+            awaited.retain(|one| !one.told.is_closed());
+            !awaited.is_empty()
+        });
         if !state.is_gone {
             let awaited = Awaited { value: record.value.clone(), told };
-            state.awaited.insert(record.key.clone(), awaited);
+            state.awaited.entry(record.key.clone()).or_default().push(awaited);
         }
         seen
     }
@@ -51,12 +55,13 @@ impl Witness {
     pub fn saw(&self, key: &[u8], value: Option<&[u8]>) {
         let Ok(key) = std::str::from_utf8(key) else { return };
         let mut state = self.state();
-        let is_it = |awaited: &Awaited| awaited.value.as_deref() == value;
-        if state.awaited.get(key).is_some_and(is_it)
-            && let Some(Awaited { told, .. }) = state.awaited.remove(key)
-        {
+        let Some(awaited) = state.awaited.get_mut(key) else { return };
+        for Awaited { told, .. } in awaited.extract_if(.., |one| one.value.as_deref() == value) {
             // Whoever waited may have given up.
             told.send(()).unwrap_or_default();
+        }
+        if awaited.is_empty() {
+            state.awaited.remove(key);
         }
     }
 
@@ -94,6 +99,10 @@ mod tests {
         witness.saw(second.key.as_bytes(), None);
         witness.saw(b"another/key", second.value.as_deref());
         witness.saw(b"\xff", second.value.as_deref());
+        let mut other = witness.expect(&first);
+        assert_eq!(seen.try_recv(), Err(Empty), "two of one command are waited for");
+        saw(&first);
+        assert_eq!(other.try_recv(), Ok(()));
         assert_eq!(seen.try_recv(), Err(Empty), "nor is one seen that was read before");
         saw(&second);
         assert_eq!(seen.try_recv(), Ok(()));
