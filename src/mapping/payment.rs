@@ -9,7 +9,7 @@
 //! `Error` is no refusal: the operation failed, and nobody says that the bank did not do it. Nor is a code by
 //! which the bank's own answer is not known.
 //!
-//! No detail quotes a value: answers hold cards and names.
+//! No detail quotes a value but the bank's code of two digits: answers hold cards and names.
 
 use std::borrow::Cow;
 
@@ -195,14 +195,33 @@ fn read_answer(change: Change, status: u16, body: &str) -> Result<Verdict, Unrea
     }
     let fields = read_once::<AnswerKey>(body)?;
     let mut reader = Reader::new(&fields);
-    let done = is_done(&mut reader)?;
-    check_type(&mut reader, change, done)?;
-    check_codes(&mut reader, done)?;
+    judge(&mut reader, change).map_err(|unreadable| with_code(&mut reader, unreadable))
+}
+
+fn judge(reader: &mut Reader<'_, '_>, change: Change) -> Result<Verdict, Unreadable> {
+    let done = is_done(reader)?;
+    check_type(reader, change, done)?;
+    check_codes(reader, done)?;
     if !done {
-        check_refused(&mut reader)?;
+        check_refused(reader)?;
     }
-    let provider = provider(&mut reader)?;
+    let provider = provider(reader)?;
     Ok(if done { Verdict::Approved(provider) } else { Verdict::Declined(provider) })
+}
+
+/// With the bank's code, which whoever decides about a parked command will want to know. Only one of the
+/// two digits of ISO 8583: nothing else that stands in its place is shown.
+fn with_code(reader: &mut Reader<'_, '_>, Unreadable(detail): Unreadable) -> Unreadable {
+    let codes = [AnswerKey::ReturnCode, AnswerKey::ErrorCode];
+    let code = reader.first_text(&codes).ok().flatten();
+    match code.as_deref().map(str::trim) {
+        Some(code)
+            if code != DONE && code.len() == 2 && code.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            Unreadable(format!("{detail} (code {code})"))
+        }
+        Some(_) | None => Unreadable(detail),
+    }
 }
 
 /// Whether every word of the answer says done, or every one says not done.
