@@ -39,6 +39,10 @@ const SETTLE_CALL: Duration = Duration::from_secs(1);
 /// looks like brokers that are down. Longer than a broker's restart, for a new client begins anew
 /// with all that.
 const UNREACHED_MAX: Duration = Duration::from_secs(120);
+/// The same for one that was kept out of the group: while the right is missing a new client changes
+/// nothing, but whether this one still gets to the brokers is not known.
+const KEPT_OUT_MAX: Duration = Duration::from_secs(15 * 60);
+const SESSION: &str = "session.timeout.ms";
 
 /// What a member does with what the group gives it. Every call may block for a moment, but not
 /// longer than a session lasts; the watchdog sees one that does, where the thread is followed.
@@ -94,7 +98,16 @@ impl std::fmt::Debug for Group {
 
 /// Stays in the group until `stop` turns true, joining again whenever the membership is lost. Blocks.
 pub fn stay(kafka: &Kafka, name: &str, stop: &watch::Receiver<bool>, member: &mut impl Member) {
-    stay_with(UNREACHED_MAX, kafka, name, stop, member);
+    stay_with(unreached_max(kafka), kafka, name, stop, member);
+}
+
+/// Longer than the session that somebody has set: until its end a member that leaves unheard keeps its
+/// places from the others, and from the client that follows it.
+fn unreached_max(kafka: &Kafka) -> Duration {
+    let set = [&kafka.consumer_properties, &kafka.properties]
+        .into_iter()
+        .find_map(|properties| properties.get(SESSION).and_then(|value| value.parse().ok()));
+    UNREACHED_MAX.max(Duration::from_millis(set.unwrap_or_default()) * 2)
 }
 
 fn stay_with(
@@ -167,6 +180,7 @@ impl Group {
     ) -> Result<(), Ended> {
         let mut refusals = Refusals::default();
         let mut unreached = Trouble::bearable_for(unreached_max);
+        let mut kept_out = Trouble::bearable_for(KEPT_OUT_MAX.max(unreached_max));
         while !*stop.borrow() {
             // Rebalances happen inside poll(); what they left is read off the assignment.
             pulse::step("polling the group");
@@ -181,7 +195,7 @@ impl Group {
                     return Err(error.into());
                 }
             }
-            self.bear(&mut unreached)?;
+            self.bear(&mut unreached, &mut kept_out)?;
             if was_joined && !self.is_joined() {
                 log_event!(
                     Event::GroupLost,
@@ -198,12 +212,17 @@ impl Group {
     }
 
     /// Ends a membership whose client has not reached the coordinator for too long.
-    fn bear(&self, unreached: &mut Trouble) -> Result<(), Ended> {
-        // One that the brokers keep out reaches them, and a new client has no other rights.
-        if self.is_reached() || self.kept_out.is_some() {
-            unreached.end();
-        } else if unreached.is_lasting(Instant::now()) {
-            let for_s = unreached.max().as_secs();
+    fn bear(&self, unreached: &mut Trouble, kept_out: &mut Trouble) -> Result<(), Ended> {
+        // One that the brokers keep out did reach them, and a new client has no other rights.
+        let (borne, other) = match self.kept_out {
+            Some(_) => (kept_out, unreached),
+            None => (unreached, kept_out),
+        };
+        other.end();
+        if self.is_reached() {
+            borne.end();
+        } else if borne.is_lasting(Instant::now()) {
+            let for_s = borne.max().as_secs();
             let said = self.seat.trouble().unwrap_or_else(|| "nobody said why".to_owned());
             return Err(Ended::Unreached { for_s, said });
         }

@@ -34,20 +34,35 @@ fn a_right_that_is_missing_is_known_until_the_group_is_joined() {
 }
 
 #[test]
-fn a_client_that_does_not_reach_the_coordinator_is_given_up_unless_a_right_is_missing() {
+fn a_client_that_does_not_reach_the_coordinator_is_given_up_later_where_a_right_was_missing() {
     let mut group = Group::join(&kafka(), NAME).unwrap();
     let mut at_once = Trouble::bearable_for(Duration::ZERO);
-    let ended = group.bear(&mut at_once).unwrap_err().to_string();
+    let mut later = Trouble::bearable_for(KEPT_OUT_MAX);
+    let ended = group.bear(&mut at_once, &mut later).unwrap_err().to_string();
     assert!(ended.contains("was not reached for 0 s"), "{ended}");
     let mut in_a_while = Trouble::bearable_for(UNREACHED_MAX);
-    assert!(group.bear(&mut in_a_while).is_ok());
+    assert!(group.bear(&mut in_a_while, &mut later).is_ok());
     group.seat.set_joined(true);
-    assert!(group.bear(&mut at_once).is_ok());
+    assert!(group.bear(&mut at_once, &mut later).is_ok());
     group.seat.set_joined(false);
-    assert!(group.bear(&mut at_once).is_err());
+    assert!(group.bear(&mut at_once, &mut later).is_err());
     let refused = KafkaError::MessageConsumption(RDKafkaErrorCode::GroupAuthorizationFailed);
     group.note_right(Some(&refused));
-    assert!(group.bear(&mut at_once).is_ok(), "a new client has no other rights");
+    assert!(group.bear(&mut at_once, &mut later).is_ok(), "a new client has no other rights");
+    // The right may have been granted since, to a client that reaches nobody any more.
+    let mut over = Trouble::bearable_for(Duration::ZERO);
+    assert!(group.bear(&mut in_a_while, &mut over).is_err());
+}
+
+#[test]
+fn a_coordinator_is_waited_for_as_long_as_sessions_last() {
+    let with = |set: &[(&str, &str)]| {
+        let properties = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        unreached_max(&Kafka { consumer_properties: properties.collect(), ..kafka() })
+    };
+    assert_eq!(with(&[]), UNREACHED_MAX);
+    assert_eq!(with(&[(SESSION, "45000")]), UNREACHED_MAX);
+    assert_eq!(with(&[(SESSION, "300000")]), Duration::from_secs(600));
 }
 
 /// What happens to a [`Watched`] member.
