@@ -146,9 +146,11 @@ impl Deliveries {
         self.first_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The offset after the newest state record delivered so far.
+    /// The offset after the newest state record delivered so far, and never before what the partition was
+    /// known to reach: a batch that the broker has already is acknowledged without its offsets.
     pub fn state_next_offset(&self) -> i64 {
-        self.state_next_offset.load(Ordering::Acquire)
+        let known = self.state_end.load(Ordering::Acquire);
+        self.state_next_offset.load(Ordering::Acquire).max(known)
     }
 
     /// Partition and offset of this transaction's journal records, in the order in which they were

@@ -64,6 +64,8 @@ pub struct Lost {
     pub verdict: Verdict,
     /// Whether Kafka refused the login or a right.
     pub is_refused: bool,
+    /// Whether the state partition was found to be another one, or to have lost its end.
+    pub is_regression: bool,
     /// What Kafka says.
     pub reason: String,
 }
@@ -129,6 +131,7 @@ impl Transactions {
             transactional_id: transactional_id.clone(),
             verdict: Verdict::of(&error),
             is_refused: refuses(&error),
+            is_regression: false,
             reason: error.to_string(),
         };
         let producer: BaseProducer<Deliveries> = client_config(kafka, &role)
@@ -263,6 +266,7 @@ impl Transactions {
             transactional_id: self.transactional_id.clone(),
             verdict: Verdict::Failed,
             is_refused: false,
+            is_regression: true,
             reason: format!(
                 "a state record came to offset {offset} of a partition that had reached {end}: the \
                  topic was recreated, or has lost its end"
@@ -279,6 +283,7 @@ impl Transactions {
             verdict: Verdict::with_fatal(code, error),
             is_refused: refuses(error)
                 || code.is_some_and(|code| refuses(&KafkaError::Global(code))),
+            is_regression: false,
             reason: fatal.map_or_else(
                 || error.to_string(),
                 |(_, cause)| format!("{error}, because of a fatal error: {cause}"),

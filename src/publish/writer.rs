@@ -62,7 +62,8 @@ impl Writer {
         self.transactions.cluster_id(timeout)
     }
 
-    /// Commits the batches as one transaction; returns the state topic's next offset.
+    /// Commits the batches as one transaction; returns the state topic's next offset, or what was known of
+    /// it before where the broker did not say: a batch that it has already is acknowledged without offsets.
     ///
     /// Blocks. After an error the writer must be dropped.
     pub fn commit(&mut self, batches: &[&Batch]) -> Result<i64, Lost> {

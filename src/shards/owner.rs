@@ -117,21 +117,25 @@ impl<W: Work> Context<W> {
         let shard = granted.shard;
         let mut note = granted.note;
         let mut pace = Pace::new();
+        // A cache holds what Kafka may have lost.
+        let mut believes_cache = true;
         while !stop.is_cancelled() {
             if !pace.is_stopped() {
                 self.enter(shard, Phase::Restoring);
             }
             let started = Instant::now();
-            let restored = self.restore(shard, note.clone(), &stop).await;
+            let restored = self.restore(shard, note.clone(), believes_cache, &stop).await;
             self.restores.end(shard);
             match restored {
                 Ok(Some(locked)) => {
                     pace.go_on();
+                    believes_cache = true;
                     let identity = locked.note.identity.clone();
                     let reached = Arc::new(AtomicI64::new(locked.note.end));
                     let lost = self.run(shard, locked, &reached, &stop).await;
                     // What was confirmed since must be there too when the state is read again.
-                    note = Some(Note { identity, end: reached.load(Ordering::Acquire) });
+                    let confirmed = Note { identity, end: reached.load(Ordering::Acquire) };
+                    note = Some(self.note_after(shard, confirmed, lost.as_ref()));
                     self.report_loss(shard, lost.as_ref());
                     let is_fenced = lost.is_some_and(|lost| lost.verdict == Verdict::Fenced);
                     // Nobody polls while it waits to begin anew: it must not look owned.
@@ -141,6 +145,7 @@ impl<W: Work> Context<W> {
                 }
                 Ok(None) => break,
                 Err(error) if error.needs_operator() => {
+                    believes_cache &= !matches!(error, restore::Error::Regression { .. });
                     // Another's state topic is read whole by each look.
                     let first_look = match error {
                         restore::Error::OtherDeployment { .. } | restore::Error::Moved(_) => {
@@ -170,6 +175,7 @@ impl<W: Work> Context<W> {
         &self,
         shard: i32,
         note: Option<Note>,
+        believes_cache: bool,
         stop: &CancellationToken,
     ) -> Result<Option<Locked>, restore::Error> {
         let progress = self.restores.begin(shard);
@@ -179,6 +185,7 @@ impl<W: Work> Context<W> {
             shard,
             note,
             store: self.store.clone(),
+            believes_cache,
             connections: Arc::clone(&self.connections),
             progress: Arc::clone(&progress),
             stop: stop.clone(),
@@ -270,6 +277,17 @@ impl<W: Work> Context<W> {
         outcome.and_then(Result::err)
     }
 
+    /// What is remembered of the state after a run. A lost end is told to the group too: the records by
+    /// which it was noticed cover it, and the next owner would find a partition that is long enough.
+    fn note_after(&self, shard: i32, confirmed: Note, lost: Option<&Lost>) -> Note {
+        if !lost.is_some_and(|lost| lost.is_regression) {
+            return confirmed;
+        }
+        let note = confirmed.lost();
+        drop(self.notes.send(NoteUpdate { shard, note: note.clone() }));
+        note
+    }
+
     fn report_loss(&self, shard: i32, lost: Option<&Lost>) {
         let Some(lost) = lost else { return };
         if lost.verdict == Verdict::Fenced {
@@ -345,16 +363,13 @@ mod tests {
         pulse::all().iter().any(|one| (one.name(), one.shard()) == ("restore", Some(SHARD)))
     }
 
-    #[tokio::test]
-    async fn a_shard_that_is_given_back_while_its_lock_is_asked_for_ends_with_its_restore() {
-        let text = "connections: [{id: a, bank_pos: {app_key_file: k, app_secret_file: s}}]\n";
-        let mut kafka = crate::config::parse("c", text, std::iter::empty()).unwrap().config.kafka;
-        // A broker that takes connections and never says a word.
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        kafka.bootstrap_servers = silent.local_addr().unwrap().to_string();
-        let (notes, _noted) = mpsc::unbounded_channel();
-        let (phases, mut told) = mpsc::unbounded_channel();
-        let context = Arc::new(Context {
+    fn context(
+        kafka: Kafka,
+    ) -> (Context<Idle>, mpsc::UnboundedReceiver<NoteUpdate>, mpsc::UnboundedReceiver<(i32, Phase)>)
+    {
+        let (notes, noted) = mpsc::unbounded_channel();
+        let (phases, told) = mpsc::unbounded_channel();
+        let context = Context {
             env: "test".to_owned(),
             kafka,
             store: None,
@@ -364,7 +379,44 @@ mod tests {
             work: Arc::new(Idle),
             notes,
             phases,
-        });
+        };
+        (context, noted, told)
+    }
+
+    fn kafka() -> Kafka {
+        let text = "connections: [{id: a, bank_pos: {app_key_file: k, app_secret_file: s}}]\n";
+        crate::config::parse("c", text, std::iter::empty()).unwrap().config.kafka
+    }
+
+    #[test]
+    fn a_lost_end_is_noted_for_whoever_has_the_shard_next() {
+        let (context, mut noted, _told) = context(kafka());
+        let confirmed = Note { identity: "a".to_owned(), end: 7 };
+        let lost = |is_regression| Lost {
+            step: "delivering",
+            transactional_id: "t".to_owned(),
+            verdict: Verdict::Failed,
+            is_refused: false,
+            is_regression,
+            reason: "told".to_owned(),
+        };
+        for ended in [None, Some(lost(false))] {
+            let note = context.note_after(3, confirmed.clone(), ended.as_ref());
+            assert!(note == confirmed && noted.try_recv().is_err(), "{note:?}");
+        }
+        let note = context.note_after(3, confirmed, Some(&lost(true)));
+        assert_eq!((note.identity.as_str(), note.is_lost()), ("a", true));
+        assert_eq!(noted.try_recv(), Ok(NoteUpdate { shard: 3, note }));
+    }
+
+    #[tokio::test]
+    async fn a_shard_that_is_given_back_while_its_lock_is_asked_for_ends_with_its_restore() {
+        let mut kafka = kafka();
+        // A broker that takes connections and never says a word.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        kafka.bootstrap_servers = silent.local_addr().unwrap().to_string();
+        let (context, _noted, mut told) = context(kafka);
+        let context = Arc::new(context);
         let stop = CancellationToken::new();
         let owned = tokio::spawn(context.own(Granted { shard: SHARD, note: None }, stop.clone()));
         assert_eq!(told.recv().await, Some((SHARD, Phase::Restoring)));

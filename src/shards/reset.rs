@@ -4,7 +4,7 @@
 //! runs the shard next finds it, a connector that waits with the shard stopped included. Nothing
 //! that is left is deleted; what is missing is read again from the source.
 
-use std::{collections::BTreeSet, sync::atomic::AtomicU64};
+use std::{collections::BTreeSet, sync::atomic::AtomicU64, time::Duration};
 
 use rdkafka::error::KafkaError;
 
@@ -32,6 +32,10 @@ use super::{
     moved::{Moved, Places},
     restore::{new_identity, signature},
 };
+
+const METADATA_TIMEOUT: Duration = Duration::from_secs(15);
+/// Offsets that are filled again, at most.
+const FILLED_MAX: i64 = 10_000;
 
 /// Why the shards could not be looked at, or the decision not be written.
 #[derive(Debug, thiserror::Error)]
@@ -174,7 +178,34 @@ pub fn accept(
     let (_, identity) = new_identity();
     let value = Some(codec::encode_reset(&reset));
     let record = StateRecord { key: codec::RESET_KEY.to_owned(), value };
-    let state = vec![identity, record, signature(&ours)];
+    let (_, end) = writer.state_watermarks(METADATA_TIMEOUT)?;
+    let mut state = vec![identity; 1 + lost_of(end, reset.noted_end)];
+    state.extend([record, signature(&ours)]);
     writer.commit(&[&Batch { events: Vec::new(), state }])?;
     Ok(())
+}
+/// How many offsets are to be filled so that the new identity lies behind all that was noted: whoever has a
+/// cache of what was lost reads on from where that ended, and must come upon it. Where more is missing, a
+/// cache ends far beyond the partition, and is not used.
+fn lost_of(end: i64, noted: i64) -> usize {
+    let lost = noted.saturating_sub(end);
+    usize::try_from(lost).unwrap_or_default() * usize::from(lost <= FILLED_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::note::Note;
+
+    #[test]
+    fn what_is_missing_is_filled_unless_it_is_much_or_not_known() {
+        assert_eq!(
+            [(98, 100), (100, 100), (120, 100)].map(|(end, noted)| lost_of(end, noted)),
+            [2, 0, 0]
+        );
+        assert_eq!(
+            [(0, FILLED_MAX + 1), (5, Note::LOST)].map(|(end, noted)| lost_of(end, noted)),
+            [0, 0]
+        );
+    }
 }

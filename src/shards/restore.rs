@@ -128,6 +128,8 @@ pub struct Request {
     pub note: Option<Note>,
     /// The local cache, where it is open.
     pub store: Option<Store>,
+    /// Whether what it holds may be read: after a loss it may hold what Kafka has no more.
+    pub believes_cache: bool,
     /// Where to report progress.
     pub progress: Arc<Progress>,
     /// The connections that are configured.
@@ -183,6 +185,13 @@ fn restore(
             cached = None;
             read_checked(request, bounds, None, ours)?
         }
+        // Since the cache was written a loss was accepted, perhaps of what it holds.
+        Ok(restored)
+            if cached.as_ref().is_some_and(|cached| is_of_another_life(cached, &restored)) =>
+        {
+            cached = None;
+            read_checked(request, bounds, None, ours)?
+        }
         read => read?,
     };
     check_places(request, &writer, &restored.state, bounds)?;
@@ -221,6 +230,10 @@ fn read_checked(
     Ok(restored)
 }
 
+fn is_of_another_life(cached: &store::Cached, restored: &Restored) -> bool {
+    restored.state.identity() != Some(cached.tag.identity.as_str())
+}
+
 /// No connection may begin anew because `kafka.shards` is another than it was.
 fn check_places(
     request: &Request,
@@ -230,10 +243,11 @@ fn check_places(
 ) -> Result<(), Error> {
     let (kafka, shard) = (&request.kafka, request.shard);
     let last = kafka.shards - 1;
-    // Where nobody tells, its leader is away, and this shard must not wait for that one.
     let is_empty = match last == shard {
         true => end == 0,
-        false => matches!(writer.state_end_of(last, METADATA_TIMEOUT), Ok(0)),
+        // Where nobody tells, its leader is away, and this shard need not wait for that one: it has
+        // positions, or was written to while all partitions were there.
+        false => writer.state_end_of(last, METADATA_TIMEOUT).map_or(end == 0, |end| end == 0),
     };
     let known = (kafka, &*request.connections);
     let moved = moved::find(known, shard, state, is_empty, || request.is_wanted())?;
@@ -256,7 +270,10 @@ fn load_cache(
     now: Timestamp,
     (start, end): (i64, i64),
 ) -> Result<Option<store::Cached>, reading::Error> {
-    let Some(store) = request.store.as_ref() else { return Ok(None) };
+    let store = request.store.as_ref().filter(|_| request.believes_cache);
+    let Some(store) = store.filter(|_| !request.note.as_ref().is_some_and(Note::is_lost)) else {
+        return Ok(None);
+    };
     let Some(cached) = store.load(request.shard, cluster, now) else { return Ok(None) };
     let next = cached.tag.next_offset;
     if next <= start || next > end {

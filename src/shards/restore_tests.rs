@@ -40,6 +40,7 @@ fn request(kafka: &Kafka, shard: i32) -> Request {
         shard,
         note: None,
         store: None,
+        believes_cache: true,
         connections: Arc::new(configured().collect()),
         progress: Arc::default(),
         stop: CancellationToken::new(),
@@ -185,6 +186,40 @@ fn a_loss_that_only_the_cache_speaks_of_stops_nothing() {
     let note = Some(Note { identity: "a".to_owned(), end: 3 });
     let locked = lock_and_restore(&Request { note, ..request }).unwrap();
     assert_eq!((locked.from_cache, locked.note.identity.as_str()), (false, "b"));
+}
+
+#[test]
+fn a_cache_that_comes_upon_another_identity_holds_what_was_lost() {
+    let (_broker, kafka) = stage(1);
+    let folder = tempfile::tempdir().unwrap();
+    let (_, request) = after_a_loss(&kafka, &folder, "a");
+    let cluster = Writer::lock(&kafka, "c".to_owned(), 0).unwrap().cluster_id(WAIT).unwrap();
+    // It ends where the new identity stands, which the note of the old one does not tell.
+    let lost = [identity("a"), signature(OURS), position("a"), position(&mover())];
+    cache(request.store.as_ref().unwrap(), &cluster, "a", &lost, 3);
+    let note = Some(Note { identity: "a".to_owned(), end: 3 });
+    let locked = lock_and_restore(&Request { note, ..request }).unwrap();
+    assert_eq!((locked.from_cache, locked.note.identity.as_str()), (false, "b"));
+    assert_eq!(locked.state.entities().count(), 2, "none that the cache alone knows");
+}
+
+#[test]
+fn a_lost_end_stops_the_shard_however_long_it_has_become_and_whatever_is_cached() {
+    let (_broker, kafka) = stage(1);
+    let folder = tempfile::tempdir().unwrap();
+    let before = vec![identity("a"), signature(OURS), position("a")];
+    let end = put(&kafka, 0, before.clone());
+    let cluster = Writer::lock(&kafka, "c".to_owned(), 0).unwrap().cluster_id(WAIT).unwrap();
+    let store = Store::open(folder.path(), WAIT, || ()).unwrap();
+    cache(&store, &cluster, "a", &before, end);
+    let note = Note { identity: "a".to_owned(), end };
+    let cached = Request { store: Some(store), note: Some(note.clone()), ..request(&kafka, 0) };
+    assert!(lock_and_restore(&cached).unwrap().from_cache);
+    let doubted = Request { believes_cache: false, ..cached.clone() };
+    assert!(!lock_and_restore(&doubted).unwrap().from_cache, "whoever met a loss reads all");
+    let stopped = lock_and_restore(&Request { note: Some(note.lost()), ..cached }).unwrap_err();
+    assert_eq!((stopped.event(), stopped.needs_operator()), (Event::StateRegressed, true));
+    assert!(stopped.to_string().contains("it had lost its end"), "{stopped}");
 }
 
 #[test]

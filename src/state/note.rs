@@ -14,7 +14,7 @@ use crate::state::reset::Reset;
 pub struct Note {
     /// The uuid under `_identity`.
     pub identity: String,
-    /// The end of the partition.
+    /// The end of the partition, or [`Note::LOST`].
     pub end: i64,
 }
 
@@ -51,6 +51,11 @@ pub enum Regression {
         /// What is there.
         found: i64,
     },
+    /// It has lost something that more records have covered since.
+    #[error(
+        "while a shard wrote to it, records came to offsets that were taken before: it had lost its end"
+    )]
+    LostEnd,
 }
 
 /// Compares what is there with what the group noted; no note is no evidence of a loss. What an
@@ -68,7 +73,7 @@ pub fn check_regression(
         reset.is_some_and(|reset| reset.noted_identity.as_deref() == Some(&note.identity))
     };
     let Some(note) = note.filter(|note| !overruled(note)) else { return Ok(()) };
-    if found.end < note.end {
+    if !note.is_lost() && found.end < note.end {
         return Err(Regression::Shorter { noted: note.end, found: found.end });
     }
     if found.identity != Some(note.identity.as_str()) {
@@ -77,10 +82,27 @@ pub fn check_regression(
             found: found.identity.map(str::to_owned),
         });
     }
+    if note.is_lost() {
+        return Err(Regression::LostEnd);
+    }
     Ok(())
 }
 
 impl Note {
+    /// The end of a partition that was seen to lose its end. What was written when that was noticed fills
+    /// the gap, so that no length tells of it any more; only an operator's decision voids the note.
+    pub const LOST: i64 = i64::MAX;
+
+    /// The same partition, of which something is lost.
+    pub fn lost(self) -> Self {
+        Self { end: Self::LOST, ..self }
+    }
+
+    /// Whether something of it is known to be lost.
+    pub const fn is_lost(&self) -> bool {
+        self.end == Self::LOST
+    }
+
     /// As committed metadata.
     pub fn to_metadata(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
@@ -109,6 +131,15 @@ mod tests {
             check_regression(None, Found { identity: None, start: 0, end: 0 }, None),
             Ok(())
         );
+    }
+
+    #[test]
+    fn a_lost_end_is_not_hidden_by_what_was_written_since() {
+        let lost = Note::from_metadata(&note().lost().to_metadata()).unwrap();
+        let grown = |identity| Found { identity: Some(identity), start: 0, end: 500 };
+        assert_eq!(check_regression(Some(&lost), grown("a"), None), Err(Regression::LostEnd));
+        let recreated = check_regression(Some(&lost), grown("b"), None);
+        assert!(matches!(recreated, Err(Regression::Recreated { .. })), "{recreated:?}");
     }
 
     #[test]

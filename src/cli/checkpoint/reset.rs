@@ -265,7 +265,8 @@ mod tests {
 
     fn lost(step: &'static str, is_refused: bool) -> reset::Error {
         let (transactional_id, reason) = ("p.v.g.src.v1.1".to_owned(), "no".to_owned());
-        Lost { step, transactional_id, verdict: Verdict::Unknown, is_refused, reason }.into()
+        let verdict = Verdict::Unknown;
+        Lost { step, transactional_id, verdict, is_refused, is_regression: false, reason }.into()
     }
 
     fn standing(shard: i32) -> Standing {

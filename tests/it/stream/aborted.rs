@@ -81,6 +81,7 @@ impl Shard {
             shard: 0,
             note: self.note.clone(),
             store: None,
+            believes_cache: true,
             connections: Arc::default(),
             progress: Arc::default(),
             stop: CancellationToken::new(),
@@ -135,6 +136,7 @@ impl Shard {
                 transactional_id: id.clone(),
                 verdict: Verdict::Failed,
                 is_refused: false,
+                is_regression: false,
                 reason: Uuid::new_v4().to_string(),
             })
         });
