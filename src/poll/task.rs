@@ -226,6 +226,8 @@ impl Follow {
                 pace.unknown_since = None;
                 pace.backoff(was_live).reset();
                 let checkpoint = self.entity.checkpoint(pace.first_day).await;
+                // What is not owed any more fails no more.
+                pace.history_fails = pace.history_fails && self.owes_history(pace.first_day).await;
                 // Where the feed serves the account, it looks back for it too.
                 let hides = pace.history_fails || (was_live && pace.look_back_fails);
                 if hides && self.served.looks().is_none() {
@@ -236,7 +238,7 @@ impl Follow {
                 std::ops::ControlFlow::Continue(())
             }
             Err(Failure::Gone(_)) => std::ops::ControlFlow::Break(()),
-            Err(failure) if self.is_gone(&failure, pace) => {
+            Err(failure) if self.is_gone(&failure, pace).await => {
                 log_event!(
                     Event::EntityClosed,
                     entity = %self.entity.target.key,
@@ -257,9 +259,15 @@ impl Follow {
         }
     }
 
+    async fn owes_history(&self, first_day: Day) -> bool {
+        let today = now().local_day();
+        self.entity.position(&self.schedule, first_day, today).await.backfill_next.is_some()
+    }
+
     /// Whether there is nothing more to be had of a closed entity: its own call is answered so for some
-    /// poll intervals, since a gateway answers 404 too while it is set up anew.
-    fn is_gone(&self, failure: &Failure, pace: &mut Pace) -> bool {
+    /// poll intervals, since a gateway answers 404 too while it is set up anew. Not while rows are owed that
+    /// the feed has shown: that it fails must be seen.
+    async fn is_gone(&self, failure: &Failure, pace: &mut Pace) -> bool {
         let is_unknown = match failure {
             Failure::Api(Error::NotFound { at, .. }) => {
                 own_calls(self.entity.target.key.stream, false).contains(&at.operation)
@@ -269,7 +277,9 @@ impl Follow {
         let since = is_unknown.then(|| pace.unknown_since.unwrap_or_else(Instant::now));
         pace.unknown_since = since;
         let long = self.schedule.poll_interval * UNKNOWN_INTERVALS;
-        since.is_some_and(|since| since.elapsed() >= long) && !*self.open.borrow()
+        since.is_some_and(|since| since.elapsed() >= long)
+            && !*self.open.borrow()
+            && !self.entity.checkpoint(pace.first_day).await.behind
     }
 
     async fn backfill(&mut self, window: Window, pace: &mut Pace) -> Result<u64, Failure> {
