@@ -1,12 +1,13 @@
 //! Schemas: documented, classified, equal to the structs, and readable by everyone for ever.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use apache_avro::{
     Schema,
     schema_compatibility::{Compatibility, SchemaCompatibility},
 };
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use vomsis_connect::domain::{
     commands::{PaymentCommand, PaymentResult},
     meta::EventMeta,
@@ -198,6 +199,30 @@ fn the_current_schema_is_the_newest_of_its_history() {
             schema.name
         );
     }
+}
+
+/// What was published once is never another thing: `schemas/history/SHA256SUMS`, as `sha256sum` writes it,
+/// gets one line with each new version.
+#[test]
+fn no_version_of_the_history_is_changed_or_missing() {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas/history");
+    let text = fs::read_to_string(dir.join("SHA256SUMS")).unwrap();
+    let noted: BTreeMap<&str, &str> = text
+        .lines()
+        .map(|line| line.split_once("  ").map(|(sum, path)| (path, sum)).unwrap())
+        .collect();
+    let mut found = 0;
+    for schema in schemas::ALL {
+        for (number, text) in history(schema.name) {
+            let path = format!("{}/{number}.avsc", schema.name);
+            let sum: String =
+                Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+            let noted = noted.get(path.as_str()).unwrap_or_else(|| panic!("add {sum}  {path}"));
+            assert_eq!(*noted, sum, "{path} was published as it was: add a version instead");
+            found += 1;
+        }
+    }
+    assert_eq!(found, noted.len(), "a version that was published is missing");
 }
 
 #[test]

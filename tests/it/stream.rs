@@ -9,6 +9,7 @@ mod brokers;
 pub(crate) mod checker;
 mod churn;
 mod deletions;
+mod documents;
 mod hangs;
 mod killed;
 mod left;

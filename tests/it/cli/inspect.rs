@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use serde_json::{Value, json};
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
 use vomsis_connect::domain::{ids::Stream, schemas};
 
 use super::stage::Stage;
@@ -198,6 +199,7 @@ fn checkpoints_are_listed_beside_a_running_connector_and_previews_foretell_its_e
     let nobody = stage.expect(2, &["checkpoint", "list", "--connection", "other"]);
     assert!(nobody.stderr.contains("the configuration has acme"), "{nobody:?}");
     tailed(&stage);
+    tailed_from_a_time(&stage, &published);
     let table = stage.expect(0, &["checkpoint", "list", "--stream", "bank_transactions"]);
     assert!(table.stdout.contains("done") && table.stdout.contains("COVERED AT"), "{table:?}");
     let state = stage.expect(0, &["check", "--only", "state"]);
@@ -226,6 +228,21 @@ fn tailed(stage: &Stage) {
     let code = process.wait(DEADLINE);
     let stderr = process.stderr();
     assert!(code == 69 && stderr.contains("schema registry http://127.0.0.1:9"), "{stderr}");
+}
+
+/// What was published since a time, and nothing of before.
+fn tailed_from_a_time(stage: &Stage, before: &BTreeSet<String>) {
+    let since = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let mut ledger = stage.simulator.ledger();
+    let rows = ledger.rows(Stream::BankTransactions);
+    let account = rows.into_iter().max_by_key(|row| row.id).unwrap().entity;
+    ledger.add_rows(Stream::BankTransactions, &account, vec![Map::new()]).unwrap();
+    drop(ledger);
+    let tail = ["tail", "bank.transactions", "--limit", "1", "--from"];
+    let shown = |from| stage.expect(0, &[&tail[..], &[from]].concat()).lines().remove(0);
+    let id = |event: &Value| event["value"]["meta"]["event_id"].as_str().unwrap().to_owned();
+    assert!(!before.contains(&id(&shown(&since))), "{since}");
+    assert!(before.contains(&id(&shown("1h"))), "an hour ago there was nothing yet");
 }
 
 #[test]

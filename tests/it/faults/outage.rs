@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::stage::{
-    DEADLINE, Stage, assert_waits_for, end, lines_with, memory_mib, probe, ticks, unmet,
+    DEADLINE, GROWTH_MIB, Stage, assert_waits_for, end, lines_with, memory_mib, probe, ticks, unmet,
 };
 use crate::harness::{
     kafka::{Broker, BrokerOptions},
@@ -16,8 +16,6 @@ use crate::harness::{
     wait::wait_until,
 };
 
-/// How much memory may grow while Kafka is away.
-const GROWTH_MIB: u64 = 48;
 /// How long it is looked at.
 const AWAY: Duration = Duration::from_secs(12);
 /// How soon it must have noticed that Kafka died under it.

@@ -4,16 +4,17 @@ use std::{collections::BTreeSet, net::SocketAddr};
 
 use serde_json::json;
 
-use super::stage::{DEADLINE, Stage, assert_waits_for, end, probe};
+use super::stage::{DEADLINE, GROWTH_MIB, Stage, assert_waits_for, end, memory_mib, probe};
 use crate::harness::{
     gate::{Gate, Way},
     http,
-    kafka::shared_broker,
+    kafka::{Broker, BrokerOptions, shared_broker},
     registry::{register, shared_registry},
     topics::{create_topic, read_to_end},
     wait::wait_until,
 };
 
+const KAFKA_AWAY: &str = "VOM-KFK-001";
 const UNAVAILABLE: &str = "VOM-REG-001";
 const ERROR: &str = "500 Internal Server Error\r\nContent-Type: application/json";
 
@@ -42,10 +43,13 @@ fn a_registry_that_refuses_errs_or_is_silent_is_asked_until_it_answers() {
     gate.set(move |_| Way::Answer(ERROR, error.clone()));
     connector.wait_for_lines("500", 1, DEADLINE);
     gate.set(|_| Way::Silence);
+    let memory = memory_mib(&connector);
     let before = connector.stderr().matches(UNAVAILABLE).count();
     wait_until("its silence is noticed", DEADLINE, || {
         connector.stderr().matches(UNAVAILABLE).count() > before
     });
+    let grown = memory_mib(&connector).saturating_sub(memory);
+    assert!(grown < GROWTH_MIB, "{grown} MiB more while the registry is silent");
     assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
     assert_eq!(stage.topics(), BTreeSet::new(), "a wrong registry leaves nothing behind");
 
@@ -56,6 +60,39 @@ fn a_registry_that_refuses_errs_or_is_silent_is_asked_until_it_answers() {
     gate.set(|_| Way::Closed);
     stage.add_rows(5);
     stage.wait_for_all();
+    end(&mut connector);
+    stage.assert_exactly_once();
+}
+
+#[test]
+fn kafka_and_the_registry_are_both_away_and_come_back_one_after_the_other() {
+    let (address, base) = shared();
+    let gate = Gate::before(address, |_| Way::Silence);
+    let mut broker = Broker::start(BrokerOptions::default());
+    broker.kill9();
+    let stage = Stage::with_broker("both", &broker.client_bootstrap(), &broker.bootstrap());
+    stage.change_registry(&format!("http://{}{base}", gate.address()));
+    let mut connector = stage.home.run();
+    connector.wait_for_line(KAFKA_AWAY, DEADLINE);
+    let memory = memory_mib(&connector);
+    broker.restart();
+    connector.wait_for_line(UNAVAILABLE, DEADLINE);
+    assert_eq!((probe(&mut connector, "/livez"), probe(&mut connector, "/readyz")), (200, 503));
+    let grown = memory_mib(&connector).saturating_sub(memory);
+    assert!(grown < GROWTH_MIB, "{grown} MiB more while both are away");
+    gate.set(|_| Way::Through);
+    connector.wait_for_status("/readyz", 200, DEADLINE);
+    stage.wait_for_all();
+
+    gate.set(|_| Way::Closed);
+    broker.kill9();
+    stage.add_rows(10);
+    wait_until("it is not ready without kafka", DEADLINE, || {
+        probe(&mut connector, "/readyz") == 503
+    });
+    broker.restart();
+    stage.wait_for_all();
+    connector.wait_for_status("/readyz", 200, DEADLINE);
     end(&mut connector);
     stage.assert_exactly_once();
 }

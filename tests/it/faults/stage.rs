@@ -21,6 +21,8 @@ use crate::harness::{
 };
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(120);
+/// How much memory may grow while something is away.
+pub(super) const GROWTH_MIB: u64 = 48;
 pub(super) const BANK: Stream = Stream::BankTransactions;
 const STREAMS: [Stream; 4] = [
     Stream::BankTransactions,

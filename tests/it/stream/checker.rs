@@ -44,6 +44,13 @@ pub(crate) enum Late {
     Sometimes,
 }
 
+/// Whether the documents' own rows are asked for: they lie years back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Samples {
+    Included,
+    Left,
+}
+
 /// One row of one connection.
 type RowKey = (String, Stream, String);
 
@@ -70,13 +77,24 @@ impl Topics<'_> {
     /// knows exactly what is published, and no checkpoint ever went back.
     #[track_caller]
     pub(crate) fn assert_exactly_once(&self, source: &Source, connections: &[&str], late: Late) {
+        self.assert_exactly_once_with(source, connections, late, Samples::Left);
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_exactly_once_with(
+        &self,
+        source: &Source,
+        connections: &[&str],
+        late: Late,
+        samples: Samples,
+    ) {
         let events = self.events();
         assert_ids_are_unique(&events);
         assert_order(&events);
         let mut expected = 0;
         for stream in STREAMS {
             for row in source.simulator.ledger().rows(stream) {
-                if SAMPLES.contains(&row.id) {
+                if samples == Samples::Left && SAMPLES.contains(&row.id) {
                     continue;
                 }
                 let contents: Vec<_> = row
@@ -264,7 +282,12 @@ fn assert_meta((connection, stream, id): &RowKey, event: &Event, late: Late) {
     assert!(meta["extras"].as_object().unwrap().is_empty(), "{stream} {id}: {meta:?}");
     let warnings = meta["warnings"].as_array().unwrap();
     let may_be_late = late == Late::Sometimes && op == "CREATED";
-    let fits = warnings.is_empty() || (may_be_late && warnings[..] == ["LATE"]);
+    // What the documents show is made unrecognisable: their numbers do not add up.
+    let is_sample = SAMPLES.iter().any(|sample| sample.to_string() == *id);
+    let is_blurred = |warning: &Value| warning.as_str().unwrap().starts_with("INVALID_");
+    let fits = (is_sample && warnings.iter().all(is_blurred))
+        || warnings.is_empty()
+        || (may_be_late && warnings[..] == ["LATE"]);
     assert!(fits, "{stream} {id}: {warnings:?}");
     let (start, end) = (text("window_start"), text("window_end"));
     assert!(start <= end && start.is_empty() == end.is_empty(), "{stream} {id}: {start} {end}");
