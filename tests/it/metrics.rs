@@ -76,6 +76,25 @@ fn assert_documented(scrape: &Scrape) {
     }
 }
 
+/// Each value of a label that the page lists is exported, and no other.
+fn assert_values(scrape: &Scrape) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let text = fs::read_to_string(path).unwrap();
+    let mut listed = 0;
+    for row in text.lines().filter_map(|line| line.strip_prefix("| vomsis_")) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let (name, label) = (format!("vomsis_{}", cells[0]), cells[1]);
+        let values: BTreeSet<_> =
+            cells[2].split(", ").map(|value| value.trim_matches('`')).collect();
+        let samples: Vec<_> = scrape.of_name(&name, &[]).collect();
+        let found: BTreeSet<_> =
+            samples.iter().map(|sample| sample.labels[label].as_str()).collect();
+        assert_eq!(found, values, "{name}: {label}");
+        listed += 1;
+    }
+    assert!(listed > 10, "only {listed} labels have their values listed");
+}
+
 /// Label values come from closed sets, so none grows and none tells anything of a customer.
 fn assert_bounded(scrape: &Scrape, prefix: &str) {
     let is_word =
@@ -354,6 +373,7 @@ fn metrics_are_complete_at_once_and_true_after_rows_faults_and_secrets() {
     let mut run = Run::start();
     let first = run.scrape();
     assert_documented(&first);
+    assert_values(&first);
     assert_bounded(&first, &run.prefix);
     assert_first(&first, first.value("process_start_time_seconds", &[]));
     queries::assert_answered(&first);
