@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The chart without a cluster: lint, every ci/ variant, unit tests, README, golden renders, a parent
-# chart, what may not change since the last release. UPDATE=1 writes README and golden renders.
+# The chart without a cluster: lint, every ci/ variant, the schemas of Kubernetes, unit tests, README, golden
+# renders, a parent chart, what may not change since the last release. UPDATE=1 writes README and golden renders.
 # The values linter and the embedded schema are Rust tests: `cargo test --test it chart::`.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 chart=$root/helm/vomsis-connect
-bin=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}/kube/bin
-export PATH="$bin:$PATH" HELM_CACHE_HOME HELM_CONFIG_HOME HELM_DATA_HOME
+tools=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}/kube
+export PATH="$tools/bin:$PATH" HELM_CACHE_HOME HELM_CONFIG_HOME HELM_DATA_HOME
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 HELM_CACHE_HOME=$work/cache HELM_CONFIG_HOME=$work/config HELM_DATA_HOME=$work/data
@@ -27,6 +27,19 @@ check() {
 }
 
 render() { helm template vomsis "$chart" --namespace vomsis "$@"; }
+
+# Manifests on stdin are what Kubernetes knows, without a field of another name: in the oldest version that the
+# chart accepts, and in the newest one.
+known() {
+    local oldest
+    oldest=$(sed -n 's/^kubeVersion: ">=\([0-9]*\.[0-9]*\)\..*/\1/p' "$chart/Chart.yaml" | grep .) || return 1
+    PYTHONPATH=$tools/validate PYTHONDONTWRITEBYTECODE=1 python3 "$here/schemas.py" "$oldest"
+}
+
+rendered() {
+    render -f "$chart/ci/$1-values.yaml" >"$work/rendered.yaml" || return 1
+    known <"$work/rendered.yaml"
+}
 
 golden() {
     local committed=$here/golden/$1.yaml
@@ -151,7 +164,7 @@ packaged() {
 for values in "$chart"/ci/*-values.yaml; do
     name=$(basename "$values" -values.yaml)
     check "lint $name" helm lint "$chart" --strict -f "$values"
-    check "render $name" render -f "$values"
+    check "render $name, by the schemas of Kubernetes" rendered "$name"
 done
 check "unit tests" helm-unittest --strict -f 'tests/*_test.yaml' "$chart"
 for name in default prod sink netpol umbrella; do check "the program understands $name" understood "$name"; done
