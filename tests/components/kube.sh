@@ -4,6 +4,7 @@
 #                            kube-controller-manager, kube-scheduler, kubectl, kwok
 #   kube/validate-VERSION/   kubernetes-validate: the schemas of Kubernetes, and Python that reads them
 #   kube/crds-VERSION/       the monitoring CRDs, made from their Go types
+#   kube/gateway-VERSION/    the CRD of the Gateway API's routes
 #   kube/[bin/]NAME          links to the pinned versions
 # Usage: kube.sh [--have] chart|all
 #   chart   helm, its two companions and the schemas: all that `make test-chart` needs (6 minutes cold)
@@ -24,12 +25,13 @@ etcd_version=3.7.0
 kwok_version=0.8.0
 controller_gen_version=0.23.0
 monitoring_version=0.95.1
+gateway_version=1.6.1
 
 chart_tools=("helm-$helm_version" "helm-unittest-$unittest_version" "helm-docs-$docs_version"
     "validate-$validate_version")
 cluster_tools=("etcd-$etcd_version" "kubectl-$kubernetes_version" "kwok-$kwok_version"
     "kube-scheduler-$kubernetes_version" "kube-controller-manager-$kubernetes_version"
-    "kube-apiserver-$kubernetes_version" "crds-$monitoring_version")
+    "kube-apiserver-$kubernetes_version" "crds-$monitoring_version" "gateway-$gateway_version")
 
 fail() { echo "kube-tools: $*" >&2; exit 1; }
 say() { echo "kube-tools: $*"; }
@@ -79,6 +81,7 @@ build_tool() {
     kubectl-* | kube-*) build "$name" $k "$v" "$k/cmd/${name%-*}" "$stamp" ;;
     validate-*) fetch_validate "$name" ;;
     crds-*) build_crds "$name" ;;
+    gateway-*) fetch_gateway "$name" ;;
     controller-gen-*) build "$name" sigs.k8s.io/controller-tools "v$controller_gen_version" sigs.k8s.io/controller-tools/cmd/controller-gen ;;
     *) fail "nobody knows how to build $name" ;;
     esac
@@ -94,6 +97,18 @@ fetch_validate() {
     python3 -m pip install -q --disable-pip-version-check --no-warn-script-location --root-user-action ignore \
         --target "$part" "kubernetes-validate==$validate_version" &&
         PYTHONPATH=$part python3 -c 'import kubernetes_validate' || fail "fetching $1 failed"
+    mv "$part" "$cache/$1"
+    say "$1 is in $cache"
+}
+
+# The module has its CRDs beside its Go types.
+fetch_gateway() {
+    local module part=$cache/.$1.part
+    module=$(go mod download -json "sigs.k8s.io/gateway-api@v$gateway_version" |
+        sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' | grep .) || fail "the Gateway API $gateway_version cannot be had"
+    rm -rf "$part"
+    mkdir "$part"
+    install -m 644 "$module"/config/crd/standard/*_httproutes.yaml "$part" || fail "fetching $1 failed"
     mv "$part" "$cache/$1"
     say "$1 is in $cache"
 }
@@ -141,6 +156,7 @@ there() { [ -x "$cache/bin/$1" ] || [ -d "$cache/$1" ]; }
 quick() {
     case $1 in
     validate-*) has_pip ;;
+    gateway-*) command -v go >/dev/null ;;
     *) false ;;
     esac
 }

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 chart=$root/helm/vomsis-connect
 cache=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}
-crds=$cache/kube/crds/
+crds=("$cache/kube/crds/" "$cache/kube/gateway/")
 export PATH="$cache/kube/bin:$PATH"
 # shellcheck source=tests/kube/cluster.sh
 source "$here/cluster.sh"
@@ -101,7 +101,7 @@ brought() {
         ;;
     sink) pods_ready 1; count podmonitor 1; count servicemonitor 0; count prometheusrule 0 ;;
     minimal) pods_ready 0; count serviceaccount 1; count podmonitor 0 ;;
-    netpol) pods_ready 1; count networkpolicy 1; count service 3 ;;
+    netpol) pods_ready 1; count networkpolicy 1; count service 3; count httproute 1 ;;
     umbrella) pods_ready 1; count networkpolicy 0; k get configmap payments-vomsis-extra vomsis-text >/dev/null ;;
     esac
 }
@@ -189,7 +189,7 @@ uninstalls() {
     h uninstall vomsis --wait --timeout 60s >/dev/null
     wait_for "the Pods are gone" 30 pods_are 0
     local left
-    left=$(k get statefulset,service,servicemonitor,podmonitor,prometheusrule,pdb,networkpolicy,ingress -o name)
+    left=$(k get statefulset,service,servicemonitor,podmonitor,prometheusrule,pdb,networkpolicy,ingress,httproute -o name)
     [ -z "$left" ] || die "left behind: $left"
     [ -n "$(k get pvc -o name)" ] || die "the claims went with the release"
     count pod 0
