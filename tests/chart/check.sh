@@ -139,6 +139,46 @@ text() {
     done
 }
 
+# The YAML blocks of page $1, without their indentation, as $work/blocks/N.yaml.
+blocks() {
+    rm -rf "$work/blocks"
+    mkdir "$work/blocks"
+    awk -v to="$work/blocks/" '/^ *```yaml$/ { found += 1; file = to found ".yaml"; indent = index($0, "`"); next }
+        /^ *```$/ { file = "" } file { print substr($0, indent) >file }' "$1"
+}
+
+# Each block of values on page $1 is taken by the chart, and makes objects that Kubernetes knows; $2 of them.
+# A block that is no values begins with its `apiVersion`.
+pages_values() {
+    local block found=0
+    blocks "$root/$1"
+    for block in "$work"/blocks/*.yaml; do
+        ! grep -q '^apiVersion:' "$block" || continue
+        found=$((found + 1))
+        render -f "$chart/ci/default-values.yaml" -f "$block" >"$work/rendered.yaml" || { cat "$block"; return 1; }
+        known <"$work/rendered.yaml" || { cat "$block"; return 1; }
+    done
+    [ "$found" = "$2" ] || { echo "$found blocks of values instead of $2"; return 1; }
+}
+
+# The examples of egress gateways look for what the values beside them give the Pods.
+egress() {
+    local page=$root/docs/deploy/egress-ip.md label code
+    label=$(sed -n 's/^podLabels: {\(.*\)}$/\1/p' "$page" | grep .) || { echo "no podLabels"; return 1; }
+    grep -qF "matchLabels: {$label, io.kubernetes.pod.namespace: vomsis}" "$page" ||
+        { echo "the Cilium policy does not select $label"; return 1; }
+    code=$(sed -n "s/^  egress.projectcalico.org\/selector: \([a-z-]*\) == '\([a-z]*\)'$/\1: \2/p" "$page" | grep .) ||
+        { echo "no selector of Calico gateways"; return 1; }
+    grep -qF "metadata: {labels: {$code}}" "$page" || { echo "no Calico gateway is labelled $code"; return 1; }
+    blocks "$page"
+    cat "$work"/blocks/*.yaml | grep '^pod\|^  egress\.' >"$work/values.yaml"
+    render -f "$chart/ci/default-values.yaml" -f "$work/values.yaml" -s templates/statefulset.yaml >"$work/pod.yaml" ||
+        return 1
+    sed -n '/^  template:/,/^    spec:/p' "$work/pod.yaml" >"$work/metadata"
+    grep -qx " *$label" "$work/metadata" && grep -q "egress.projectcalico.org/selector: ${code%:*} == '${code#*: }'" "$work/metadata" ||
+        { cat "$work/metadata"; return 1; }
+}
+
 # The README's objects are taken as they stand there, and mean the Pods of this release alone.
 documented() {
     sed -n '/^extraObjects:$/,/^```$/p' "$chart/README.md" | grep -v '^```$' >"$work/objects.yaml" || return 1
@@ -174,6 +214,10 @@ check "golden default" golden default
 check "golden prod" golden prod
 check "README" readme
 check "README's objects" documented
+check "README's values" pages_values helm/vomsis-connect/README.md 2
+check "values of docs/deploy/kubernetes.md" pages_values docs/deploy/kubernetes.md 1
+check "values of docs/deploy/egress-ip.md" pages_values docs/deploy/egress-ip.md 3
+check "egress gateways of docs/deploy/egress-ip.md" egress
 check "parent chart" parent
 check "upgradable default" upgradable default
 check "upgradable prod" upgradable prod

@@ -12,8 +12,10 @@ import yaml
 # A file of several megabytes, read anew for each manifest otherwise.
 kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 
-# What custom resource definitions bring: nothing is known of their fields here; tests/kube has the definitions.
+# What custom resource definitions bring: nothing is known of their fields here. tests/kube has the definitions,
+# but for Cilium's, which the chart's README has an example of.
 CUSTOM = {
+    ("cilium.io/v2", "CiliumNetworkPolicy"),
     ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ("monitoring.coreos.com/v1", "PodMonitor"),
     ("monitoring.coreos.com/v1", "PrometheusRule"),
