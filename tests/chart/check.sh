@@ -28,12 +28,13 @@ check() {
 
 render() { helm template vomsis "$chart" --namespace vomsis "$@"; }
 
+# The oldest version of Kubernetes that the chart accepts.
+oldest() { sed -n 's/^kubeVersion: ">=\([0-9]*\.[0-9]*\)\..*/\1/p' "$chart/Chart.yaml" | grep .; }
+
 # Manifests on stdin are what Kubernetes knows, without a field of another name: in the oldest version that the
 # chart accepts, and in the newest one.
 known() {
-    local oldest
-    oldest=$(sed -n 's/^kubeVersion: ">=\([0-9]*\.[0-9]*\)\..*/\1/p' "$chart/Chart.yaml" | grep .) || return 1
-    PYTHONPATH=$tools/validate PYTHONDONTWRITEBYTECODE=1 python3 "$here/schemas.py" "$oldest"
+    PYTHONPATH=$tools/validate PYTHONDONTWRITEBYTECODE=1 python3 "$here/schemas.py" "$(oldest)"
 }
 
 rendered() {
@@ -179,6 +180,23 @@ egress() {
         { cat "$work/metadata"; return 1; }
 }
 
+# The versions of docs/compatibility.md are those that are pinned.
+pinned() {
+    local words librdkafka
+    # shellcheck source=/dev/null
+    source <(grep -E '^[a-z]+_version=' "$root/tests/components/kube.sh"
+        grep -E '^(kafka|registry)=' "$root/tests/components/fetch.sh"
+        cat "$root/tests/tools/versions.sh") || return 1
+    librdkafka=$(sed -n '/^name = "rdkafka-sys"$/{n;s/.*+\(.*\)"$/\1/p}' "$root/Cargo.lock" | grep .) || return 1
+    # shellcheck disable=SC2154
+    for words in "| Kubernetes | $kubernetes_version:" "| $(oldest) or newer (\`kubeVersion\`" "| Helm | $helm_version |" \
+        "| Prometheus operator | $monitoring_version:" "| Gateway API | $gateway_version:" "| Kafka | ${kafka#*-}," \
+        "| schema registry | Apicurio ${registry#*-} " "| Prometheus | $PROMETHEUS, with Alertmanager $ALERTMANAGER:" \
+        "| Grafana | its own types of $GRAFANA_SCHEMA " "| Docker Compose | $COMPOSE," "librdkafka $librdkafka "; do
+        grep -qF -- "$words" "$root/docs/compatibility.md" || { echo "it does not say: $words"; return 1; }
+    done
+}
+
 # The README's objects are taken as they stand there, and mean the Pods of this release alone.
 documented() {
     sed -n '/^extraObjects:$/,/^```$/p' "$chart/README.md" | grep -v '^```$' >"$work/objects.yaml" || return 1
@@ -213,6 +231,7 @@ check "names that are words of YAML" text
 check "golden default" golden default
 check "golden prod" golden prod
 check "README" readme
+check "versions of docs/compatibility.md" pinned
 check "README's objects" documented
 check "README's values" pages_values helm/vomsis-connect/README.md 2
 check "values of docs/deploy/kubernetes.md" pages_values docs/deploy/kubernetes.md 1
