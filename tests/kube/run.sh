@@ -11,6 +11,8 @@ crds=("$cache/kube/crds/" "$cache/kube/gateway/")
 export PATH="$cache/kube/bin:$PATH"
 # shellcheck source=tests/kube/cluster.sh
 source "$here/cluster.sh"
+# shellcheck source=tests/kube/documented.sh
+source "$here/documented.sh"
 # shellcheck source=tests/kube/refused.sh
 source "$here/refused.sh"
 # shellcheck source=tests/kube/pod.sh
@@ -217,6 +219,7 @@ done
 start=$SECONDS
 cluster_start "$work/cluster"
 ok "a cluster after $((SECONDS - start)) s: $(kubectl version 2>/dev/null | sed -n 's/^Server Version: //p')"
+documented
 namespace
 guard
 refused
