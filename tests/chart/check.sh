@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The chart without a cluster: lint, every ci/ variant, unit tests, README, golden renders, a parent
-# chart, what may not change since the last release. UPDATE=1 writes README and golden renders.
+# The chart without a cluster: lint, every ci/ variant, the schemas of Kubernetes, unit tests, README, golden
+# renders, a parent chart, what may not change since the last release. UPDATE=1 writes README and golden renders.
 # The values linter and the embedded schema are Rust tests: `cargo test --test it chart::`.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 chart=$root/helm/vomsis-connect
-bin=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}/kube/bin
-export PATH="$bin:$PATH" HELM_CACHE_HOME HELM_CONFIG_HOME HELM_DATA_HOME
+tools=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}/kube
+export PATH="$tools/bin:$PATH" HELM_CACHE_HOME HELM_CONFIG_HOME HELM_DATA_HOME
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 HELM_CACHE_HOME=$work/cache HELM_CONFIG_HOME=$work/config HELM_DATA_HOME=$work/data
@@ -27,6 +27,20 @@ check() {
 }
 
 render() { helm template vomsis "$chart" --namespace vomsis "$@"; }
+
+# The oldest version of Kubernetes that the chart accepts.
+oldest() { sed -n 's/^kubeVersion: ">=\([0-9]*\.[0-9]*\)\..*/\1/p' "$chart/Chart.yaml" | grep .; }
+
+# Manifests on stdin are what Kubernetes knows, without a field of another name: in the oldest version that the
+# chart accepts, and in the newest one.
+known() {
+    PYTHONPATH=$tools/validate PYTHONDONTWRITEBYTECODE=1 python3 "$here/schemas.py" "$(oldest)"
+}
+
+rendered() {
+    render -f "$chart/ci/$1-values.yaml" >"$work/rendered.yaml" || return 1
+    known <"$work/rendered.yaml"
+}
 
 golden() {
     local committed=$here/golden/$1.yaml
@@ -126,6 +140,63 @@ text() {
     done
 }
 
+# The YAML blocks of page $1, without their indentation, as $work/blocks/N.yaml.
+blocks() {
+    rm -rf "$work/blocks"
+    mkdir "$work/blocks"
+    awk -v to="$work/blocks/" '/^ *```yaml$/ { found += 1; file = to found ".yaml"; indent = index($0, "`"); next }
+        /^ *```$/ { file = "" } file { print substr($0, indent) >file }' "$1"
+}
+
+# Each block of values on page $1 is taken by the chart, and makes objects that Kubernetes knows; $2 of them.
+# A block that is no values begins with its `apiVersion`.
+pages_values() {
+    local block found=0
+    blocks "$root/$1"
+    for block in "$work"/blocks/*.yaml; do
+        ! grep -q '^apiVersion:' "$block" || continue
+        found=$((found + 1))
+        render -f "$chart/ci/default-values.yaml" -f "$block" >"$work/rendered.yaml" || { cat "$block"; return 1; }
+        known <"$work/rendered.yaml" || { cat "$block"; return 1; }
+    done
+    [ "$found" = "$2" ] || { echo "$found blocks of values instead of $2"; return 1; }
+}
+
+# The examples of egress gateways look for what the values beside them give the Pods.
+egress() {
+    local page=$root/docs/deploy/egress-ip.md label code
+    label=$(sed -n 's/^podLabels: {\(.*\)}$/\1/p' "$page" | grep .) || { echo "no podLabels"; return 1; }
+    grep -qF "matchLabels: {$label, io.kubernetes.pod.namespace: vomsis}" "$page" ||
+        { echo "the Cilium policy does not select $label"; return 1; }
+    code=$(sed -n "s/^  egress.projectcalico.org\/selector: \([a-z-]*\) == '\([a-z]*\)'$/\1: \2/p" "$page" | grep .) ||
+        { echo "no selector of Calico gateways"; return 1; }
+    grep -qF "metadata: {labels: {$code}}" "$page" || { echo "no Calico gateway is labelled $code"; return 1; }
+    blocks "$page"
+    cat "$work"/blocks/*.yaml | grep '^pod\|^  egress\.' >"$work/values.yaml"
+    render -f "$chart/ci/default-values.yaml" -f "$work/values.yaml" -s templates/statefulset.yaml >"$work/pod.yaml" ||
+        return 1
+    sed -n '/^  template:/,/^    spec:/p' "$work/pod.yaml" >"$work/metadata"
+    grep -qx " *$label" "$work/metadata" && grep -q "egress.projectcalico.org/selector: ${code%:*} == '${code#*: }'" "$work/metadata" ||
+        { cat "$work/metadata"; return 1; }
+}
+
+# The versions of docs/compatibility.md are those that are pinned.
+pinned() {
+    local words librdkafka
+    # shellcheck source=/dev/null
+    source <(grep -E '^[a-z]+_version=' "$root/tests/components/kube.sh"
+        grep -E '^(kafka|registry)=' "$root/tests/components/fetch.sh"
+        cat "$root/tests/tools/versions.sh") || return 1
+    librdkafka=$(sed -n '/^name = "rdkafka-sys"$/{n;s/.*+\(.*\)"$/\1/p}' "$root/Cargo.lock" | grep .) || return 1
+    # shellcheck disable=SC2154
+    for words in "| Kubernetes | $kubernetes_version:" "| $(oldest) or newer (\`kubeVersion\`" "| Helm | $helm_version |" \
+        "| Prometheus operator | $monitoring_version:" "| Gateway API | $gateway_version:" "| Kafka | ${kafka#*-}," \
+        "| schema registry | Apicurio ${registry#*-} " "| Prometheus | $PROMETHEUS, with Alertmanager $ALERTMANAGER:" \
+        "| Grafana | its own types of $GRAFANA_SCHEMA " "| Docker Compose | $COMPOSE," "librdkafka $librdkafka "; do
+        grep -qF -- "$words" "$root/docs/compatibility.md" || { echo "it does not say: $words"; return 1; }
+    done
+}
+
 # The README's objects are taken as they stand there, and mean the Pods of this release alone.
 documented() {
     sed -n '/^extraObjects:$/,/^```$/p' "$chart/README.md" | grep -v '^```$' >"$work/objects.yaml" || return 1
@@ -151,7 +222,7 @@ packaged() {
 for values in "$chart"/ci/*-values.yaml; do
     name=$(basename "$values" -values.yaml)
     check "lint $name" helm lint "$chart" --strict -f "$values"
-    check "render $name" render -f "$values"
+    check "render $name, by the schemas of Kubernetes" rendered "$name"
 done
 check "unit tests" helm-unittest --strict -f 'tests/*_test.yaml' "$chart"
 for name in default prod sink netpol umbrella; do check "the program understands $name" understood "$name"; done
@@ -160,7 +231,12 @@ check "names that are words of YAML" text
 check "golden default" golden default
 check "golden prod" golden prod
 check "README" readme
+check "versions of docs/compatibility.md" pinned
 check "README's objects" documented
+check "README's values" pages_values helm/vomsis-connect/README.md 2
+check "values of docs/deploy/kubernetes.md" pages_values docs/deploy/kubernetes.md 1
+check "values of docs/deploy/egress-ip.md" pages_values docs/deploy/egress-ip.md 3
+check "egress gateways of docs/deploy/egress-ip.md" egress
 check "parent chart" parent
 check "upgradable default" upgradable default
 check "upgradable prod" upgradable prod

@@ -2,12 +2,15 @@
 # Builds what the chart is tested with, by module coordinates, into a cache outside the tree:
 #   kube/bin/NAME-VERSION    helm, helm-unittest, helm-docs; etcd, kube-apiserver,
 #                            kube-controller-manager, kube-scheduler, kubectl, kwok
+#   kube/validate-VERSION/   kubernetes-validate: the schemas of Kubernetes, and Python that reads them
 #   kube/crds-VERSION/       the monitoring CRDs, made from their Go types
-#   kube/bin/NAME            links to the pinned versions
+#   kube/gateway-VERSION/    the CRD of the Gateway API's routes
+#   kube/[bin/]NAME          links to the pinned versions
 # Usage: kube.sh [--have] chart|all
-#   chart   helm and its two companions: all that `make test-chart` needs (6 minutes cold)
+#   chart   helm, its two companions and the schemas: all that `make test-chart` needs (6 minutes cold)
 #   all     an API server and a fake kubelet too, for `make test-kube` (20 minutes more, cold)
-#   --have  builds nothing; ends with 1 and one line where something is missing
+#   --have  builds nothing; ends with 1 and one line where something is missing that takes minutes, or
+#           that this machine cannot fetch
 # `all` also wants podman, catatonit, buildah, runc, curl, openssl and strip: as root with apt-get it installs them.
 # A second run finds everything and takes no time.
 set -euo pipefail
@@ -16,17 +19,19 @@ cache=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}/kube
 helm_version=4.3.1
 unittest_version=1.1.2
 docs_version=1.14.2
+validate_version=1.37.0
 kubernetes_version=1.37.2
 etcd_version=3.7.0
 kwok_version=0.8.0
 controller_gen_version=0.23.0
 monitoring_version=0.95.1
+gateway_version=1.6.1
 
-chart_tools=("helm-$helm_version" "helm-unittest-$unittest_version" "helm-docs-$docs_version")
+chart_tools=("helm-$helm_version" "helm-unittest-$unittest_version" "helm-docs-$docs_version"
+    "validate-$validate_version")
 cluster_tools=("etcd-$etcd_version" "kubectl-$kubernetes_version" "kwok-$kwok_version"
     "kube-scheduler-$kubernetes_version" "kube-controller-manager-$kubernetes_version"
-    "kube-apiserver-$kubernetes_version")
-crds=crds-$monitoring_version
+    "kube-apiserver-$kubernetes_version" "crds-$monitoring_version" "gateway-$gateway_version")
 
 fail() { echo "kube-tools: $*" >&2; exit 1; }
 say() { echo "kube-tools: $*"; }
@@ -63,6 +68,7 @@ build() {
 
 build_tool() {
     local name=$1 k=k8s.io/kubernetes v=v$kubernetes_version
+    [[ $name = validate-* ]] || command -v go >/dev/null || fail "go is missing: install Go 1.26 or newer"
     # Unset, the server says v0.0.0, and a chart's kubeVersion refuses it.
     local p=k8s.io/component-base/version minor=${kubernetes_version#*.}
     local stamp="-X $p.gitVersion=$v -X $p.gitMajor=1 -X $p.gitMinor=${minor%.*}"
@@ -73,9 +79,38 @@ build_tool() {
     etcd-*) build "$name" go.etcd.io/etcd/server/v3 "v$etcd_version" go.etcd.io/etcd/server/v3 ;;
     kwok-*) build "$name" sigs.k8s.io/kwok "v$kwok_version" sigs.k8s.io/kwok/cmd/kwok ;;
     kubectl-* | kube-*) build "$name" $k "$v" "$k/cmd/${name%-*}" "$stamp" ;;
+    validate-*) fetch_validate "$name" ;;
+    crds-*) build_crds "$name" ;;
+    gateway-*) fetch_gateway "$name" ;;
     controller-gen-*) build "$name" sigs.k8s.io/controller-tools "v$controller_gen_version" sigs.k8s.io/controller-tools/cmd/controller-gen ;;
     *) fail "nobody knows how to build $name" ;;
     esac
+}
+
+has_pip() { python3 -m pip --version >/dev/null 2>&1; }
+
+# Wheels of seconds, with the schemas of each version in them.
+fetch_validate() {
+    local part=$cache/.$1.part
+    has_pip || fail "Python's pip is missing (Debian: python3-pip)"
+    rm -rf "$part"
+    python3 -m pip install -q --disable-pip-version-check --no-warn-script-location --root-user-action ignore \
+        --target "$part" "kubernetes-validate==$validate_version" &&
+        PYTHONPATH=$part python3 -c 'import kubernetes_validate' || fail "fetching $1 failed"
+    mv "$part" "$cache/$1"
+    say "$1 is in $cache"
+}
+
+# The module has its CRDs beside its Go types.
+fetch_gateway() {
+    local module part=$cache/.$1.part
+    module=$(go mod download -json "sigs.k8s.io/gateway-api@v$gateway_version" |
+        sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' | grep .) || fail "the Gateway API $gateway_version cannot be had"
+    rm -rf "$part"
+    mkdir "$part"
+    install -m 644 "$module"/config/crd/standard/*_httproutes.yaml "$part" || fail "fetching $1 failed"
+    mv "$part" "$cache/$1"
+    say "$1 is in $cache"
 }
 
 build_crds() {
@@ -91,8 +126,8 @@ build_crds() {
         "$cache/bin/$generator" crd:crdVersions=v1,generateEmbeddedObjectMeta=true,maxDescLen=0 \
             paths="$module/v1" output:crd:dir=crds
     ) || fail "making the monitoring CRDs failed"
-    mv "$work/crds" "$cache/$crds"
-    say "$crds is in $cache"
+    mv "$work/crds" "$cache/$1"
+    say "$1 is in $cache"
 }
 
 have=
@@ -114,9 +149,20 @@ absent_packages() {
         [ -x /usr/lib/podman/catatonit ] || echo catatonit
 }
 
+# A program in bin/, or a folder.
+there() { [ -x "$cache/bin/$1" ] || [ -d "$cache/$1" ]; }
+
+# What is fetched in seconds where this machine can.
+quick() {
+    case $1 in
+    validate-*) has_pip ;;
+    gateway-*) command -v go >/dev/null ;;
+    *) false ;;
+    esac
+}
+
 missing=()
-for tool in "${tools[@]}"; do [ -x "$cache/bin/$tool" ] || missing+=("$tool"); done
-[ "$1" = chart ] || [ -d "$cache/$crds" ] || missing+=("$crds")
+for tool in "${tools[@]}"; do there "$tool" || { [ -n "$have" ] && quick "$tool"; } || missing+=("$tool"); done
 packages=()
 [ "$1" = chart ] || mapfile -t packages < <(absent_packages)
 if [ -n "$have" ]; then
@@ -131,7 +177,6 @@ if [ ${#packages[@]} != 0 ]; then
         fail "installing ${packages[*]} failed"
 fi
 if [ ${#missing[@]} != 0 ]; then
-    command -v go >/dev/null || fail "go is missing: install Go 1.26 or newer"
     mkdir -p "$cache/bin"
     if command -v flock >/dev/null; then
         exec 9>"$cache/.lock"
@@ -140,10 +185,11 @@ if [ ${#missing[@]} != 0 ]; then
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     for tool in "${missing[@]}"; do
-        [ -e "$cache/bin/$tool" ] || [ -e "$cache/$tool" ] && continue # built meanwhile by another
-        if [ "$tool" = "$crds" ]; then build_crds; else build_tool "$tool"; fi
+        there "$tool" || build_tool "$tool" # or built meanwhile by another
     done
 fi
-for tool in "${tools[@]}"; do ln -sfn "$tool" "$cache/bin/${tool%-*}"; done
-[ "$1" = chart ] || ln -sfn "$crds" "$cache/crds"
+for tool in "${tools[@]}"; do
+    [ -d "$cache/$tool" ] && folder=$cache || folder=$cache/bin
+    ln -sfn "$tool" "$folder/${tool%-*}"
+done
 say "ready in $cache ($1)"

@@ -77,7 +77,7 @@ cluster_content() {
     printf '%s\n' 'apiVersion: storage.k8s.io/v1' 'kind: StorageClass' \
         'metadata: {name: standard, annotations: {storageclass.kubernetes.io/is-default-class: "true"}}' \
         'provisioner: kubernetes.io/host-path' 'reclaimPolicy: Delete' | kubectl apply -f - >/dev/null
-    kubectl apply --server-side -f "$crds" >/dev/null
+    kubectl apply --server-side "${crds[@]/#/--filename=}" >/dev/null
     kubectl wait --for=condition=Established crd --all --timeout 30s >/dev/null
     kubectl wait --for=condition=Ready node --all --timeout 60s >/dev/null
 }

@@ -40,6 +40,8 @@ refused() {
         --set-json 'metrics.serviceMonitor.relabelings=[{"action":"nonsense"}]'
     crd_refuses "an alert without an expression" expr -f "$default" --set metrics.rules.enabled=true \
         --set-json 'metrics.rules.extra=[{"alert":"Mine"}]'
+    crd_refuses "a route of a path that is none" "must be an absolute path" -f "$default" --skip-schema-validation \
+        --set-json 'httpRoute={"enabled":true,"parentRefs":[{"name":"gateway"}],"paths":["version"]}'
     resize_refused
 }
 

@@ -7,10 +7,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 chart=$root/helm/vomsis-connect
 cache=${VOMSIS_COMPONENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/vomsis-connect}
-crds=$cache/kube/crds/
+crds=("$cache/kube/crds/" "$cache/kube/gateway/")
 export PATH="$cache/kube/bin:$PATH"
 # shellcheck source=tests/kube/cluster.sh
 source "$here/cluster.sh"
+# shellcheck source=tests/kube/documented.sh
+source "$here/documented.sh"
 # shellcheck source=tests/kube/refused.sh
 source "$here/refused.sh"
 # shellcheck source=tests/kube/pod.sh
@@ -101,7 +103,7 @@ brought() {
         ;;
     sink) pods_ready 1; count podmonitor 1; count servicemonitor 0; count prometheusrule 0 ;;
     minimal) pods_ready 0; count serviceaccount 1; count podmonitor 0 ;;
-    netpol) pods_ready 1; count networkpolicy 1; count service 3 ;;
+    netpol) pods_ready 1; count networkpolicy 1; count service 3; count httproute 1 ;;
     umbrella) pods_ready 1; count networkpolicy 0; k get configmap payments-vomsis-extra vomsis-text >/dev/null ;;
     esac
 }
@@ -116,6 +118,7 @@ upgrades() {
     claim=$(k get pvc -o jsonpath='{.items[0].metadata.uid}')
     before=$(k get pod vomsis-vomsis-connect-0 -o jsonpath='{.metadata.uid}')
     ok "the last release ($(basename "$released")) is installed"
+    rolls_back "$claim"
     for name in default prod sink minimal netpol umbrella default; do
         release "$chart" -f "$(variant "$name")"
         brought "$name"
@@ -124,6 +127,19 @@ upgrades() {
         [ "$name" = minimal ] || tested "$name"
         [ "$name" != sink ] || kept "$claim" "$before"
     done
+}
+
+# An upgrade to this chart is taken back, as docs/runbooks/VomsisCrashLooping.md tells; $1 is the claim of the
+# Pod of revision 1. The upgrades that follow begin there.
+rolls_back() {
+    release "$chart" -f "$(variant default)"
+    pods_ready 1
+    h rollback vomsis 1 --wait --timeout 60s >/dev/null
+    pods_ready 1
+    diff <(h get manifest vomsis --revision 1) <(h get manifest vomsis) >"$work/rollback.diff" ||
+        die "not back where it was: $(cat "$work/rollback.diff")"
+    [ "$1" = "$(k get pvc -o jsonpath='{.items[*].metadata.uid}')" ] || die "the rollback lost the volume: $(k get pvc)"
+    ok "an upgrade is rolled back to the last release: the Pod is ready, with its volume"
 }
 
 # Pods were replaced, and the first one found its volume again.
@@ -189,7 +205,7 @@ uninstalls() {
     h uninstall vomsis --wait --timeout 60s >/dev/null
     wait_for "the Pods are gone" 30 pods_are 0
     local left
-    left=$(k get statefulset,service,servicemonitor,podmonitor,prometheusrule,pdb,networkpolicy,ingress -o name)
+    left=$(k get statefulset,service,servicemonitor,podmonitor,prometheusrule,pdb,networkpolicy,ingress,httproute -o name)
     [ -z "$left" ] || die "left behind: $left"
     [ -n "$(k get pvc -o name)" ] || die "the claims went with the release"
     count pod 0
@@ -203,6 +219,7 @@ done
 start=$SECONDS
 cluster_start "$work/cluster"
 ok "a cluster after $((SECONDS - start)) s: $(kubectl version 2>/dev/null | sed -n 's/^Server Version: //p')"
+documented
 namespace
 guard
 refused
