@@ -17,6 +17,9 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json --bin vomsis-connect
 
 FROM chef AS builder
+# OpenSSL writes the time of its build into itself, and layers hold the times of files: this one instead,
+# not the commit's, which would compile every dependency anew with each commit.
+ENV SOURCE_DATE_EPOCH=0
 COPY --from=planner /build/recipe.json recipe.json
 RUN cargo chef cook --release --locked --recipe-path recipe.json --bin vomsis-connect
 COPY . .
@@ -25,6 +28,7 @@ ARG VOMSIS_REVISION=unknown
 RUN VOMSIS_REVISION="$VOMSIS_REVISION" cargo auditable build --release --locked --bin vomsis-connect \
     && mkdir -p /out/state \
     && cp target/release/vomsis-connect /out/ \
+    && find /out -exec touch -d "@$SOURCE_DATE_EPOCH" {} + \
     && ldd /out/vomsis-connect >/tmp/needs \
     && ! grep -vE 'linux-vdso|ld-linux|/lib(c|m|gcc_s)\.so' /tmp/needs
 

@@ -65,6 +65,22 @@ if (services.grafana) {
   const home = environment.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH;
   const mount = volumes.find(({ target }) => target === dirname(home));
   check(mount && existsSync(join(mount.source, home.slice(mount.target.length))), `grafana begins with ${home}, which is not mounted`);
+  has("grafana", { GF_AUTH_ANONYMOUS_ENABLED: "true", GF_AUTH_ANONYMOUS_ORG_ROLE: "Viewer" });
+}
+// Neither reads a variable whose name it does not know, or says so.
+function has(service, wanted) {
+  const { environment } = services[service];
+  for (const [key, value] of Object.entries(wanted)) check(environment[key] === value, `${service}: ${key} is ${environment[key]}, not ${value}`);
+}
+if (services["kafka-ui"]) {
+  // What the connector itself is given, so that the same records are shown.
+  const config = readFileSync(services.connector.volumes.find(({ type }) => type === "bind").source, "utf8");
+  const given = (key) => new RegExp(`${key}: "([^"]+)"`).exec(config)?.[1];
+  has("kafka-ui", {
+    KAFKA_CLUSTERS_0_BOOTSTRAPSERVERS: given("bootstrap_servers"),
+    KAFKA_CLUSTERS_0_SCHEMAREGISTRY: given("schema_registry: {url"),
+    KAFKA_CLUSTERS_0_READONLY: "true",
+  });
 }
 for (const problem of problems) console.error(`${name}: ${problem}`);
 process.exit(problems.length ? 1 : 0);

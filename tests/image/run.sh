@@ -6,11 +6,13 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 image=localhost/vomsis-connect:test
 config=$work/config
+volume=vomsis-test-image-state
 started=()
 
 cleanup() {
     local container
     for container in "${started[@]}"; do podman rm -f -t 0 "$container" >/dev/null 2>&1 || true; done
+    podman volume rm -f "$volume" >/dev/null 2>&1 || true
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -64,10 +66,15 @@ mkdir "$work/files"
 container=$(buildah from --pull-never "$image")
 mount=$(buildah mount "$container")
 found=$(cd "$mount" && find . -xdev \( -type f -o -type l \) -perm /111 ! -path './lib*' -printf '%P\n')
+times=$(cd "$mount" && stat -c %Y usr/local/bin/vomsis-connect var/lib/vomsis)
+openssl=$(grep -a -o -m 1 'built on: [A-Za-z0-9: ]*' "$mount/usr/local/bin/vomsis-connect" || true)
 buildah unmount "$container" >/dev/null
 buildah rm "$container" >/dev/null
 [ "$found" = usr/local/bin/vomsis-connect ] || fail "there are other programs: $found"
 ok "there is one program, and no shell"
+[ "${times//$'\n'/ }" = "0 0" ] || fail "files bear the time of their build: $times"
+[ "$openssl" = "built on: Thu Jan  1 00:00:00 1970 UTC" ] || fail "OpenSSL bears the time of its build: $openssl"
+ok "no file bears the time of its build"
 
 version=$(podman run --rm "${strict[@]}" "$image" version)
 grep -q "$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)" <<<"$version" || fail "version: $version"
@@ -99,12 +106,26 @@ for user in 65532:65532 1000770000:0 1000770000:1000770000; do
     name=vomsis-cache-${user//:/-}
     begin "$name" "${strict[@]}" --user "$user" --volume "$config:/etc/vomsis:ro" --tmpfs /tmp "$image" run
     wait_until "it listens as $user" 60 says "$name" VOM-HTP-001
+    wait_until "as $user it says that it has no cache" 60 says "$name" VOM-STA-001
     begun=$SECONDS
     podman stop -t 60 "$name" >/dev/null
     [ "$(podman inspect --format '{{.State.ExitCode}}' "$name")" = 0 ] || { log "$name" | tail -n 20; fail "as $user it does not end with 0"; }
+    [ "$(log "$name" | grep -c VOM-STA-001)" = 1 ] || fail "as $user it says more than once that it has no cache"
     [ $((SECONDS - begun)) -lt 50 ] || fail "as $user SIGTERM took $((SECONDS - begun)) s"
     ok "as $user it waits for its broker, and ends in $((SECONDS - begun)) s"
 done
+
+# A fresh volume takes owner and mode of the image's folder: a platform's own user, of group 0, writes there.
+begin vomsis-volume "${strict[@]}" --user 1000770000:0 --volume "$config:/etc/vomsis:ro" --volume "$volume:/var/lib/vomsis" "$image" run
+wait_until "it listens with a volume" 60 says vomsis-volume VOM-HTP-001
+place=$(podman volume inspect --format '{{.Mountpoint}}' "$volume")
+settled() { [ -e "$place/sled/db" ] || says vomsis-volume VOM-STA-001; }
+wait_until "the cache is opened" 60 settled
+! says vomsis-volume VOM-STA-001 || { log vomsis-volume | grep VOM-STA-001 >&2; fail "a foreign user cannot write the volume at /var/lib/vomsis"; }
+found=$(stat -c '%u:%g' "$place/sled/db")
+[ "$found" = 1000770000:0 ] || fail "the cache belongs to $found"
+ok "as 1000770000:0 it keeps its cache in a volume"
+podman stop -t 60 vomsis-volume >/dev/null
 
 podman save -q --format oci-archive -o "$work/image.tar" "$image"
 PYTHONPATH=$tools/syft-$SYFT "$tools/syft-$SYFT/bin/syft" scan -q "oci-archive:$work/image.tar" -o cyclonedx-json="$work/sbom.json"

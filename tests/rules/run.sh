@@ -45,7 +45,7 @@ done <"$work/alerts"
 echo "$(wc -l <"$work/alerts") alerts, $mutants mutants, every one found out"
 
 node tests/dashboards/dashboards.mjs --check
-node tests/dashboards/schema.mjs "$tools/grafana-schema-$GRAFANA_SCHEMA"
+node tests/dashboards/schema.mjs "$tools/grafana-schema-$GRAFANA_SCHEMA-$GRAFANA"
 node tests/dashboards/shown.mjs >"$work/shown.test.yaml"
 "$prometheus/promtool" test rules "$work/shown.test.yaml"
 

