@@ -116,6 +116,7 @@ for user in 65532:65532 1000770000:0 1000770000:1000770000; do
 done
 
 # A fresh volume takes owner and mode of the image's folder: a platform's own user, of group 0, writes there.
+podman volume rm -f "$volume" >/dev/null 2>&1 || true
 begin vomsis-volume "${strict[@]}" --user 1000770000:0 --volume "$config:/etc/vomsis:ro" --volume "$volume:/var/lib/vomsis" "$image" run
 wait_until "it listens with a volume" 60 says vomsis-volume VOM-HTP-001
 place=$(podman volume inspect --format '{{.Mountpoint}}' "$volume")
