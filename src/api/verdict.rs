@@ -247,39 +247,62 @@ fn shown_message(says: &BodySays, secrets: &[&str]) -> Option<String> {
 fn names_ip(says: &BodySays, status: u16) -> bool {
     // A server in trouble, or one that counts calls, may name the address that asked as well.
     let is_about_itself = matches!(status, 408 | 425 | 429 | 500..=599);
-    says.text.contains("ip_not_found")
-        || (matches!(status, 401 | 403) && tells_an_address(&says.text))
+    surely_names_ip(says, status)
         || (!is_about_itself && says.message.as_deref().is_some_and(refuses_the_address))
 }
 
+/// By more than its words: whoever asks for a token may have had its secret judged otherwise.
+fn surely_names_ip(says: &BodySays, status: u16) -> bool {
+    says.text.contains("ip_not_found")
+        || (matches!(status, 401 | 403) && tells_an_address(&lowered(&says.text)))
+}
+
 /// Whether a message says that the address of the caller is not let in: the status of such a refusal is
-/// written nowhere (`api-contract.md`, question 10).
+/// written nowhere (`api-contract.md`, question 10). Of one that is about something else too, such as an
+/// account, a secret or the number of calls, nobody knows that: the whole API would be left alone for it.
 fn refuses_the_address(message: &str) -> bool {
-    const NOT_LET_IN: [&str; 12] = [
-        "tanımlı",
-        "tanimli",
-        "kayıtlı",
-        "kayitli",
+    const ADDRESS: [&str; 3] = ["ip adres", "ip address", "your ip"];
+    const NOT_LET_IN: [&str; 9] = [
+        "tanıml",
+        "tanıms",
+        "kayıtl",
         "yetki",
         "izin",
         "engel",
         "allowed",
         "authorized",
-        "registered",
         "blocked",
-        "denied",
     ];
-    let text = message.to_lowercase();
+    const SOMETHING_ELSE: [&str; 10] = [
+        "hesap",
+        "hesab",
+        "referans",
+        "kullanıcı",
+        "şifre",
+        "parola",
+        "dakika",
+        "account",
+        "password",
+        "minute",
+    ];
+    let text = lowered(message);
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     text.len() <= SENTENCE_BYTES_MAX
         && tells_an_address(&text)
-        && NOT_LET_IN.iter().any(|word| text.contains(word))
+        && says(&ADDRESS)
+        && says(&NOT_LET_IN)
+        && !says(&SOMETHING_ELSE)
 }
 
-/// Whether a text, in lower case, names an address as one. A capital dotted İ becomes two characters.
+/// In lower case, in which a capital dotted İ is two characters.
+fn lowered(text: &str) -> String {
+    text.to_lowercase().replace("i\u{307}", "i")
+}
+
+/// Whether a text, in lower case, names an address as one.
 fn tells_an_address(text: &str) -> bool {
-    let text = text.replace("i\u{307}", "i");
     let mut words = text.split(|c: char| !c.is_alphanumeric());
-    words.any(|word| word == "ip") && scrub::find_ip(&text).is_some()
+    words.any(|word| word == "ip") && scrub::find_ip(text).is_some()
 }
 
 #[cfg(test)]

@@ -65,17 +65,26 @@ fn a_refused_address_is_named_at_any_status() {
 fn a_refused_address_is_told_by_words_alone() {
     let refused = [
         r#"{"status":"error","message":"IP adresiniz yetkili değil : 203.0.113.7"}"#,
-        r#"{"success":false,"message":"İP adresinize izin verilmedi (203.0.113.7)"}"#,
+        r#"{"success":false,"message":"İZİN VERİLMEYEN İP ADRESİ (203.0.113.7)"}"#,
         r#"{"message":"Your IP 203.0.113.7 is not allowed"}"#,
+        r#"{"success":"false","message":"İstek yapılan ip adresi tanımlı değil : 203.0.113.7"}"#,
     ];
     for (status, body) in [200, 400, 422].iter().flat_map(|s| refused.map(|body| (*s, body))) {
         let error = plain(status, body);
         let named = matches!(&error, Error::IpRefused { ip: Some(ip), .. } if ip.to_string() == "203.0.113.7");
         assert!(named, "{status} {body}: {error}");
     }
-    // An address that is told, and refused by nobody; calls that are counted by address.
-    let told = r#"{"status":"error","message":"IP 203.0.113.7 hesap bulunamadı"}"#;
-    assert!(matches!(plain(200, told), Error::Rejected { .. }));
+    // What one account, one secret or too many calls are told is no refusal of the address.
+    for about_else in [
+        "IP adresi 203.0.113.7: hesap bulunamadı",
+        "Bu hesap için yetkiniz yok. IP adresi: 203.0.113.7",
+        "Kullanıcı adı veya şifre hatalı, yetkisiz giriş, IP adresi: 203.0.113.7",
+        "60 requests are allowed per minute for your IP 203.0.113.7",
+        "yetkisiz: 203.0.113.7",
+    ] {
+        let body = serde_json::json!({"status": "error", "message": about_else}).to_string();
+        assert!(matches!(plain(200, &body), Error::Rejected { .. }), "{about_else}");
+    }
     assert!(matches!(plain(429, refused[2]), Error::RateLimited { .. }));
     let row = r#"{"status":"error","rows":[{"message":"IP 203.0.113.7 yetkili"}]}"#;
     assert!(matches!(plain(200, row), Error::Rejected { .. }));

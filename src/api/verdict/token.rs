@@ -16,7 +16,9 @@
 //! | a page instead of JSON, with 2xx or 3xx                      | `Perhaps` |
 //! | every other status, 2xx without a token and 3xx included     | `Yes`     |
 
-use super::{Asked, BodySays, GatewayCode, as_token_refusal, gateway_code, shown_message};
+use super::{
+    Asked, BodySays, GatewayCode, as_token_refusal, gateway_code, shown_message, surely_names_ip,
+};
 use crate::api::{
     allow::Api,
     envelope::{parse_body, parse_fields},
@@ -64,8 +66,10 @@ pub(crate) fn of_lost_answer(api: Api, error: Error, status: Option<u16>) -> NoT
 pub(crate) fn of_answer(api: Api, asked: Asked<'_>, answer: &Answer, error: Error) -> NoToken {
     let says = BodySays::read(&answer.body);
     let told = of_code(says.code.as_deref()).or_else(|| of_oauth(&answer.body));
-    // An address that is refused is refused before any secret is read; it is asked for again by itself.
-    if told != Some(Judged::Yes) && matches!(error, Error::IpRefused { .. }) {
+    // An address that is refused is refused before any secret is read; it is asked for again by itself. Words
+    // alone do not show that.
+    let is_sure = told == Some(Judged::No) || surely_names_ip(&says, answer.status);
+    if told != Some(Judged::Yes) && is_sure && matches!(error, Error::IpRefused { .. }) {
         return NoToken { error, judged: Judged::No };
     }
     // A page that is no JSON is not the bank's: a proxy's, or a maintenance notice.
@@ -200,6 +204,9 @@ mod tests {
         assert!(worded == Judged::No && matches!(error, Error::IpRefused { .. }), "{error}");
         let (named, error) = judged(403, r#"{"message":"ip_not_found : 203.0.113.7"}"#);
         assert!(named == Judged::No && matches!(error, Error::IpRefused { .. }), "{error}");
+        // By its words alone, the secret may have been read: the bank counts.
+        let (words, error) = judged(400, r#"{"message":"Your IP 203.0.113.7 is not allowed"}"#);
+        assert!(words == Judged::Yes && matches!(error, Error::IpRefused { .. }), "{error}");
         let (code, _) = judged(401, r#"{"Header":{"StatusCode":"ACBG000010"}}"#);
         assert_eq!(code, Judged::No);
     }
