@@ -51,16 +51,21 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// A newer one.
+    /// A newer one. A lost end is hidden by no word of whoever has not heard of it.
     pub(super) fn put(&mut self, shard: i32, note: Note) {
+        let pending = self.pending.get(&shard);
+        if pending.is_some_and(|lost| lost.is_lost() && lost.identity == note.identity) {
+            return;
+        }
         self.pending.insert(shard, note);
         self.sent.remove(&shard);
     }
 
-    /// Forgets other shards than these: one that moves is noted by its next owner.
+    /// Forgets other shards than these: one that moves is noted by its next owner, who does not see, though,
+    /// that it has lost something.
     pub(super) fn keep(&mut self, owned: &BTreeSet<i32>) {
-        self.pending.retain(|shard, _| owned.contains(shard));
-        self.sent.retain(|shard| owned.contains(shard));
+        self.pending.retain(|shard, note| owned.contains(shard) || note.is_lost());
+        self.sent.retain(|shard| self.pending.contains_key(shard));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -146,5 +151,22 @@ mod tests {
         // Marks partitions that the client does not know with an error of their own.
         consumer.pause(&committed).unwrap();
         assert!(noted(&committed).is_err(), "{committed:?}");
+    }
+
+    #[test]
+    fn a_lost_end_is_kept_until_the_group_has_it() {
+        let mut notes = Notes::default();
+        notes.put(1, note(10).lost());
+        notes.put(2, note(20));
+        notes.put(1, note(30));
+        notes.keep(&BTreeSet::new());
+        assert_eq!(pending(&notes), [(1, Note::LOST)], "whoever has it next does not see it");
+        notes.mark_sent();
+        notes.settle(&BTreeMap::from([(1, Some(note(10).lost()))]));
+        assert!(notes.is_empty());
+        // Another life of the partition.
+        notes.put(3, note(5).lost());
+        notes.put(3, Note { identity: "b".to_owned(), end: 2 });
+        assert_eq!(pending(&notes), [(3, 2)]);
     }
 }

@@ -53,7 +53,8 @@ pub enum Regression {
     },
     /// It has lost something that more records have covered since.
     #[error(
-        "while a shard wrote to it, records came to offsets that were taken before: it had lost its end"
+        "while a shard wrote to it, records came to offsets that were taken before: it had lost its end (where it \
+         was restored since, `checkpoint reset` accepts it as it is, and forgets nothing that is there)"
     )]
     LostEnd,
 }
