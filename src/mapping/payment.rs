@@ -213,14 +213,13 @@ fn judge(reader: &mut Reader<'_, '_>, change: Change) -> Result<Verdict, Unreada
 /// two digits of ISO 8583: nothing else that stands in its place is shown.
 fn with_code(reader: &mut Reader<'_, '_>, Unreadable(detail): Unreadable) -> Unreadable {
     let codes = [AnswerKey::ReturnCode, AnswerKey::ErrorCode];
-    let code = reader.first_text(&codes).ok().flatten();
-    match code.as_deref().map(str::trim) {
-        Some(code)
-            if code != DONE && code.len() == 2 && code.bytes().all(|b| b.is_ascii_digit()) =>
-        {
-            Unreadable(format!("{detail} (code {code})"))
-        }
-        Some(_) | None => Unreadable(detail),
+    let codes = codes.map(|key| reader.text(key).ok().flatten());
+    let is_told = |code: &&str| {
+        *code != DONE && code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    match codes.iter().flatten().map(|code| code.trim()).find(is_told) {
+        Some(code) => Unreadable(format!("{detail} (code {code})")),
+        None => Unreadable(detail),
     }
 }
 
