@@ -26,7 +26,8 @@ COPY . .
 ARG VOMSIS_REVISION=unknown
 # Anything beside libc, libm and libgcc would not be found in the runtime: better to fail here.
 RUN VOMSIS_REVISION="$VOMSIS_REVISION" cargo auditable build --release --locked --bin vomsis-connect \
-    && mkdir -p /out/state \
+    && mkdir -p /out/lib/vomsis \
+    && chmod 0770 /out/lib/vomsis \
     && cp target/release/vomsis-connect /out/ \
     && find /out -exec touch -d "@$SOURCE_DATE_EPOCH" {} + \
     && ldd /out/vomsis-connect >/tmp/needs \
@@ -41,8 +42,9 @@ LABEL org.opencontainers.image.title="vomsis-connect" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${VOMSIS_REVISION}"
 COPY --from=builder /out/vomsis-connect /usr/local/bin/vomsis-connect
-# A cache: group 0 may write too, for platforms that give each container a user of its own.
-COPY --from=builder --chown=65532:0 --chmod=0770 /out/state /var/lib/vomsis
+# /var/lib/vomsis, a cache: group 0 may write too, for platforms that give each container a user of its own. It is
+# copied as what its parent holds, since not every builder gives a target that it makes the mode of its source.
+COPY --from=builder --chown=65532:0 /out/lib/ /var/lib/
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
