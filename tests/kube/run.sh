@@ -156,10 +156,13 @@ tested() {
     grep -q '^Phase: *Succeeded' "$work/test.log" || die "helm test of $1 ran no test: $(cat "$work/test.log")"
 }
 
+# As many claims as $1 are there, each with its volume.
+bound() { [ "$(k get pvc -o jsonpath='{.items[*].status.phase}')" = "$(yes Bound | head -n "$1" | xargs)" ]; }
+
 scales() {
     release "$chart" -f "$(variant default)" --set replicas=3
     pods_ready 3
-    wait_for "three claims are bound" 30 k wait --for=jsonpath='{.status.phase}'=Bound pvc --all --timeout 1s
+    wait_for "three claims are bound" 60 bound 3
     [ "$(k get pod -o jsonpath='{.items[*].metadata.name}')" = "vomsis-vomsis-connect-0 vomsis-vomsis-connect-1 vomsis-vomsis-connect-2" ] ||
         die "unexpected Pods: $(k get pod -o name)"
     release "$chart" -f "$(variant default)"
