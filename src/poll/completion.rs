@@ -257,4 +257,12 @@ mod tests {
         let shown: Vec<&str> = rows.iter().collect();
         assert_eq!(shown, [r#"{"bank_id":5,"id":1}"#, r#"{"bank_id":null,"id":2}"#, "{ }", "3"]);
     }
+
+    #[test]
+    fn banks_that_go_on_failing_are_asked_less() {
+        let hold = |troubled| Completion { troubled, ..Completion::default() }.hold();
+        let held = [0, 1, BY_BANK_PATIENCE - 1, BY_BANK_PATIENCE, 99].map(hold);
+        let soon = Duration::ZERO;
+        assert_eq!(held, [BY_BANK_AGAIN, soon, soon, BY_BANK_LATER, BY_BANK_LATER]);
+    }
 }

@@ -193,6 +193,10 @@ async fn an_intent_that_nobody_can_read_lets_nothing_leave() {
     assert!(matches!(ended, Ended::Paused { why: Pause::Backoff, .. }), "{ended:?}");
     let entry = till.desk.entry(&till.key).unwrap();
     assert!(matches!(entry.status(), Status::NotSent { attempts: 1, .. }), "{entry:?}");
+    let Some(JournalEvent::NotSent { detail, .. }) = entry.events().last() else {
+        panic!("{entry:?}");
+    };
+    assert!(detail.contains("followed no more"), "{detail}");
 }
 
 /// Refuses one of the two questions about a payment in these words, and answers the other.

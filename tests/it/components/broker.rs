@@ -1,11 +1,15 @@
 //! The broker: transactions, faults in front of it, restarts.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{ops::ControlFlow, sync::mpsc, thread, time::Duration};
 
 use rdkafka::{
     ClientConfig,
     message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
+};
+use vomsis_connect::{
+    config,
+    kafka::reading::{read_committed, stretches},
 };
 
 use crate::harness::{
@@ -83,6 +87,39 @@ fn a_reader_waits_for_the_open_transaction_before_the_end() {
     result.recv_timeout(Duration::from_secs(2)).unwrap_err();
     open.commit_transaction(GENEROUS).unwrap();
     assert_eq!(result.recv_timeout(GENEROUS).unwrap(), ["first", "second"]);
+}
+
+/// The same of the connector's own way to read: what it restores is read by it.
+#[test]
+fn the_connectors_reader_waits_for_the_open_transaction_before_the_end() {
+    let bootstrap = shared_broker().bootstrap();
+    let topic = unique_prefix("open-own");
+    create_topic(bootstrap, &topic, 1, &[]);
+    let (open, other) =
+        (producer(bootstrap, &format!("{topic}-1")), producer(bootstrap, &format!("{topic}-2")));
+    open.begin_transaction().unwrap();
+    send(&open, &topic, "k", "first");
+    drain(&open);
+    other.begin_transaction().unwrap();
+    send(&other, &topic, "k", "second");
+    other.commit_transaction(GENEROUS).unwrap();
+    let text = "connections: [{id: a, bank_pos: {app_key_file: k, app_secret_file: s}}]\n";
+    let mut kafka = config::parse("c", text, std::iter::empty()).unwrap().config.kafka;
+    bootstrap.clone_into(&mut kafka.bootstrap_servers);
+    let (done, result) = mpsc::channel();
+    thread::spawn(move || {
+        let stretch = stretches(&kafka, &topic).unwrap().remove(0);
+        let mut read = Vec::new();
+        let outcome = read_committed(&kafka, &stretch, GENEROUS, |_, _, value| {
+            read.push(String::from_utf8_lossy(value.unwrap()).into_owned());
+            Ok(ControlFlow::Continue(()))
+        });
+        done.send(outcome.map(|()| read))
+    });
+    // Its first end-of-partition event comes before anything that it may show.
+    result.recv_timeout(Duration::from_secs(3)).unwrap_err();
+    open.commit_transaction(GENEROUS).unwrap();
+    assert_eq!(result.recv_timeout(GENEROUS).unwrap().unwrap(), ["first", "second"]);
 }
 
 #[test]

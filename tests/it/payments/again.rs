@@ -183,7 +183,7 @@ pub(super) fn committed(stage: &Stage) -> usize {
 }
 
 /// As the broker's own tool does it: offset 0, without the sink's note beside it.
-fn reset_to_the_earliest(stage: &Stage) {
+pub(super) fn reset_to_the_earliest(stage: &Stage) {
     move_group(stage, |_, _| 0);
     assert_eq!(committed(stage), 0);
 }

@@ -7,7 +7,7 @@ use rdkafka::Offset;
 
 use super::{
     DEADLINE,
-    again::{committed, delete_the_group},
+    again::{committed, delete_the_group, reset_to_the_earliest},
     orders::{Order, produce},
     stage::{OWNED, PARTITIONS, STOPPED, Stage, change, end},
 };
@@ -121,6 +121,16 @@ fn a_journal_that_is_missing_or_made_anew_stops_the_sink() {
     // Where topics are made by themselves, the new one is empty.
     change(&paid.home, "manage_topics: false", "manage_topics: true");
     paid.assert_stops(&["JOURNAL_REGRESSION", &topic, "restore"]);
+}
+
+/// A tool sets offsets without the note of how far the journal went.
+#[test]
+fn a_journal_that_is_made_anew_stops_the_sink_though_a_tool_has_set_the_groups_offsets() {
+    let paid = Paid::new("pay-set-anew");
+    let topic = paid.stage.topic(JOURNAL);
+    damage::recreate(paid.stage.brokers(), &topic, PARTITIONS, "compact");
+    reset_to_the_earliest(&paid.stage);
+    paid.assert_stops(&["JOURNAL_REGRESSION", &topic, "is empty, but the group has taken"]);
 }
 
 #[test]
