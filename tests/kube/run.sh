@@ -56,6 +56,7 @@ count() {
 pods() { k get pod -l app.kubernetes.io/component=connector -o name; }
 pods_are() { [ "$(pods | wc -l)" = "$1" ]; }
 claims_are() { [ "$(k get pvc -o name | grep -c /state-vomsis-vomsis-connect-)" = "$1" ]; }
+bound_are() { [ "$(k get pvc --no-headers | grep -c '^state-vomsis-vomsis-connect-[0-9]* *Bound ')" = "$1" ]; }
 
 # All Pods are ready, and admitted as the chart wants them.
 pods_ready() {
@@ -156,13 +157,10 @@ tested() {
     grep -q '^Phase: *Succeeded' "$work/test.log" || die "helm test of $1 ran no test: $(cat "$work/test.log")"
 }
 
-# As many claims as $1 are there, each with its volume.
-bound() { [ "$(k get pvc -o jsonpath='{.items[*].status.phase}')" = "$(yes Bound | head -n "$1" | xargs)" ]; }
-
 scales() {
     release "$chart" -f "$(variant default)" --set replicas=3
     pods_ready 3
-    wait_for "three claims are bound" 60 bound 3
+    wait_for "three claims are bound" 60 bound_are 3
     [ "$(k get pod -o jsonpath='{.items[*].metadata.name}')" = "vomsis-vomsis-connect-0 vomsis-vomsis-connect-1 vomsis-vomsis-connect-2" ] ||
         die "unexpected Pods: $(k get pod -o name)"
     release "$chart" -f "$(variant default)"
