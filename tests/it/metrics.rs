@@ -35,9 +35,13 @@ pub(crate) struct Documented {
     labels: BTreeSet<String>,
 }
 
-pub(crate) fn documented() -> Vec<Documented> {
+fn page() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
-    let text = fs::read_to_string(path).unwrap();
+    fs::read_to_string(path).unwrap()
+}
+
+pub(crate) fn documented() -> Vec<Documented> {
+    let text = page();
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
     let found: Vec<_> = rows
         .map(|row| {
@@ -78,8 +82,7 @@ fn assert_documented(scrape: &Scrape) {
 
 /// Each value of a label that the page lists is exported, and no other.
 fn assert_values(scrape: &Scrape) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
-    let text = fs::read_to_string(path).unwrap();
+    let text = page();
     let mut listed = 0;
     for row in text.lines().filter_map(|line| line.strip_prefix("| vomsis_")) {
         let cells: Vec<_> = row.split('|').map(str::trim).collect();

@@ -8,7 +8,7 @@
 //! |--------------------------------------------------------------|-----------|
 //! | no connection                                                | `No`      |
 //! | no answer in time, or none at all                            | `Perhaps` |
-//! | the gateway's codes for plan limit and address; an address in words | `No` |
+//! | the gateway's codes for plan limit and address; `ip_not_found`, an address in words with 401 or 403 | `No` |
 //! | its codes for trouble of its own                             | `Perhaps` |
 //! | an `error` of OAuth, any other `ACBG` code, at every status  | `Yes`     |
 //! | 404, 405, 408, 413, 414, 415, 421, 425, 426, 429, 431, 503   | `No`      |

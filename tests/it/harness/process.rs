@@ -50,6 +50,15 @@ impl Home {
         path
     }
 
+    /// Puts something else into the configuration.
+    #[track_caller]
+    pub(crate) fn change(&self, from: &str, to: &str) {
+        let path = self.path().join("config.yaml");
+        let old = fs::read_to_string(&path).unwrap();
+        assert!(old.contains(from), "no {from} in {old}");
+        fs::write(&path, old.replace(from, to)).unwrap();
+    }
+
     /// `vomsis-connect run --config config.yaml`.
     pub(crate) fn run(&self) -> Process {
         self.run_with(&[])

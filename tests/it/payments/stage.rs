@@ -1,6 +1,6 @@
 //! A simulated virtual POS, a shop that sends commands, and homes whose connector executes them.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use tokio_util::sync::CancellationToken;
@@ -228,10 +228,7 @@ pub(super) fn end(connector: &mut Process) {
 /// Puts something else into a home's configuration.
 #[track_caller]
 pub(super) fn change(home: &Home, from: &str, to: &str) {
-    let path = home.path().join("config.yaml");
-    let old = fs::read_to_string(&path).unwrap();
-    assert!(old.contains(from), "no {from} in {old}");
-    fs::write(&path, old.replace(from, to)).unwrap();
+    home.change(from, to);
 }
 
 const CONFIG: &str = r#"env: "{env}"

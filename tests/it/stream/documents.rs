@@ -1,9 +1,6 @@
 //! The source documents' own samples, years back, and everything that they belong to.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{NaiveDate, Utc};
 use serde_json::Value;
@@ -39,12 +36,8 @@ fn the_documents_own_rows_arrive_with_all_that_they_belong_to() {
     });
     let prefix = unique_prefix("documents");
     let home = source.home(&prefix);
-    let path = home.path().join("config.yaml");
-    let config = fs::read_to_string(&path).unwrap();
     let days = (Utc::now().date_naive() - FLOOR).num_days();
-    let wide = config.replace("start: 30d", &format!("start: {days}d"));
-    assert_ne!(config, wide);
-    fs::write(&path, wide).unwrap();
+    home.change("start: 30d", &format!("start: {days}d"));
 
     let topics = topics(&prefix);
     let rows = |stream: &Stream| source.simulator.ledger().rows(*stream).len();
