@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::error::Problem;
 
-/// Above this every transaction would wait for the linger; none of ours flushes early.
+/// Above this every transaction would wait for the linger, and so would each batch of it that is not full by
+/// its number of records; none of ours flushes early.
 const LINGER_MS_MAX: f64 = 100.0;
 
 /// Settings that the delivery guarantee rests on, each with what to do instead.

@@ -169,6 +169,9 @@ const fn defaults(role: &Role) -> &'static [(&'static str, &'static str)] {
             ("queue.buffering.max.kbytes", "65536"),
             ("queue.buffering.max.messages", "100000"),
             ("batch.size", "1000000"),
+            // Fewer usual events than a batch has room for: one that is full by its number of records is
+            // sent at once, any other waits for the linger (`publish/ahead`).
+            ("batch.num.messages", "1000"),
             // As much as a broker takes: a refused command is passed on with headers that it came without.
             ("message.max.bytes", "1048588"),
         ],

@@ -29,7 +29,10 @@ use crate::{
     telemetry::pulse,
 };
 
-use super::batch::{EventHeaders, EventRecord};
+use super::{
+    ahead::BatchLimit,
+    batch::{EventHeaders, EventRecord},
+};
 
 /// How long `init_transactions` may take: longer than a predecessor's open transaction.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,19 +40,19 @@ pub const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 const INIT_STEP: Duration = Duration::from_millis(500);
 /// How long a commit call may take; the broker aborts after ten seconds by itself.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long delivery of all records may take.
+/// How long delivery may take once all records are sent.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// The step after which nobody may know.
 const COMMITTING: &str = "commit_transaction";
 const DELIVERING: &str = "delivering the records";
-const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
+const FILLING: &str = "filling a transaction";
+const SHORTEST_PAUSE: Duration = Duration::from_micros(250);
 const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 
-/// How long to sleep before looking again: a quarter of what has been waited. A single record is
-/// acknowledged within a millisecond or two, a full transaction after ten or more, and each look costs
-/// two switches of the thread.
+/// How long to sleep before looking again: short for as long as a broker usually takes, for the next batch
+/// waits for the look, and longer where it takes long. Each look costs two switches of the thread.
 fn drain_pause(waited: Duration) -> Duration {
-    (waited / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+    (waited / 64).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }
 
 /// Why a producer is gone.
@@ -99,6 +102,7 @@ pub struct Outgoing<'a> {
 pub struct Transactions {
     producer: BaseProducer<Deliveries>,
     transactional_id: String,
+    batch_limit: BatchLimit,
 }
 
 impl std::fmt::Debug for Transactions {
@@ -134,11 +138,15 @@ impl Transactions {
             is_regression: false,
             reason: error.to_string(),
         };
-        let producer: BaseProducer<Deliveries> = client_config(kafka, &role)
-            .and_then(|config| config.create_with_context(Deliveries::default()))
+        let (producer, batch_limit) = client_config(kafka, &role)
+            .and_then(|config| {
+                let producer: BaseProducer<Deliveries> =
+                    config.create_with_context(Deliveries::default())?;
+                Ok((producer, BatchLimit::of(&config)))
+            })
             .map_err(|e| lost("creating the producer", e))?;
         init(&producer, is_wanted).map_err(|e| lost("init_transactions", e))?;
-        Ok(Self { producer, transactional_id })
+        Ok(Self { producer, transactional_id, batch_limit })
     }
 
     /// First offset and true end (read-uncommitted) of a partition.
@@ -168,7 +176,7 @@ impl Transactions {
 
     /// Commits what `fill` sends as one transaction. Blocks; after an error this must be dropped.
     pub fn commit(&mut self, fill: impl FnOnce(&Self) -> Result<(), Lost>) -> Result<(), Lost> {
-        pulse::step("filling a transaction");
+        pulse::step(FILLING);
         self.producer.context().begin();
         self.producer.begin_transaction().map_err(|e| self.lost("begin_transaction", &e))?;
         failpoints::reach(Point::Begun);
@@ -211,7 +219,7 @@ impl Transactions {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if full_since.get_or_insert_with(Instant::now).elapsed() < DRAIN_TIMEOUT =>
                 {
-                    pulse::step("filling a transaction");
+                    pulse::step(FILLING);
                     message = back;
                     self.producer.poll(Duration::ZERO);
                     thread::sleep(SHORTEST_PAUSE);
@@ -219,6 +227,19 @@ impl Transactions {
                 Err((error, _)) => return Err(self.lost("send", &error)),
             }
         }
+    }
+
+    /// What the client puts into one batch of a partition, at most.
+    pub(super) const fn batch_limit(&self) -> BatchLimit {
+        self.batch_limit
+    }
+
+    /// Waits until what was sent so far is acknowledged, or until then; only within
+    /// [`commit`](Self::commit), which judges what came of it.
+    pub(super) fn pace(&self, until: Instant) {
+        pulse::step("awaiting a batch of a transaction");
+        self.await_reports(until);
+        pulse::step(FILLING);
     }
 
     /// Hands one event to the producer; only within [`commit`](Self::commit).
@@ -237,17 +258,10 @@ impl Transactions {
     /// Waits until every record is acknowledged: commit's own flush would poll in steps of 100 ms.
     fn drain(&self) -> Result<(), Lost> {
         pulse::step("delivering the records of a transaction");
-        let started = Instant::now();
-        while self.producer.in_flight_count() > 0 {
-            self.producer.poll(Duration::ZERO);
-            let waited = started.elapsed();
-            if waited > DRAIN_TIMEOUT {
-                let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
-                return Err(self.lost(DELIVERING, &error));
-            }
-            thread::sleep(drain_pause(waited));
+        if !self.await_reports(Instant::now() + DRAIN_TIMEOUT) {
+            let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
+            return Err(self.lost(DELIVERING, &error));
         }
-        self.producer.poll(Duration::ZERO);
         match self.producer.context().first_error() {
             None => self.check_place(),
             Some((code, topic)) => {
@@ -256,6 +270,25 @@ impl Transactions {
                 Err(Lost { reason, ..lost })
             }
         }
+    }
+
+    /// Takes up the delivery reports until there is none to come, or until then; whether there is none.
+    fn await_reports(&self, until: Instant) -> bool {
+        let started = Instant::now();
+        let mut left = self.producer.in_flight_count();
+        while left > 0 {
+            // Each poll takes up the reports of one batch, and a transaction has one or more a partition.
+            self.producer.poll(Duration::ZERO);
+            let before = std::mem::replace(&mut left, self.producer.in_flight_count());
+            if left < before {
+                continue;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            thread::sleep(drain_pause(started.elapsed()));
+        }
+        true
     }
 
     /// A partition that was recreated, or has lost its end, takes records on without a word.
@@ -328,7 +361,7 @@ impl Times {
 }
 
 /// CloudEvents headers in Kafka's binary mode; `time` is `headers.time` as text.
-fn cloud_event_headers(headers: &EventHeaders, time: &str) -> OwnedHeaders {
+pub(super) fn cloud_event_headers(headers: &EventHeaders, time: &str) -> OwnedHeaders {
     let mut id = [0_u8; uuid::fmt::Hyphenated::LENGTH];
     let id: &str = headers.id.as_hyphenated().encode_lower(&mut id);
     OwnedHeaders::new_with_capacity(6)

@@ -2,7 +2,7 @@
 //!
 //! Order within a transaction: events, then chunks of seen rows, then checkpoints.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{
     config::model::Kafka,
@@ -11,11 +11,17 @@ use crate::{
 };
 
 use super::{
+    ahead::Ahead,
     batch::Batch,
     transaction::{Outgoing, Times, Transactions},
 };
 
 pub use super::transaction::{INIT_TIMEOUT, Lost};
+
+/// How long a transaction's rows are handed over batch by batch; what is left then goes at once. It is an
+/// economy, and must not use up the time that the broker gives a transaction, where it is slow, or the
+/// operator's batches are small and their linger long.
+const PACED_MAX: Duration = Duration::from_secs(1);
 
 /// A producer that holds the lock of one shard.
 #[derive(Debug)]
@@ -70,7 +76,12 @@ impl Writer {
         let (state_topic, shard) = (self.state_topic.as_str(), self.shard);
         self.transactions.commit(|open| {
             let mut times = Times::default();
+            let mut ahead = Ahead::new(open.batch_limit());
+            let paced_until = Instant::now() + PACED_MAX;
             for event in batches.iter().flat_map(|batch| &batch.events) {
+                if ahead.must_wait_before(event) {
+                    open.pace(paced_until);
+                }
                 open.send_event(event, &mut times)?;
             }
             failpoints::reach(Point::BeforeState);
@@ -103,7 +114,12 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{kafka::verdict::Verdict, publish::batch::StateRecord, sandbox::broker::Broker};
+    use crate::{
+        kafka::verdict::Verdict,
+        publish::batch::{EventRecord, StateRecord},
+        sandbox::broker::Broker,
+        telemetry::pulse,
+    };
 
     const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -130,5 +146,35 @@ mod tests {
         let lost = writer.commit(&[&batch("d")]).unwrap_err();
         assert_eq!((lost.verdict, lost.may_stand()), (Verdict::Failed, false), "{lost}");
         assert!(lost.to_string().contains("offset 3 of a partition that had reached 5"), "{lost}");
+    }
+
+    #[test]
+    fn rows_of_one_key_wait_for_each_full_batch_and_those_of_many_do_not() {
+        let text = "connections: [{id: a, bank_pos: {app_key_file: k, app_secret_file: s}}]\n\
+                    kafka: {producer_properties: {batch.num.messages: '2'}}\n";
+        let mut kafka = crate::config::parse("c", text, std::iter::empty()).unwrap().config.kafka;
+        let broker = Broker::start().unwrap();
+        kafka.bootstrap_servers = broker.bootstrap_servers();
+        broker.create_topics(&kafka).unwrap();
+        let mut writer = Writer::lock(&kafka, "t".to_owned(), 1).unwrap();
+        let topic: std::sync::Arc<str> = kafka.topic("bank.transactions").into();
+        let mut steps = |keys: [&str; 5]| {
+            let events = keys.map(|key| EventRecord {
+                topic: topic.clone(),
+                key: key.to_owned(),
+                value: Some(b"v".to_vec()),
+                headers: None,
+            });
+            let batch = Batch { events: events.into(), state: Vec::new() };
+            let _followed = pulse::follow("rows of one key", None);
+            writer.commit(&[&batch]).unwrap();
+            let all = pulse::all().into_iter();
+            all.filter(|pulse| pulse.name() == "rows of one key")
+                .map(|p| p.now().steps)
+                .sum::<u64>()
+        };
+        // Filling, delivering, committing; and each wait is a step, after which it fills again.
+        assert_eq!(steps(["a"; 5]), 3 + 2 * 2);
+        assert_eq!(steps(["a", "b", "a", "b", "a"]), 3);
     }
 }

@@ -80,7 +80,8 @@ pub struct Kafka {
     #[schemars(extend("patternProperties" = refused_names(true)))]
     #[schemars(extend("additionalProperties" = {"type": ["string", "number", "boolean"]}))]
     pub consumer_properties: BTreeMap<String, String>,
-    /// librdkafka settings of producers only.
+    /// librdkafka settings of producers only. `batch.num.messages` (1000) and `batch.size` (1000000) also say how many
+    /// rows of one key are handed over at once; far smaller ones make a backfill slow.
     #[schemars(extend("patternProperties" = refused_names(true)))]
     #[schemars(extend("additionalProperties" = {"type": ["string", "number", "boolean"]}))]
     pub producer_properties: BTreeMap<String, String>,
