@@ -95,6 +95,11 @@ was never edited has the `event_id` that it had: whoever counts each `event_id` 
 was, [versions begin anew](#versions-that-begin-anew). With `deletions: emit` such a row may be
 told as deleted; set `ignore` before the change, and `emit` again when a `lookback` has passed.
 
+**Raising `lookback`, moving `start` back.** A look-back reads no day whose rows are remembered no more: they would all come
+once more. So after `lookback` was raised it begins about where it began before, and is a day longer each day until it is as
+long as it should be; what comes late or is edited under the days before is not found. `start` counts for the first history
+only: moved back later it changes nothing.
+
 ### Versions that begin anew
 Whoever keeps the highest `meta.version` of a row has to know when the connector's memory of it is gone: its next event is
 `CREATED` with version 1 whatever was published before, and an edit after that is version 2. `event_id` holds the version, so
