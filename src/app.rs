@@ -233,6 +233,7 @@ impl App {
             work: Arc::new(work),
             notes,
             phases,
+            trial: owner::TRIAL,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -42,6 +43,9 @@ const RESTORE_GRACE: Duration = Duration::from_secs(5);
 const POLLERS_GRACE: Duration = Duration::from_secs(15);
 /// How long the writer's thread may take for what is queued.
 const WRITER_GRACE: Duration = Duration::from_secs(20);
+/// A shard that is lost sooner than this after it began is not shown as owned again before it has held for
+/// as long: else one whose transactions fail again and again would look well between them.
+pub const TRIAL: Duration = Duration::from_secs(30);
 /// Without a terminal a long restore says every so often how far it is.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -60,7 +64,7 @@ pub trait Work: Send + Sync + 'static {
 /// Where a shard stands, for the status page and readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Lock and state are being taken.
+    /// Lock and state are being taken, or pollers run again after they were lost too soon.
     Restoring,
     /// Pollers run.
     Owned,
@@ -109,6 +113,8 @@ pub struct Context<W> {
     pub notes: mpsc::UnboundedSender<NoteUpdate>,
     /// Phase changes, for readiness and the status page.
     pub phases: mpsc::UnboundedSender<(i32, Phase)>,
+    /// [`TRIAL`], except in tests.
+    pub trial: Duration,
 }
 
 impl<W: Work> Context<W> {
@@ -117,6 +123,7 @@ impl<W: Work> Context<W> {
         let shard = granted.shard;
         let mut note = granted.note;
         let mut pace = Pace::new();
+        let mut on_trial = false;
         // A cache holds what Kafka may have lost.
         let mut believes_cache = true;
         while !stop.is_cancelled() {
@@ -132,7 +139,9 @@ impl<W: Work> Context<W> {
                     believes_cache = true;
                     let identity = locked.note.identity.clone();
                     let reached = Arc::new(AtomicI64::new(locked.note.end));
-                    let lost = self.run(shard, locked, &reached, &stop).await;
+                    let begun = Instant::now();
+                    let lost = self.run(shard, locked, &reached, (&stop, on_trial)).await;
+                    on_trial = lost.is_some() && begun.elapsed() < self.trial;
                     // What was confirmed since must be there too when the state is read again.
                     let confirmed = Note { identity, end: reached.load(Ordering::Acquire) };
                     note = Some(self.note_after(shard, confirmed, lost.as_ref()));
@@ -145,6 +154,7 @@ impl<W: Work> Context<W> {
                 }
                 Ok(None) => break,
                 Err(error) if error.needs_operator() => {
+                    on_trial = false;
                     believes_cache &= !matches!(error, restore::Error::Regression { .. });
                     // Another's state topic is read whole by each look.
                     let first_look = match error {
@@ -159,6 +169,7 @@ impl<W: Work> Context<W> {
                     }
                 }
                 Err(error) => {
+                    on_trial = false;
                     log_event!(Event::RestoreFailed, shard, %error, retry_in_s = pace.next().as_secs(), "shard not ready");
                 }
             }
@@ -232,13 +243,14 @@ impl<W: Work> Context<W> {
     }
 
     /// Runs pollers and writer until one of them ends; says why the writer was lost, if it was.
-    /// `reached` is told how far the state partition is committed.
+    /// `reached` is told how far the state partition is committed. One that is `on_trial` is shown as owned
+    /// only after a while.
     async fn run(
         &self,
         shard: i32,
         locked: Locked,
         reached: &Arc<AtomicI64>,
-        stop: &CancellationToken,
+        (stop, on_trial): (&CancellationToken, bool),
     ) -> Option<Lost> {
         let (publisher, inbox) = group::channel();
         let (ended, mut writer_ended) = oneshot::channel();
@@ -257,13 +269,23 @@ impl<W: Work> Context<W> {
             log_event!(Event::ShardBroke, shard, %error, "the shard's thread cannot start");
             return None;
         }
-        self.enter(shard, Phase::Owned);
+        let mut trial = pin!(sleep(if on_trial { self.trial } else { Duration::ZERO }));
+        let mut is_shown = !on_trial;
+        if is_shown {
+            self.enter(shard, Phase::Owned);
+        }
         let pollers_stop = stop.child_token();
         let mut work =
             Box::pin(self.work.run(shard, locked.state, publisher, pollers_stop.clone()));
-        let lost = tokio::select! {
-            () = &mut work => None,
-            outcome = &mut writer_ended => Some(outcome),
+        let lost = loop {
+            tokio::select! {
+                () = &mut work => break None,
+                outcome = &mut writer_ended => break Some(outcome),
+                () = &mut trial, if !is_shown => {
+                    is_shown = true;
+                    self.enter(shard, Phase::Owned);
+                }
+            }
         };
         pollers_stop.cancel();
         if lost.is_some() && timeout(POLLERS_GRACE, &mut work).await.is_err() {
@@ -342,104 +364,5 @@ impl CommitObserver for Noting {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-
-    /// Nothing runs on it.
-    struct Idle;
-
-    impl Work for Idle {
-        async fn run(&self, _: i32, _: ShardState, _: Publisher, stop: CancellationToken) {
-            stop.cancelled().await;
-        }
-    }
-
-    /// A shard that no other test has, so that its restore's pulse is known.
-    const SHARD: i32 = 977;
-
-    fn is_restoring() -> bool {
-        pulse::all().iter().any(|one| (one.name(), one.shard()) == ("restore", Some(SHARD)))
-    }
-
-    fn context(
-        kafka: Kafka,
-    ) -> (Context<Idle>, mpsc::UnboundedReceiver<NoteUpdate>, mpsc::UnboundedReceiver<(i32, Phase)>)
-    {
-        let (notes, noted) = mpsc::unbounded_channel();
-        let (phases, told) = mpsc::unbounded_channel();
-        let context = Context {
-            env: "test".to_owned(),
-            kafka,
-            store: None,
-            connections: Arc::default(),
-            metrics: Arc::default(),
-            restores: Arc::default(),
-            work: Arc::new(Idle),
-            notes,
-            phases,
-        };
-        (context, noted, told)
-    }
-
-    fn kafka() -> Kafka {
-        let text = "connections: [{id: a, bank_pos: {app_key_file: k, app_secret_file: s}}]\n";
-        crate::config::parse("c", text, std::iter::empty()).unwrap().config.kafka
-    }
-
-    #[test]
-    fn a_lost_end_is_noted_for_whoever_has_the_shard_next() {
-        let (context, mut noted, _told) = context(kafka());
-        let confirmed = Note { identity: "a".to_owned(), end: 7 };
-        let lost = |is_regression| Lost {
-            step: "delivering",
-            transactional_id: "t".to_owned(),
-            verdict: Verdict::Failed,
-            is_refused: false,
-            is_regression,
-            reason: "told".to_owned(),
-        };
-        for ended in [None, Some(lost(false))] {
-            let note = context.note_after(3, confirmed.clone(), ended.as_ref());
-            assert!(note == confirmed && noted.try_recv().is_err(), "{note:?}");
-        }
-        let note = context.note_after(3, confirmed, Some(&lost(true)));
-        assert_eq!((note.identity.as_str(), note.is_lost()), ("a", true));
-        assert_eq!(noted.try_recv(), Ok(NoteUpdate { shard: 3, note }));
-    }
-
-    #[tokio::test]
-    async fn a_shard_that_is_given_back_while_its_lock_is_asked_for_ends_with_its_restore() {
-        let mut kafka = kafka();
-        // A broker that takes connections and never says a word.
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        kafka.bootstrap_servers = silent.local_addr().unwrap().to_string();
-        let (context, _noted, mut told) = context(kafka);
-        let context = Arc::new(context);
-        let stop = CancellationToken::new();
-        let owned = tokio::spawn(context.own(Granted { shard: SHARD, note: None }, stop.clone()));
-        assert_eq!(told.recv().await, Some((SHARD, Phase::Restoring)));
-        timeout(RESTORE_GRACE, async {
-            while !is_restoring() {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await
-        .expect("its restore begins");
-        stop.cancel();
-        timeout(2 * RESTORE_GRACE, owned).await.expect("it ends").unwrap();
-        assert!(!is_restoring(), "it would take the lock from whoever has it by then");
-        assert_eq!(told.recv().await, Some((SHARD, Phase::Released)));
-    }
-
-    #[tokio::test]
-    async fn a_restore_that_panics_is_a_failure_that_is_tried_again() {
-        let broken = tokio::task::spawn_blocking(|| -> Result<(), restore::Error> {
-            std::panic::resume_unwind(Box::new("broken"))
-        });
-        let error = outcome(3, broken.await).unwrap_err();
-        assert!(matches!(error, restore::Error::Broke(_)) && !error.needs_operator(), "{error}");
-        assert!(outcome(3, tokio::task::spawn_blocking(|| Ok(())).await).is_ok());
-    }
-}
+#[path = "owner_tests.rs"]
+mod tests;
