@@ -200,8 +200,8 @@ fn receiver_iban<'a>(reader: &mut Reader<'_, 'a>) -> Result<Option<Cow<'a, str>>
     Ok(documented.or(corrected))
 }
 
-/// Labels as objects or plain texts, in an array or an object of them; a plain text is one of them. What cannot be read is left out with a warning: a movement must
-/// not be missing for the sake of a label.
+/// Labels as objects or plain texts, in an array or an object of them; a plain text is one of them. What
+/// cannot be read is left out with a warning: a movement must not be missing for the sake of a label.
 fn tags<'a>(reader: &mut Reader<'_, 'a>) -> Vec<Tag<'a>> {
     let raw = reader.raw(BankKey::Tags);
     let elements = match raw.as_bytes().first() {

@@ -128,14 +128,22 @@ mod tests {
         Batch { events: Vec::new(), state }
     }
 
-    #[test]
-    fn a_state_record_below_the_known_end_of_its_partition_is_no_commit() {
-        let text = "connections: [{id: a, bank_pos: {app_key_file: k, app_secret_file: s}}]\n";
-        let mut kafka = crate::config::parse("c", text, std::iter::empty()).unwrap().config.kafka;
+    /// A writer of shard 1, as these lines of a configuration have it.
+    fn locked(lines: &str) -> (Broker, Kafka, Writer) {
+        let text = format!(
+            "connections: [{{id: a, bank_pos: {{app_key_file: k, app_secret_file: s}}}}]\n{lines}"
+        );
+        let mut kafka = crate::config::parse("c", &text, std::iter::empty()).unwrap().config.kafka;
         let broker = Broker::start().unwrap();
         kafka.bootstrap_servers = broker.bootstrap_servers();
         broker.create_topics(&kafka).unwrap();
-        let mut writer = Writer::lock(&kafka, "t".to_owned(), 1).unwrap();
+        let writer = Writer::lock(&kafka, "t".to_owned(), 1).unwrap();
+        (broker, kafka, writer)
+    }
+
+    #[test]
+    fn a_state_record_below_the_known_end_of_its_partition_is_no_commit() {
+        let (_broker, _kafka, mut writer) = locked("");
         assert_eq!(writer.state_watermarks(TIMEOUT).unwrap(), (0, 0));
         assert_eq!(writer.commit(&[&batch("a"), &batch("b")]).unwrap(), 2);
         assert_eq!(writer.state_watermarks(TIMEOUT).unwrap(), (0, 2));
@@ -150,13 +158,8 @@ mod tests {
 
     #[test]
     fn rows_of_one_key_wait_for_each_full_batch_and_those_of_many_do_not() {
-        let text = "connections: [{id: a, bank_pos: {app_key_file: k, app_secret_file: s}}]\n\
-                    kafka: {producer_properties: {batch.num.messages: '2'}}\n";
-        let mut kafka = crate::config::parse("c", text, std::iter::empty()).unwrap().config.kafka;
-        let broker = Broker::start().unwrap();
-        kafka.bootstrap_servers = broker.bootstrap_servers();
-        broker.create_topics(&kafka).unwrap();
-        let mut writer = Writer::lock(&kafka, "t".to_owned(), 1).unwrap();
+        let (_broker, kafka, mut writer) =
+            locked("kafka: {producer_properties: {batch.num.messages: '2'}}\n");
         let topic: std::sync::Arc<str> = kafka.topic("bank.transactions").into();
         let mut steps = |keys: [&str; 5]| {
             let events = keys.map(|key| EventRecord {

@@ -123,13 +123,15 @@ impl<W: Work> Context<W> {
         let shard = granted.shard;
         let mut note = granted.note;
         let mut pace = Pace::new();
-        let mut on_trial = false;
+        let mut lost_soon = false;
         // A cache holds what Kafka may have lost.
         let mut believes_cache = true;
         while !stop.is_cancelled() {
             if !pace.is_stopped() {
                 self.enter(shard, Phase::Restoring);
             }
+            // Whatever comes next is judged by itself.
+            let was_lost_soon = std::mem::take(&mut lost_soon);
             let started = Instant::now();
             let restored = self.restore(shard, note.clone(), believes_cache, &stop).await;
             self.restores.end(shard);
@@ -140,8 +142,8 @@ impl<W: Work> Context<W> {
                     let identity = locked.note.identity.clone();
                     let reached = Arc::new(AtomicI64::new(locked.note.end));
                     let begun = Instant::now();
-                    let lost = self.run(shard, locked, &reached, (&stop, on_trial)).await;
-                    on_trial = lost.is_some() && begun.elapsed() < self.trial;
+                    let lost = self.run(shard, locked, &reached, (&stop, was_lost_soon)).await;
+                    lost_soon = lost.is_some() && begun.elapsed() < self.trial;
                     // What was confirmed since must be there too when the state is read again.
                     let confirmed = Note { identity, end: reached.load(Ordering::Acquire) };
                     note = Some(self.note_after(shard, confirmed, lost.as_ref()));
@@ -154,7 +156,6 @@ impl<W: Work> Context<W> {
                 }
                 Ok(None) => break,
                 Err(error) if error.needs_operator() => {
-                    on_trial = false;
                     believes_cache &= !matches!(error, restore::Error::Regression { .. });
                     // Another's state topic is read whole by each look.
                     let first_look = match error {
@@ -169,7 +170,6 @@ impl<W: Work> Context<W> {
                     }
                 }
                 Err(error) => {
-                    on_trial = false;
                     log_event!(Event::RestoreFailed, shard, %error, retry_in_s = pace.next().as_secs(), "shard not ready");
                 }
             }

@@ -45,7 +45,8 @@ fn is_restoring() -> bool {
 }
 
 fn context<W>(
-    (kafka, work): (Kafka, W),
+    kafka: Kafka,
+    work: W,
 ) -> (Context<W>, mpsc::UnboundedReceiver<NoteUpdate>, mpsc::UnboundedReceiver<(i32, Phase)>) {
     let (notes, noted) = mpsc::unbounded_channel();
     let (phases, told) = mpsc::unbounded_channel();
@@ -71,7 +72,7 @@ fn kafka() -> Kafka {
 
 #[test]
 fn a_lost_end_is_noted_for_whoever_has_the_shard_next() {
-    let (context, mut noted, _told) = context((kafka(), Idle));
+    let (context, mut noted, _told) = context(kafka(), Idle);
     let confirmed = Note { identity: "a".to_owned(), end: 7 };
     let lost = |is_regression| Lost {
         step: "delivering",
@@ -97,7 +98,7 @@ async fn shown_until_it_runs_again(trial: Duration) -> (Vec<Phase>, Option<Phase
     kafka.bootstrap_servers = broker.bootstrap_servers();
     broker.create_topics(&kafka).unwrap();
     let (runs, mut ran) = mpsc::unbounded_channel();
-    let (context, _noted, mut told) = context((kafka, Refused(runs, AtomicU32::new(0))));
+    let (context, _noted, mut told) = context(kafka, Refused(runs, AtomicU32::new(0)));
     let (context, stop) = (Arc::new(Context { trial, ..context }), CancellationToken::new());
     let owned = tokio::spawn(context.own(Granted { shard: 1, note: None }, stop.clone()));
     assert_eq!(ran.recv().await, Some(1));
@@ -132,7 +133,7 @@ async fn a_shard_that_is_given_back_while_its_lock_is_asked_for_ends_with_its_re
     // A broker that takes connections and never says a word.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     kafka.bootstrap_servers = silent.local_addr().unwrap().to_string();
-    let (context, _noted, mut told) = context((kafka, Idle));
+    let (context, _noted, mut told) = context(kafka, Idle);
     let context = Arc::new(context);
     let stop = CancellationToken::new();
     let owned = tokio::spawn(context.own(Granted { shard: SHARD, note: None }, stop.clone()));
